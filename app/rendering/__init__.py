@@ -1,0 +1,25 @@
+"""Views to HTML and SVG: pure functions, every value escaped by the one template environment."""
+
+from app.rendering.page import error_box, header, notice
+from app.rendering.predict import (
+    ask_panel,
+    merge_panel,
+    reason_panel,
+    rerank_panel,
+    retrieve_panel,
+    run_status,
+    target_card,
+)
+
+__all__ = [
+    "ask_panel",
+    "error_box",
+    "header",
+    "merge_panel",
+    "notice",
+    "reason_panel",
+    "rerank_panel",
+    "retrieve_panel",
+    "run_status",
+    "target_card",
+]

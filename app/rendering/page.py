@@ -1,0 +1,30 @@
+"""What every page has: its header, notices and errors."""
+
+from __future__ import annotations
+
+from app.rendering.templating import render
+
+# (route, name) of the pages that exist.
+ROUTES = (("/", "Predict"),)
+
+
+def header(current: str, dataset: str, licence: str) -> str:
+    """The navigation and the dataset at hand."""
+    return render("header.html", routes=ROUTES, current=current, dataset=dataset, licence=licence)
+
+
+def notice(one_model: bool, scripted: bool, tuned: str, reasoning: str, *, time_ordered: bool = True) -> str:
+    """What a reader must know before believing a number; empty where there is nothing."""
+    return render(
+        "notice.html",
+        one_model=one_model,
+        scripted=scripted,
+        tuned=tuned,
+        reasoning=reasoning,
+        time_ordered=time_ordered,
+    )
+
+
+def error_box(message: str) -> str:
+    """One error, as text."""
+    return render("error.html", message=message)

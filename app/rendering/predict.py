@@ -1,0 +1,221 @@
+"""The five panels of the Predict page, each a pure function of its view."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from app.rendering import curves
+from app.rendering.templating import render
+from app.services.predict import View
+from backend.engines import THINK_CLOSE
+from backend.merging import merge_weights
+from backend.pipeline import Prediction
+from backend.prompting import read_verdict
+from backend.retrieval import ORDERS
+from backend.types import Trace
+
+_ORDER_WORDS = {"rank": "rank of eq. 8", "chronological": "oldest first", "relevance": "most similar first"}
+
+
+def target_card(view: View) -> str:
+    """The item that is asked about."""
+    question = view.prediction.question
+    return render(
+        "target.html",
+        label=view.data.item_label(question.item),
+        categories=view.data.categories[question.item],
+        user=view.data.user_ids[question.user],
+        ratings=len(question.history_rows),
+        noun=view.data.meta.item_noun,
+        rated=question.label is not None,
+        command=_command(view),
+    )
+
+
+def retrieve_panel(view: View) -> str:
+    """Step 1: the two channels, side by side."""
+    question, data = view.prediction.question, view.data
+    rows = {int(data.item_index[row]): row for row in question.history_rows}
+    chosen = {row.item for row in question.chosen}
+
+    def line(item: int) -> dict[str, Any]:
+        row = rows[item]
+        return {
+            "label": data.item_label(item),
+            "categories": ", ".join(data.categories[item]),
+            "similarity": question.channels.similarity[item],
+            "date": time.strftime("%Y-%m-%d", time.gmtime(int(data.timestamp[row]))) if data.meta.time_ordered else "",
+            "rating": float(data.rating[row]),
+            "chosen": item in chosen,
+        }
+
+    return render(
+        "retrieve.html",
+        relevant=[line(item) for item in question.channels.relevant],
+        recent=[line(item) for item in question.channels.recent],
+        meta=data.meta,
+        past=len(question.history_rows),
+    )
+
+
+def rerank_panel(view: View) -> str:
+    """Step 2: eq. 8 for every chosen item, and for which gamma the set changes."""
+    question, config, data = view.prediction.question, view.prediction.recipe.retrieval, view.data
+    largest = max((row.score for row in question.chosen), default=1.0) or 1.0
+
+    def line(row: Any) -> dict[str, Any]:
+        by_relevance = config.gamma / row.relevance_rank**config.beta if row.relevance_rank else 0.0
+        by_recency = (1 - config.gamma) / row.recency_rank**config.beta if row.recency_rank else 0.0
+        return {
+            "label": data.item_label(row.item),
+            "row": row,
+            "relevance": by_relevance,
+            "recency": by_recency,
+            "relevance_width": 100 * by_relevance / largest,
+            "recency_width": 100 * by_recency / largest,
+            "relevance_counts": config.combine == "sum" or by_relevance >= by_recency,
+            "recency_counts": config.combine == "sum" or by_recency > by_relevance,
+            "entered": row.item in view.entered,
+        }
+
+    return render(
+        "rerank.html",
+        lines=[line(row) for row in question.chosen],
+        left=[data.item_label(int(str(item))) for item in view.left],
+        config=config,
+        strip=curves.gamma_strip(view.stretches, config.gamma),
+        sets=len(view.stretches),
+    )
+
+
+def ask_panel(view: View) -> str:
+    """Step 3: M_G's answer per history order, and the prompt that M_R gets."""
+    shown, stale = _shown(view, lambda p: p.answers[0] is not None)
+    prompt = view.prediction.reason_prompt
+    orders = [shown.recipe.retrieval.order, *(o for o in ORDERS if o != shown.recipe.retrieval.order)]
+    if prompt and prompt.knowledge_span:
+        start, end = prompt.knowledge_span
+        parts = (prompt.text[:start], prompt.text[start:end], prompt.text[end:])
+    else:
+        parts = (prompt.text if prompt else view.prediction.question.prompts[0].text, "", "")
+    return render(
+        "ask.html",
+        answers=[
+            {"order": _ORDER_WORDS[order], "p": answer.p_yes if answer else None}
+            for order, answer in zip(orders, shown.answers, strict=True)
+        ],
+        p_g=shown.p_g,
+        var_g=shown.var_g,
+        parts=parts,
+        waits=prompt is None,
+        knowledge=view.prediction.recipe.prompting.knowledge,
+        stale=_setting(shown) if stale else "",
+        model=view.models["tuned"],
+        live=bool(view.run and view.run.live),
+    )
+
+
+def reason_panel(view: View) -> str:
+    """Step 4: the chains, finished or being written, and their spread."""
+    shown, stale = _shown(view, lambda p: any(p.traces))
+    pieces = view.run.pieces if view.run and not stale else {}
+    chains = [_chain(index, trace, pieces.get(index)) for index, trace in enumerate(shown.traces)]
+    known = [trace.p_yes for trace in shown.traces if trace]
+    return render(
+        "reason.html",
+        chains=chains,
+        dots=curves.dots(known, shown.p_r) if known else "",
+        count=len(known),
+        wanted=len(shown.traces),
+        unreadable=sum(chain.verdict == "no_answer" for chain in chains if chain.trace),
+        p_r=shown.p_r,
+        var_r=shown.var_r,
+        stale=_setting(shown) if stale else "",
+        live=bool(view.run and view.run.live),
+        nothing=not known and not pieces,
+        model=view.models["reasoning"],
+    )
+
+
+def merge_panel(view: View) -> str:
+    """Step 5: eq. 10 filled in, on one axis, and along alpha and epsilon."""
+    shown, stale = _shown(view, lambda p: p.complete)
+    if not shown.complete:
+        return render("merge_empty.html", live=bool(view.run and view.run.live))
+    merging = shown.recipe.merging
+    weights = merge_weights(shown.var_r, shown.var_g, merging.alpha, merging.epsilon)
+    return render(
+        "merge.html",
+        p=shown,
+        merging=merging,
+        share=float(weights.share_reasoning),
+        weight_r=float(weights.raw_reasoning),
+        weight_g=float(weights.raw_tuned),
+        axis=curves.axis(shown.p_g, shown.p_r, shown.p_final),
+        over_alpha=curves.over_alpha(shown),
+        over_epsilon=curves.over_epsilon(shown),
+        label=shown.question.label,
+        truth=view.truth,
+        right=(shown.p_final > 0.5) == shown.question.label,
+        rule=view.data.meta.label_rule.describe(),
+        stale=_setting(shown) if stale else "",
+    )
+
+
+def run_status(view: View) -> str:
+    """One line about what is going on."""
+    prediction, run = view.prediction, view.run
+    missing = sum(answer is None for answer in prediction.answers) + sum(trace is None for trace in prediction.traces)
+    return render("status.html", run=run, other=view.other_run, complete=prediction.complete, missing=missing)
+
+
+@dataclass(frozen=True)
+class _Chain:
+    number: int
+    trace: Trace | None
+    thinking: str
+    conclusion: str
+    verdict: str
+    why: str
+    writing: bool
+
+
+def _chain(index: int, trace: Trace | None, piece: str | None) -> _Chain:
+    text = trace.text if trace else piece or ""
+    thinking, _, conclusion = text.partition(THINK_CLOSE)
+    verdict = read_verdict(text) if trace else None
+    return _Chain(
+        index + 1,
+        trace,
+        thinking.strip(),
+        conclusion.strip(),
+        verdict.answer if verdict else "",
+        verdict.reason if verdict else "",
+        trace is None and piece is not None,
+    )
+
+
+def _shown(view: View, known: Any) -> tuple[Prediction, bool]:
+    """The present prediction, or the stale one where only that has what a panel draws; and which it is."""
+    if view.stale is not None and not known(view.prediction):
+        return view.stale, True
+    return view.prediction, False
+
+
+def _setting(prediction: Prediction) -> str:
+    recipe = prediction.recipe
+    return (
+        f"gamma {recipe.retrieval.gamma:.3g}, beta {recipe.retrieval.beta:g}, K {recipe.retrieval.k}, "
+        f"knowledge {recipe.prompting.knowledge}, {recipe.reasoning.traces} chains, seed {recipe.reasoning.seed}"
+    )
+
+
+def _command(view: View) -> str:
+    r = view.request
+    return (
+        f"rallrec predict --dataset {view.data.meta.name} --user {r.user} --item {r.item} --gamma {r.gamma:.12g} "
+        f"--beta {r.beta:g} --k {r.k} --knowledge {r.knowledge} --traces {r.traces} --max-tokens {r.max_tokens} "
+        f"--seed {r.seed} --alpha {r.alpha:g} --epsilon {r.epsilon:g} --json"
+    )

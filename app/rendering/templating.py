@@ -1,0 +1,57 @@
+"""The one place where values become HTML. Autoescaping is on for every template and cannot be left out."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from app.rendering.glossary import GLOSSARY
+
+
+def render(template: str, **values: Any) -> str:
+    """The template's HTML. ``values`` are escaped where they are written, unless they are ``Markup`` made here."""
+    return _environment().get_template(template).render(**values)
+
+
+def symbol(name: str) -> Markup:
+    """A symbol that explains itself: its glyph, with name, equation and effect on hover and for screen readers."""
+    entry = GLOSSARY[name]
+    return Markup('<abbr class="sym" tabindex="0" title="{}">{}</abbr>').format(entry.text, Markup(entry.glyph))
+
+
+def probability(value: float | None) -> str:
+    """Two decimals; an en dash where it is not known."""
+    return "–" if value is None or math.isnan(value) else f"{value:.2f}"
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """A number in a few significant digits, small ones as powers of ten."""
+    if value is None or math.isnan(value):
+        return "–"
+    if value and abs(value) < 1e-3:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{float(mantissa):g}×10{str(int(exponent)).translate(_SUPERSCRIPT)}"
+    return f"{value:.{digits}g}"
+
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals |= {"sym": symbol}
+    environment.filters |= {"prob": probability, "sig": significant}
+    return environment

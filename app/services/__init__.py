@@ -1,0 +1,1 @@
+"""What the screens ask for, without any Gradio: plain values in, plain values out."""

@@ -1,0 +1,265 @@
+"""The Predict page's questions: who and what can be picked, what a setting shows, what asking starts.
+
+Knows no Gradio and no HTML. Every number comes from the pipeline; nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from app.services.runs import Run, RunQueue, Snapshot
+from backend.datasets import Dataset, build_samples, split
+from backend.engines import models
+from backend.errors import UsageError
+from backend.merging import MergingConfig
+from backend.pipeline import MIN_HISTORY, Pipeline, Prediction, Recipe
+from backend.retrieval import gamma_breakpoints
+from storage.lookup import look_up
+from storage.workspace import SCRIPTED, Workspace
+
+_SEARCH_HITS = 50
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a Predict view depends on: its deep link, field for field."""
+
+    user: str
+    item: str
+    gamma: float
+    beta: float
+    k: int
+    knowledge: str
+    traces: int
+    max_tokens: int
+    seed: int
+    alpha: float
+    epsilon: float
+
+
+@dataclass
+class Session:
+    """What one open page remembers: what it shows, its last answered prediction, and its run."""
+
+    view: View | None = None
+    asked: Prediction | None = None
+    run: Run | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """One setting of the Predict page, ready to be drawn.
+
+    ``prediction`` is what is known for exactly this setting. ``stale`` is the page's last answered prediction, of
+    another setting, where this one has no answer yet. ``entered`` and ``left`` are item codes, against the setting
+    drawn before. ``run`` is the live run of exactly this setting.
+    """
+
+    request: Request
+    data: Dataset
+    prediction: Prediction
+    models: Mapping[str, str]
+    one_model: bool
+    scripted: bool
+    stretches: Sequence[tuple[float, frozenset[Hashable]]]
+    stale: Prediction | None = None
+    entered: frozenset[Hashable] = frozenset()
+    left: tuple[Hashable, ...] = ()
+    run: Snapshot | None = None
+    other_run: bool = False
+    truth: bool = False
+
+
+class PredictService:
+    """One per app. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._runs = RunQueue()
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return self._workspace.pipeline()
+
+    @property
+    def _data(self) -> Dataset:
+        return self._workspace.dataset()
+
+    def users(self) -> list[tuple[str, str]]:
+        """(what to show, id) of every user with samples, in id order."""
+        data = self._data
+        counts = np.diff(data.user_ptr)
+        ids = data.user_ids
+        return [
+            (f"User {user} · {count:,} ratings", user)
+            for user, count in zip(ids, counts.tolist(), strict=True)
+            if count > MIN_HISTORY
+        ]
+
+    def items_of(self, user: str) -> list[tuple[str, str]]:
+        """(what to show, id) of the items that make samples of this user, newest first."""
+        data = self._data
+        rows = data.user_rows(data.user_code(user))
+        codes = data.item_index[rows.start + MIN_HISTORY : rows.stop][::-1].tolist()
+        return [(data.item_label(code), data.item_ids[code]) for code in codes]
+
+    def search(self, text: str) -> list[tuple[str, str]]:
+        """Items of the whole catalogue whose title holds every word of ``text``, most rated first, 50 at most."""
+        words = text.lower().split()
+        hits = [code for code, title in enumerate(self._titles) if all(word in title for word in words)]
+        hits.sort(key=lambda code: -int(self._popularity[code]))
+            return [(self._data.item_label(code), self._data.item_ids[code]) for code in hits[:_SEARCH_HITS]]
+
+    def default_request(self) -> Request:
+        """The first test sample, at the settings' values."""
+        data, settings = self._data, self._workspace.settings
+        row = int(split(build_samples(data), data, settings.split).test[0])
+        return Request(
+            user=data.user_ids[data.user_index[row]],
+            item=data.item_ids[data.item_index[row]],
+            **{name.name: getattr(settings, name.name) for name in fields(Request) if hasattr(settings, name.name)},
+        )
+
+    def request(self, query: Mapping[str, Any]) -> Request:
+        """A request from a deep link or from the page's controls; what is missing keeps its default.
+
+        Raises ``UsageError`` naming the parameter.
+        """
+        values = {}
+        for known in fields(Request):
+            given = query.get(known.name)
+            if given is None or given == "":
+                continue
+            kind = {"int": int, "float": float}.get(str(known.type), str)
+            try:
+                values[known.name] = kind(given)
+            except ValueError:
+                raise UsageError(
+                    f"{known.name} is {given!r}", expected=f"a number, as in {known.name}=1", fix="mend the link"
+                ) from None
+        request = replace(self.default_request(), **values)
+        if "user" in values and "item" not in values:
+            choices = self.items_of(request.user)
+            if choices:
+                request = replace(request, item=choices[0][1])
+        return replace(request, gamma=exact_gamma(request.gamma), epsilon=float(f"{request.epsilon:.9g}"))
+
+    def look(self, request: Request, session: Session) -> View:
+        """What is known for this setting, without asking any model; remembers it as what the page shows."""
+        pipeline, recipe = self.pipeline, self._recipe(request)
+        data = pipeline.dataset
+        question = pipeline.question(data.user_code(request.user), data.item_code(request.item), recipe)
+        prediction = look_up(pipeline, question, recipe)
+        chosen, before = _chosen(prediction), _chosen(prediction)
+        if session.view and _sample(session.view.prediction) == _sample(prediction):
+            before = _chosen(session.view.prediction)
+        tuned, reasoning = (self._workspace.model(role) for role in ("tuned", "reasoning"))
+        view = View(
+            request=request,
+            data=data,
+            prediction=prediction,
+            models={"tuned": models.display_name(tuned), "reasoning": models.display_name(reasoning)},
+            one_model=tuned == reasoning,
+            scripted=tuned == SCRIPTED,
+            stretches=gamma_breakpoints(
+                question.channels.relevant,
+                question.channels.recent,
+                recipe.retrieval.k,
+                recipe.retrieval.beta,
+                recipe.retrieval.combine,
+            ),
+            entered=frozenset(chosen) - frozenset(before),
+            left=tuple(item for item in before if item not in chosen),
+        )
+        return self._remember(view, session)
+
+    def merge(self, request: Request, session: Session) -> View:
+        """Only alpha and epsilon moved: the same predictions under another merge, with no look-up."""
+        if session.view is None:
+            return self.look(request, session)
+        merging = self._recipe(request).merging
+        if session.asked:
+            session.asked = _merged_by(session.asked, merging)
+        view = replace(session.view, request=request, prediction=_merged_by(session.view.prediction, merging))
+        return self._remember(view, session)
+
+    def watch(self, session: Session) -> View:
+        """The page's present view with its run as of now. ``session.view`` must be there."""
+        assert session.view is not None
+        return self._remember(session.view, session)
+
+    def ask(self, session: Session) -> Run:
+        """Start asking both models about what the page shows; a run of this page that still goes on is stopped first."""
+        assert session.view is not None
+        self.stop(session)
+        shown = session.view.prediction
+        session.run = self._runs.start(self.pipeline, shown.question, shown.recipe)
+        return session.run
+
+    def stop(self, session: Session) -> None:
+        """Stop this page's run, if one goes on."""
+        if session.run and session.run.snapshot().live:
+            session.run.stop()
+
+    def _recipe(self, request: Request) -> Recipe:
+        named = {name.name: getattr(request, name.name) for name in fields(Request)}
+        return self._workspace.recipe(**{name: value for name, value in named.items() if name not in ("user", "item")})
+
+    @staticmethod
+    def _remember(view: View, session: Session) -> View:
+        """Join the view with the page's run and its last answered prediction, and keep it as what the page shows."""
+        run, prediction = session.run.snapshot() if session.run else None, view.prediction
+        own = run is not None and _same(run.prediction, prediction)
+        if run and own and (run.live or not prediction.complete):
+            # What the run has finished by now may be more than what was looked up.
+            prediction = replace(run.prediction, recipe=prediction.recipe)
+        if prediction.complete:
+            session.asked = prediction
+        asked = session.asked
+        needs_stale = not prediction.complete and not (run and own and run.live)
+        session.view = replace(
+            view,
+            prediction=prediction,
+            stale=asked if needs_stale and asked and _sample(asked) == _sample(prediction) else None,
+            run=run if own else None,
+            other_run=bool(run and run.live and not own),
+        )
+        return session.view
+
+    @cached_property
+    def _titles(self) -> list[str]:
+        return [self._data.item_label(code).lower() for code in range(self._data.n_items)]
+
+    @cached_property
+    def _popularity(self) -> np.ndarray:
+        return np.bincount(self._data.item_index, minlength=self._data.n_items)
+
+
+def exact_gamma(gamma: float) -> float:
+    """The simple fraction (denominator 12 at most) that three decimals stand for: 0.667 means 2/3, as in the paper."""
+    near = Fraction(gamma).limit_denominator(12)
+    return float(near) if abs(float(near) - gamma) < 5e-4 else gamma
+
+
+def _sample(prediction: Prediction) -> tuple[int, int]:
+    return prediction.question.user, prediction.question.item
+
+
+def _chosen(prediction: Prediction) -> tuple[Hashable, ...]:
+    return tuple(row.item for row in prediction.question.chosen)
+
+
+def _merged_by(prediction: Prediction, merging: MergingConfig) -> Prediction:
+    return replace(prediction, recipe=prediction.recipe.model_copy(update={"merging": merging}))
+
+
+def _same(one: Prediction, other: Prediction) -> bool:
+    """Whether two predictions ask the same (alpha and epsilon do not matter to that)."""
+    recipes = [_merged_by(prediction, MergingConfig()).recipe for prediction in (one, other)]
+    return _sample(one) == _sample(other) and recipes[0] == recipes[1]

@@ -1,0 +1,57 @@
+"""The whole app as one Gradio Blocks. Gradio is imported when it is built, not before."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backend.settings import Settings
+
+if TYPE_CHECKING:
+    import gradio
+
+    from storage.workspace import Workspace
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def build(settings: Settings) -> gradio.Blocks:
+    """The UI over the home folder of ``settings``; opens files only when a page asks for them."""
+    from storage.workspace import Workspace
+
+    return build_over(Workspace(settings))
+
+
+def build_over(workspace: Workspace) -> gradio.Blocks:
+    """The UI over an opened workspace."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    import gradio
+
+    from app.pages import predict
+    from app.services.predict import PredictService
+
+    with gradio.Blocks(title="RALLRec+", analytics_enabled=False, fill_width=True) as blocks:
+        predict.page(PredictService(workspace), workspace.settings)
+    return blocks
+
+
+def appearance() -> dict[str, Any]:
+    """Theme, style and script, for ``mount_gradio_app`` or ``launch``: system fonts, nothing from another host."""
+    import gradio
+
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+    return {
+        "theme": gradio.themes.Base(
+            primary_hue="slate",
+            neutral_hue="slate",
+            font=fonts,
+            font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+            radius_size="sm",
+            spacing_size="sm",
+        ),
+        "css_paths": [ASSETS / "rallrec.css"],
+        "head": f"<script>{(ASSETS / 'rallrec.js').read_text('utf-8')}</script>",
+        "footer_links": [],
+        "run_history": False,
+    }

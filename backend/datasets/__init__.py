@@ -1,0 +1,21 @@
+"""Raw files -> users, items, interactions (one schema) -> samples."""
+
+from backend.datasets.registry import DATASETS, bundled_source
+from backend.datasets.samples import Samples, Split, build_samples, split
+from backend.datasets.schema import Dataset, DatasetMeta, LabelRule
+from backend.datasets.store import is_prepared, load, prepare
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "DatasetMeta",
+    "LabelRule",
+    "Samples",
+    "Split",
+    "build_samples",
+    "bundled_source",
+    "is_prepared",
+    "load",
+    "prepare",
+    "split",
+]

@@ -1,0 +1,135 @@
+"""Prepared datasets on disk: ``<root>/<name>/{users,items,interactions}.parquet`` and ``meta.json``.
+
+A dataset is there as a whole or not at all, and what is loaded is checked against the hash of what was written. Where
+the root lies is left to the caller.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from backend.datasets.registry import bundled_source, reader, require_known
+from backend.datasets.schema import SCHEMA_VERSION, Dataset, DatasetMeta
+from backend.errors import DataError, NotPreparedError, UsageError
+from backend.types import Progress
+
+META = "meta.json"
+INTERACTIONS = ("user_index", "item_index", "rating", "timestamp")
+
+
+def prepare(
+    name: str,
+    destination_root: Path,
+    *,
+    source: Path | None = None,
+    skip_bad_rows: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Read the raw files (``source``: a zip or folder; None: the shipped ones), check them, write the dataset.
+
+    What was prepared before under this name is replaced at the very end. Raises ``UnknownNameError``, ``UsageError``
+    (no source), ``DataError`` (a broken file, with its line; nothing is written then).
+    """
+    from backend.datasets.tables import RowProblems
+
+    read = reader(name)
+    source = source or bundled_source(name)
+    if source is None:
+        raise UsageError(
+            f"{name} is not shipped with this program", expected="its raw files", fix="give them with --source PATH"
+        )
+    report = progress or (lambda _what, _fraction: None)
+    dataset = read(source, RowProblems(skip=skip_bad_rows), report)
+    report("writing the dataset", 0.9)
+    try:
+        _write(dataset, destination_root)
+    except OSError as error:
+        raise DataError(
+            f"The dataset cannot be written under {destination_root} ({error})",
+            fix="free some space, or set RALLREC_HOME to a folder that can be written",
+        ) from error
+    report("prepared", 1.0)
+    return dataset
+
+
+def is_prepared(name: str, root: Path) -> bool:
+    """Whether the dataset can be loaded from ``root``. Raises ``UnknownNameError``."""
+    require_known(name)
+    return (root / name / META).is_file()
+
+
+def load(name: str, root: Path) -> Dataset:
+    """The prepared dataset. Raises ``UnknownNameError``, ``NotPreparedError``, ``DataError`` (damaged files)."""
+    again = f"rallrec prepare --dataset {name}"
+    if not is_prepared(name, root):
+        raise NotPreparedError(f"The dataset {name} is not prepared in {root}", fix=f"run: {again}")
+    folder = root / name
+    try:
+        meta = DatasetMeta.model_validate_json((folder / META).read_bytes())
+        if meta.schema_version != SCHEMA_VERSION or meta.name != name:
+            raise ValueError(f"meta.json is of {meta.name}, version {meta.schema_version} of the files")
+        dataset = _read(folder, meta)
+    # pyarrow's own errors are ValueErrors, OSErrors and KeyErrors; pydantic's, caught first for its wordy message
+    except ValidationError as error:
+        problem = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
+        raise DataError(f"{folder / META} is damaged ({problem})", fix=f"run: {again}") from error
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise DataError(f"The dataset in {folder} is damaged ({error})", fix=f"run: {again}") from error
+    return dataset
+
+
+def _read(folder: Path, meta: DatasetMeta) -> Dataset:
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    from backend.datasets.build import block_starts, hash_tables
+
+    users, items, interactions = (
+        pq.read_table(folder / f"{table}.parquet") for table in ("users", "items", "interactions")
+    )
+    user_frame, item_frame = users.to_pandas(), items.to_pandas()
+    item_frame["categories"] = [tuple(values) for values in item_frame["categories"]]
+    arrays = {column: np.array(interactions[column]) for column in INTERACTIONS}
+    if hash_tables(user_frame, item_frame, *arrays.values()) != meta.data_hash:
+        raise ValueError("the tables are not those that meta.json was written for")
+    user_ptr = block_starts(arrays["user_index"], len(user_frame))
+    return Dataset(meta=meta, users=user_frame, items=item_frame, user_ptr=user_ptr, **arrays)
+
+
+def _write(dataset: Dataset, root: Path) -> None:
+    """Write beside the final place, then rename: a killed run leaves at most a hidden folder of its own."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    root.mkdir(parents=True, exist_ok=True)
+    name = dataset.meta.name
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root, ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch) / "new"
+        folder.mkdir()
+        tables = {
+            "users": pa.Table.from_pandas(dataset.users, preserve_index=False),
+            "items": pa.Table.from_pandas(dataset.items, preserve_index=False),
+            "interactions": pa.table({column: getattr(dataset, column) for column in INTERACTIONS}),
+        }
+        for table, content in tables.items():
+            pq.write_table(content, folder / f"{table}.parquet")
+        (folder / META).write_text(dataset.meta.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        _put_in_place(folder, root / name, Path(scratch))
+
+
+def _put_in_place(new: Path, final: Path, scratch: Path) -> None:
+    """Rename ``new`` to ``final``; what is there moves into ``scratch`` first, also if another run puts it there."""
+    for attempt in range(10):
+        try:
+            os.rename(new, final)
+            return
+        except OSError:  # most likely it is there already
+            if attempt == 9:
+                raise
+        with suppress(FileNotFoundError):  # another run took it away in between
+            os.rename(final, scratch / f"old-{attempt}")

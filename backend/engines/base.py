@@ -1,0 +1,87 @@
+"""The contract every engine passes, and the list of engines by lazy name.
+
+An engine turns messages into P(yes), into sampled reasoning chains, and texts into vectors. What the messages say is
+the business of ``backend.prompting``; keeping results is the business of ``storage.cached_engine``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from backend.errors import UnknownNameError
+from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
+
+# on_piece(prompt index, sample index, newly written text)
+OnPiece = Callable[[int, int, str], None]
+# on_trace(prompt index, finished trace)
+OnTrace = Callable[[int, Trace], None]
+
+THINK_OPEN = "<think>\n"
+THINK_CLOSE = "</think>"
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Messages in, numbers and chains out. Every method may be called from any thread, one call at a time per engine.
+
+    ``stop`` is polled between units of work; when it turns true the call raises :class:`backend.errors.Stopped`.
+    What had finished by then has already been handed to ``on_trace``, so a wrapper can keep it.
+    """
+
+    name: str
+    model: ModelRef
+
+    def load(self, progress: Progress | None = None) -> None:
+        """Fetch and load what the first call needs. Idempotent; the other methods call it themselves."""
+        ...
+
+    def answer(
+        self, prompts: Sequence[Messages], *, progress: Progress | None = None, stop: Stop | None = None
+    ) -> list[Answer]:
+        """P(yes) of every prompt, in order (section 4.3.1, ``M_G(x)``)."""
+        ...
+
+    def reason(
+        self,
+        prompts: Sequence[Messages],
+        samples: int | Sequence[int],
+        sampling: Sampling,
+        *,
+        on_piece: OnPiece | None = None,
+        on_trace: OnTrace | None = None,
+        stop: Stop | None = None,
+    ) -> list[list[Trace]]:
+        """``samples`` chains per prompt: a count K (indices 0 .. K-1) or the sample indices themselves, in order.
+
+        Sample ``i`` draws from a stream seeded by (``sampling.seed``, prompt, ``i``) alone, whatever else is drawn
+        beside it (section 4.3.3).
+        """
+        ...
+
+    def embed(self, texts: Sequence[str], *, progress: Progress | None = None, stop: Stop | None = None) -> np.ndarray:
+        """Mean-pooled final hidden states, float32 of shape [len(texts), d], not normalised (eq. 2)."""
+        ...
+
+
+ENGINES: dict[str, str] = {
+    "scripted": "backend.engines.scripted:ScriptedEngine",
+    "transformers": "backend.engines.transformers_engine:TransformersEngine",
+}
+
+
+def create_engine(name: str, **options: Any) -> Engine:
+    """The engine called ``name``; its module is imported only now. Raises ``UnknownNameError`` listing the known."""
+    if name not in ENGINES:
+        raise UnknownNameError("engine", name, ENGINES)
+    module, _, attribute = ENGINES[name].partition(":")
+    engine: Engine = getattr(importlib.import_module(module), attribute)(**options)
+    return engine
+
+
+def sample_indices(samples: int | Sequence[int]) -> list[int]:
+    """The sample indices that ``reason`` is asked for: ``3`` means ``[0, 1, 2]``."""
+    return list(range(samples)) if isinstance(samples, int) else list(samples)

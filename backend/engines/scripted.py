@@ -1,0 +1,140 @@
+"""An engine without a model: deterministic answers and chains, in an instant or at a given pace.
+
+It is the test double of the real engines, passes the same contract suite, and shows failures on demand: every fourth
+chain is never closed (``no_answer``), and a prompt that contains ``[[engine-error]]`` fails. Nothing it says is a
+prediction, and its model's name says so.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from backend.engines.base import THINK_CLOSE, OnPiece, OnTrace, sample_indices
+from backend.errors import EngineError, Stopped
+from backend.seeding import derive_seed
+from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
+
+FAIL_MARK = "[[engine-error]]"
+_WIDTH = 32
+
+
+class ScriptedEngine:
+    """``delay``: seconds per written word. ``calls`` records (method, number of items) of every call."""
+
+    name = "scripted"
+
+    def __init__(self, model: ModelRef | None = None, *, delay: float = 0.0, **_unused: Any) -> None:
+        self.model = model or ModelRef("scripted", "1")
+        self.delay = delay
+        self.calls: list[tuple[str, int]] = []
+
+    def load(self, progress: Progress | None = None) -> None:
+        """There is nothing to load."""
+
+    def answer(
+        self, prompts: Sequence[Messages], *, progress: Progress | None = None, stop: Stop | None = None
+    ) -> list[Answer]:
+        """A fixed pseudo-random P(yes) per prompt."""
+        self.calls.append(("answer", len(prompts)))
+        answers = []
+        for done, prompt in enumerate(prompts, start=1):
+            _check(prompt, stop)
+            answers.append(Answer(_unit("answer", self.model.name, _text(prompt)), len(_text(prompt).split()), 0.0))
+            if progress:
+                progress("answering", done / len(prompts))
+        return answers
+
+    def reason(
+        self,
+        prompts: Sequence[Messages],
+        samples: int | Sequence[int],
+        sampling: Sampling,
+        *,
+        on_piece: OnPiece | None = None,
+        on_trace: OnTrace | None = None,
+        stop: Stop | None = None,
+    ) -> list[list[Trace]]:
+        """All chains of a prompt advance word by word, side by side, as sampled ones do."""
+        indices = sample_indices(samples)
+        self.calls.append(("reason", len(prompts) * len(indices)))
+        return [
+            self._chains(number, prompt, indices, sampling, on_piece, on_trace, stop)
+            for number, prompt in enumerate(prompts)
+        ]
+
+    def embed(self, texts: Sequence[str], *, progress: Progress | None = None, stop: Stop | None = None) -> np.ndarray:
+        """One fixed random vector per word, averaged: texts that share words are close."""
+        self.calls.append(("embed", len(texts)))
+        rows = [
+            np.mean([_word_vector(w) for w in text.lower().split()] or [np.zeros(_WIDTH)], axis=0) for text in texts
+        ]
+        if progress:
+            progress("embedding", 1.0)
+        return np.asarray(rows, dtype=np.float32).reshape(len(texts), _WIDTH)
+
+    def _chains(
+        self,
+        number: int,
+        prompt: Messages,
+        indices: list[int],
+        sampling: Sampling,
+        on_piece: OnPiece | None,
+        on_trace: OnTrace | None,
+        stop: Stop | None,
+    ) -> list[Trace]:
+        started = time.perf_counter()
+        words = {index: _script(prompt, index, sampling) for index in indices}
+        traces: dict[int, Trace] = {}
+        for position in range(max((len(own) for own in words.values()), default=0)):
+            _check(prompt, stop)
+            time.sleep(self.delay)
+            for index, own in words.items():
+                if position < len(own) and on_piece:
+                    on_piece(number, index, own[position])
+                if position == len(own) - 1:
+                    text = "".join(own)
+                    p_yes = _unit("chain", sampling.seed, text, index)
+                    finish = "stop" if THINK_CLOSE in text else "length"
+                    traces[index] = Trace(index, text, p_yes, len(own), time.perf_counter() - started, finish)
+                    if on_trace:
+                        on_trace(number, traces[index])
+        return [traces[index] for index in indices]
+
+
+def _script(prompt: Messages, index: int, sampling: Sampling) -> list[str]:
+    """The words of one chain, each with its leading space, at most ``max_tokens`` of them."""
+    text = _text(prompt)
+    titles = re.findall(r"^\d+\. (.+): [\d.]+ of ", text, re.MULTILINE) or ["nothing"]
+    pick = derive_seed(sampling.seed, sampling.temperature, text, index)
+    verdict = "Yes" if pick % 100 < 60 else "No"
+    chain = (
+        f"The user's past has {len(titles)} titles. One that bears on this is {titles[pick % len(titles)]}. "
+        f"Taken together the ratings speak {'for' if verdict == 'Yes' else 'against'} it."
+    )
+    if index % 4 != 3:
+        chain += f"\n{THINK_CLOSE}\n{verdict}."
+    return re.findall(r"\s*\S+", chain)[: sampling.max_tokens]
+
+
+def _text(prompt: Messages) -> str:
+    return "\n".join(message.content for message in prompt)
+
+
+def _check(prompt: Messages, stop: Stop | None) -> None:
+    if stop and stop():
+        raise Stopped
+    if FAIL_MARK in _text(prompt):
+        raise EngineError(f"The prompt contains {FAIL_MARK}", fix="leave it out")
+
+
+def _unit(*parts: Any) -> float:
+    return derive_seed(0, *parts) / 2**63
+
+
+def _word_vector(word: str) -> np.ndarray:
+    return np.random.default_rng(derive_seed(0, word)).standard_normal(_WIDTH)

@@ -1,0 +1,121 @@
+"""A language model run in this process by transformers: CPU or CUDA, no server.
+
+Each prompt is prefilled once; its K chains share that cache (``shared_prefix``) and are sampled side by side, each from
+its own random stream. torch and transformers are imported on first use.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from backend.engines import models
+from backend.engines.base import OnPiece, OnTrace, sample_indices
+from backend.errors import EngineError, Stopped
+from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
+
+if TYPE_CHECKING:
+    from backend.engines.causal_lm import CausalLM
+
+
+class TransformersEngine:
+    """``model``: what to load; ``models_dir``: where embedded models are kept; ``device``: ``auto``, ``cpu``, ``cuda``.
+
+    One lock serialises calls: two at once would only slow each other down on one device.
+    """
+
+    name = "transformers"
+
+    def __init__(self, model: ModelRef, *, models_dir: Path, device: str = "auto", **_unused: Any) -> None:
+        self.model = model
+        self._models_dir = Path(models_dir)
+        self._device = device
+        self._lock = threading.RLock()
+        self._loaded: CausalLM | None = None
+
+    def load(self, progress: Progress | None = None) -> None:
+        """Fetch the weights where they are missing, then load them. Raises ``EngineError``."""
+        self._lm(progress)
+
+    def answer(
+        self, prompts: Sequence[Messages], *, progress: Progress | None = None, stop: Stop | None = None
+    ) -> list[Answer]:
+        """P(yes) per prompt, one forward pass each: batching gains nothing on a CPU and padding would move results."""
+        with self._lock:
+            lm = self._lm(progress)
+            answers = []
+            for done, prompt in enumerate(prompts, start=1):
+                _raise_if(stop)
+                started = time.perf_counter()
+                ids = lm.chat_ids(prompt)
+                p_yes = lm.p_yes(lm.prefill(ids)[1])
+                answers.append(Answer(p_yes, len(ids), time.perf_counter() - started))
+                if progress:
+                    progress("answering", done / len(prompts))
+            return answers
+
+    def reason(
+        self,
+        prompts: Sequence[Messages],
+        samples: int | Sequence[int],
+        sampling: Sampling,
+        *,
+        on_piece: OnPiece | None = None,
+        on_trace: OnTrace | None = None,
+        stop: Stop | None = None,
+    ) -> list[list[Trace]]:
+        """The chains of each prompt, sampled together from one prefilled cache."""
+        indices = sample_indices(samples)
+        with self._lock:
+            lm = self._lm(None)
+            return [
+                lm.sample_chains(
+                    prompt,
+                    indices,
+                    sampling,
+                    on_piece=(lambda index, text, n=number: on_piece(n, index, text)) if on_piece else None,
+                    on_trace=(lambda trace, n=number: on_trace(n, trace)) if on_trace else None,
+                    stop=lambda: _raise_if(stop),
+                )
+                for number, prompt in enumerate(prompts)
+            ]
+
+    def embed(self, texts: Sequence[str], *, progress: Progress | None = None, stop: Stop | None = None) -> np.ndarray:
+        """Mean of the final hidden state over each text's tokens, [len(texts), d], float32."""
+        with self._lock:
+            lm = self._lm(progress)
+            return lm.embed(texts, progress, lambda: _raise_if(stop))
+
+    def _lm(self, progress: Progress | None) -> CausalLM:
+        with self._lock:
+            if self._loaded is None:
+                os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+                if progress:
+                    progress("starting torch", None)
+                from backend.engines.causal_lm import CausalLM
+
+                source = models.fetch(self.model, self._models_dir, progress)
+                if progress:
+                    progress(f"loading {models.display_name(self.model)}", None)
+                try:
+                    self._loaded = CausalLM.load(source, self.model, self._device)
+                except EngineError:
+                    raise
+                except Exception as error:
+                    raise EngineError(
+                        f"The model {self.model.name!r} could not be loaded: {error}",
+                        expected=f"an embedded model ({', '.join(models.EMBEDDED)}), a folder, or a hub id",
+                        fix="rallrec doctor shows what this machine has",
+                    ) from error
+            return self._loaded
+
+
+def _raise_if(stop: Stop | None) -> None:
+    if stop and stop():
+        raise Stopped

@@ -1,0 +1,75 @@
+"""The one tree of errors that users see.
+
+A message says what was given, what was expected, and the command or change that mends it. Third-party errors are
+translated at one boundary per package and chained (``raise ... from error``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class RallrecError(Exception):
+    """Base of every error that is meant for a person. ``problem`` is what is wrong; ``fix`` is what to do about it."""
+
+    exit_code = 1
+
+    def __init__(self, problem: str, *, expected: str | None = None, fix: str | None = None) -> None:
+        self.problem = problem
+        self.expected = expected
+        self.fix = fix
+        parts = [problem.rstrip(".") + "."]
+        if expected:
+            parts.append(f"Expected {expected.rstrip('.')}.")
+        if fix:
+            parts.append(f"To fix it: {fix.rstrip('.')}.")
+        super().__init__(" ".join(parts))
+
+
+class UsageError(RallrecError):
+    """The caller asked for something that makes no sense (bad option, bad range, unknown name)."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A setting, its environment variable or its line in the TOML file is wrong."""
+
+
+class UnknownNameError(UsageError):
+    """A name that is not in a list of known names; the message lists them."""
+
+    def __init__(self, kind: str, given: object, known: Iterable[str], *, fix: str | None = None) -> None:
+        names = sorted(known)
+        super().__init__(f"Unknown {kind} {given!r}", expected=f"one of {', '.join(names) or '(none)'}", fix=fix)
+
+
+class DataError(RallrecError):
+    """A data file is missing, broken or contradicts itself."""
+
+
+class NotPreparedError(RallrecError):
+    """Something that a command prepares is not there yet."""
+
+
+class EngineError(RallrecError):
+    """A model could not be fetched, loaded or run."""
+
+
+class StorageError(RallrecError):
+    """The database or an artifact cannot be used."""
+
+
+class CorruptCacheError(StorageError):
+    """A stored row or file does not match its key."""
+
+
+class DatabaseTooNewError(StorageError):
+    """The database was written by a newer version of this program."""
+
+
+class Stopped(RallrecError):
+    """Somebody pressed stop. What had finished by then has been handed over and kept."""
+
+    def __init__(self, problem: str = "Stopped by request") -> None:
+        super().__init__(problem)

@@ -1,0 +1,5 @@
+"""How good predictions are."""
+
+from backend.evaluation import metrics
+
+__all__ = ["metrics"]

@@ -1,0 +1,263 @@
+"""One prediction from history to merged probability; a Recipe wires the stages. Knows no database and no screen.
+
+``Pipeline.question`` is the cheap part (retrieval, rerank, prompts: milliseconds, no model); ``Pipeline.predict`` asks
+the two models. Both give the same :class:`Prediction`, with None where nothing has been asked yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from backend.datasets import Dataset
+from backend.engines import Engine, ReasoningConfig
+from backend.errors import SettingsError, UsageError
+from backend.merging import MergingConfig, mean_and_variance, merge
+from backend.prompting import HistoryLine, Prompt, PromptingConfig, PromptSubject, build_prompt, knowledge_sentence
+from backend.retrieval import ORDERS, Channels, RankedItem, RetrievalConfig, channels, order_items, rerank
+from backend.seeding import digest
+from backend.settings import Settings
+from backend.types import Answer, Progress, Stop, Trace
+
+MIN_HISTORY = 5
+
+
+class Recipe(BaseModel):
+    """Every choice behind a prediction; its :attr:`hash` is written into every result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    retrieval: RetrievalConfig = RetrievalConfig()
+    prompting: PromptingConfig = PromptingConfig()
+    reasoning: ReasoningConfig = ReasoningConfig()
+    merging: MergingConfig = MergingConfig()
+
+    @property
+    def hash(self) -> str:
+        return digest(self.model_dump(mode="json"), 16)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, **overrides: Any) -> Recipe:
+        """Settings share the stages' names; ``overrides`` (None means "not given") win.
+
+        Raises ``SettingsError`` naming the value that a stage does not take.
+        """
+        given = settings.model_dump() | {name: value for name, value in overrides.items() if value is not None}
+        stages: dict[str, dict[str, Any]] = {
+            stage: {name: given[name] for name in model.model_fields if name in given}
+            for stage, model in _STAGES.items()
+        }
+        try:
+            return cls.model_validate(stages)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise SettingsError(f"{first['loc'][-1]} is {first['input']!r}: {first['msg']}") from error
+
+
+_STAGES: dict[str, type[BaseModel]] = {
+    "retrieval": RetrievalConfig,
+    "prompting": PromptingConfig,
+    "reasoning": ReasoningConfig,
+    "merging": MergingConfig,
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One user, one target, and the history chosen for it.
+
+    ``history_rows``: the interactions before the target, oldest first; ``label`` is None where the user never rated
+    the target (then the whole history is before it). ``prompts``: M_G's prompt per history order, the first one being
+    the recipe's.
+    """
+
+    user: int
+    item: int
+    label: bool | None
+    history_rows: range
+    channels: Channels
+    chosen: tuple[RankedItem, ...]
+    prompts: tuple[Prompt, ...]
+    subject: PromptSubject
+    lines: tuple[HistoryLine, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A question with what the models have said so far. Means and variances are NaN until there is enough to say."""
+
+    question: Question
+    recipe: Recipe
+    answers: tuple[Answer | None, ...]
+    reason_prompt: Prompt | None = None
+    traces: tuple[Trace | None, ...] = ()
+
+    @cached_property
+    def p_g(self) -> float:
+        """M_G's answer to the first history order, or the mean over the orders."""
+        if self.recipe.prompting.p_g == "mean":
+            return mean_and_variance([a.p_yes for a in self.answers if a])[0] if all(self.answers) else float("nan")
+        return self.answers[0].p_yes if self.answers[0] else float("nan")
+
+    @cached_property
+    def var_g(self) -> float:
+        """Population variance of M_G's answers over the history orders (the ruling on sigma_G^2)."""
+        return mean_and_variance([a.p_yes for a in self.answers if a])[1] if all(self.answers) else float("nan")
+
+    @cached_property
+    def p_r(self) -> float:
+        return self._reasoning[0]
+
+    @cached_property
+    def var_r(self) -> float:
+        return self._reasoning[1]
+
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every answer and every chain is there."""
+        return all(self.answers) and self.reason_prompt is not None and all(self.traces)
+
+    @property
+    def p_final(self) -> float:
+        """Eq. 10; P_G alone where the recipe asks for no chains; NaN until complete."""
+        if not self.traces:
+            return self.p_g if self.complete else float("nan")
+        merging = self.recipe.merging
+        return float(merge(self.p_r, self.var_r, self.p_g, self.var_g, merging.alpha, merging.epsilon))
+
+    def taking_traces(self, traces: Sequence[Trace | None]) -> Prediction:
+        """The same prediction with these chains."""
+        return replace(self, traces=tuple(traces))
+
+    @cached_property
+    def _reasoning(self) -> tuple[float, float]:
+        if not all(self.traces):
+            return float("nan"), float("nan")
+        return mean_and_variance([trace.p_yes for trace in self.traces if trace])
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What a caller hears while a prediction is made; every part is optional.
+
+    ``stage``: what goes on, with a fraction; ``update``: the prediction so far; ``piece``: text of a chain.
+    """
+
+    stage: Progress | None = None
+    update: Callable[[Prediction], None] | None = None
+    piece: Callable[[int, str], None] | None = None
+
+
+class Pipeline:
+    """A dataset, its item vectors ([items, d], unit rows), the tuned model M_G and the reasoning model M_R."""
+
+    def __init__(self, dataset: Dataset, vectors: np.ndarray, tuned: Engine, reasoner: Engine) -> None:
+        if len(vectors) != dataset.n_items:
+            raise UsageError(
+                f"There are {len(vectors)} vectors for {dataset.n_items} items", fix="rallrec embed --fresh"
+            )
+        self.dataset, self.vectors, self.tuned, self.reasoner = dataset, vectors, tuned, reasoner
+
+    def question(self, user: int, item: int, recipe: Recipe) -> Question:
+        """Retrieve, rerank and write the prompts for the user and item codes. Raises ``UsageError``."""
+        data, config = self.dataset, recipe.retrieval
+        row = data.find_row(user, item)
+        past = data.user_rows(user) if row is None else data.history_before(row)
+        if past.stop - past.start < MIN_HISTORY:
+            raise UsageError(
+                f"User {data.users['user'].iat[user]} has {past.stop - past.start} ratings before "
+                f"{data.item_label(item)}",
+                expected=f"at least {MIN_HISTORY}, as for every sample",
+                fix="choose an item the user rated later, or one the user has not rated",
+            )
+        history = data.item_index[past]
+        both = channels(self.vectors, history, item, config.k)
+        chosen = rerank(both.relevant, both.recent, config.k, config.gamma, config.beta, config.combine)
+        when = {int(code): position for position, code in enumerate(history)}
+        subject = PromptSubject(data.meta, self._line(item))
+        orders = [config.order, *(order for order in ORDERS if order != config.order)]
+        rated = {row.item: self._line(row.item, float(data.rating[past.start + when[row.item]])) for row in chosen}
+        prompts = tuple(
+            build_prompt(
+                "answer", subject, [rated[row.item] for row in order_items(chosen, order, when, both.similarity)]
+            )
+            for order in orders
+        )
+        lines = tuple(rated[row.item] for row in order_items(chosen, config.order, when, both.similarity))
+        label = None if row is None else bool(data.labels[row])
+        return Question(user, item, label, range(past.start, past.stop), both, tuple(chosen), prompts, subject, lines)
+
+    def unasked(self, question: Question, recipe: Recipe) -> Prediction:
+        """The question as a prediction to which nobody has said anything yet."""
+        return Prediction(question, recipe, (None,) * len(question.prompts), None, (None,) * recipe.reasoning.traces)
+
+    def with_answers(self, prediction: Prediction, answers: Sequence[Answer | None]) -> Prediction:
+        """Take in M_G's answers and, once P_G is known, write M_R's prompt with the injected sentence (eq. 9)."""
+        taken = replace(prediction, answers=tuple(answers))
+        wording = taken.recipe.prompting.knowledge
+        if np.isnan(taken.p_g) and wording != "none":
+            return taken
+        sentence = knowledge_sentence(taken.p_g, wording)
+        question = taken.question
+        return replace(taken, reason_prompt=build_prompt("reason", question.subject, question.lines, sentence))
+
+    def predict(
+        self, question: Question, recipe: Recipe, listener: Listener | None = None, stop: Stop | None = None
+    ) -> Prediction:
+        """Ask M_G, then M_R with what M_G said, then M_G again for its variance. Raises what the engines raise.
+
+        The first order's answer is all that M_R's prompt needs, so the chains start before the other orders are asked.
+        """
+        hear = listener or Listener()
+        now = self.unasked(question, recipe)
+        prompts = [prompt.messages for prompt in question.prompts]
+        first = len(prompts) if recipe.prompting.p_g == "mean" else 1
+        answers = self.tuned.answer(prompts[:first], progress=hear.stage, stop=stop)
+        now = self.with_answers(now, [*answers, *[None] * (len(prompts) - first)])
+        _tell(hear, now)
+        now = self._reason(now, hear, stop)
+        if first < len(prompts):
+            answers += self.tuned.answer(prompts[first:], progress=hear.stage, stop=stop)
+            now = replace(now, answers=tuple(answers))
+            _tell(hear, now)
+        return now
+
+    def _reason(self, now: Prediction, hear: Listener, stop: Stop | None) -> Prediction:
+        config = now.recipe.reasoning
+        if not config.traces or now.reason_prompt is None:
+            return now
+        traces: list[Trace | None] = [None] * config.traces
+
+        def on_trace(_prompt: int, trace: Trace) -> None:
+            traces[trace.index] = trace
+            _tell(hear, now.taking_traces(traces))
+
+        def on_piece(_prompt: int, index: int, text: str) -> None:
+            if hear.piece:
+                hear.piece(index, text)
+
+        self.reasoner.load(hear.stage)
+        if hear.stage:
+            hear.stage("reasoning", None)
+        [done] = self.reasoner.reason(
+            [now.reason_prompt.messages],
+            config.traces,
+            config.sampling,
+            on_piece=on_piece,
+            on_trace=on_trace,
+            stop=stop,
+        )
+        return now.taking_traces(done)
+
+    def _line(self, item: int, rating: float | None = None) -> HistoryLine:
+        return HistoryLine(self.dataset.item_label(item), self.dataset.categories[item], rating)
+
+
+def _tell(listener: Listener, prediction: Prediction) -> None:
+    if listener.update:
+        listener.update(prediction)

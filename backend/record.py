@@ -1,0 +1,72 @@
+"""A prediction as one plain object: what ``rallrec predict --json`` prints and what a view exports."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from backend.pipeline import Pipeline, Prediction
+from backend.prompting import read_verdict
+
+
+def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: bool) -> dict[str, Any]:
+    """JSON-ready: numbers that are not known are null; ``history`` is in eq. 8's rank order.
+
+    ``prompt`` is what M_R was given (the injected sentence included). ``cached``: no model ran for it.
+    """
+    data, question, recipe = pipeline.dataset, prediction.question, prediction.recipe
+    prompt = prediction.reason_prompt or question.prompts[0]
+    return {
+        "dataset": data.meta.name,
+        "user": data.user_ids[question.user],
+        "item": data.item_ids[question.item],
+        "title": data.item_label(question.item),
+        "label": None if question.label is None else int(question.label),
+        "history": [
+            {
+                "item": data.item_ids[row.item],
+                "title": data.item_label(row.item),
+                "rating": _rating(pipeline, question.user, row.item),
+                "score": row.score,
+                "relevance_rank": row.relevance_rank,
+                "recency_rank": row.recency_rank,
+            }
+            for row in question.chosen
+        ],
+        "prompt": prompt.text,
+        "p_g": _number(prediction.p_g),
+        "var_g": _number(prediction.var_g),
+        "p_r": _number(prediction.p_r),
+        "var_r": _number(prediction.var_r),
+        "p_final": _number(prediction.p_final),
+        "alpha": recipe.merging.alpha,
+        "epsilon": recipe.merging.epsilon,
+        "gamma": recipe.retrieval.gamma,
+        "beta": recipe.retrieval.beta,
+        "k": recipe.retrieval.k,
+        "seed": recipe.reasoning.seed,
+        "traces": [
+            {
+                "text": trace.text,
+                "verdict": read_verdict(trace.text).answer,
+                "p_yes": trace.p_yes,
+                "tokens": trace.tokens,
+                "seconds": round(trace.seconds, 3),
+            }
+            for trace in prediction.traces
+            if trace
+        ],
+        "models": {"tuned": asdict(pipeline.tuned.model), "reasoning": asdict(pipeline.reasoner.model)},
+        "recipe": recipe.hash,
+        "cached": cached,
+    }
+
+
+def _rating(pipeline: Pipeline, user: int, item: int) -> float | None:
+    row = pipeline.dataset.find_row(user, item)
+    return None if row is None else float(pipeline.dataset.rating[row])
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

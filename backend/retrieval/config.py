@@ -1,0 +1,23 @@
+"""What can be set about retrieval."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RetrievalConfig(BaseModel):
+    """Eq. 8's symbols and the order in which the chosen items enter the prompt.
+
+    ``k``: how many past items are put in the prompt. ``gamma``: weight of the relevance channel (recency gets
+    1 - gamma). ``beta``: how fast the score falls with the rank. ``combine``: what an item in both channels keeps.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    k: int = Field(10, ge=1, le=100)
+    gamma: float = Field(2 / 3, ge=0, le=1)
+    beta: float = Field(1.0, ge=0, le=10)
+    combine: Literal["max", "sum"] = "max"
+    order: Literal["rank", "chronological", "relevance"] = "rank"

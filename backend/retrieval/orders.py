@@ -1,0 +1,25 @@
+"""The orders in which the same chosen items can enter a prompt (section 4.2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf
+
+from backend.errors import UnknownNameError
+from backend.retrieval.rerank import RankedItem
+
+ORDERS = ("rank", "chronological", "relevance")
+
+
+def order_items(
+    chosen: Sequence[RankedItem], order: str, time_position: Mapping[int, int], similarity: Mapping[int, float]
+) -> list[RankedItem]:
+    """``chosen`` by eq. 8's rank, oldest first (``time_position`` grows with time), or most similar first."""
+    if order == "rank":
+        return list(chosen)
+    if order == "chronological":
+        return sorted(chosen, key=lambda row: time_position[row.item])
+    if order == "relevance":
+        # The channel's own rank decides first, so that ties fall as they fell there.
+        return sorted(chosen, key=lambda row: (row.relevance_rank or inf, -similarity[row.item]))
+    raise UnknownNameError("history order", order, ORDERS)

@@ -1,0 +1,67 @@
+"""The small frozen values that pass between stages. No behaviour beyond what a reader expects of a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# progress(what is being done, fraction in [0, 1] or None where it cannot be known)
+Progress = Callable[[str, float | None], None]
+# stop() is true once somebody asked to stop
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a chat: ``role`` is ``system``, ``user`` or ``assistant``."""
+
+    role: str
+    content: str
+
+
+Messages = tuple[Message, ...]
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Which weights: a hub id, a folder or an embedded name, its revision, and the LoRA adapter on top (or None)."""
+
+    name: str
+    revision: str = "main"
+    adapter: str | None = None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a reasoning chain is drawn. ``temperature`` > 0, ``top_p`` in (0, 1], ``max_tokens`` >= 1."""
+
+    temperature: float = 0.6
+    top_p: float = 0.95
+    max_tokens: int = 128
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """P(yes) in [0, 1] at the answer position: a softmax over the two answer tokens. ``seconds`` is model time."""
+
+    p_yes: float
+    prompt_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One reasoning chain: the ``index``-th sample of its prompt.
+
+    ``text`` is what the model wrote after ``<think>``, its ``</think>`` and verdict included where it wrote them.
+    ``p_yes`` in [0, 1] is read after the chain, closed with ``</think>``. ``finish`` is ``stop`` (the model ended it)
+    or ``length`` (the token limit did).
+    """
+
+    index: int
+    text: str
+    p_yes: float
+    tokens: int
+    seconds: float
+    finish: str

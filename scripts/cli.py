@@ -1,0 +1,120 @@
+"""``rallrec``: the commands, each in a module of its own and imported only when it runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from backend.errors import RallrecError
+
+app = typer.Typer(
+    name="rallrec",
+    help="See, question and label how a retrieval-augmented LLM recommender (RALLRec+) reaches a prediction.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Report as one JSON object on standard output.")]
+DatasetName = Annotated[str | None, typer.Option(help="Dataset name (default: the setting 'dataset').")]
+EngineName = Annotated[str | None, typer.Option(help="Who runs the models: transformers or scripted.")]
+
+
+@app.command(epilog="Example: rallrec doctor --json")
+def doctor(json: Json = False) -> None:
+    """Print what this machine has (Python, torch, GPU, models, data, database) and what is missing."""
+    from scripts.doctor import run
+
+    run(as_json=json)
+
+
+@app.command(epilog="Example: RALLREC_GAMMA=0.5 rallrec settings")
+def settings(json: Json = False) -> None:
+    """Show every setting, its value and where the value came from."""
+    from scripts.settings import run
+
+    run(as_json=json)
+
+
+@app.command(epilog="Example: rallrec prepare --source ~/Downloads/ml-latest-small.zip --skip-bad-rows")
+def prepare(
+    dataset: DatasetName = None,
+    source: Annotated[
+        str | None, typer.Option(help="Zip or folder with the raw files (default: the shipped one).")
+    ] = None,
+    skip_bad_rows: Annotated[bool, typer.Option(help="Leave out broken rows and report how many.")] = False,
+    model: Annotated[bool, typer.Option("--model", help="Also fetch the embedded language model.")] = False,
+    json: Json = False,
+) -> None:
+    """Read a dataset's raw files, check them and store them in one schema."""
+    from scripts.prepare import run
+
+    run(dataset=dataset, source=source, skip_bad_rows=skip_bad_rows, model=model, as_json=json)
+
+
+@app.command(epilog="Example: rallrec embed --dataset ml-latest-small --fresh")
+def embed(
+    dataset: DatasetName = None,
+    fresh: Annotated[bool, typer.Option(help="Make the vectors anew even if finished ones are there.")] = False,
+    json: Json = False,
+) -> None:
+    """Turn every item's title into a vector (resumes where an earlier run was interrupted)."""
+    from scripts.embed import run
+
+    run(dataset=dataset, fresh=fresh, as_json=json)
+
+
+@app.command(epilog="Example: rallrec predict --user 15 --item 1 --gamma 0.5 --traces 4 --json")
+def predict(
+    user: Annotated[str, typer.Option(help="User id.")],
+    item: Annotated[str, typer.Option(help="Item id.")],
+    dataset: DatasetName = None,
+    gamma: Annotated[float | None, typer.Option(help="Weight of the relevance channel, 0 to 1.")] = None,
+    beta: Annotated[float | None, typer.Option(help="How fast the score falls with the rank, 0 or more.")] = None,
+    k: Annotated[int | None, typer.Option(help="Past items in the prompt.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Weight of the reasoning model in the merge.")] = None,
+    epsilon: Annotated[float | None, typer.Option(help="Floor under both variances in the merge.")] = None,
+    traces: Annotated[int | None, typer.Option(help="Reasoning chains.")] = None,
+    knowledge: Annotated[str | None, typer.Option(help="Injected sentence: paper, graded or none.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Token limit of a chain.")] = None,
+    engine: EngineName = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the chains.")] = None,
+    json: Json = False,
+) -> None:
+    """Predict whether one user will like one item, and show every step."""
+    from scripts.predict import run
+
+    recipe: dict[str, Any] = {
+        "gamma": gamma, "beta": beta, "k": k, "alpha": alpha, "epsilon": epsilon, "traces": traces,
+        "knowledge": knowledge, "max_tokens": max_tokens, "seed": seed,
+    }  # fmt: skip
+    run(dataset=dataset, user=user, item=item, engine=engine, recipe=recipe, as_json=json)
+
+
+@app.command(epilog="Example: rallrec serve --port 8000 --engine scripted")
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (0: any free one).")] = None,
+    engine: EngineName = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open a browser once the app answers.")] = False,
+) -> None:
+    """Start the web app."""
+    from scripts.serve import run
+
+    run(host=host, port=port, engine=engine, open_browser=open_browser)
+
+
+def main() -> None:
+    """Run the command line; a known error is one line on standard error. Exit codes: 0 done, 1 failed, 2 wrong use."""
+    try:
+        app()
+    except RallrecError as error:
+        print(f"rallrec: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("rallrec: stopped; what was finished is kept", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None

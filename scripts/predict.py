@@ -1,0 +1,66 @@
+"""``rallrec predict``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from backend.pipeline import Listener, Prediction
+from backend.record import prediction_record
+from backend.settings import load_settings
+from scripts.console import out, print_json, progress_bar
+from storage.lookup import look_up
+from storage.workspace import Workspace
+
+
+def run(
+    *, dataset: str | None, user: str, item: str, engine: str | None, recipe: dict[str, Any], as_json: bool
+) -> None:
+    """Predict one sample: from the cache where it is there, from the models where it is not."""
+    workspace = Workspace(load_settings(dataset=dataset, engine=engine))
+    full = workspace.recipe(**recipe)
+    pipeline = workspace.pipeline()
+    data = pipeline.dataset
+    question = pipeline.question(data.user_code(user), data.item_code(item), full)
+    prediction = look_up(pipeline, question, full)
+    cached = prediction.complete
+    if not cached:
+        with progress_bar() as progress:
+            prediction = pipeline.predict(question, full, _listener(progress))
+    record = prediction_record(pipeline, prediction, cached=cached)
+    workspace.close()
+    if as_json:
+        print_json(record)
+    else:
+        _show(record)
+
+
+def _listener(progress: Any) -> Listener:
+    def update(prediction: Prediction) -> None:
+        done, wanted = sum(trace is not None for trace in prediction.traces), len(prediction.traces)
+        if wanted and not all(prediction.traces):
+            progress(f"reasoning ({done} of {wanted} chains done)", None)
+
+    return Listener(stage=progress, update=update)
+
+
+def _show(record: dict[str, Any]) -> None:
+    truth = {None: "not rated", 0: "did not like it", 1: "liked it"}[record["label"]]
+    out.print(f"User {record['user']}, {record['title']} (item {record['item']}); truth: {truth}.", markup=False)
+    table = Table("past item", "rating", "score", "relevance", "recency")
+    for row in record["history"]:
+        ranks = (str(row[name] or "-") for name in ("relevance_rank", "recency_rank"))
+        table.add_row(row["title"], f"{row['rating']:g}", f"{row['score']:.3f}", *ranks)
+    out.print(table)
+    for number, trace in enumerate(record["traces"], start=1):
+        head = f"Chain {number}: {trace['verdict']}, P(yes) {trace['p_yes']:.2f}, {trace['tokens']} tokens"
+        out.print(f"{head}, {trace['seconds']:.1f} s", markup=False, style="bold")
+        out.print(trace["text"].strip(), markup=False)
+    for symbol, name, value in (
+        ("P_G", "tuned model", "p_g"), ("sigma_G^2", "its variance", "var_g"),
+        ("P_R", "reasoning model", "p_r"), ("sigma_R^2", "its variance", "var_r"), ("P_final", "merged", "p_final"),
+    ):  # fmt: skip
+        shown = "-" if record[value] is None else f"{record[value]:.4f}"
+        out.print(f"{symbol:>10} = {shown}   {name}", markup=False)
+    out.print("From the cache: no model ran." if record["cached"] else "Computed now, and cached.", markup=False)

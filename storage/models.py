@@ -1,0 +1,118 @@
+"""The tables, as SQLAlchemy models: prompts, and what models made of them.
+
+Only the shape is here. Reading and writing rows is ``storage.cache``; bringing a database into this shape is
+``storage.schema`` with the numbered files of ``storage/migrations/versions``, which never import this module, so that
+an old migration goes on meaning what it meant.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC. SQLite forgets the zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return value if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+def utc_now() -> datetime:
+    """The present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of every table. Constraints have predictable names, so that later migrations can drop them by name."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class PromptRow(Base):
+    """The messages of one prompt, once. ``hash`` is the SHA-256 of ``messages``, which is canonical JSON."""
+
+    __tablename__ = "prompts"
+
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    messages: Mapped[str] = mapped_column(Text)
+
+
+class _Result:
+    """What every stored result has: what it answers (all of it in ``key``), and where it came from.
+
+    ``engine`` and ``created_at`` are provenance alone: neither is part of the key or of the checksum.
+    """
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(Text)
+    revision: Mapped[str] = mapped_column(Text)
+    adapter: Mapped[str | None] = mapped_column(Text)
+    prompt_hash: Mapped[str] = mapped_column(String(64), ForeignKey("prompts.hash"))
+    options: Mapped[str] = mapped_column(Text)
+    p_yes: Mapped[float] = mapped_column(Double)
+    seconds: Mapped[float] = mapped_column(Double)
+    checksum: Mapped[str] = mapped_column(String(64))
+    engine: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class AnswerRow(_Result, Base):
+    """P(yes) of a prompt at the answer position: a :class:`backend.types.Answer`."""
+
+    __tablename__ = "answers"
+    __table_args__ = (
+        CheckConstraint("p_yes >= 0 AND p_yes <= 1", name="p_yes"),
+        Index(None, "prompt_hash", "model"),
+    )
+
+    prompt_tokens: Mapped[int] = mapped_column(Integer)
+
+
+class TraceRow(_Result, Base):
+    """One reasoning chain of a prompt: a :class:`backend.types.Trace`, and the stream it was drawn from."""
+
+    __tablename__ = "traces"
+    __table_args__ = (
+        CheckConstraint("p_yes >= 0 AND p_yes <= 1", name="p_yes"),
+        CheckConstraint("sample_index >= 0", name="sample_index"),
+        CheckConstraint("finish IN ('stop', 'length')", name="finish"),
+        Index(None, "prompt_hash", "model"),
+    )
+
+    seed: Mapped[int] = mapped_column(BigInteger)
+    sample_index: Mapped[int] = mapped_column(Integer)
+    text: Mapped[str] = mapped_column(Text)
+    tokens: Mapped[int] = mapped_column(Integer)
+    finish: Mapped[str] = mapped_column(String(16))

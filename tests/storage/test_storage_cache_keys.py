@@ -1,0 +1,97 @@
+"""Cache keys: a property over everything that a key covers."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.types import Answer, Message, ModelRef, Sampling, Trace
+from storage.cache_keys import (
+    answer_checksum,
+    answer_key,
+    messages_json,
+    prompt_hash,
+    sampling_options,
+    trace_checksum,
+    trace_key,
+)
+
+# Few and awkward values, so that equal and nearly equal requests both come up.
+texts = st.sampled_from(["", "a", "b", "ab", '"', "null", "None", "é", "e\u0301", "日本"])
+messages = st.lists(st.builds(Message, st.sampled_from(["system", "user"]), texts), max_size=3).map(tuple)
+models = st.builds(ModelRef, texts, texts, st.none() | texts)
+samplings = st.builds(
+    Sampling,
+    st.sampled_from([0.6, 0.60001, 1.0, 1]),
+    st.sampled_from([0.95, 1.0]),
+    st.sampled_from([1, 128]),
+    st.sampled_from([0, 1, 2**62]),
+)
+answers = st.tuples(st.just("answer"), models, messages)
+traces = st.tuples(st.just("trace"), models, messages, samplings, st.integers(0, 3))
+
+
+def key_of(request: tuple) -> str:
+    kind, model, prompt, *rest = request
+    hashed = prompt_hash(messages_json(prompt))
+    return answer_key(model, hashed) if kind == "answer" else trace_key(model, hashed, *rest)
+
+
+@given(answers | traces, answers | traces)
+def test_two_requests_share_a_key_only_if_they_are_the_same(one: tuple, other: tuple) -> None:
+    assert (key_of(one) == key_of(other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"temperature": 0.7},
+        {"top_p": 0.9},
+        {"max_tokens": 64},
+        {"seed": 1},
+    ],
+)
+def test_each_decoding_option_changes_the_key(other: dict) -> None:
+    model, prompt = ModelRef("tiny"), prompt_hash(messages_json((Message("user", "hi"),)))
+    assert {field.name for field in fields(Sampling)} == {"temperature", "top_p", "max_tokens", "seed"}
+    assert trace_key(model, prompt, Sampling(), 0) != trace_key(model, prompt, Sampling(**other), 0)
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_spelling_is_fixed() -> None:
+    """Changing any of these would orphan every stored result."""
+    text = messages_json((Message("user", "héllo"),))
+    assert text == '[{"content":"héllo","role":"user"}]'
+    assert prompt_hash(text) == "532a996701783aab92ae56865c1737f109a3b9942e98c1838a3bea2501b9074c"
+    assert sampling_options(Sampling(temperature=1)) == '{"max_tokens":128,"temperature":1.0,"top_p":0.95}'
+    assert answer_key(ModelRef("tiny", "r1"), "p") == sha256(
+        '{"adapter":null,"kind":"answer","model":"tiny","options":"{}","prompt":"p","revision":"r1",'
+        '"sample_index":null,"seed":null}'
+    )
+    assert trace_key(ModelRef("tiny", "r1", "lora"), "p", Sampling(seed=5), 3) == sha256(
+        '{"adapter":"lora","kind":"trace","model":"tiny",'
+        r'"options":"{\"max_tokens\":128,\"temperature\":0.6,\"top_p\":0.95}",'
+        '"prompt":"p","revision":"r1","sample_index":3,"seed":5}'
+    )
+
+
+def test_a_checksum_covers_each_field_and_the_key() -> None:
+    answer = Answer(0.5, 7, 0.25)
+    others = [Answer(0.6, 7, 0.25), Answer(0.5, 8, 0.25), Answer(0.5, 7, 0.5)]
+    assert len({answer_checksum("k", each) for each in [answer, *others]} | {answer_checksum("l", answer)}) == 5
+    trace = Trace(0, "a", 0.5, 1, 0.25, "stop")
+    others_ = [
+        Trace(0, "b", 0.5, 1, 0.25, "stop"),
+        Trace(0, "a", 0.6, 1, 0.25, "stop"),
+        Trace(0, "a", 0.5, 2, 0.25, "stop"),
+        Trace(0, "a", 0.5, 1, 0.5, "stop"),
+        Trace(0, "a", 0.5, 1, 0.25, "length"),
+    ]
+    assert len({trace_checksum("k", each) for each in [trace, *others_]} | {trace_checksum("l", trace)}) == 7
