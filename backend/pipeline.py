@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from backend.datasets import Dataset
 from backend.engines import Engine, ReasoningConfig
-from backend.errors import SettingsError, UsageError
+from backend.errors import SettingsError, UnknownNameError, UsageError
 from backend.merging import MergingConfig, mean_and_variance, merge
 from backend.prompting import HistoryLine, Prompt, PromptingConfig, PromptSubject, build_prompt, knowledge_sentence
 from backend.retrieval import ORDERS, Channels, RankedItem, RetrievalConfig, channels, order_items, rerank
@@ -45,8 +45,12 @@ class Recipe(BaseModel):
     def from_settings(cls, settings: Settings, **overrides: Any) -> Recipe:
         """Settings share the stages' names; ``overrides`` (None means "not given") win.
 
-        Raises ``SettingsError`` naming the value that a stage does not take.
+        Raises ``UnknownNameError`` for an override that is no stage's, ``SettingsError`` naming the value that a stage
+        does not take.
         """
+        known = {name for model in _STAGES.values() for name in model.model_fields}
+        for name in overrides.keys() - known:
+            raise UnknownNameError("choice of a recipe", name, known)
         given = settings.model_dump() | {name: value for name, value in overrides.items() if value is not None}
         stages: dict[str, dict[str, Any]] = {
             stage: {name: given[name] for name in model.model_fields if name in given}
@@ -170,7 +174,7 @@ class Pipeline:
         past = data.user_rows(user) if row is None else data.history_before(row)
         if past.stop - past.start < MIN_HISTORY:
             raise UsageError(
-                f"User {data.users['user'].iat[user]} has {past.stop - past.start} ratings before "
+                f"User {data.user_ids[user]} has {past.stop - past.start} ratings before "
                 f"{data.item_label(item)}",
                 expected=f"at least {MIN_HISTORY}, as for every sample",
                 fix="choose an item the user rated later, or one the user has not rated",

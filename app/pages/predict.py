@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from app import rendering
+from app.pages.picker import picker
 from app.rendering.curves import EPSILON_EXPONENTS
 from app.services.predict import PredictService, Request, Session, View
 from backend.errors import RallrecError
@@ -53,26 +54,38 @@ class _Panels:
         return [self.status, self.ask, self.reason, self.merge]
 
 
+@dataclass(frozen=True)
+class _Pickers:
+    """Where a user and an item are looked for; what was picked is in the hidden controls ``user`` and ``item``."""
+
+    user: gr.HTML
+    item: gr.HTML
+
+
 def page(service: PredictService, settings: Settings) -> None:
     """Lay out the page in the current Blocks and wire it."""
     header = gr.HTML(rendering.header("/", "", ""))
-    panels, controls, buttons = _layout(settings)
-    search, ask, stop, truth = buttons
-    session = gr.State(Session())
-    _wire_opening(service, header, panels, controls, session, truth)
-    _wire_pickers(service, panels, controls, session, search, truth)
-    _wire_sliders(service, panels, controls, session, truth)
-    _wire_runs(service, panels, controls, session, ask, stop, truth)
+    panels, pickers, controls, ask, stop, truth = _layout(service, settings)
+    _wire_opening(service, header, panels, pickers, controls)
+    _wire_pickers(service, panels, pickers, controls, truth)
+    _wire_sliders(service, panels, controls, truth)
+    _wire_runs(service, panels, controls, ask, stop, truth)
 
 
-def _layout(settings: Settings) -> tuple[_Panels, dict[str, Any], tuple[gr.Textbox, gr.Button, gr.Button, gr.Checkbox]]:
-    controls: dict[str, Any] = {}
+def _layout(
+    service: PredictService,
+    settings: Settings,
+) -> tuple[_Panels, _Pickers, dict[str, Any], gr.Button, gr.Button, gr.Checkbox]:
+    controls: dict[str, Any] = {name: gr.Textbox(visible="hidden", elem_id=f"{name}-id") for name in ("user", "item")}
     notice = _panel("notice")
     with gr.Row(elem_classes="pickers"):
-        controls["user"] = gr.Dropdown([], label="User (type to search)", elem_id="user", scale=2)
-        controls["item"] = gr.Dropdown([], label="Item (this user's ratings, newest first)", elem_id="item", scale=4)
-        search = gr.Textbox(
-            label="Search the whole catalogue", placeholder="part of a title", elem_id="search", scale=2
+        pickers = _Pickers(
+            picker("user", "User: type part of an id", lambda text, _: service.find_users(text)),
+            picker(
+                "item",
+                "Item: this user's ratings, newest first; type to search all",
+                lambda text, user: service.find_items(user, text),
+            ),
         )
     target = _panel("target")
     with gr.Accordion("1 · Retrieve: what in the user's past bears on this", open=True):
@@ -111,91 +124,85 @@ def _layout(settings: Settings) -> tuple[_Panels, dict[str, Any], tuple[gr.Textb
         merge = _panel("merge")
         truth = gr.Checkbox(False, label="Reveal the truth", elem_id="truth")
     panels = _Panels(notice, target, retrieve, status, rerank, answer, reason, merge)
-    return panels, {name: controls[name] for name in NAMES}, (search, ask, stop, truth)
+    return panels, pickers, {name: controls[name] for name in NAMES}, ask, stop, truth
 
 
 def _wire_opening(
-    service: PredictService, header: gr.HTML, panels: _Panels, controls: dict[str, Any], session: gr.State, truth: Any
+    service: PredictService,
+    header: gr.HTML,
+    panels: _Panels,
+    pickers: _Pickers,
+    controls: dict[str, Any],
 ) -> None:
-    def opened(held: Session, request: gr.Request) -> list[Any]:
+    def opened(request: gr.Request) -> list[Any]:
         """The state of a page is its URL."""
         link = {name: value for name, value in request.query_params.items() if name in NAMES}
+        nothing = [""] * (len(panels.all()) - 1)
         try:
-            users = service.users()
-            problem = None
+            wanted = service.default_request
             try:
                 wanted = service.request(link)
-                drawn = _draw_all(service.look(wanted, held))
+                drawn = _draw_all(service.look(wanted, _session(service, request)))
             except RallrecError as error:
-                problem, wanted = str(error), service.default_request()
-                drawn = [rendering.error_box(problem), *[""] * (len(panels.all()) - 1)]
+                drawn = [rendering.error_box(str(error)), *nothing]
             meta = service.pipeline.dataset.meta
         except RallrecError as error:
-            return [gr.skip()] * (1 + len(NAMES)) + [rendering.error_box(str(error)), *[""] * (len(panels.all()) - 1)]
-        items = service.items_of(wanted.user)
-        if wanted.item not in {item for _, item in items}:
-            label = service.pipeline.dataset.item_label(service.pipeline.dataset.item_code(wanted.item))
-            items = [(label, wanted.item), *items]
-        values = {name: gr.update(value=_to_control(name, getattr(wanted, name))) for name in NAMES}
-        values["user"] = gr.update(choices=users, value=wanted.user)
-        values["item"] = gr.update(choices=items, value=wanted.item)
-        return [rendering.header("/", meta.title, meta.licence), *values.values(), *drawn]
+            return [*[gr.skip()] * (3 + len(NAMES)), rendering.error_box(str(error)), *nothing]
+        return [
+            rendering.header("/", meta.title, meta.licence),
+            *_picked(service, wanted.user, wanted.item),
+            *(_to_control(name, getattr(wanted, name)) for name in NAMES),
+            *drawn,
+        ]
 
+    outputs = [header, pickers.user, pickers.item, *controls.values(), *panels.all()]
     gr.context.Context.root_block.load(  # type: ignore[union-attr]
-        opened, [session], [header, *controls.values(), *panels.all()], show_progress="hidden", api_visibility="private"
+        opened, None, outputs, show_progress="hidden", api_visibility="private"
     )
 
 
 def _wire_pickers(
     service: PredictService,
     panels: _Panels,
+    pickers: _Pickers,
     controls: dict[str, Any],
-    session: gr.State,
-    search: gr.Textbox,
-    truth: Any,
+    truth: gr.Checkbox,
 ) -> None:
-    inputs = [session, *controls.values()]
+    def picked(request: gr.Request, user: str, item: str, values: tuple[Any, ...]) -> list[Any]:
+        named = dict(zip(NAMES, values, strict=True)) | {"user": user, "item": item}
+        drawn = _guard(panels.all(), lambda: _draw_all(_look(service, request, named)))
+        return [*_picked(service, user, item), user, item, False, *drawn]
 
-    def user_picked(held: Session, *values: Any) -> list[Any]:
+    def user_picked(event: gr.EventData, request: gr.Request, *values: Any) -> list[Any]:
+        items = service.find_items(event.id)
+        return picked(request, event.id, items[0][1] if items else "", values)
+
+    def item_picked(event: gr.EventData, request: gr.Request, *values: Any) -> list[Any]:
+        return picked(request, values[NAMES.index("user")], event.id, values)
+
+    inputs = [*controls.values()]
+    drawn = [pickers.user, pickers.item, controls["user"], controls["item"], truth, *panels.all()]
+    for box, handler in ((pickers.user, user_picked), (pickers.item, item_picked)):
+        event = box.select(handler, inputs, drawn, show_progress="hidden", queue=False, api_visibility="private")
+        event.then(None, inputs, None, js=_link(push=True))
+
+
+def _wire_sliders(service: PredictService, panels: _Panels, controls: dict[str, Any], truth: gr.Checkbox) -> None:
+    inputs = [truth, *controls.values()]
+
+    def moved(request: gr.Request, revealed: bool, *values: Any) -> list[Any]:
         named = dict(zip(NAMES, values, strict=True))
-        items = service.items_of(named["user"]) if named["user"] else []
-        named["item"] = items[0][1] if items else ""
-        update = gr.update(choices=items, value=named["item"] or None, label="Item (this user's ratings, newest first)")
-        return [update, False, *_guard(panels.all(), lambda: _draw_all(_look(service, held, named)))]
+        return _guard(panels.live(), lambda: _draw_all(_look(service, request, named, revealed))[2:])
 
-    def item_picked(held: Session, *values: Any) -> list[Any]:
-        named = dict(zip(NAMES, values, strict=True))
-        return [False, *_guard(panels.all(), lambda: _draw_all(_look(service, held, named)))]
-
-    def searched(text: str, user: str) -> Any:
-        if not text.strip():
-            return gr.update(choices=service.items_of(user), label="Item (this user's ratings, newest first)")
-        hits = service.search(text)
-        found = f"Item ({len(hits)} found: open to choose)" if hits else "Item (nothing found)"
-        return gr.update(choices=hits, label=found)
-
-    picked = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-    changed = controls["user"].input(user_picked, inputs, [controls["item"], truth, *panels.all()], **picked)
-    changed.then(None, [*controls.values()], None, js=_link(push=True))
-    chosen = controls["item"].input(item_picked, inputs, [truth, *panels.all()], **picked)
-    chosen.then(None, [*controls.values()], None, js=_link(push=True))
-    search.input(searched, [search, controls["user"]], controls["item"], **_LIVE)
-
-
-def _wire_sliders(
-    service: PredictService, panels: _Panels, controls: dict[str, Any], session: gr.State, truth: gr.Checkbox
-) -> None:
-    inputs = [session, truth, *controls.values()]
-
-    def moved(held: Session, revealed: bool, *values: Any) -> list[Any]:
-        named = dict(zip(NAMES, values, strict=True))
-        return _guard(panels.live(), lambda: _draw_all(_look(service, held, named, revealed))[2:])
-
-    def merged(held: Session, revealed: bool, *values: Any) -> Any:
+    def merged(request: gr.Request, revealed: bool, *values: Any) -> Any:
         named = dict(zip(NAMES, values, strict=True))
         [drawn] = _guard(
             [panels.merge],
-            lambda: [rendering.merge_panel(_revealed(service.merge(_request(service, named), held), revealed))],
+            lambda: [
+                rendering.merge_panel(
+                    _revealed(service.merge(_request(service, named), _session(service, request)), revealed)
+                )
+            ],
         )
         return drawn
 
@@ -210,14 +217,14 @@ def _wire_runs(
     service: PredictService,
     panels: _Panels,
     controls: dict[str, Any],
-    session: gr.State,
     ask: gr.Button,
     stop: gr.Button,
     truth: gr.Checkbox,
 ) -> None:
-    def asked(held: Session, revealed: bool, *values: Any) -> Iterator[list[Any]]:
+    def asked(request: gr.Request, revealed: bool, *values: Any) -> Iterator[list[Any]]:
         """Start a run and follow it; the page may meanwhile move to other settings, which are then left alone."""
         named = dict(zip(NAMES, values, strict=True))
+        held = _session(service, request)
         try:
             service.look(_request(service, named), held)
             run = service.ask(held)
@@ -229,18 +236,24 @@ def _wire_runs(
                 return
             yield _guard(panels.answers(), lambda: _draw_answers(_revealed(service.watch(held), revealed)))
 
-    def stopped(held: Session) -> None:
-        service.stop(held)
+    def stopped(request: gr.Request) -> None:
+        service.stop(_session(service, request))
 
     ask.click(
-        asked, [session, truth, *controls.values()], panels.answers(),
+        asked, [truth, *controls.values()], panels.answers(),
         show_progress="hidden", concurrency_limit=32, trigger_mode="multiple", api_visibility="private",
     )  # fmt: skip
-    stop.click(stopped, [session], None, queue=False, show_progress="hidden", api_visibility="private")
+    stop.click(stopped, None, None, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def _picked(service: PredictService, user: str, item: str) -> list[Any]:
+    """The two pickers as they show what is picked."""
+    shown = service.item_choice(item)[0] if item else ""
+    return [gr.update(value=service.user_choice(user)[0]), gr.update(value=shown, within=user)]
 
 
 def _panel(name: str) -> gr.HTML:
-    return gr.HTML("", elem_id=name, elem_classes="panel", js_on_load=None)
+    return gr.HTML("", elem_id=name, elem_classes="panel", js_on_load=None, apply_default_css=False)
 
 
 def _slider(name: str, settings: Settings, low: float, high: float, step: float, label: str) -> gr.Slider:
@@ -257,8 +270,13 @@ def _request(service: PredictService, named: dict[str, Any]) -> Request:
     return service.request(named | {"epsilon": 10.0**exponent})
 
 
-def _look(service: PredictService, held: Session, named: dict[str, Any], revealed: bool = False) -> View:
-    return _revealed(service.look(_request(service, named), held), revealed)
+def _session(service: PredictService, request: gr.Request) -> Session:
+    # Not a gr.State: Gradio hashes a state's whole content before and after every event.
+    return service.session(str(request.session_hash))
+
+
+def _look(service: PredictService, request: gr.Request, named: dict[str, Any], revealed: bool = False) -> View:
+    return _revealed(service.look(_request(service, named), _session(service, request)), revealed)
 
 
 def _revealed(view: View, revealed: bool) -> View:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from markupsafe import Markup
@@ -21,7 +22,7 @@ def gamma_strip(stretches: Sequence[tuple[float, frozenset[Hashable]]], gamma: f
     starts = [start for start, _ in stretches] + [1.0]
     parts = [
         f'<rect x="{start * 1000:.1f}" y="0" width="{(end - start) * 1000:.1f}" height="14" class="stretch{i % 2}"/>'
-        for i, (start, end) in enumerate(zip(starts, starts[1:], strict=False))
+        for i, (start, end) in enumerate(pairwise(starts))
     ]
     mark = f'<rect x="{gamma * 1000 - 3:.1f}" y="-4" width="6" height="22" class="mark"/>'
     return Markup(

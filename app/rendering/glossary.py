@@ -1,4 +1,4 @@
-"""What each symbol is, the equation it stands in, and what moving it does. The glyphs are the only HTML written here."""
+"""What each symbol is, the equation it stands in, and what moving it does. Only glyphs are HTML."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from app.services.predict import View
 from backend.engines import THINK_CLOSE
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
-from backend.prompting import read_verdict
+from backend.prompting import build_prompt, read_verdict
 from backend.retrieval import ORDERS
 from backend.types import Trace
 
@@ -93,13 +93,12 @@ def rerank_panel(view: View) -> str:
 def ask_panel(view: View) -> str:
     """Step 3: M_G's answer per history order, and the prompt that M_R gets."""
     shown, stale = _shown(view, lambda p: p.answers[0] is not None)
-    prompt = view.prediction.reason_prompt
     orders = [shown.recipe.retrieval.order, *(o for o in ORDERS if o != shown.recipe.retrieval.order)]
-    if prompt and prompt.knowledge_span:
-        start, end = prompt.knowledge_span
-        parts = (prompt.text[:start], prompt.text[start:end], prompt.text[end:])
-    else:
-        parts = (prompt.text if prompt else view.prediction.question.prompts[0].text, "", "")
+    question, wording = view.prediction.question, view.prediction.recipe.prompting.knowledge
+    # Until the tuned model has answered, the prompt has a hole where its sentence will stand.
+    hole = f"[ once asked: the tuned model's answer as a sentence, {wording} wording ]"
+    prompt = view.prediction.reason_prompt or build_prompt("reason", question.subject, question.lines, hole)
+    start, end = prompt.knowledge_span or (len(prompt.text), len(prompt.text))
     return render(
         "ask.html",
         answers=[
@@ -108,12 +107,11 @@ def ask_panel(view: View) -> str:
         ],
         p_g=shown.p_g,
         var_g=shown.var_g,
-        parts=parts,
-        waits=prompt is None,
-        knowledge=view.prediction.recipe.prompting.knowledge,
+        parts=(prompt.text[:start], prompt.text[start:end], prompt.text[end:]),
+        waits=view.prediction.reason_prompt is None,
         stale=_setting(shown) if stale else "",
         model=view.models["tuned"],
-        live=bool(view.run and view.run.live),
+        live=_live(view),
     )
 
 
@@ -133,7 +131,7 @@ def reason_panel(view: View) -> str:
         p_r=shown.p_r,
         var_r=shown.var_r,
         stale=_setting(shown) if stale else "",
-        live=bool(view.run and view.run.live),
+        live=_live(view),
         nothing=not known and not pieces,
         model=view.models["reasoning"],
     )
@@ -143,7 +141,7 @@ def merge_panel(view: View) -> str:
     """Step 5: eq. 10 filled in, on one axis, and along alpha and epsilon."""
     shown, stale = _shown(view, lambda p: p.complete)
     if not shown.complete:
-        return render("merge_empty.html", live=bool(view.run and view.run.live))
+        return render("merge_empty.html", live=_live(view))
     merging = shown.recipe.merging
     weights = merge_weights(shown.var_r, shown.var_g, merging.alpha, merging.epsilon)
     return render(
@@ -202,6 +200,10 @@ def _shown(view: View, known: Any) -> tuple[Prediction, bool]:
     if view.stale is not None and not known(view.prediction):
         return view.stale, True
     return view.prediction, False
+
+
+def _live(view: View) -> bool:
+    return bool(view.run and view.run.live)
 
 
 def _setting(prediction: Prediction) -> str:

@@ -5,10 +5,13 @@ Knows no Gradio and no HTML. Every number comes from the pipeline; nothing is co
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,7 +26,9 @@ from backend.retrieval import gamma_breakpoints
 from storage.lookup import look_up
 from storage.workspace import SCRIPTED, Workspace
 
-_SEARCH_HITS = 50
+# More choices in a list than this make every event of the page slower, and nobody reads them.
+_MAX_HITS = 50
+_MAX_SESSIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,17 @@ class PredictService:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._runs = RunQueue()
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def session(self, page: str) -> Session:
+        """What the open page with this key remembers; the pages used longest ago are forgotten first."""
+        with self._lock:
+            session = self._sessions.setdefault(page, Session())
+            self._sessions.move_to_end(page)
+            while len(self._sessions) > _MAX_SESSIONS:
+                self._sessions.popitem(last=False)
+            return session
 
     @property
     def pipeline(self) -> Pipeline:
@@ -91,31 +107,42 @@ class PredictService:
     def _data(self) -> Dataset:
         return self._workspace.dataset()
 
-    def users(self) -> list[tuple[str, str]]:
-        """(what to show, id) of every user with samples, in id order."""
+    def find_users(self, text: str = "") -> list[tuple[str, str]]:
+        """(what to show, id) of users with samples whose id holds ``text``, in id order, 50 at most."""
         data = self._data
-        counts = np.diff(data.user_ptr)
-        ids = data.user_ids
-        return [
-            (f"User {user} · {count:,} ratings", user)
-            for user, count in zip(ids, counts.tolist(), strict=True)
-            if count > MIN_HISTORY
-        ]
+        counts = np.diff(data.user_ptr).tolist()
+        found = (
+            (f"User {user} · {counts[code]:,} ratings", user)
+            for code, user in enumerate(data.user_ids)
+            if counts[code] > MIN_HISTORY and text.lower() in user.lower()
+        )
+        return list(islice(found, _MAX_HITS))
 
-    def items_of(self, user: str) -> list[tuple[str, str]]:
-        """(what to show, id) of the items that make samples of this user, newest first."""
-        data = self._data
+    def user_choice(self, user: str) -> tuple[str, str]:
+        """(what to show, id) of one user."""
+        rows = self._data.user_rows(self._data.user_code(user))
+        return f"User {user} · {rows.stop - rows.start:,} ratings", user
+
+    def find_items(self, user: str, text: str = "") -> list[tuple[str, str]]:
+        """(what to show, id) of items whose title holds ``text``, 50 at most.
+
+        First those that make samples of this user, newest first; then, where ``text`` is not empty, the rest of the
+        catalogue, most rated first.
+        """
+        data, wanted = self._data, text.lower()
         rows = data.user_rows(data.user_code(user))
-        codes = data.item_index[rows.start + MIN_HISTORY : rows.stop][::-1].tolist()
-        return [(data.item_label(code), data.item_ids[code]) for code in codes]
+        own = data.item_index[rows.start + MIN_HISTORY : rows.stop][::-1].tolist()
+        hits = [code for code in own if wanted in self._titles[code]]
+        if wanted:
+            rated = set(data.item_index[rows].tolist())
+            hits += [code for code in self._by_popularity if code not in rated and wanted in self._titles[code]]
+        return [self.item_choice(data.item_ids[code]) for code in hits[:_MAX_HITS]]
 
-    def search(self, text: str) -> list[tuple[str, str]]:
-        """Items of the whole catalogue whose title holds every word of ``text``, most rated first, 50 at most."""
-        words = text.lower().split()
-        hits = [code for code, title in enumerate(self._titles) if all(word in title for word in words)]
-        hits.sort(key=lambda code: -int(self._popularity[code]))
-            return [(self._data.item_label(code), self._data.item_ids[code]) for code in hits[:_SEARCH_HITS]]
+    def item_choice(self, item: str) -> tuple[str, str]:
+        """(what to show, id) of one item."""
+        return self._data.item_label(self._data.item_code(item)), item
 
+    @cached_property
     def default_request(self) -> Request:
         """The first test sample, at the settings' values."""
         data, settings = self._data, self._workspace.settings
@@ -143,9 +170,9 @@ class PredictService:
                 raise UsageError(
                     f"{known.name} is {given!r}", expected=f"a number, as in {known.name}=1", fix="mend the link"
                 ) from None
-        request = replace(self.default_request(), **values)
+        request = replace(self.default_request, **values)
         if "user" in values and "item" not in values:
-            choices = self.items_of(request.user)
+            choices = self.find_items(request.user)
             if choices:
                 request = replace(request, item=choices[0][1])
         return replace(request, gamma=exact_gamma(request.gamma), epsilon=float(f"{request.epsilon:.9g}"))
@@ -195,7 +222,7 @@ class PredictService:
         return self._remember(session.view, session)
 
     def ask(self, session: Session) -> Run:
-        """Start asking both models about what the page shows; a run of this page that still goes on is stopped first."""
+        """Start asking both models about what the page shows; an earlier run of this page is stopped first."""
         assert session.view is not None
         self.stop(session)
         shown = session.view.prediction
@@ -237,8 +264,9 @@ class PredictService:
         return [self._data.item_label(code).lower() for code in range(self._data.n_items)]
 
     @cached_property
-    def _popularity(self) -> np.ndarray:
-        return np.bincount(self._data.item_index, minlength=self._data.n_items)
+    def _by_popularity(self) -> list[int]:
+        counts = np.bincount(self._data.item_index, minlength=self._data.n_items)
+        return np.argsort(-counts, kind="stable").tolist()
 
 
 def exact_gamma(gamma: float) -> float:

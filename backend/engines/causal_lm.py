@@ -227,6 +227,7 @@ class _RepeatedCache(DynamicCache):
         repeated: Any = prompt
         repeated._prompt_length = prompt.get_seq_length()
         repeated.batch_repeat_interleave(chains)
+        repeated.activate_past_recording()  # a full sliding window could not be cut back to where the chain was closed
         return repeated
 
     @property

@@ -70,6 +70,8 @@ class ScriptedEngine:
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None, stop: Stop | None = None) -> np.ndarray:
         """One fixed random vector per word, averaged: texts that share words are close."""
         self.calls.append(("embed", len(texts)))
+        if stop and stop():
+            raise Stopped
         rows = [
             np.mean([_word_vector(w) for w in text.lower().split()] or [np.zeros(_WIDTH)], axis=0) for text in texts
         ]
@@ -99,7 +101,7 @@ class ScriptedEngine:
                 if position == len(own) - 1:
                     text = "".join(own)
                     p_yes = _unit("chain", sampling.seed, text, index)
-                    finish = "stop" if THINK_CLOSE in text else "length"
+                    finish = "length" if len(own) == sampling.max_tokens else "stop"
                     traces[index] = Trace(index, text, p_yes, len(own), time.perf_counter() - started, finish)
                     if on_trace:
                         on_trace(number, traces[index])

@@ -16,9 +16,9 @@ CLIP = 1e-7
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC curve, ties counting half; NaN where only one class is present."""
+    """Area under the ROC curve, ties counting half; NaN where fewer than two classes are present."""
     y, s = _pair(labels, scores)
-    if y.min(initial=1) == y.max(initial=0):
+    if y.min(initial=1) >= y.max(initial=0):  # one class, or no sample at all
         return float("nan")
     from sklearn.metrics import roc_auc_score
 

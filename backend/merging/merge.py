@@ -84,5 +84,5 @@ def merge(
     """
     p_r, p_g = np.asarray(p_r, dtype=np.float64), np.asarray(p_g, dtype=np.float64)
     share = merge_weights(var_r, var_g, alpha, epsilon).share_reasoning
-    # p_g + share * (p_r - p_g) cannot leave the interval by rounding, as a quotient of two sums can.
-    return p_g + share * (p_r - p_g)
+    # A weighted mean; clipped, because rounding can carry it a hair past the nearer of the two.
+    return np.clip(p_g + share * (p_r - p_g), np.minimum(p_r, p_g), np.maximum(p_r, p_g))

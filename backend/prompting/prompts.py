@@ -73,7 +73,7 @@ def build_prompt(
         _template(kind)
         .render(
             meta=subject.meta,
-            profile=subject.profile,
+            profile=[_one_line(line) for line in subject.profile],
             target=_clean(subject.target),
             history=[_clean(line) for line in history],
             knowledge=_MARK if knowledge else None,
@@ -97,12 +97,12 @@ def _template(kind: str) -> Template:
 
 
 def _clean(line: HistoryLine) -> HistoryLine:
-    """A title is one line of text: line breaks and the mark cannot forge other parts of the prompt."""
-    return HistoryLine(
-        " ".join(line.label.replace(_MARK, "").split()),
-        tuple(" ".join(name.replace(_MARK, "").split()) for name in line.categories),
-        line.rating,
-    )
+    return HistoryLine(_one_line(line.label), tuple(map(_one_line, line.categories)), line.rating)
+
+
+def _one_line(text: str) -> str:
+    """What the data says is one line of text: line breaks and the mark cannot forge other parts of the prompt."""
+    return " ".join(text.replace(_MARK, "").split())
 
 
 def _number(value: float) -> str:

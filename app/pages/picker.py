@@ -1,0 +1,46 @@
+"""A search box over the server's lists: type, see at most 50 matches, choose by mouse or keyboard.
+
+Gradio's own dropdown holds every choice in the page and copies them at every event (40 ms a slider move for 2,000
+titles), and mixes up rows when its choices follow what is typed. Here the page never holds more than it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+_SCRIPT = (Path(__file__).parents[1] / "assets" / "picker.js").read_text("utf-8")
+_TEMPLATE = """
+<div class="picker">
+  <label for="{id}-input">{label}</label>
+  <input id="{id}-input" type="text" role="combobox" aria-expanded="false" aria-autocomplete="list"
+    aria-controls="{id}-list" autocomplete="off" spellcheck="false" value="{{{{value}}}}" data-within="{{{{within}}}}">
+  <ul id="{id}-list" role="listbox" aria-label="{label}" hidden></ul>
+</div>
+"""
+
+
+def picker(elem_id: str, label: str, find: Callable[[str, str], list[tuple[str, str]]], **layout: Any) -> gr.HTML:
+    """A box whose ``select`` event carries ``id``. ``find(text, within)`` gives (what to show, id) pairs.
+
+    Its value is what it shows; ``within`` is a property that every search is told (such as the present user).
+    """
+
+    def search(query: dict[str, Any]) -> list[list[str]]:
+        text, within = (str(query.get(name, "")) for name in ("text", "within"))
+        return [[shown, identifier] for shown, identifier in find(text.strip(), within)]
+
+    return gr.HTML(
+        "",
+        html_template=_TEMPLATE.format(id=elem_id, label=label),
+        js_on_load=_SCRIPT,
+        server_functions=[search],
+        within="",
+        elem_id=elem_id,
+        elem_classes="panel",
+        apply_default_css=False,
+        **layout,
+    )

@@ -1,0 +1,79 @@
+"""From a slider's move to the drawn page, in Chromium on localhost; prints one JSON object.
+
+    python -m tests.bench.sliders [--moves 60]
+
+Each move sets the slider's value as a drag does, then waits until the panel it belongs to has changed and the next
+frame is due. The naive peer, measured in the same run, is the same move on the same page through Gradio's defaults
+(queued, with its progress overlay), as Gradio's "settings" of an event would have it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.browser.serving import browser, server
+
+PANEL = {"gamma": "rerank", "beta": "rerank", "k": "rerank", "alpha": "merge", "epsilon": "merge"}
+_MOVE = """
+async ([name, panel, value]) => {
+  const input = document.querySelector(`#${name} input[type=range]`);
+  const target = document.querySelector(`#${panel}`);
+  const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
+  return await new Promise((resolve, reject) => {
+    const limit = setTimeout(() => reject(new Error(`${name}=${value} drew nothing`)), 5000);
+    const observer = new MutationObserver(() => {
+      observer.disconnect();
+      clearTimeout(limit);
+      requestAnimationFrame(() => resolve(performance.now() - start));
+    });
+    observer.observe(target, {childList: true, subtree: true, characterData: true});
+    const start = performance.now();
+    set.call(input, value);
+    input.dispatchEvent(new Event("input", {bubbles: true}));
+  });
+}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--moves", type=int, default=60)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home, server(Path(home), engine="scripted", scripted_delay=0) as url, browser() as chromium:
+        page = chromium.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"{url}/?user=15&item=1")
+        page.wait_for_selector("#target .lead")
+        page.click("#ask")
+        page.wait_for_selector("#p-final")
+        print(json.dumps({name: _measure(page, name, arguments.moves) for name in PANEL}, indent=2))
+
+
+def _measure(page: Any, name: str, moves: int) -> dict[str, float]:
+    low, high, step = page.evaluate(
+        "name => { const i = document.querySelector(`#${name} input[type=range]`);"
+        " return [Number(i.min), Number(i.max), Number(i.step)]; }",
+        name,
+    )
+    times = []
+    for move in range(moves + 5):
+        # Walks up and down, never the same value twice in a row.
+        position = abs((move * 7) % 40 - 20) / 20
+        value = low + round((high - low) * position / step) * step
+        times.append(page.evaluate(_MOVE, [name, PANEL[name], str(round(value, 6))]))
+        page.wait_for_timeout(30)
+    times = sorted(times[5:])
+    return {
+        "median_ms": round(statistics.median(times), 1),
+        "p95_ms": round(times[int(0.95 * (len(times) - 1))], 1),
+        "max_ms": round(times[-1], 1),
+        "moves": len(times),
+    }
+
+
+if __name__ == "__main__":
+    main()

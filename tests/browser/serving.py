@@ -1,0 +1,78 @@
+"""A real server in a process of its own and a real Chromium, for browser tests and benchmarks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CHROMIUM_HINT = "Chromium was not found. Install it from the system's packages, for example: apt-get install chromium"
+_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
+    "--no-first-run --disable-dev-shm-usage"
+).split()
+
+
+def chromium_path() -> str | None:
+    """The system's Chromium or Chrome, or None."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@contextmanager
+def server(home: Path, **settings: Any) -> Iterator[str]:
+    """``rallrec serve`` over ``home``; yields its URL once it answers. Keywords become ``RALLREC_*`` variables."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RALLREC_")}
+    own = {f"RALLREC_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "scripts", "serve", "--port", str(port)]
+    environment = clean | own | {"RALLREC_HOME": str(home)}
+    log = home / "server.log"
+    home.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as out, subprocess.Popen(command, env=environment, stdout=out, stderr=out) as process:
+        try:
+            _wait(f"http://127.0.0.1:{port}/healthz", process, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """A headless Chromium as a Playwright browser."""
+    from playwright.sync_api import sync_playwright
+
+    path = chromium_path()
+    if path is None:
+        raise RuntimeError(CHROMIUM_HINT)
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        yield instance
+        instance.close()
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"the server did not answer; its log says:\n{log.read_text()[-3000:]}")

@@ -1,0 +1,97 @@
+"""What several folders of tests share: a small dataset in MovieLens' format, the golden cases, the real model."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend import datasets
+from backend.datasets import Dataset
+from backend.engines import models
+from backend.types import ModelRef
+
+ROOT = Path(__file__).resolve().parent.parent
+# Where the embedded model is, or is fetched to. Read once: to the program, it would be an unknown setting.
+MODELS = Path(os.environ.pop("RALLREC_TEST_MODELS", ROOT / "var" / "models"))
+SMALL_MODEL = "smollm2-135m-instruct"
+DAY = 86_400
+
+MovieLens = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith("RALLREC_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], list[dict[str, Any]]]:
+    """golden("merge") reads the golden cases of that name."""
+    return lambda name: json.loads((ROOT / "tests" / "golden" / f"{name}.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="session")
+def model_ref() -> ModelRef:
+    """The embedded small model."""
+    return models.resolve(SMALL_MODEL)
+
+
+@pytest.fixture(scope="session")
+def models_dir(model_ref: ModelRef) -> Path:
+    """The folder that holds the embedded model; fetched (98 MB, once) where it is missing."""
+    models.fetch(model_ref, MODELS)
+    return MODELS
+
+
+def write_movielens(
+    folder: Path, movies: Iterable[tuple[Any, str, str]], ratings: Iterable[tuple[Any, Any, float, int]]
+) -> Path:
+    """movies.csv and ratings.csv in ``folder``, as MovieLens writes them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "movies.csv").open("w", encoding="utf-8", newline="") as out:
+        out.write("movieId,title,genres\n")
+        for movie, title, genres in movies:
+            quoted = title.replace('"', '""')
+            out.write(f'{movie},"{quoted}",{genres}\n')
+    with (folder / "ratings.csv").open("w", encoding="utf-8", newline="") as out:
+        out.write("userId,movieId,rating,timestamp\n")
+        out.writelines(f"{user},{movie},{rating},{when}\n" for user, movie, rating, when in ratings)
+    return folder
+
+
+def small_movies(count: int = 30) -> list[tuple[int, str, str]]:
+    genres = ("Action", "Drama", "Comedy", "Horror|Thriller", "(no genres listed)")
+    return [(n, f"Movie number {n} ({1950 + n % 70})", genres[n % 5]) for n in range(1, count + 1)]
+
+
+def small_ratings(users: int = 8, movies: int = 30) -> list[tuple[int, int, float, int]]:
+    """User u rates 2 + 3 u movies, one a day; every third pair of ratings shares its second."""
+    return [
+        (user, 1 + (7 * user + 11 * place) % movies, 0.5 + (user + place) % 10 / 2, DAY * (place - place % 3 % 2))
+        for user in range(users)
+        for place in range(min(2 + 3 * user, movies))
+    ]
+
+
+@pytest.fixture(scope="session")
+def small_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 30 movies and 8 users, the first two of whom have too few ratings for a sample."""
+    return write_movielens(tmp_path_factory.mktemp("raw") / "small", small_movies(), small_ratings())
+
+
+@pytest.fixture(scope="session")
+def small(small_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return datasets.prepare("ml-latest-small", tmp_path_factory.mktemp("small"), source=small_source)
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The real dataset that ships with the program."""
+    return datasets.prepare("ml-latest-small", tmp_path_factory.mktemp("shipped"))

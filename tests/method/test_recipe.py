@@ -1,0 +1,73 @@
+"""The Recipe: strict, hashed, and composed from settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from backend.errors import SettingsError, UnknownNameError
+from backend.pipeline import Recipe
+from backend.settings import Settings, load_settings
+
+CHANGES: dict[str, Any] = {
+    "k": 11, "gamma": 0.25, "beta": 2.0, "combine": "sum", "order": "chronological", "knowledge": "graded",
+    "p_g": "mean", "traces": 3, "max_tokens": 64, "temperature": 0.7, "top_p": 0.9, "seed": 5, "alpha": 0.2,
+    "epsilon": 0.01,
+}  # fmt: skip
+
+
+def test_the_default_recipe_is_the_one_of_the_default_settings() -> None:
+    assert Recipe.from_settings(Settings()) == Recipe()
+
+
+def test_every_choice_changes_the_hash_and_no_two_changes_collide() -> None:
+    hashes = [Recipe.from_settings(Settings(), **{name: value}).hash for name, value in CHANGES.items()]
+    assert len({Recipe().hash, *hashes}) == len(CHANGES) + 1
+    fields = [name for stage in Recipe.model_fields for name in type(getattr(Recipe(), stage)).model_fields]
+    assert sorted(fields) == sorted(CHANGES), "a choice is missing from this test"
+
+
+def test_the_hash_is_stable_across_runs_and_through_json() -> None:
+    assert Recipe().hash == "3c4b690f53f4f769"
+    assert Recipe.model_validate_json(Recipe().model_dump_json()).hash == "3c4b690f53f4f769"
+
+
+@pytest.mark.parametrize("stage", [None, *Recipe.model_fields])
+def test_an_unknown_key_is_an_error_in_every_stage(stage: str | None) -> None:
+    given = {"gama": 0.5} if stage is None else {stage: {"gama": 0.5}}
+    with pytest.raises(ValidationError, match="gama"):
+        Recipe.model_validate(given)
+
+
+def test_an_unknown_override_is_an_error_that_names_it() -> None:
+    with pytest.raises(UnknownNameError, match="'gama'.*gamma"):
+        Recipe.from_settings(Settings(), gama=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("k", 0), ("k", 101), ("k", 2.5), ("gamma", -0.1), ("gamma", 1.1), ("gamma", float("nan")), ("beta", -1),
+        ("beta", 11), ("combine", "mean"), ("order", "random"), ("knowledge", "loud"), ("p_g", "last"), ("traces", -1),
+        ("traces", 65), ("max_tokens", 0), ("temperature", 0), ("top_p", 0), ("top_p", 1.5), ("seed", -1),
+        ("seed", 2**63), ("alpha", -0.1), ("alpha", float("inf")), ("epsilon", 0), ("epsilon", 2),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_range_is_an_error_that_names_the_key_and_the_value(name: str, value: Any) -> None:
+    with pytest.raises(SettingsError) as error:
+        Recipe.from_settings(Settings(), **{name: value})
+    assert str(error.value).startswith(f"{name} is {value!r}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_an_override_that_is_not_given_leaves_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RALLREC_GAMMA", "0.125")
+    recipe = Recipe.from_settings(load_settings(), gamma=None, k=3)
+    assert (recipe.retrieval.gamma, recipe.retrieval.k) == (0.125, 3)
+
+
+def test_a_recipe_does_not_change() -> None:
+    with pytest.raises(ValidationError):
+        Recipe().retrieval.gamma = 0.1  # type: ignore[misc]

@@ -1,0 +1,74 @@
+"""A prediction as the JSON object that commands print."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from backend.pipeline import Pipeline, Question, Recipe
+from backend.prompting import read_verdict
+from backend.record import prediction_record
+
+PROMISED = (
+    "dataset user item label history prompt p_g var_g p_r var_r p_final alpha epsilon gamma beta k traces models cached"
+).split()
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return Recipe.model_validate({"reasoning": {"traces": 5, "seed": 3}, "merging": {"alpha": 0.4}})
+
+
+def test_a_record_has_exactly_the_promised_keys_and_title_seed_and_recipe(
+    pipeline: Pipeline, question: Question, recipe: Recipe
+) -> None:
+    record = prediction_record(pipeline, pipeline.predict(question, recipe), cached=False)
+    assert sorted(record) == sorted([*PROMISED, "title", "seed", "recipe"])
+    for row in record["history"]:
+        assert list(row) == ["item", "title", "rating", "score", "relevance_rank", "recency_rank"]
+    for trace in record["traces"]:
+        assert list(trace) == ["text", "verdict", "p_yes", "tokens", "seconds"]
+
+
+def test_a_record_says_what_the_prediction_says(pipeline: Pipeline, question: Question, recipe: Recipe) -> None:
+    done, data = pipeline.predict(question, recipe), pipeline.dataset
+    record = prediction_record(pipeline, done, cached=True)
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    assert [record[name] for name in ("p_g", "var_g", "p_r", "var_r", "p_final")] == [
+        done.p_g, done.var_g, done.p_r, done.var_r, done.p_final,
+    ]  # fmt: skip
+    assert [record[name] for name in ("alpha", "epsilon", "gamma", "beta", "k", "seed")] == [0.4, 1e-3, 2 / 3, 1.0, 10, 3]
+    assert record["recipe"] == recipe.hash
+    assert record["cached"] is True
+    assert (record["dataset"], record["label"]) == ("ml-latest-small", int(bool(question.label)))
+    assert record["user"] == data.user_ids[question.user]
+    assert (record["item"], record["title"]) == (data.item_ids[question.item], data.item_label(question.item))
+    assert done.reason_prompt is not None
+    assert record["prompt"] == done.reason_prompt.text
+    assert [row["score"] for row in record["history"]] == [row.score for row in question.chosen]
+    rated = {data.item_ids[int(data.item_index[r])]: float(data.rating[r]) for r in question.history_rows}
+    assert all(row["rating"] == rated[row["item"]] for row in record["history"])
+    verdicts = [trace["verdict"] for trace in record["traces"]]
+    assert verdicts == [read_verdict(trace.text).answer for trace in done.traces if trace]
+    assert verdicts[3] == "no_answer"
+    assert record["models"] == {
+        "tuned": {"name": "scripted-tuned", "revision": "1", "adapter": None},
+        "reasoning": {"name": "scripted-reasoner", "revision": "1", "adapter": None},
+    }
+
+
+def test_what_nobody_has_said_yet_is_null(pipeline: Pipeline, question: Question, recipe: Recipe) -> None:
+    record = prediction_record(pipeline, pipeline.unasked(question, recipe), cached=False)
+    assert {record[name] for name in ("p_g", "var_g", "p_r", "var_r", "p_final")} == {None}
+    assert record["traces"] == []
+    assert record["prompt"] == question.prompts[0].text
+    json.dumps(record, allow_nan=False)
+
+
+def test_the_label_of_an_item_that_was_never_rated_is_null(pipeline: Pipeline, recipe: Recipe) -> None:
+    data = pipeline.dataset
+    rated = set(data.item_index[data.user_rows(7)].tolist())
+    unrated = next(code for code in range(data.n_items) if code not in rated)
+    question = pipeline.question(7, unrated, recipe)
+    assert prediction_record(pipeline, pipeline.unasked(question, recipe), cached=False)["label"] is None
