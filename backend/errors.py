@@ -23,7 +23,8 @@ class RallrecError(Exception):
             parts.append(f"Expected {expected.rstrip('.')}.")
         if fix:
             parts.append(f"To fix it: {fix.rstrip('.')}.")
-        super().__init__(" ".join(parts))
+        # One line, also where a third party's message in it has several.
+        super().__init__(" ".join(line.strip() for line in " ".join(parts).splitlines()))
 
 
 class UsageError(RallrecError):

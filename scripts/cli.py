@@ -19,6 +19,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+# What typer makes of Ctrl-C.
+_INTERRUPTED = 130
+
 Json = Annotated[bool, typer.Option("--json", help="Report as one JSON object on standard output.")]
 DatasetName = Annotated[str | None, typer.Option(help="Dataset name (default: the setting 'dataset').")]
 EngineName = Annotated[str | None, typer.Option(help="Who runs the models: transformers or scripted.")]
@@ -115,6 +118,8 @@ def main() -> None:
     except RallrecError as error:
         print(f"rallrec: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
+    except SystemExit as ended:
+        if ended.code != _INTERRUPTED:
+            raise
         print("rallrec: stopped; what was finished is kept", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None

@@ -23,7 +23,7 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Report]:
-    """A progress function that draws one bar on standard error, relabelled as the work goes on."""
+    """A progress function that draws one bar on standard error (if that is a terminal), relabelled as work goes on."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -31,7 +31,7 @@ def progress_bar() -> Iterator[Report]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=log, transient=True) as bar:
+    with Progress(*columns, console=log, transient=True, disable=not log.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
         current = ""
 

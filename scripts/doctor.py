@@ -7,6 +7,7 @@ import platform
 import shutil
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from backend import datasets
 from backend.engines import ENGINES, models
@@ -109,9 +110,9 @@ def _vectors(settings: Settings) -> Finding:
 def _database(settings: Settings) -> Finding:
     from storage import open_database
 
-    path = settings.home / "rallrec.db"
-    if not settings.database_url and not path.exists():
-        return Finding("database", "optional", f"{path} is made at first use")
+    file = settings.url.removeprefix("sqlite:///")
+    if file != settings.url and not Path(file).exists():
+        return Finding("database", "optional", f"{file} is made at first use")
     try:
         database = open_database(settings.url)
     except RallrecError as error:

@@ -43,7 +43,7 @@ class ArtifactStore:
         for place in (self._root, self._bundle):
             folder = place / _name(kind, recipe)
             if (folder / "meta.json").is_file():
-                meta = json.loads((folder / "meta.json").read_text("utf-8"))
+                meta = _read_meta(folder)
                 if meta.get("recipe") != recipe:
                     raise CorruptCacheError(
                         f"{folder}/meta.json does not match its folder's name", fix=f"delete {folder}"
@@ -71,6 +71,14 @@ class ArtifactStore:
 
 def _name(kind: str, recipe: dict[str, Any]) -> str:
     return f"{kind}-{digest(recipe, 16)}"
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    try:
+        meta: dict[str, Any] = json.loads((folder / "meta.json").read_text("utf-8"))
+    except ValueError as error:
+        raise CorruptCacheError(f"{folder}/meta.json cannot be read ({error})", fix=f"delete {folder}") from error
+    return meta
 
 
 def _version() -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from backend.datasets import Dataset
 from backend.engines import Engine
-from backend.errors import NotPreparedError, Stopped
+from backend.errors import CorruptCacheError, NotPreparedError, Stopped
 from backend.representation import TITLE_TEMPLATE, mix, title_texts
 from backend.types import ModelRef, Progress, Stop
 from storage.artifacts import Artifact, ArtifactStore
@@ -33,14 +33,23 @@ def vectors_recipe(dataset: Dataset, model: ModelRef) -> dict[str, Any]:
 
 
 def load_vectors(dataset: Dataset, model: ModelRef, store: ArtifactStore) -> np.ndarray:
-    """The unit rows [items, d], float16, memory-mapped. Raises ``NotPreparedError`` naming the command."""
+    """The unit rows [items, d], float16, memory-mapped.
+
+    Raises ``NotPreparedError`` naming the command that makes them, ``CorruptCacheError`` for a damaged file.
+    """
     artifact = store.find(KIND, vectors_recipe(dataset, model))
     if artifact is None:
         raise NotPreparedError(
             f"There are no vectors of {dataset.meta.title} by the model {model.name!r}",
             fix=f"rallrec embed --dataset {dataset.meta.name}",
         )
-    rows: np.ndarray = np.load(artifact.folder / "vectors.npy", mmap_mode="r")
+    path = artifact.folder / "vectors.npy"
+    try:
+        rows: np.ndarray = np.load(path, mmap_mode="r")
+        if len(rows) != dataset.n_items:
+            raise ValueError(f"{len(rows)} rows for {dataset.n_items} items")
+    except (OSError, EOFError, ValueError) as error:
+        raise CorruptCacheError(f"{path} is damaged ({error})", fix=f"delete {artifact.folder}") from error
     return rows
 
 

@@ -1,5 +1,7 @@
-// One listener set on the component's root: its inside is drawn anew whenever its value changes.
 const parts = () => ({ input: element.querySelector("input"), list: element.querySelector("ul") });
+const fill = () => { parts().input.value = props.value ?? ""; };
+watch(["value", "within"], fill);
+fill();
 let asked = 0, active = -1, timer;
 const close = () => {
   const { input, list } = parts();
@@ -34,7 +36,7 @@ const show = (found) => {
 };
 const search = async (text) => {
   const mine = ++asked;
-  const found = await server.search({ text, within: parts().input.dataset.within });
+  const found = await server.search({ text, within: props.within });
   if (mine === asked && document.activeElement === parts().input) show(found);
 };
 const choose = (row) => {

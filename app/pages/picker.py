@@ -13,11 +13,13 @@ from typing import Any
 import gradio as gr
 
 _SCRIPT = (Path(__file__).parents[1] / "assets" / "picker.js").read_text("utf-8")
+# Nothing from outside goes through the template: Gradio evaluates ``${}`` in what it has filled in. The script sets the
+# value as a property.
 _TEMPLATE = """
 <div class="picker">
   <label for="{id}-input">{label}</label>
   <input id="{id}-input" type="text" role="combobox" aria-expanded="false" aria-autocomplete="list"
-    aria-controls="{id}-list" autocomplete="off" spellcheck="false" value="{{{{value}}}}" data-within="{{{{within}}}}">
+    aria-controls="{id}-list" autocomplete="off" spellcheck="false">
   <ul id="{id}-list" role="listbox" aria-label="{label}" hidden></ul>
 </div>
 """

@@ -139,12 +139,11 @@ def _wire_opening(
         link = {name: value for name, value in request.query_params.items() if name in NAMES}
         nothing = [""] * (len(panels.all()) - 1)
         try:
-            wanted = service.default_request
             try:
                 wanted = service.request(link)
                 drawn = _draw_all(service.look(wanted, _session(service, request)))
             except RallrecError as error:
-                drawn = [rendering.error_box(str(error)), *nothing]
+                wanted, drawn = service.default_request, [rendering.error_box(str(error)), *nothing]
             meta = service.pipeline.dataset.meta
         except RallrecError as error:
             return [*[gr.skip()] * (3 + len(NAMES)), rendering.error_box(str(error)), *nothing]
@@ -208,9 +207,12 @@ def _wire_sliders(service: PredictService, panels: _Panels, controls: dict[str, 
 
     of_question = [controls[name] for name in NAMES if name not in ("user", "item", "alpha", "epsilon")]
     of_merge = [controls["alpha"], controls["epsilon"]]
-    gr.on([control.input for control in of_question], moved, inputs, panels.live(), **_LIVE)
-    gr.on([control.input for control in of_merge] + [truth.input], merged, inputs, panels.merge, **_LIVE)
-    gr.on([control.input for control in of_question + of_merge], None, [*controls.values()], None, js=_link(push=False))
+    of_question_moved = gr.on([control.input for control in of_question], moved, inputs, panels.live(), **_LIVE)
+    of_merge_moved = gr.on([control.input for control in of_merge], merged, inputs, panels.merge, **_LIVE)
+    truth.input(merged, inputs, panels.merge, **_LIVE)
+    for event in (of_question_moved, of_merge_moved):
+        # Afterwards: beside the event, browser code would still be given the value before the move.
+        event.then(None, [*controls.values()], None, js=_link(push=False))
 
 
 def _wire_runs(

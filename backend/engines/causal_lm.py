@@ -47,12 +47,15 @@ class CausalLM:
         self._device = model.device
         self._shares_prefix = supports_shared_prefix(model.config.get_text_config())
         self._yes, self._no = self._answer_ids()
+        self._control_tokens = [str(t) for t in tokenizer.added_tokens_decoder.values() if t.special]
         ends = model.generation_config.eos_token_id
         self._ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
 
     @classmethod
     def load(cls, source: str, ref: ModelRef, device: str) -> CausalLM:
         """Load weights and tokenizer from a folder or hub id; float32 on a CPU, the stored dtype on CUDA."""
+        if ref.adapter:
+            raise EngineError(f"The adapter {ref.adapter!r} cannot be loaded", expected="a model without an adapter")
         transformers_logging.disable_progress_bar()
         where = "cuda" if device == "auto" and torch.cuda.is_available() else "cpu" if device == "auto" else device
         revision = {} if ref.revision == "main" or ref.name not in (source,) else {"revision": ref.revision}
@@ -60,17 +63,15 @@ class CausalLM:
         model = AutoModelForCausalLM.from_pretrained(
             source, dtype=torch.float32 if where == "cpu" else "auto", attn_implementation=ATTENTION, **revision
         )
-        if ref.adapter:
-            from peft import PeftModel
-
-            model = PeftModel.from_pretrained(model, ref.adapter).merge_and_unload()
         return cls(model.to(where).eval(), tokenizer)
 
     def chat_ids(self, messages: Messages, opening: str = "") -> list[int]:
         """Token ids of the chat up to where the model speaks, with ``opening`` already spoken."""
-        chat = [{"role": message.role, "content": message.content} for message in messages]
+        chat = [{"role": message.role, "content": self._as_text(message.content)} for message in messages]
         text = self._tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        ids: list[int] = self._tokenizer(text + opening, add_special_tokens=False).input_ids
+        if not text.endswith(opening):  # some templates open the thinking themselves
+            text += opening
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
         return ids
 
     @torch.inference_mode()
@@ -179,7 +180,7 @@ class CausalLM:
         """P(yes) with the chain, closed with ``</think>``, in front of the answer position (section 4.3.3)."""
         kept, closing = self._close(chain.tokens)
         in_cache = min(cache.own_length, kept)
-        rest = chain.tokens[in_cache:kept] + self._tokenizer(closing, add_special_tokens=False).input_ids
+        rest = chain.tokens[in_cache:kept] + self._ids_before_answer(closing)
         own = cache.select([row], in_cache, in_cache + len(rest))
         return self.p_yes(self._forward([rest], own)[0])
 
@@ -193,6 +194,17 @@ class CausalLM:
             middle = (low + high) // 2
             low, high = (low, middle) if THINK_CLOSE in self._decode(tokens[:middle]) else (middle + 1, high)
         return low, "\n\n"
+
+    def _ids_before_answer(self, text: str) -> list[int]:
+        # With the answer behind it, as it is in real text: alone, its line breaks can be other tokens.
+        ids: list[int] = self._tokenizer(text + ANSWERS[0], add_special_tokens=False).input_ids
+        return ids[: len(ids) - ids[::-1].index(self._yes) - 1]
+
+    def _as_text(self, content: str) -> str:
+        """What a message says, with the model's control tokens (a title can hold one) spelt so that they are none."""
+        for token in self._control_tokens:
+            content = content.replace(token, f"{token[0]} {token[1:]}")
+        return content
 
     def _show(self, chain: _Chain, on_piece: Callable[[int, str], None] | None, *, last: bool = False) -> None:
         text = self._decode(chain.tokens)

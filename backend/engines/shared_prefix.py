@@ -88,8 +88,8 @@ class ChainCache(Cache):
 
 def supports_shared_prefix(config: Any) -> bool:
     """Whether every layer attends to the whole context (sliding windows and state-space layers do not)."""
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    return kinds == {"full_attention"} and not getattr(config, "use_sliding_window", False)
+    # The cache that transformers makes for the model knows; configurations spell it in several ways.
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
 
 
 def _attention(

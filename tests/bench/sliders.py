@@ -44,7 +44,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moves", type=int, default=60)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home, server(Path(home), engine="scripted", scripted_delay=0) as url, browser() as chromium:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        server(Path(home), engine="scripted", scripted_delay=0) as url,
+        browser() as chromium,
+    ):
         page = chromium.new_page(viewport={"width": 1280, "height": 900})
         page.goto(f"{url}/?user=15&item=1")
         page.wait_for_selector("#target .lead")

@@ -29,7 +29,9 @@ def _logits(width: int, spread: float, seed: int = 5) -> Tensor:
 
 
 # The last two are wider than the first look of 256 tokens.
-@pytest.mark.parametrize(("width", "spread", "top_p"), [(12, 2.0, 0.8), (40, 1.0, 0.5), (2000, 0.1, 0.3), (3000, 2.0, 0.9)])
+@pytest.mark.parametrize(
+    ("width", "spread", "top_p"), [(12, 2.0, 0.8), (40, 1.0, 0.5), (2000, 0.1, 0.3), (3000, 2.0, 0.9)]
+)
 def test_every_token_of_the_nucleus_can_be_drawn_and_no_other(width: int, spread: float, top_p: float) -> None:
     logits = _logits(width, spread)
     nucleus = _naive_nucleus(logits, 0.7, top_p)

@@ -12,7 +12,11 @@ from backend.types import Message, Messages, Sampling, Trace
 SHORT = Sampling(max_tokens=10)
 # Eighty tokens each for the real model, so that the suite stays quick.
 PROMPTS: list[Messages] = [
-    (Message("user", f"A user rated:\n1. {one}: 5 of 5\n2. {two}: 1 of 5\nWill the user like {target}? Say Yes or No."),)
+    (
+        Message(
+            "user", f"A user rated:\n1. {one}: 5 of 5\n2. {two}: 1 of 5\nWill the user like {target}? Say Yes or No."
+        ),
+    )
     for one, two, target in (("Heat", "Cats", "Ronin"), ("Shrek", "Jaws", "Saw"), ("Alien", "Big", "Brazil"))
 ]
 
@@ -160,7 +164,14 @@ def test_prompts_of_any_script_are_answered(engine: Engine) -> None:
 
 
 def test_embeddings_are_float32_rows_that_depend_on_their_text_alone(engine: Engine) -> None:
-    texts = ["Heat (1995)", "Alien (1979)", "", "千と千尋の神隠し", "Heat (1995)", "A much longer title than the others"]
+    texts = [
+        "Heat (1995)",
+        "Alien (1979)",
+        "",
+        "千と千尋の神隠し",
+        "Heat (1995)",
+        "A much longer title than the others",
+    ]
     rows = engine.embed(texts)
     assert rows.dtype == np.float32
     assert rows.shape[0] == len(texts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,7 +30,7 @@ def test_channels_hold_only_history_ranked_by_similarity_and_by_time(codes: list
     exact = {code: float(vectors[code].astype(np.float64) @ vectors[target].astype(np.float64)) for code in history}
     assert both.similarity == pytest.approx(exact, abs=1e-6)
     ranked = [exact[code] for code in both.relevant]
-    assert all(a >= b - 1e-6 for a, b in zip(ranked, ranked[1:], strict=False))
+    assert all(a >= b - 1e-6 for a, b in itertools.pairwise(ranked))
     left_out = [exact[code] for code in history if code not in both.relevant]
     assert all(score <= ranked[-1] + 1e-6 for score in left_out)
 
@@ -66,7 +68,12 @@ def test_each_order_is_a_permutation_of_the_same_chosen_items() -> None:
 
 
 def test_the_relevance_order_keeps_the_channels_ranks_and_puts_the_rest_after_by_similarity() -> None:
-    rows = [RankedItem("a", 1, None, 1), RankedItem("b", 1, 2, 2), RankedItem("c", 1, None, 3), RankedItem("d", 1, 1, 4)]
+    rows = [
+        RankedItem("a", 1, None, 1),
+        RankedItem("b", 1, 2, 2),
+        RankedItem("c", 1, None, 3),
+        RankedItem("d", 1, 1, 4),
+    ]
     similarity = {"a": 0.1, "b": 0.9, "c": 0.2, "d": 0.9}
     ordered = order_items(rows, "relevance", dict.fromkeys("abcd", 0), similarity)
     assert [row.item for row in ordered] == ["d", "b", "c", "a"]

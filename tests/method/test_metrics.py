@@ -36,7 +36,9 @@ def test_auc_equals_scikit_learn_or_is_nan_with_a_reason(table: Rows) -> None:
         assert why_undefined(labels) is None
     else:
         assert np.isnan(auc(labels, values))
-        assert why_undefined(labels) == f"All {len(labels)} samples have the label {labels[0]}: AUC compares two classes."
+        assert (
+            why_undefined(labels) == f"All {len(labels)} samples have the label {labels[0]}: AUC compares two classes."
+        )
 
 
 @given(rows)

@@ -84,9 +84,7 @@ def test_p_g_as_a_mean_waits_for_all_orders(pipeline: Pipeline, question: Questi
 
 
 @pytest.mark.parametrize("wording", ["paper", "graded"])
-def test_the_chains_are_asked_with_the_sentence_about_p_g(
-    pipeline: Pipeline, question: Question, wording: str
-) -> None:
+def test_the_chains_are_asked_with_the_sentence_about_p_g(pipeline: Pipeline, question: Question, wording: str) -> None:
     done = pipeline.predict(question, _recipe(prompting={"knowledge": wording}))
     prompt = done.reason_prompt
     assert prompt is not None

@@ -26,7 +26,12 @@ def _check(pipeline: Pipeline, row: int, recipe: Recipe) -> None:
         if (data.timestamp[r], data.item_index[r]) < (data.timestamp[row], item)
     }
     chosen = [entry.item for entry in question.chosen]
-    seen = set(chosen) | set(question.channels.relevant) | set(question.channels.recent) | set(question.channels.similarity)
+    seen = (
+        set(chosen)
+        | set(question.channels.relevant)
+        | set(question.channels.recent)
+        | set(question.channels.similarity)
+    )
     assert item not in seen
     assert seen <= set(before)
     assert len(chosen) == len(set(chosen)) == min(recipe.retrieval.k, len(before))

@@ -40,7 +40,9 @@ def test_a_prompt_names_history_ratings_target_and_rule_in_the_datasets_words() 
     assert "films that a user saw" in text
     assert "from 0.5 to 5 points" in text
     assert "\n1. Babel (2006) [Drama]: 3.5 of 5 points\n2. Alien (1979): 5 of 5 points\n" in text
-    assert "Will the user like the film Heat (1995) [Action, Crime]? To like it means to rate it above 3 points." in text
+    assert (
+        "Will the user like the film Heat (1995) [Action, Crime]? To like it means to rate it above 3 points." in text
+    )
     assert text.endswith("Answer with one word, Yes or No.")
 
 
@@ -100,7 +102,15 @@ def test_no_title_or_category_adds_a_line_moves_the_span_or_counts_as_knowledge(
 
 @pytest.mark.parametrize(
     "title",
-    ["{{ 7*7 }}", "{% raw %}", "{% for x in y %}", "{# gone #}", "<img src=x onerror=alert(1)>", "a & b", "${x} %s \\n"],
+    [
+        "{{ 7*7 }}",
+        "{% raw %}",
+        "{% for x in y %}",
+        "{# gone #}",
+        "<img src=x onerror=alert(1)>",
+        "a & b",
+        "${x} %s \\n",
+    ],
 )
 def test_template_and_markup_syntax_in_a_title_stays_text(title: str) -> None:
     text = _prompt(target=HistoryLine(title, (title,)), history=(HistoryLine(title, (title,), 1.0),)).text

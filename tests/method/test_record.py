@@ -10,9 +10,27 @@ from backend.pipeline import Pipeline, Question, Recipe
 from backend.prompting import read_verdict
 from backend.record import prediction_record
 
-PROMISED = (
-    "dataset user item label history prompt p_g var_g p_r var_r p_final alpha epsilon gamma beta k traces models cached"
-).split()
+PROMISED = [
+    "dataset",
+    "user",
+    "item",
+    "label",
+    "history",
+    "prompt",
+    "p_g",
+    "var_g",
+    "p_r",
+    "var_r",
+    "p_final",
+    "alpha",
+    "epsilon",
+    "gamma",
+    "beta",
+    "k",
+    "traces",
+    "models",
+    "cached",
+]
 
 
 @pytest.fixture
@@ -38,7 +56,14 @@ def test_a_record_says_what_the_prediction_says(pipeline: Pipeline, question: Qu
     assert [record[name] for name in ("p_g", "var_g", "p_r", "var_r", "p_final")] == [
         done.p_g, done.var_g, done.p_r, done.var_r, done.p_final,
     ]  # fmt: skip
-    assert [record[name] for name in ("alpha", "epsilon", "gamma", "beta", "k", "seed")] == [0.4, 1e-3, 2 / 3, 1.0, 10, 3]
+    assert [record[name] for name in ("alpha", "epsilon", "gamma", "beta", "k", "seed")] == [
+        0.4,
+        1e-3,
+        2 / 3,
+        1.0,
+        10,
+        3,
+    ]
     assert record["recipe"] == recipe.hash
     assert record["cached"] is True
     assert (record["dataset"], record["label"]) == ("ml-latest-small", int(bool(question.label)))

@@ -68,7 +68,11 @@ def test_aligned_items_lose_less_than_mixed_up_ones() -> None:
 
 @pytest.mark.parametrize(
     ("shapes", "temperature", "named"),
-    [(((2, 3), (3, 3)), 1.0, r"\(2, 3\) and \(3, 3\)"), (((2,), (2,)), 1.0, r"\(2,\)"), (((2, 2), (2, 2)), 0.0, "is 0")],
+    [
+        (((2, 3), (3, 3)), 1.0, r"\(2, 3\) and \(3, 3\)"),
+        (((2,), (2,)), 1.0, r"\(2,\)"),
+        (((2, 2), (2, 2)), 0.0, "is 0"),
+    ],
 )
 def test_other_shapes_and_temperatures_are_refused(
     shapes: tuple[tuple[int, ...], tuple[int, ...]], temperature: float, named: str

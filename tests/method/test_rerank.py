@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -150,7 +151,7 @@ def test_breakpoints_are_exactly_where_the_chosen_set_changes(
     starts = [first for first, _ in stretches]
     assert starts[0] == 0.0
     assert starts == sorted(set(starts))
-    assert all(before != after for (_, before), (_, after) in zip(stretches, stretches[1:], strict=False))
+    assert all(before != after for (_, before), (_, after) in itertools.pairwise(stretches))
     for step in range(21):
         gamma = step / 20
         in_force = [chosen for first, chosen in stretches if first <= gamma][-1]

@@ -28,7 +28,11 @@ def test_seed_prompt_and_sample_each_give_another_stream() -> None:
 
 
 def test_canonical_json_is_one_spelling_for_equal_values() -> None:
-    assert canonical_json({"b": 1, "a": [1.5, "é"]}) == canonical_json({"a": [1.5, "é"], "b": 1}) == '{"a":[1.5,"é"],"b":1}'
+    assert (
+        canonical_json({"b": 1, "a": [1.5, "é"]})
+        == canonical_json({"a": [1.5, "é"], "b": 1})
+        == '{"a":[1.5,"é"],"b":1}'
+    )
     assert len(digest("x", 16)) == 16
     assert digest("x").startswith(digest("x", 16))
 

@@ -1,0 +1,56 @@
+# Everything runs in .venv, made on first use and made again when the requirements change.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+export GRADIO_ANALYTICS_ENABLED := False
+
+.PHONY: help setup demo test lint bench chromium clean
+
+help:
+	@echo "make demo    set up, fetch the small model, open the app in a browser"
+	@echo "make test    set up, run all tests"
+	@echo "make lint    style, types, import rules"
+	@echo "make bench   speed, as JSON files in var/bench"
+	@echo "make clean   remove .venv (what was computed stays in var)"
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ". Use: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) install --quiet "$$(grep -m1 '^torch==' constraints.txt)"
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/.ready-dev: .venv/.ready
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/rallrec prepare --model
+	$(BIN)/rallrec serve --open
+
+test: .venv/.ready-dev chromium
+	$(BIN)/python -m pytest
+
+lint: .venv/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.ready-dev chromium
+	mkdir -p var/bench
+	$(BIN)/python -m tests.bench.sliders | tee var/bench/sliders.json
+	$(BIN)/python -m tests.bench.prediction | tee var/bench/prediction.json
+	$(BIN)/python -m tests.bench.first_page | tee var/bench/first_page.json
+
+# Browser tests use the system's Chromium. Only root on Debian and its kin can be helped from here.
+chromium:
+	@if ! command -v chromium chromium-browser google-chrome >/dev/null 2>&1; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	  else echo "No Chromium: browser tests will be skipped. Install it, for example: sudo apt-get install chromium"; fi; fi
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,96 @@
+"""A Chromium, and servers over the real dataset and over one with hostile titles."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.serving import CHROMIUM_HINT, browser, chromium_path, server
+
+SCREENSHOTS = Path(__file__).parents[2] / "var" / "screenshots"
+HOSTILE = "<img src=x onerror=alert(1)>{{value}}${7*7}"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    if chromium_path() is None:
+        if os.environ.get("CI"):
+            pytest.fail(CHROMIUM_HINT)
+        pytest.skip(CHROMIUM_HINT)
+    with browser() as instance:
+        yield instance
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def site(home: Path) -> Iterator[str]:
+    """The real dataset with the scripted engine, quick enough for a test and slow enough to be watched."""
+    with server(home, engine="scripted", scripted_delay=0.02) as url:
+        yield url
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A page of its own; afterwards: no script error, no console error, no request to another host."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(f"script error: {error}"))
+    opened.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    opened.on("dialog", lambda dialog: (problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    opened.on(
+        "request", lambda request: problems.append(f"off-host: {request.url}") if _off_host(request.url) else None
+    )
+    yield opened
+    context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def command(home: Path) -> Callable[..., dict[str, Any]]:
+    """``rallrec ... --json`` over the same home as the site."""
+
+    def run(*arguments: str) -> dict[str, Any]:
+        environment = os.environ | {
+            "RALLREC_HOME": str(home),
+            "RALLREC_ENGINE": "scripted",
+            "RALLREC_SCRIPTED_DELAY": "0",
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts", *arguments, "--json"],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def hostile_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A small dataset whose titles try to be markup, a template and a formula."""
+    raw, own_home = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("hostile")
+    movies = [f"{n},{HOSTILE} {n} (199{n % 10}),<b>Drama</b>|Comedy" for n in range(1, 13)]
+    ratings = [f"{u},{m},{(u + m) % 5 + 1}.0,{1_000_000 + 60 * m}" for u in (1, 2) for m in range(1, 12)]
+    (raw / "movies.csv").write_text("\n".join(["movieId,title,genres", *movies]) + "\n")
+    (raw / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *ratings]) + "\n")
+    environment = os.environ | {"RALLREC_HOME": str(own_home), "RALLREC_ENCODER": "scripted"}
+    for arguments in (["prepare", "--source", str(raw)], ["embed"]):
+        subprocess.run([sys.executable, "-m", "scripts", *arguments], env=environment, check=True, capture_output=True)
+    with server(own_home, engine="scripted", encoder="scripted", scripted_delay=0) as url:
+        yield url
+
+
+def _off_host(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))

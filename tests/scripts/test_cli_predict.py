@@ -1,0 +1,98 @@
+"""``rallrec predict`` on the shipped dataset, with the scripted engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cli_process import Rallrec, as_json, one_line_error
+
+ASK = ("predict", "--user", "15", "--item", "1", "--engine", "scripted", "--json")
+FAST: dict[str, Any] = {"RALLREC_SCRIPTED_DELAY": 0}
+
+
+def test_asked_twice_the_second_answer_is_the_same_and_from_the_cache(rallrec: Rallrec) -> None:
+    first, second = (as_json(rallrec(*ASK, "--seed", 77, **FAST)) for _ in range(2))
+    assert first.pop("cached") is False
+    assert second.pop("cached") is True
+    assert first == second
+    assert (first["dataset"], first["user"], first["item"], first["title"]) == (
+        "ml-latest-small", "15", "1", "Toy Story (1995)",
+    )  # fmt: skip
+    assert len(first["traces"]) == 6
+    assert len(first["history"]) == first["k"] == 10
+    assert min(first["p_g"], first["p_r"]) <= first["p_final"] <= max(first["p_g"], first["p_r"])
+
+
+def test_the_same_seed_gives_the_same_numbers_in_another_home_and_another_seed_others(
+    rallrec: Rallrec, tmp_path: Any
+) -> None:
+    timing = ("cached", "seconds")
+
+    def ask(seed: int, **environment: Any) -> dict[str, Any]:
+        record = as_json(rallrec(*ASK, "--seed", seed, **FAST, **environment))
+        record["traces"] = [{k: v for k, v in trace.items() if k not in timing} for trace in record["traces"]]
+        return {name: value for name, value in record.items() if name not in timing}
+
+    one, elsewhere, other = ask(5), ask(5, RALLREC_HOME=tmp_path / "other"), ask(6)
+    assert one == elsewhere
+    assert one["p_r"] != other["p_r"]
+    assert (one["p_g"], one["history"]) == (other["p_g"], other["history"])
+
+
+def test_merging_options_need_no_model(rallrec: Rallrec) -> None:
+    as_json(rallrec(*ASK, **FAST))
+    moved = as_json(rallrec(*ASK, "--alpha", 3, "--epsilon", 0.5, **FAST))
+    assert moved["cached"] is True
+    assert (moved["alpha"], moved["epsilon"]) == (3.0, 0.5)
+
+
+def test_options_win_over_the_environment_and_reach_the_record(rallrec: Rallrec) -> None:
+    options = ("--gamma", 1, "--beta", 0.5, "--k", 4, "--traces", 2, "--knowledge", "none", "--max-tokens", 8)
+    record = as_json(rallrec(*ASK, *options, RALLREC_K=7, RALLREC_GAMMA=0, **FAST))
+    assert (record["gamma"], record["beta"], record["k"]) == (1.0, 0.5, 4)
+    assert [row["relevance_rank"] for row in record["history"]] == [1, 2, 3, 4]
+    assert [trace["tokens"] for trace in record["traces"]] == [8, 8]
+    assert "Another one think" not in record["prompt"]
+
+
+def test_the_report_for_people_shows_history_chains_and_the_five_numbers(rallrec: Rallrec) -> None:
+    done = rallrec(*ASK[:-1], **FAST)
+    assert done.returncode == 0
+    for shown in ("Toy Story (1995)", "Chain 6:", "P_G =", "sigma_R^2 =", "P_final ="):
+        assert shown in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        (("--user", "nobody"), 2, "No user 'nobody'"),
+        (("--item", "0"), 2, "No item '0'"),
+        (("--gamma", "1.5"), 2, "gamma is 1.5"),
+        (("--k", "0"), 2, "k is 0"),
+        (("--knowledge", "loud"), 2, "knowledge is 'loud'"),
+        (("--dataset", "ml-1g"), 2, "'ml-1g'"),
+        (("--engine", "vlm"), 2, "Unknown engine 'vlm'"),
+        (("--user", "15", "--item", "2"), None, ""),
+    ],
+)
+def test_what_cannot_be_asked_is_one_clear_line(
+    rallrec: Rallrec, change: tuple[str, ...], code: int | None, said: str
+) -> None:
+    done = rallrec(*ASK, *change, **FAST)
+    if code is None:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert said in one_line_error(done, code)
+
+
+def test_without_vectors_the_command_that_makes_them_is_named(rallrec: Rallrec) -> None:
+    line = one_line_error(rallrec(*ASK, RALLREC_ENCODER="scripted"), 1)
+    assert "rallrec embed" in line
+
+
+def test_a_database_that_is_none_is_one_clear_line(rallrec: Rallrec, tmp_path: Any) -> None:
+    broken = tmp_path / "broken.db"
+    broken.write_text("no database", "utf-8")
+    line = one_line_error(rallrec(*ASK, RALLREC_DATABASE_URL=f"sqlite:///{broken}"), 1)
+    assert "broken.db" in line
