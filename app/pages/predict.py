@@ -211,7 +211,6 @@ def _wire_sliders(service: PredictService, panels: _Panels, controls: dict[str, 
     of_merge_moved = gr.on([control.input for control in of_merge], merged, inputs, panels.merge, **_LIVE)
     truth.input(merged, inputs, panels.merge, **_LIVE)
     for event in (of_question_moved, of_merge_moved):
-        # Afterwards: beside the event, browser code would still be given the value before the move.
         event.then(None, [*controls.values()], None, js=_link(push=False))
 
 

@@ -67,7 +67,7 @@ def _sample(lm: CausalLM, indices: list[int], sampling: Sampling) -> list[Trace]
 
 
 def test_chains_and_their_readings_equal_those_made_from_scratch(lm: CausalLM) -> None:
-    sampling = Sampling(max_tokens=12, seed=3)
+    sampling = Sampling(max_tokens=8, seed=3)
     for trace in _sample(lm, [0, 4], sampling):
         text, p_yes = _naive_chain(lm, trace.index, sampling)
         assert trace.text == text
@@ -75,7 +75,7 @@ def test_chains_and_their_readings_equal_those_made_from_scratch(lm: CausalLM) -
 
 
 def test_the_fallback_cache_gives_the_same_chains_and_numbers(lm: CausalLM, fallback: CausalLM) -> None:
-    sampling = Sampling(max_tokens=12, seed=3)
+    sampling = Sampling(max_tokens=8, seed=3)
     for shared, copied in zip(_sample(lm, [0, 1, 2], sampling), _sample(fallback, [0, 1, 2], sampling), strict=True):
         assert (shared.index, shared.text, shared.tokens) == (copied.index, copied.text, copied.tokens)
         assert shared.p_yes == pytest.approx(copied.p_yes, abs=1e-4)

@@ -143,5 +143,5 @@ def test_a_model_that_cannot_be_loaded_says_what_is_expected(tmp_path: Path) -> 
     empty = tmp_path / "empty"
     empty.mkdir()
     engine = create_engine("transformers", model=ModelRef(str(empty)), models_dir=tmp_path, device="cpu")
-    with pytest.raises(EngineError, match="could not be loaded: .*smollm2-135m-instruct.*rallrec doctor"):
+    with pytest.raises(EngineError, match=r"could not be loaded: .*smollm2-135m-instruct.*rallrec doctor"):
         engine.load()

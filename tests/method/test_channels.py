@@ -50,7 +50,7 @@ def test_an_item_without_a_signal_is_similar_to_nothing() -> None:
 
 @pytest.mark.parametrize(("history", "target"), [([0, 3], 1), ([0, 1], 3)])
 def test_an_item_without_a_vector_names_the_command_that_makes_it(history: list[int], target: int) -> None:
-    with pytest.raises(DataError, match="Item 3 has no vector.*rallrec embed --fresh"):
+    with pytest.raises(DataError, match=r"Item 3 has no vector.*rallrec embed --fresh"):
         channels(_vectors(3), np.array(history), target, 5)
 
 
@@ -80,5 +80,5 @@ def test_the_relevance_order_keeps_the_channels_ranks_and_puts_the_rest_after_by
 
 
 def test_an_unknown_order_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="'backwards'.*chronological, rank, relevance"):
+    with pytest.raises(UnknownNameError, match=r"'backwards'.*chronological, rank, relevance"):
         order_items([], "backwards", {}, {})

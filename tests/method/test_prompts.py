@@ -165,5 +165,5 @@ def test_the_graded_verb_is_the_same_for_yes_and_its_mirror_no(p_g: float) -> No
 
 
 def test_an_unknown_wording_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="'loud'.*graded, none, paper"):
+    with pytest.raises(UnknownNameError, match=r"'loud'.*graded, none, paper"):
         knowledge_sentence(0.5, "loud")

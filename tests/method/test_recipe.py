@@ -42,7 +42,7 @@ def test_an_unknown_key_is_an_error_in_every_stage(stage: str | None) -> None:
 
 
 def test_an_unknown_override_is_an_error_that_names_it() -> None:
-    with pytest.raises(UnknownNameError, match="'gama'.*gamma"):
+    with pytest.raises(UnknownNameError, match=r"'gama'.*gamma"):
         Recipe.from_settings(Settings(), gama=0.5)
 
 

@@ -64,7 +64,7 @@ def test_both_roles_share_one_engine_where_they_are_the_same_weights(workspace: 
 
 
 def test_an_unknown_role_lists_the_known(workspace: Workspace) -> None:
-    with pytest.raises(UnknownNameError, match="'judge'.*reasoning, tuned"):
+    with pytest.raises(UnknownNameError, match=r"'judge'.*reasoning, tuned"):
         workspace.model("judge")
 
 
