@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from backend.datasets import Dataset
+from backend.datasets import MIN_HISTORY, Dataset
 from backend.engines import Engine, ReasoningConfig
 from backend.errors import SettingsError, UnknownNameError, UsageError
 from backend.merging import MergingConfig, mean_and_variance, merge
@@ -23,8 +23,6 @@ from backend.retrieval import ORDERS, Channels, RankedItem, RetrievalConfig, cha
 from backend.seeding import digest
 from backend.settings import Settings
 from backend.types import Answer, Progress, Stop, Trace
-
-MIN_HISTORY = 5
 
 
 class Recipe(BaseModel):
@@ -174,8 +172,7 @@ class Pipeline:
         past = data.user_rows(user) if row is None else data.history_before(row)
         if past.stop - past.start < MIN_HISTORY:
             raise UsageError(
-                f"User {data.user_ids[user]} has {past.stop - past.start} ratings before "
-                f"{data.item_label(item)}",
+                f"User {data.user_ids[user]} has {past.stop - past.start} ratings before {data.item_label(item)}",
                 expected=f"at least {MIN_HISTORY}, as for every sample",
                 fix="choose an item the user rated later, or one the user has not rated",
             )

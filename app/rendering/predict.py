@@ -182,7 +182,8 @@ class _Chain:
 
 def _chain(index: int, trace: Trace | None, piece: str | None) -> _Chain:
     text = trace.text if trace else piece or ""
-    thinking, _, conclusion = text.partition(THINK_CLOSE)
+    before, closed, after = text.rpartition(THINK_CLOSE)
+    thinking, conclusion = (before, after) if closed else (text, "")
     verdict = read_verdict(text) if trace else None
     return _Chain(
         index + 1,

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from app.services.runs import Run, RunQueue, Snapshot
-from backend.datasets import Dataset, build_samples, split
+from backend.datasets import MIN_HISTORY, Dataset, build_samples, split
 from backend.engines import models
 from backend.errors import UsageError
 from backend.merging import MergingConfig
-from backend.pipeline import MIN_HISTORY, Pipeline, Prediction, Recipe
+from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.retrieval import gamma_breakpoints
 from storage.lookup import look_up
 from storage.workspace import SCRIPTED, Workspace

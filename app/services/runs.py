@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from backend.errors import RallrecError, Stopped
 from backend.pipeline import Listener, Pipeline, Prediction, Question, Recipe
@@ -80,13 +81,16 @@ class Run:
         seen = -1
         while True:
             with self._changed:
-                self._changed.wait_for(lambda last=seen: self._version != last, timeout=1.0)
+                self._changed.wait_for(partial(self._differs_from, seen), timeout=1.0)
                 seen = self._version
             now = self.snapshot()
             yield now
             if not now.live:
                 return
             time.sleep(interval)
+
+    def _differs_from(self, version: int) -> bool:
+        return self._version != version
 
     def execute(self) -> None:
         """Run it to its end, in the queue's thread. Never raises."""

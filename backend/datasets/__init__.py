@@ -1,12 +1,13 @@
 """Raw files -> users, items, interactions (one schema) -> samples."""
 
 from backend.datasets.registry import DATASETS, bundled_source
-from backend.datasets.samples import Samples, Split, build_samples, split
+from backend.datasets.samples import MIN_HISTORY, Samples, Split, build_samples, split
 from backend.datasets.schema import Dataset, DatasetMeta, LabelRule
 from backend.datasets.store import is_prepared, load, prepare
 
 __all__ = [
     "DATASETS",
+    "MIN_HISTORY",
     "Dataset",
     "DatasetMeta",
     "LabelRule",

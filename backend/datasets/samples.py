@@ -19,6 +19,10 @@ How = Literal["chronological", "per-user"]
 PARTS = ("train", "validation", "test")
 
 
+# How many earlier interactions of its user a sample has at least (notes, Data).
+MIN_HISTORY = 5
+
+
 @dataclass(frozen=True, eq=False)
 class Samples:
     """m samples in (timestamp, user, item) order.
@@ -66,7 +70,7 @@ class Split:
         return part_of
 
 
-def build_samples(dataset: Dataset, min_history: int = 5) -> Samples:
+def build_samples(dataset: Dataset, min_history: int = MIN_HISTORY) -> Samples:
     """One sample for each interaction that has at least ``min_history`` earlier ones of the same user.
 
     The naive equivalent walks each user's history and keeps every row but the first ``min_history``. Raises

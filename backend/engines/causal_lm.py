@@ -5,9 +5,11 @@ The only module that touches the model's tensors. Importing it imports torch and
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +60,8 @@ class CausalLM:
             raise EngineError(f"The adapter {ref.adapter!r} cannot be loaded", expected="a model without an adapter")
         transformers_logging.disable_progress_bar()
         where = "cuda" if device == "auto" and torch.cuda.is_available() else "cpu" if device == "auto" else device
-        revision = {} if ref.revision == "main" or ref.name not in (source,) else {"revision": ref.revision}
+        # A folder has no revisions; a hub's model is asked for by its name.
+        revision = {"revision": ref.revision} if source == ref.name and not Path(source).is_dir() else {}
         tokenizer = AutoTokenizer.from_pretrained(source, **revision)
         model = AutoModelForCausalLM.from_pretrained(
             source, dtype=torch.float32 if where == "cpu" else "auto", attn_implementation=ATTENTION, **revision
@@ -103,8 +106,7 @@ class CausalLM:
             return []
         stop()
         started = time.perf_counter()
-        prompt, logits = self.prefill(self.chat_ids(messages, THINK_OPEN))
-        cache = self._fan_out(prompt, len(indices), sampling.max_tokens)
+        cache, logits = self._fan_out(self.chat_ids(messages, THINK_OPEN), len(indices), sampling.max_tokens)
         words = [message.content for message in messages]
         writing = [_Chain(i, torch.Generator().manual_seed(derive_seed(sampling.seed, words, i))) for i in indices]
         finished: dict[int, Trace] = {}
@@ -119,15 +121,10 @@ class CausalLM:
                     self._show(chain, on_piece)
                 if token in self._ends or len(chain.tokens) >= sampling.max_tokens:
                     ended.append(row)
-            # The last tokens drawn are not in the cache yet; a chain's reading feeds what it lacks.
             for row in ended:
-                chain = writing[row]
                 finish = "stop" if chosen[row] in self._ends else "length"
-                self._show(chain, on_piece, last=True)
-                p_yes = self._read_after(chain, cache, row)
-                seconds = time.perf_counter() - started
-                trace = Trace(chain.index, self._decode(chain.tokens), p_yes, len(chain.tokens), seconds, finish)
-                finished[chain.index] = trace
+                trace = self._finish(writing[row], finish, cache, row, started, on_piece)
+                finished[trace.index] = trace
                 if on_trace:
                     on_trace(trace)
             if ended:
@@ -163,11 +160,29 @@ class CausalLM:
                 progress("embedding texts", start / len(order))
         return out
 
-    def _fan_out(self, prompt: DynamicCache, chains: int, max_tokens: int) -> Any:
-        # Room for every token but the last, then for closing the chain and its answer position.
+    def _fan_out(self, ids: list[int], chains: int, room: int) -> tuple[Any, Tensor]:
+        """The prefilled cache of ``chains`` continuations, with ``room`` for their tokens, and the next logits."""
         if self._shares_prefix:
-            return ChainCache.after(prompt, chains, max_tokens)
-        return _RepeatedCache.after(prompt, chains)
+            prompt, logits = self.prefill(ids)
+            return ChainCache.after(prompt, chains, room), logits
+        repeated = _RepeatedCache(config=self._model.config)
+        logits = self._forward([ids], repeated)[0]
+        repeated.fan_out(chains)
+        return repeated, logits
+
+    def _finish(
+        self,
+        chain: _Chain,
+        finish: str,
+        cache: Any,
+        row: int,
+        started: float,
+        on_piece: Callable[[int, str], None] | None,
+    ) -> Trace:
+        self._show(chain, on_piece, last=True)
+        p_yes = self._read_after(chain, cache, row)
+        seconds = time.perf_counter() - started
+        return Trace(chain.index, self._decode(chain.tokens), p_yes, len(chain.tokens), seconds, finish)
 
     def _forward(self, ids: list[list[int]], cache: Any) -> Tensor:
         """Feed equally long rows of tokens; logits of what follows each, [rows, vocabulary], float32 on the CPU."""
@@ -179,6 +194,7 @@ class CausalLM:
     def _read_after(self, chain: _Chain, cache: Any, row: int) -> float:
         """P(yes) with the chain, closed with ``</think>``, in front of the answer position (section 4.3.3)."""
         kept, closing = self._close(chain.tokens)
+        # The last token drawn is not in the cache yet: the reading feeds what the cache lacks.
         in_cache = min(cache.own_length, kept)
         rest = chain.tokens[in_cache:kept] + self._ids_before_answer(closing)
         own = cache.select([row], in_cache, in_cache + len(rest))
@@ -186,13 +202,14 @@ class CausalLM:
 
     def _close(self, tokens: list[int]) -> tuple[int, str]:
         """How many tokens are the reasoning itself, and the text that leads from there to the answer position."""
-        text = self._decode(tokens)
-        if THINK_CLOSE not in text:
+        closings = self._decode(tokens).count(THINK_CLOSE)
+        if not closings:
             return len(tokens), f"\n{THINK_CLOSE}\n\n"
-        low, high = 1, len(tokens)  # the shortest beginning that holds all of </think>
+        low, high = 1, len(tokens)  # the shortest beginning that holds the last </think>, as the worded verdict does
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if THINK_CLOSE in self._decode(tokens[:middle]) else (middle + 1, high)
+            held = self._decode(tokens[:middle]).count(THINK_CLOSE) == closings
+            low, high = (low, middle) if held else (middle + 1, high)
         return low, "\n\n"
 
     def _ids_before_answer(self, text: str) -> list[int]:
@@ -233,22 +250,17 @@ class _RepeatedCache(DynamicCache):
 
     _prompt_length = 0
 
-    @classmethod
-    def after(cls, prompt: DynamicCache, chains: int) -> _RepeatedCache:
-        prompt.__class__ = cls
-        repeated: Any = prompt
-        repeated._prompt_length = prompt.get_seq_length()
-        repeated.batch_repeat_interleave(chains)
-        repeated.activate_past_recording()  # a full sliding window could not be cut back to where the chain was closed
-        return repeated
+    def fan_out(self, chains: int) -> None:
+        """What has been prefilled is the prompt: continue it ``chains`` times."""
+        self._prompt_length = self.get_seq_length()
+        self.batch_repeat_interleave(chains)
+        self.activate_past_recording()  # a full sliding window could not be cut back to where the chain was closed
 
     @property
     def own_length(self) -> int:
         return self.get_seq_length() - self._prompt_length
 
-    def select(self, chains: list[int], own_length: int | None = None, room: int | None = None) -> Any:
-        import copy
-
+    def select(self, chains: list[int], own_length: int | None = None, room: int | None = None) -> Any:  # noqa: ARG002
         chosen = copy.deepcopy(self)
         chosen.batch_select_indices(torch.tensor(chains))
         surplus = 0 if own_length is None else self.own_length - own_length

@@ -41,7 +41,7 @@ class _SharedPrefixLayer(DynamicLayer):
         self.own_length = 0
         self.is_initialized = True
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Any, Any]:
         end = self.own_length + key_states.shape[2]
         self.keys[:, :, self.own_length : end] = key_states
         self.values[:, :, self.own_length : end] = value_states

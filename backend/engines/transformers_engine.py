@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +80,8 @@ class TransformersEngine:
                     prompt,
                     indices,
                     sampling,
-                    on_piece=(lambda index, text, n=number: on_piece(n, index, text)) if on_piece else None,
-                    on_trace=(lambda trace, n=number: on_trace(n, trace)) if on_trace else None,
+                    on_piece=partial(on_piece, number) if on_piece else None,
+                    on_trace=partial(on_trace, number) if on_trace else None,
                     stop=lambda: _raise_if(stop),
                 )
                 for number, prompt in enumerate(prompts)

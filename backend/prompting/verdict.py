@@ -35,7 +35,7 @@ def read_verdict(text: str) -> Verdict:
     first yes or no counts. A text that never closes its thinking has a verdict only where it states one in its last
     line.
     """
-    thinking, closed, conclusion = text.rpartition(_CLOSE)
+    _thinking, closed, conclusion = text.rpartition(_CLOSE)
     if closed:
         conclusion = _QUESTION.sub(" ", conclusion)
         found = _STATED.findall(conclusion)[-1:] or _WORD.findall(conclusion)[:1]

@@ -122,14 +122,14 @@ def test_a_chain_that_closed_its_thinking_is_read_right_after_the_mark(
     prompt, thinking = lm.chat_ids(PROMPT, THINK_OPEN), _ids(lm, f"They like crime.\n{CLOSE}")
     tokens = (thinking + _ids(lm, "\n\nNo, no, no"))[: len(thinking) + beyond]
     with torch.inference_mode():
-        cache: Any = one._fan_out(one.prefill(prompt)[0], 2, 40)
+        cache: Any = one._fan_out(prompt, 2, 40)[0]
         one._forward([list(reversed(tokens[:-1])), tokens[:-1]], cache)
         p_yes = one._read_after(_Chain(0, torch.Generator(), tokens), cache, 1)
     assert p_yes == pytest.approx(_naive_p_yes(lm, prompt + thinking + _ids(lm, "\n\nYes")[:-1]), abs=1e-4)
 
 
 def test_the_fallback_is_an_ordinary_cache(fallback: CausalLM) -> None:
-    cache = fallback._fan_out(fallback.prefill(fallback.chat_ids(PROMPT))[0], 2, 5)
+    cache = fallback._fan_out(fallback.chat_ids(PROMPT), 2, 5)[0]
     assert isinstance(cache, _RepeatedCache)
     assert isinstance(cache, DynamicCache)
     assert cache.own_length == 0

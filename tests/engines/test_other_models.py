@@ -65,7 +65,7 @@ def test_a_closed_chain_is_read_right_in_and_beyond_a_sliding_window(lm: CausalL
     thinking = encode("They do.\n</think>", add_special_tokens=False).input_ids
     tokens = thinking + encode("\n\nNo, not at all, never", add_special_tokens=False).input_ids
     with torch.inference_mode():
-        cache = tiny._fan_out(tiny.prefill(prompt)[0], 2, 40)
+        cache = tiny._fan_out(prompt, 2, 40)[0]
         for token in tokens[:-1]:
             tiny._forward([[token + 1], [token]], cache)
         found = tiny._read_after(_Chain(0, torch.Generator(), tokens), cache, 1)

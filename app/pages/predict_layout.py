@@ -1,0 +1,157 @@
+"""What is on the Predict page and where; what it does is wired in ``app.pages.predict``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+
+from app import rendering
+from app.pages.picker import picker
+from app.rendering.curves import EPSILON_EXPONENTS
+from app.services.predict import PredictService, Request
+from backend.errors import UsageError
+from backend.prompting import KNOWLEDGE_WORDINGS
+from backend.settings import Settings
+
+# The names of the controls, in the order in which handlers get their values. They are a deep link's parameters too.
+NAMES = tuple(field.name for field in fields(Request))
+# (least, most, step) of every slider; epsilon's is of its exponent.
+BOUNDS: dict[str, tuple[float, float, float]] = {
+    "gamma": (0, 1, 0.001),
+    "beta": (0, 3, 0.05),
+    "k": (1, 30, 1),
+    "traces": (1, 16, 1),
+    "max_tokens": (16, 512, 16),
+    "alpha": (0, 1, 0.01),
+    "epsilon": (*EPSILON_EXPONENTS, 0.1),
+}
+
+
+@dataclass(frozen=True)
+class Panels:
+    """The parts of the page that handlers redraw, in the order of :meth:`all`."""
+
+    notice: gr.HTML
+    target: gr.HTML
+    retrieve: gr.HTML
+    status: gr.HTML
+    rerank: gr.HTML
+    ask: gr.HTML
+    reason: gr.HTML
+    merge: gr.HTML
+
+    def all(self) -> list[gr.HTML]:
+        return [getattr(self, field.name) for field in fields(self)]
+
+    def live(self) -> list[gr.HTML]:
+        """What gamma, beta and the other settings can change without a new user or item."""
+        return self.all()[2:]
+
+    def answers(self) -> list[gr.HTML]:
+        """What a running prediction changes."""
+        return [self.status, self.ask, self.reason, self.merge]
+
+
+@dataclass(frozen=True)
+class Pickers:
+    """Where a user and an item are looked for; what was picked is in the hidden controls ``user`` and ``item``."""
+
+    user: gr.HTML
+    item: gr.HTML
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All that is wired. ``controls`` has one component per name of :data:`NAMES`, in that order."""
+
+    header: gr.HTML
+    panels: Panels
+    pickers: Pickers
+    controls: dict[str, Any]
+    ask: gr.Button
+    stop: gr.Button
+    truth: gr.Checkbox
+
+
+def to_control(name: str, value: Any) -> Any:
+    """What a control shows for a request's value."""
+    return round(math.log10(value), 6) if name == "epsilon" else round(value, 3) if name == "gamma" else value
+
+
+def check_bounds(request: Request) -> Request:
+    """The request, if the page's controls can show it. Raises ``UsageError`` naming the value that they cannot."""
+    for name, (low, high, _) in BOUNDS.items():
+        value = getattr(request, name)
+        if name == "epsilon":
+            low, high = 10.0**low, 10.0**high
+        if not low <= value <= high:
+            raise UsageError(
+                f"{name} is {value:g}",
+                expected=f"{low:g} to {high:g} on this page",
+                fix="mend the link; rallrec predict takes a wider range",
+            )
+    return request
+
+
+def lay_out(service: PredictService, settings: Settings) -> Layout:
+    """Put the page's components into the current Blocks, top to bottom."""
+    header = gr.HTML(rendering.header("/", "", ""))
+    controls: dict[str, Any] = {name: gr.Textbox(visible="hidden", elem_id=f"{name}-id") for name in ("user", "item")}
+    notice = _panel("notice")
+    with gr.Row(elem_classes="pickers"):
+        pickers = Pickers(
+            picker("user", "User: type part of an id", lambda text, _: service.find_users(text)),
+            picker(
+                "item",
+                "Item: this user's ratings, newest first; type to search all",
+                lambda text, user: service.find_items(user, text),
+            ),
+        )
+    target = _panel("target")
+    with gr.Accordion("1 · Retrieve: what in the user's past bears on this", open=True):
+        retrieve = _panel("retrieve")
+    with gr.Accordion("2 · Rerank: which of it enters the prompt", open=True):
+        with gr.Row():
+            controls["gamma"] = _slider("gamma", settings, "gamma (γ): weight of relevance against recency")
+            controls["beta"] = _slider("beta", settings, "beta (β): how fast the score falls with the rank")
+            controls["k"] = _slider("k", settings, "K: past items in the prompt")
+        rerank = _panel("rerank")
+    with gr.Row(elem_classes="asking"):
+        ask = gr.Button("Ask both models", variant="primary", elem_id="ask", scale=0, min_width=180)
+        stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=90)
+        status = _panel("status")
+    with gr.Accordion("3 · Ask: the prompt, and the tuned model's answer", open=True):
+        controls["knowledge"] = gr.Radio(
+            list(KNOWLEDGE_WORDINGS), value=settings.knowledge, elem_id="knowledge",
+            label="Injected knowledge (eq. 9): the paper's wording, graded by confidence, or none",
+        )  # fmt: skip
+        answer = _panel("ask-panel")
+    with gr.Accordion("4 · Reason: the reasoning model's chains", open=True):
+        with gr.Row():
+            controls["traces"] = _slider("traces", settings, "Chains")
+            controls["max_tokens"] = _slider("max_tokens", settings, "Token limit of a chain")
+            controls["seed"] = gr.Number(settings.seed, label="Seed", precision=0, minimum=0, elem_id="seed")
+        reason = _panel("reason")
+    with gr.Accordion("5 · Merge: one probability out of two", open=True):
+        with gr.Row():
+            controls["alpha"] = _slider("alpha", settings, "alpha (α): weight of the reasoning model")
+            controls["epsilon"] = _slider(
+                "epsilon", settings, "epsilon (ε): floor under the variances, as the exponent x of 10ˣ"
+            )
+        merge = _panel("merge")
+        truth = gr.Checkbox(False, label="Reveal the truth", elem_id="truth")
+    panels = Panels(notice, target, retrieve, status, rerank, answer, reason, merge)
+    return Layout(header, panels, pickers, {name: controls[name] for name in NAMES}, ask, stop, truth)
+
+
+def _panel(name: str) -> gr.HTML:
+    return gr.HTML("", elem_id=name, elem_classes="panel", js_on_load=None, apply_default_css=False)
+
+
+def _slider(name: str, settings: Settings, label: str) -> gr.Slider:
+    low, high, step = BOUNDS[name]
+    value = to_control(name, getattr(settings, name))
+    return gr.Slider(low, high, value=value, step=step, label=label, elem_id=name, buttons=[])
