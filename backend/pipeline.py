@@ -242,15 +242,13 @@ class Pipeline:
             if hear.piece:
                 hear.piece(index, text)
 
-        self.reasoner.load(hear.stage)
-        if hear.stage:
-            hear.stage("reasoning", None)
         [done] = self.reasoner.reason(
             [now.reason_prompt.messages],
             config.traces,
             config.sampling,
             on_piece=on_piece,
             on_trace=on_trace,
+            progress=hear.stage,
             stop=stop,
         )
         return now.taking_traces(done)

@@ -70,6 +70,7 @@ class CachedEngine:
         *,
         on_piece: OnPiece | None = None,
         on_trace: OnTrace | None = None,
+        progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> list[list[Trace]]:
         """``samples`` chains per prompt; only the sample indices that are not stored are run.
@@ -88,7 +89,7 @@ class CachedEngine:
                 self._recall(asked.values(), indices, sampling, on_trace)
                 for missing, group in _by_missing(asked.values(), indices).items():
                     _raise_if_stopped(stop)
-                    self._run_traces(group, missing, sampling, on_piece, on_trace, stop)
+                    self._run_traces(group, missing, sampling, on_piece, on_trace, progress, stop)
         return [[asked[tuple(messages)].traces[index] for index in indices] for messages in prompts]
 
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None, stop: Stop | None = None) -> np.ndarray:
@@ -157,6 +158,7 @@ class CachedEngine:
         sampling: Sampling,
         on_piece: OnPiece | None,
         on_trace: OnTrace | None,
+        progress: Progress | None,
         stop: Stop | None,
     ) -> None:
         """Run the ``missing`` samples of the prompts in ``group``, which are the same for all of them."""
@@ -177,6 +179,7 @@ class CachedEngine:
             sampling,
             on_piece=_for_every_position(on_piece, group),
             on_trace=keep,
+            progress=progress,
             stop=stop,
         )
         drawn = [[trace.index for trace in traces] for traces in returned]

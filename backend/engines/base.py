@@ -53,12 +53,13 @@ class Engine(Protocol):
         *,
         on_piece: OnPiece | None = None,
         on_trace: OnTrace | None = None,
+        progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> list[list[Trace]]:
         """``samples`` chains per prompt: a count K (indices 0 .. K-1) or the sample indices themselves, in order.
 
         Sample ``i`` draws from a stream seeded by (``sampling.seed``, prompt, ``i``) alone, whatever else is drawn
-        beside it (section 4.3.3).
+        beside it (section 4.3.3). ``progress`` hears of loading; the chains themselves are heard through ``on_piece``.
         """
         ...
 

@@ -57,11 +57,14 @@ class ScriptedEngine:
         *,
         on_piece: OnPiece | None = None,
         on_trace: OnTrace | None = None,
+        progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> list[list[Trace]]:
         """All chains of a prompt advance word by word, side by side, as sampled ones do."""
         indices = sample_indices(samples)
         self.calls.append(("reason", len(prompts) * len(indices)))
+        if progress:
+            progress("reasoning", None)
         return [
             self._chains(number, prompt, indices, sampling, on_piece, on_trace, stop)
             for number, prompt in enumerate(prompts)

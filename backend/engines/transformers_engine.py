@@ -69,12 +69,15 @@ class TransformersEngine:
         *,
         on_piece: OnPiece | None = None,
         on_trace: OnTrace | None = None,
+        progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> list[list[Trace]]:
         """The chains of each prompt, sampled together from one prefilled cache."""
         indices = sample_indices(samples)
         with self._lock:
-            lm = self._lm(None)
+            lm = self._lm(progress)
+            if progress:
+                progress("reasoning", None)
             return [
                 lm.sample_chains(
                     prompt,

@@ -55,6 +55,7 @@ class CountingEngine:
         *,
         on_piece: OnPiece | None = None,
         on_trace: OnTrace | None = None,
+        progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> list[list[Trace]]:
         self.load()
