@@ -4,13 +4,14 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export GRADIO_ANALYTICS_ENABLED := False
 
-.PHONY: help setup demo test lint bench chromium clean
+.PHONY: help setup demo test lint bench bundle chromium clean
 
 help:
 	@echo "make demo    set up, fetch the small model, open the app in a browser"
 	@echo "make test    set up, run all tests"
 	@echo "make lint    style, types, import rules"
 	@echo "make bench   speed, as JSON files in var/bench"
+	@echo "make bundle  make the shipped item vectors anew"
 	@echo "make clean   remove .venv (what was computed stays in var)"
 
 setup: .venv/.ready
@@ -44,6 +45,11 @@ bench: .venv/.ready-dev chromium
 	$(BIN)/python -m tests.bench.sliders | tee var/bench/sliders.json
 	$(BIN)/python -m tests.bench.prediction | tee var/bench/prediction.json
 	$(BIN)/python -m tests.bench.first_page | tee var/bench/first_page.json
+
+# Makes every file of storage/bundle anew from the data and the model (about ten minutes on two cores).
+bundle: setup
+	$(BIN)/rallrec embed --fresh
+	rm -rf storage/bundle && cp -R var/artifacts storage/bundle
 
 # Browser tests use the system's Chromium. Only root on Debian and its kin can be helped from here.
 chromium:

@@ -5,6 +5,8 @@ Knows no Gradio and no HTML. Every number comes from the pipeline; nothing is co
 
 from __future__ import annotations
 
+import math
+import reprlib
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
@@ -166,9 +168,13 @@ class PredictService:
             kind = {"int": int, "float": float}.get(str(known.type), str)
             try:
                 values[known.name] = kind(given)
-            except ValueError:
+                if not (isinstance(values[known.name], str) or math.isfinite(values[known.name])):
+                    raise ValueError
+            except (TypeError, ValueError, OverflowError):
                 raise UsageError(
-                    f"{known.name} is {given!r}", expected=f"a number, as in {known.name}=1", fix="mend the link"
+                    f"{known.name} is {reprlib.repr(given)}",
+                    expected=f"a number, as in {known.name}=1",
+                    fix="mend the link",
                 ) from None
         request = replace(self.default_request, **values)
         if "user" in values and "item" not in values:

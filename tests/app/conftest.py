@@ -1,0 +1,133 @@
+"""Homes with a prepared dataset, its scripted vectors, and engines that can be held back or made to fail."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.services.predict import PredictService, Session
+from backend import datasets
+from backend.engines.scripted import FAIL_MARK, ScriptedEngine
+from backend.pipeline import Pipeline
+from backend.settings import Settings
+from backend.types import Answer
+from storage.vectors import make_vectors
+from storage.workspace import Workspace
+from tests.conftest import DAY, small_movies, small_ratings, write_movielens
+
+# Movies that only some are rated, with characters that a search or a pattern could take for more than text.
+ODD_MOVIES = [
+    (901, "100% Wolf (2020)", "Comedy"),
+    (902, "under_score (2001)", "Drama"),
+    (903, "Left (paren", "Drama"),
+    (904, "[REC] .*+?^$|\\ (2007)", "Horror"),
+    (905, "ÉTOILE Straße (1999)", "Drama"),
+    (906, f"Fails {FAIL_MARK} (2000)", "Drama"),
+]
+
+
+@pytest.fixture(scope="session")
+def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with users 0 to 7 (user u rated 2 + 3 u movies), 30 plain and 6 odd movies, and scripted vectors.
+
+    Of the odd ones, 902 was rated by users 2 and 3, 901 by user 2, each after all else; nobody rated the rest.
+    """
+    extra = [(2, 901, 4.0, 900 * DAY), (2, 902, 1.0, 901 * DAY), (3, 902, 5.0, 902 * DAY)]
+    folder = tmp_path_factory.mktemp("app")
+    source = write_movielens(folder / "raw", small_movies() + ODD_MOVIES, small_ratings() + extra)
+    settings = settings_of(folder / "home")
+    datasets.prepare("ml-latest-small", settings.home / "datasets", source=source)
+    workspace = Workspace(settings)
+    make_vectors(workspace.dataset(), workspace.engine(workspace.encoder), workspace.artifacts)
+    return settings.home
+
+
+def settings_of(home: Path, **more: Any) -> Settings:
+    return Settings(**{"engine": "scripted", "encoder": "scripted", "scripted_delay": 0, "traces": 3} | more, home=home)
+
+
+@pytest.fixture
+def home(prepared_home: Path, tmp_path: Path) -> Path:
+    """A copy of the prepared home, without a database."""
+    return Path(shutil.copytree(prepared_home, tmp_path / "home"))
+
+
+@pytest.fixture
+def open_workspace(home: Path) -> Iterator[Callable[..., Workspace]]:
+    """open_workspace(k=5) opens the home under these settings."""
+    opened: list[Workspace] = []
+
+    def open_it(**more: Any) -> Workspace:
+        opened.append(Workspace(settings_of(home, **more)))
+        return opened[-1]
+
+    yield open_it
+    for workspace in opened:
+        workspace.close()
+
+
+@pytest.fixture
+def workspace(open_workspace: Callable[..., Workspace]) -> Workspace:
+    return open_workspace()
+
+
+@pytest.fixture
+def service(workspace: Workspace) -> PredictService:
+    return PredictService(workspace)
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session()
+
+
+class HeldEngine(ScriptedEngine):
+    """Answers only once ``gate`` is open; ``started`` tells that it was asked, ``most`` how many asked at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.started = threading.Event(), threading.Event()
+        self.most = self._now = 0
+        self._count = threading.Lock()
+
+    def answer(self, *arguments: Any, **options: Any) -> list[Answer]:
+        with self._count:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        self.started.set()
+        assert self.gate.wait(30), "nobody opened the gate"
+        try:
+            return super().answer(*arguments, **options)
+        finally:
+            with self._count:
+                self._now -= 1
+
+
+class BrokenEngine(ScriptedEngine):
+    """Breaks in a way that no engine should."""
+
+    def answer(self, *arguments: Any, **options: Any) -> list[Answer]:
+        raise ZeroDivisionError("a bug in the engine")
+
+
+@pytest.fixture
+def held() -> Iterator[HeldEngine]:
+    engine = HeldEngine()
+    yield engine
+    engine.gate.set()
+
+
+def hold(workspace: Workspace, engine: HeldEngine) -> None:
+    """Let this engine, behind the cache as ever, play both roles."""
+    workspace.cached_engine("tuned").inner = engine
+
+
+def over(workspace: Workspace, engine: ScriptedEngine) -> Pipeline:
+    """A pipeline of this engine without any cache."""
+    ready = workspace.pipeline()
+    return Pipeline(ready.dataset, ready.vectors, engine, engine)

@@ -1,0 +1,180 @@
+"""Who and what can be picked, and what a deep link asks for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from app.services.predict import PredictService, exact_gamma
+from backend.datasets import MIN_HISTORY, build_samples, split
+from backend.errors import RallrecError, SettingsError, UsageError
+from storage.workspace import Workspace
+
+
+def ids(choices: list[tuple[str, str]]) -> list[str]:
+    return [identifier for _, identifier in choices]
+
+
+def test_users_with_samples_are_listed_in_id_order_with_their_number_of_ratings(service: PredictService) -> None:
+    # Users 0 and 1 have 2 and 5 ratings: none of theirs has five earlier ones.
+    assert service.find_users() == [
+        (f"User {user} · {2 + 3 * user + {2: 2, 3: 1}.get(user, 0)} ratings", str(user)) for user in range(2, 8)
+    ]
+    assert service.find_users("6") == [("User 6 · 20 ratings", "6")]
+    assert service.find_users("6")[0] == service.user_choice("6")
+
+
+@pytest.mark.parametrize("odd", ["%", "_", ".", "(", "[0-9]", "\\", "nobody", "x" * 100_000, "\x00"])
+def test_odd_characters_match_no_user(service: PredictService, odd: str) -> None:
+    assert service.find_users(odd) == []
+
+
+def test_a_users_own_samples_come_newest_first(service: PredictService, workspace: Workspace) -> None:
+    data = workspace.dataset()
+    for user in ("2", "7"):
+        rows = data.user_rows(data.user_code(user))
+        own = sorted(range(rows.start, rows.stop), key=lambda row: (data.timestamp[row], data.item_index[row]))
+        assert ids(service.find_items(user)) == [data.item_ids[data.item_index[row]] for row in own[:4:-1]]
+    assert ids(service.find_items("2"))[:2] == ["902", "901"]
+
+
+def test_every_listed_item_of_a_user_can_be_asked_about(service: PredictService) -> None:
+    for user in ids(service.find_users()):
+        for item in ids(service.find_items(user)) + ids(service.find_items(user, "movie")):
+            service.look(service.request({"user": user, "item": item}), service.session(user))
+
+
+def test_a_search_finds_own_items_first_and_then_the_catalogue_by_popularity(
+    service: PredictService, workspace: Workspace
+) -> None:
+    data = workspace.dataset()
+    found = ids(service.find_items("3", "number"))
+    own = ids(service.find_items("3"))
+    own = [item for item in own if item != "902"]
+    assert found[: len(own)] == own
+    rest = found[len(own) :]
+    rated = {data.item_ids[code] for code in data.item_index[data.user_rows(data.user_code("3"))]}
+    assert sorted(rest, key=int) == [str(n) for n in range(1, 31) if str(n) not in rated]
+    counts = Counter(data.item_ids[code] for code in data.item_index)
+    assert rest == sorted(rest, key=lambda item: (-counts[item], int(item)))
+    assert len({counts[item] for item in rest}) > 1
+
+
+def test_items_rated_too_early_to_be_a_sample_are_not_offered(service: PredictService, workspace: Workspace) -> None:
+    data = workspace.dataset()
+    rows = data.user_rows(data.user_code("7"))
+    early = {data.item_ids[code] for code in data.item_index[rows][:MIN_HISTORY]}
+    assert early.isdisjoint(ids(service.find_items("7", "movie")))
+    with pytest.raises(UsageError, match="at least 5"):
+        service.look(service.request({"user": "7", "item": early.pop()}), service.session("page"))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("%", ["901"]), ("_", ["902"]), ("(paren", ["903"]), ("[rec] .*", ["904"]), (".*+?^$|\\", ["904"]), (".", ["904"]),
+     ("étoile", ["905"]), ("UNDER_S", ["902"]), ("(1999)", ["905"]), ("no such title", []), ("m%1", []),
+     ("[a-z]", []), ("x" * 100_000, [])],
+)  # fmt: skip
+def test_a_search_is_literal_and_ignores_case(service: PredictService, text: str, found: list[str]) -> None:
+    catalogue = set(ids(service.find_items("7", text)))
+    assert catalogue & {str(n) for n in range(901, 907)} == set(found)
+    if text != "(1999)":
+        assert catalogue == set(found)
+
+
+def test_at_most_fifty_are_listed(tmp_path: Any) -> None:
+    from backend import datasets
+    from tests.app.conftest import settings_of
+    from tests.conftest import write_movielens
+
+    movies = [(n, f"Film {n}", "Drama") for n in range(1, 121)]
+    ratings = [(user, 1 + (user + place) % 120, 4, place) for user in range(60) for place in range(70)]
+    settings = settings_of(tmp_path)
+    datasets.prepare("ml-latest-small", tmp_path / "datasets", source=write_movielens(tmp_path / "r", movies, ratings))
+    service = PredictService(Workspace(settings))
+    assert ids(service.find_users()) == [str(n) for n in range(50)]
+    assert ids(service.find_users("5")) == [str(n) for n in range(60) if "5" in str(n)]
+    for text in ("", "film", "f"):
+        assert len(service.find_items("3", text)) == 50
+
+
+def test_unknown_ids_are_errors_that_say_what_there_is(service: PredictService) -> None:
+    for call in (lambda: service.find_items("nobody"), lambda: service.user_choice(""), lambda: service.item_choice("x")):
+        with pytest.raises(UsageError, match="such as"):
+            call()
+
+
+@pytest.mark.parametrize("how", ["chronological", "per-user"])
+def test_the_default_is_the_first_test_sample_at_the_settings_values(
+    open_workspace: Callable[..., Workspace], how: str
+) -> None:
+    workspace = open_workspace(split=how, k=4, gamma=0.25, beta=0.5, knowledge="none", seed=9, alpha=0.3, epsilon=0.01)
+    data, service = workspace.dataset(), PredictService(workspace)
+    row = split(build_samples(data), data, how).test[0]  # type: ignore[arg-type]
+    asked = service.request({})
+    assert asked == service.default_request
+    assert (asked.user, asked.item) == (data.user_ids[data.user_index[row]], data.item_ids[data.item_index[row]])
+    wanted = {"k": 4, "gamma": 0.25, "beta": 0.5, "knowledge": "none", "seed": 9, "alpha": 0.3, "epsilon": 0.01}
+    assert asdict(asked) == wanted | {"traces": 3, "max_tokens": 128, "user": asked.user, "item": asked.item}
+
+
+def test_a_deep_link_sets_every_field_from_text(service: PredictService) -> None:
+    link = {
+        "user": "7", "item": "901", "gamma": "0.125", "beta": "0.5", "k": "4", "knowledge": "graded", "traces": "2",
+        "max_tokens": "32", "seed": "12", "alpha": "0.75", "epsilon": "1e-05", "unknown": "ignored",
+    }  # fmt: skip
+    asked = asdict(service.request(link))
+    assert {name: str(value) for name, value in asked.items()} == {n: v for n, v in link.items() if n != "unknown"}
+
+
+def test_what_a_link_leaves_out_or_empty_keeps_its_default(service: PredictService) -> None:
+    default = service.default_request
+    assert service.request({"gamma": "", "k": None, "user": ""}) == default
+    assert service.request({"user": "7"}).item == service.find_items("7")[0][1]
+    assert service.request({"user": "7", "item": "901"}).item == "901"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "many", "1e999", "9" * 5000, "-1", "0x1", "１e4", [1], {}, True])
+@pytest.mark.parametrize("name", ["gamma", "beta", "k", "traces", "max_tokens", "seed", "alpha", "epsilon"])
+def test_what_is_no_sensible_number_is_an_error_that_names_the_parameter(
+    service: PredictService, name: str, value: Any
+) -> None:
+    sensible = value is True or (name == "beta" and value == "1")
+    try:
+        service.look(service.request({"user": "7", "item": "901", name: value}), service.session("page"))
+    except RallrecError as error:
+        assert name in str(error)
+        assert len(str(error)) < 700
+    else:
+        assert sensible, f"{name}={value!r} was taken"
+
+
+@pytest.mark.parametrize("value", ["paper ", "NONE", "<b>"])
+def test_a_wording_that_does_not_exist_is_refused(service: PredictService, value: str) -> None:
+    with pytest.raises(SettingsError, match="knowledge"):
+        service.look(service.request({"knowledge": value}), service.session("page"))
+
+
+@pytest.mark.parametrize(
+    ("given", "exact"),
+    [(0.667, 2 / 3), (0.333, 1 / 3), (0.5, 0.5), (0.123, 0.123), (0.0, 0.0), (1.0, 1.0), (0.001, 0.001), (0.143, 1 / 7),
+     (0.917, 11 / 12), (0.999, 0.999), (0.25, 0.25), (2 / 3, 2 / 3), (0.6, 0.6)],
+)  # fmt: skip
+def test_three_decimals_of_a_simple_fraction_mean_the_fraction(given: float, exact: float) -> None:
+    assert exact_gamma(given) == exact
+
+
+def test_every_slider_value_shows_as_itself_and_comes_back(service: PredictService) -> None:
+    from app.pages.predict_layout import to_control
+
+    for step in range(1001):
+        gamma = exact_gamma(step / 1000)
+        assert to_control("gamma", gamma) == step / 1000
+        assert exact_gamma(to_control("gamma", gamma)) == gamma
+    for tenth in range(-60, -9):
+        epsilon = service.request({"epsilon": 10.0 ** (tenth / 10)}).epsilon
+        assert to_control("epsilon", epsilon) == tenth / 10
