@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
@@ -26,6 +27,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        # Opened while the browser still loads the page's scripts.
+        threading.Thread(target=_open, args=(workspace,), daemon=True).start()
         yield
         workspace.close()
 
@@ -47,3 +50,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     gradio.mount_gradio_app(app, build_over(workspace), path="/", show_error=True, mcp_server=False, **appearance())
     return app
+
+
+def _open(workspace: Workspace) -> None:
+    # What cannot be opened is said by the page that needs it.
+    with suppress(RallrecError):
+        workspace.pipeline()

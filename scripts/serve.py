@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
@@ -20,7 +21,8 @@ def run(*, host: str | None, port: int | None, engine: str | None, open_browser:
     """Serve the app until interrupted."""
     settings = load_settings(host=host, port=port, engine=engine)
     # The app is named, not imported: commands and screens do not know each other. It reads its own settings.
-    os.environ |= {f"{PREFIX}ENGINE": settings.engine}
+    if engine:
+        os.environ[f"{PREFIX}ENGINE"] = engine
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -36,6 +38,9 @@ def run(*, host: str | None, port: int | None, engine: str | None, open_browser:
     if open_browser:
         threading.Thread(target=_open_when_ready, args=(url,), daemon=True).start()
     config = uvicorn.Config("app.server:create_app", factory=True, log_level="warning")
+    gc.disable()  # importing Gradio makes little garbage, and looking for it takes 0.6 s of the start
+    config.load()
+    gc.enable()
     uvicorn.Server(config).run(sockets=[listener])
 
 

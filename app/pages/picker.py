@@ -12,6 +12,8 @@ from typing import Any
 
 import gradio as gr
 
+from backend.errors import UsageError
+
 _SCRIPT = (Path(__file__).parents[1] / "assets" / "picker.js").read_text("utf-8")
 # Nothing from outside goes through the template: Gradio evaluates ``${}`` in what it has filled in. The script sets the
 # value as a property.
@@ -31,9 +33,14 @@ def picker(elem_id: str, label: str, find: Callable[[str, str], list[tuple[str, 
     Its value is what it shows; ``within`` is a property that every search is told (such as the present user).
     """
 
-    def search(query: dict[str, Any]) -> list[list[str]]:
-        text, within = (str(query.get(name, "")) for name in ("text", "within"))
-        return [[shown, identifier] for shown, identifier in find(text.strip(), within)]
+    def search(query: Any) -> list[list[str]]:
+        # Anybody can send anything here: what is no search finds nothing.
+        given = query if isinstance(query, dict) else {}
+        text, within = (str(given.get(name) or "") for name in ("text", "within"))
+        try:
+            return [[shown, identifier] for shown, identifier in find(text.strip(), within)]
+        except UsageError:
+            return []
 
     return gr.HTML(
         "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -140,7 +141,7 @@ def reason_panel(view: View) -> str:
 def merge_panel(view: View) -> str:
     """Step 5: eq. 10 filled in, on one axis, and along alpha and epsilon."""
     shown, stale = _shown(view, lambda p: p.complete)
-    if not shown.complete:
+    if not shown.complete or not shown.traces:
         return render("merge_empty.html", live=_live(view))
     merging = shown.recipe.merging
     weights = merge_weights(shown.var_r, shown.var_g, merging.alpha, merging.epsilon)
@@ -217,8 +218,10 @@ def _setting(prediction: Prediction) -> str:
 
 def _command(view: View) -> str:
     r = view.request
-    return (
-        f"rallrec predict --dataset {view.data.meta.name} --user {r.user} --item {r.item} --gamma {r.gamma:.12g} "
-        f"--beta {r.beta:g} --k {r.k} --knowledge {r.knowledge} --traces {r.traces} --max-tokens {r.max_tokens} "
-        f"--seed {r.seed} --alpha {r.alpha:g} --epsilon {r.epsilon:g} --json"
-    )
+    words = {
+        "dataset": view.data.meta.name, "user": r.user, "item": r.item, "gamma": f"{r.gamma:.12g}",
+        "beta": f"{r.beta:.12g}", "k": r.k, "knowledge": r.knowledge, "traces": r.traces,
+        "max-tokens": r.max_tokens, "seed": r.seed, "alpha": f"{r.alpha:.12g}", "epsilon": f"{r.epsilon:.12g}",
+    }  # fmt: skip
+    options = (f"--{name} {shlex.quote(str(value))}" for name, value in words.items())
+    return f"rallrec predict {' '.join(options)} --json"

@@ -30,13 +30,14 @@ def probability(value: float | None) -> str:
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """A number in a few significant digits, small ones as powers of ten."""
+    """A number in a few significant digits, small and large ones as powers of ten."""
     if value is None or math.isnan(value):
         return "–"
-    if value and abs(value) < 1e-3:
+    text = f"{value:.{digits}g}"
+    if "e" in text or (value and abs(value) < 1e-3):
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         return f"{float(mantissa):g}×10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-    return f"{value:.{digits}g}"
+    return text
 
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -10,7 +10,7 @@ import reprlib
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice
@@ -57,6 +57,8 @@ class Session:
     view: View | None = None
     asked: Prediction | None = None
     run: Run | None = None
+    # A page's sliders and its watched run reach the service from several threads at once.
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -188,15 +190,11 @@ class PredictService:
         pipeline, recipe = self.pipeline, self._recipe(request)
         data = pipeline.dataset
         question = pipeline.question(data.user_code(request.user), data.item_code(request.item), recipe)
-        prediction = look_up(pipeline, question, recipe)
-        chosen, before = _chosen(prediction), _chosen(prediction)
-        if session.view and _sample(session.view.prediction) == _sample(prediction):
-            before = _chosen(session.view.prediction)
         tuned, reasoning = (self._workspace.model(role) for role in ("tuned", "reasoning"))
         view = View(
             request=request,
             data=data,
-            prediction=prediction,
+            prediction=look_up(pipeline, question, recipe),
             models={"tuned": models.display_name(tuned), "reasoning": models.display_name(reasoning)},
             one_model=tuned == reasoning,
             scripted=tuned == SCRIPTED,
@@ -207,38 +205,49 @@ class PredictService:
                 recipe.retrieval.beta,
                 recipe.retrieval.combine,
             ),
-            entered=frozenset(chosen) - frozenset(before),
-            left=tuple(item for item in before if item not in chosen),
         )
-        return self._remember(view, session)
+        with session.lock:
+            chosen = before = _chosen(view.prediction)
+            if session.view and _sample(session.view.prediction) == _sample(view.prediction):
+                before = _chosen(session.view.prediction)
+            entered, left = frozenset(chosen) - frozenset(before), tuple(i for i in before if i not in chosen)
+            return self._remember(replace(view, entered=entered, left=left), session)
 
     def merge(self, request: Request, session: Session) -> View:
-        """Only alpha and epsilon moved: the same predictions under another merge, with no look-up."""
-        if session.view is None:
-            return self.look(request, session)
+        """Only alpha and epsilon moved: the same predictions under another merge, with no look-up.
+
+        Where something else moved too (this call overtook that slider's own), it is looked up.
+        """
         merging = self._recipe(request).merging
-        if session.asked:
-            session.asked = _merged_by(session.asked, merging)
-        view = replace(session.view, request=request, prediction=_merged_by(session.view.prediction, merging))
-        return self._remember(view, session)
+        with session.lock:
+            shown = session.view
+            if shown and replace(shown.request, alpha=request.alpha, epsilon=request.epsilon) == request:
+                if session.asked:
+                    session.asked = _merged_by(session.asked, merging)
+                view = replace(shown, request=request, prediction=_merged_by(shown.prediction, merging))
+                return self._remember(view, session)
+        return self.look(request, session)
 
     def watch(self, session: Session) -> View:
         """The page's present view with its run as of now. ``session.view`` must be there."""
-        assert session.view is not None
-        return self._remember(session.view, session)
+        with session.lock:
+            assert session.view is not None
+            return self._remember(session.view, session)
 
     def ask(self, session: Session) -> Run:
         """Start asking both models about what the page shows; an earlier run of this page is stopped first."""
-        assert session.view is not None
-        self.stop(session)
-        shown = session.view.prediction
-        session.run = self._runs.start(self.pipeline, shown.question, shown.recipe)
-        return session.run
+        with session.lock:
+            assert session.view is not None
+            self.stop(session)
+            shown = session.view.prediction
+            session.run = self._runs.start(self.pipeline, shown.question, shown.recipe)
+            return session.run
 
     def stop(self, session: Session) -> None:
         """Stop this page's run, if one goes on."""
-        if session.run and session.run.snapshot().live:
-            session.run.stop()
+        run = session.run
+        if run and run.snapshot().live:
+            run.stop()
 
     def _recipe(self, request: Request) -> Recipe:
         named = {name.name: getattr(request, name.name) for name in fields(Request)}
@@ -249,9 +258,9 @@ class PredictService:
         """Join the view with the page's run and its last answered prediction, and keep it as what the page shows."""
         run, prediction = session.run.snapshot() if session.run else None, view.prediction
         own = run is not None and _same(run.prediction, prediction)
-        if run and own and (run.live or not prediction.complete):
-            # What the run has finished by now may be more than what was looked up.
-            prediction = replace(run.prediction, recipe=prediction.recipe)
+        if run and own:
+            # The run may have finished more than was looked up; what was looked up, more than the run has reached.
+            prediction = max(prediction, replace(run.prediction, recipe=prediction.recipe), key=_known)
         if prediction.complete:
             session.asked = prediction
         asked = session.asked
@@ -283,6 +292,11 @@ def exact_gamma(gamma: float) -> float:
 
 def _sample(prediction: Prediction) -> tuple[int, int]:
     return prediction.question.user, prediction.question.item
+
+
+def _known(prediction: Prediction) -> int:
+    """How many answers and chains are there."""
+    return sum(part is not None for part in (*prediction.answers, *prediction.traces))
 
 
 def _chosen(prediction: Prediction) -> tuple[Hashable, ...]:

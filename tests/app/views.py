@@ -1,0 +1,156 @@
+"""Views made by hand, with one text in every place where text can come from outside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from app import rendering
+from app.services.predict import Request, View
+from app.services.runs import Snapshot
+from backend.datasets import Dataset
+from backend.engines.scripted import ScriptedEngine
+from backend.pipeline import Pipeline, Prediction, Recipe
+from backend.representation import mix
+from backend.retrieval import gamma_breakpoints
+from backend.types import Answer, Trace
+
+CHAINS = 4
+
+
+def dataset_of(small: Dataset, text: str, **meta: Any) -> Dataset:
+    """The small dataset with ``text`` in every user id, title, category and word of its description."""
+    items = small.items.copy()
+    items["title"] = [f"{text} {n}" for n in range(len(items))]
+    items["categories"] = pd.Series([(text, f"{text} b")] * len(items), index=items.index)
+    items["item"] = [f"{text}{n}" for n in range(len(items))]
+    users = small.users.copy()
+    users["user"] = [f"{text}{n}" for n in range(len(users))]
+    words = dict.fromkeys(
+        ("title", "item_noun", "item_noun_plural", "verb_past", "rating_unit", "licence", "name"), text
+    )
+    return replace(small, meta=small.meta.model_copy(update=words | meta), items=items, users=users)
+
+
+def prediction_of(data: Dataset, text: str, **recipe: Any) -> Prediction:
+    """The last sample, complete: three chains that end in Yes, No and nothing readable, and one that never ends."""
+    vectors = mix([np.random.default_rng(3).standard_normal((data.n_items, 6))]).astype(np.float16)
+    pipeline = Pipeline(data, vectors, ScriptedEngine(), ScriptedEngine())
+    asked = Recipe.model_validate({"reasoning": {"traces": CHAINS}} | recipe)
+    question = pipeline.question(int(data.user_index[-1]), int(data.item_index[-1]), asked)
+    answers = [Answer(p_yes, 9, 0.1) for p_yes in (0.3, 0.4, 0.6)]
+    done = pipeline.with_answers(pipeline.unasked(question, asked), answers)
+    ends = ("</think>Yes", "</think>No", f"</think>{text}", "")
+    traces = [Trace(n, f"{text} {text}{end}", n / 3, 7, 0.5, "length") for n, end in enumerate(ends)]
+    return done.taking_traces(traces)
+
+
+def view_of(prediction: Prediction, data: Dataset, text: str, **more: Any) -> View:
+    question, config = prediction.question, prediction.recipe.retrieval
+    codes = [row.item for row in question.chosen]
+    stretches = gamma_breakpoints(question.channels.relevant, question.channels.recent, config.k, config.beta)
+    given = {
+        "request": Request(text, text, config.gamma, config.beta, config.k, text, CHAINS, 128, 0, 0.1, 0.001),
+        "data": data,
+        "prediction": prediction,
+        "models": {"tuned": text, "reasoning": text},
+        "one_model": True,
+        "scripted": False,
+        "stretches": stretches,
+        "entered": frozenset(codes[:1]),
+        "left": (3, 4),
+        "truth": True,
+    }
+    return View(**given | more)  # type: ignore[arg-type]
+
+
+def snapshot_of(prediction: Prediction, text: str, status: str, fraction: float | None = 0.5) -> Snapshot:
+    return Snapshot(status, text, fraction, 2, 1.25, prediction, dict.fromkeys(range(CHAINS), text), text)
+
+
+def every_view(small: Dataset, text: str) -> dict[str, View]:
+    """A view of every state that the page can be in."""
+    data = dataset_of(small, text)
+    done = prediction_of(data, text)
+    nothing = replace(done, answers=(None,) * 3, reason_prompt=None, traces=(None,) * CHAINS)
+    half = replace(done, answers=(done.answers[0], None, None), traces=(done.traces[0], None, None, None))
+    unrated = replace(done, question=replace(done.question, label=None))
+    untimed = dataset_of(small, text, time_ordered=False)
+    views = {
+        "done": view_of(done, data, text),
+        "nothing": view_of(nothing, data, text, entered=frozenset(), left=()),
+        "half": view_of(half, data, text),
+        "stale": view_of(nothing, data, text, stale=done),
+        "unrated": view_of(unrated, data, text, truth=True),
+        "unrevealed": view_of(done, data, text, truth=False),
+        "untimed": view_of(done, untimed, text),
+        "other run": view_of(nothing, data, text, other_run=True),
+    }
+    for status in ("queued", "running", "done", "stopped", "failed"):
+        views[status] = view_of(half, data, text, run=snapshot_of(half, text, status))
+    views["running, no fraction"] = view_of(half, data, text, run=snapshot_of(half, text, "running", None))
+    return views
+
+
+def every_panel(view: View) -> dict[str, str]:
+    meta = view.data.meta
+    drawn = {
+        "header": rendering.header("/", meta.title, meta.licence),
+        "notice": rendering.notice(True, False, *view.models.values(), time_ordered=meta.time_ordered),
+        "scripted notice": rendering.notice(True, True, *view.models.values()),
+        "two models' notice": rendering.notice(False, False, *view.models.values()),
+        "error": rendering.error_box(meta.title),
+    }
+    panels = ("target_card", "retrieve_panel", "rerank_panel", "ask_panel", "reason_panel", "merge_panel", "run_status")
+    return drawn | {name: getattr(rendering, name)(view) for name in panels}
+
+
+class Reading(HTMLParser):
+    """``elements``: (tag, names of its attributes, values of those that hold no words); ``words``: all text, and
+    the values of the attributes that hold words; ``open``: elements that were not closed."""
+
+    WORDS = ("title", "aria-label")
+    VOID = ("br", "img", "input", "hr", "meta", "link")
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[Any] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.odd: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, [(name, None if name in self.WORDS else value) for name, value in attrs]))
+        self.words += [value or "" for name, value in attrs if name in self.WORDS]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.odd.append(f"</{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def handle_comment(self, data: str) -> None:
+        self.odd.append(data)
+
+    def handle_decl(self, decl: str) -> None:
+        self.odd.append(decl)
+
+    def unknown_decl(self, data: str) -> None:
+        self.odd.append(data)
+
+    def handle_pi(self, data: str) -> None:
+        self.odd.append(data)
