@@ -100,6 +100,9 @@ class TransformersEngine:
         with self._lock:
             if self._loaded is None:
                 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+                # Read when torch is imported. By default its threads wait by spinning: with anything else running (a
+                # browser on the same two cores), a chain takes two to four times as long. Idle, it makes no difference.
+                os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
                 if progress:
                     progress("starting torch", None)
                 from backend.engines.causal_lm import CausalLM

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.services.predict import PredictService, Session
+from app.services.predict import PredictService, Request, Session, View
 from backend import datasets
 from backend.engines.scripted import FAIL_MARK, ScriptedEngine
 from backend.pipeline import Pipeline
@@ -84,6 +84,18 @@ def service(workspace: Workspace) -> PredictService:
 @pytest.fixture
 def session() -> Session:
     return Session()
+
+
+@pytest.fixture
+def request_of(service: PredictService) -> Callable[..., Request]:
+    return lambda **more: service.request({"user": "7", "item": "901"} | more)
+
+
+def answered(service: PredictService, request: Request, session: Session) -> View:
+    service.look(request, session)
+    *_, last = service.ask(session).watch(0)
+    assert last.status == "done"
+    return service.watch(session)
 
 
 class HeldEngine(ScriptedEngine):

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import random
-import threading
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.services import predict
-from app.services.predict import PredictService, Request, Session, View
+from app.services.predict import PredictService, Session, View
 from backend.merging import merge
 from backend.pipeline import Prediction
 from backend.record import prediction_record
 from storage.workspace import Workspace
-from tests.app.conftest import HeldEngine, hold, settings_of
-
-
-@pytest.fixture
-def request_of(service: PredictService) -> Callable[..., Request]:
-    return lambda **more: service.request({"user": "7", "item": "901"} | more)
-
-
-def answered(service: PredictService, request: Request, session: Session) -> View:
-    service.look(request, session)
-    *_, last = service.ask(session).watch(0)
-    assert last.status == "done"
-    return service.watch(session)
+from tests.app.conftest import HeldEngine, answered, hold, settings_of
 
 
 def without_times(prediction: Prediction) -> Any:
@@ -249,30 +235,3 @@ def test_the_pages_used_longest_ago_are_forgotten_first(
     service.session("d")
     assert [service.session(name) is kept[name] for name in "ca"] == [True, True]
     assert service.session("b") is not kept["b"]
-
-
-def test_two_sliders_of_one_page_at_once_leave_one_whole_setting(
-    service: PredictService, request_of: Any, session: Session
-) -> None:
-    answered(service, request_of(k=3), session)
-    wrong: list[View] = []
-    expected = {k: service.look(request_of(k=k), Session()).prediction.question for k in (2, 3, 4)}
-
-    def is_whole(view: View) -> bool:
-        prediction, k = view.prediction, view.request.k
-        return prediction.question == expected[k] and prediction.complete == (k == 3)
-
-    def work(number: int) -> None:
-        rng = random.Random(number)
-        for _ in range(40):
-            move = rng.choice([service.look, service.merge])
-            seen = [move(request_of(k=rng.choice([2, 3, 4]), alpha=rng.random()), session), service.watch(session)]
-            wrong.extend(view for view in seen if not is_whole(view))
-
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(wrong) == 0
-    assert is_whole(service.watch(session))

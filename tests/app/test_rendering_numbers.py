@@ -164,7 +164,7 @@ def test_stale_answers_are_marked_with_the_setting_they_are_of(small: Dataset, d
 
 def test_the_rerank_table_fills_in_eq_8(small: Dataset, done: Prediction) -> None:
     for gamma, combine in ((2 / 3, "max"), (0.25, "sum")):
-        p = prediction_of(small, "text", retrieval={"gamma": gamma, "combine": combine, "k": 6})
+        p = prediction_of(small, "text", retrieval={"gamma": gamma, "combine": combine, "k": 6, "beta": 0.5})
         html = rendering.rerank_panel(view_of(p, small, "text"))
         scores = [
             tuple(map(float, pair)) for pair in re.findall(r"rank\^β = ([\d.]+)\".*?= ([\d.]+)\"", html, re.DOTALL)
