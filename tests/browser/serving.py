@@ -33,20 +33,23 @@ def chromium_path() -> str | None:
 
 
 @contextmanager
-def server(home: Path, **settings: Any) -> Iterator[str]:
-    """``rallrec serve`` over ``home``; yields its URL once it answers. Keywords become ``RALLREC_*`` variables."""
+def server(home: Path, module: str | None = None, **settings: Any) -> Iterator[str]:
+    """``rallrec serve`` over ``home``; yields its URL once it answers. Keywords become ``RALLREC_*`` variables.
+
+    ``module``: another program to run instead, given the port.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RALLREC_")}
     own = {f"RALLREC_{name.upper()}": str(value) for name, value in settings.items()}
-    command = [sys.executable, "-m", "scripts", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", *([module, str(port)] if module else ["scripts", "serve", "--port", str(port)])]
     environment = clean | own | {"RALLREC_HOME": str(home)}
     log = home / "server.log"
     home.mkdir(parents=True, exist_ok=True)
     with log.open("w") as out, subprocess.Popen(command, env=environment, stdout=out, stderr=out) as process:
         try:
-            _wait(f"http://127.0.0.1:{port}/healthz", process, log)
+            _wait(f"http://127.0.0.1:{port}/{'' if module else 'healthz'}", process, log)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.send_signal(signal.SIGINT)
