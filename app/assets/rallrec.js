@@ -5,7 +5,7 @@ window.rallrec = {
     names.forEach((name, i) => {
       let value = values[i];
       if (value === null || value === undefined || value === "") return;
-      if (name === "epsilon") value = Number(Math.pow(10, value).toPrecision(6));
+      if (name === "epsilon") value = Number(Math.pow(10, value).toPrecision(9));
       query.set(name, value);
     });
     const url = location.pathname + "?" + query.toString();

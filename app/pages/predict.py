@@ -11,7 +11,8 @@ import gradio as gr
 
 from app import rendering
 from app.pages.predict_layout import NAMES, Layout, check_bounds, lay_out, to_control
-from app.services.predict import PredictService, Request, Session, View
+from app.services.predict import PredictService
+from app.services.predict_view import Request, Session, View
 from backend.errors import RallrecError
 from backend.settings import Settings
 
@@ -27,13 +28,13 @@ _LIVE: dict[str, Any] = {
 def page(service: PredictService, settings: Settings) -> None:
     """Lay out the page in the current Blocks and wire it."""
     layout = lay_out(service, settings)
-    _wire_opening(service, layout)
+    _wire_opening(service, layout, settings)
     _wire_pickers(service, layout)
     _wire_sliders(service, layout)
     _wire_runs(service, layout)
 
 
-def _wire_opening(service: PredictService, layout: Layout) -> None:
+def _wire_opening(service: PredictService, layout: Layout, settings: Settings) -> None:
     panels, controls = layout.panels, layout.controls
 
     def opened(request: gr.Request) -> list[Any]:
@@ -42,7 +43,7 @@ def _wire_opening(service: PredictService, layout: Layout) -> None:
         nothing = [""] * (len(panels.all()) - 1)
         try:
             try:
-                wanted = check_bounds(service.request(link))
+                wanted = check_bounds(service.request(link), settings)
                 drawn = _draw_all(service.look(wanted, _session(service, request)))
             except RallrecError as error:
                 wanted, drawn = service.default_request, [rendering.error_box(str(error)), *nothing]

@@ -11,7 +11,8 @@ import gradio as gr
 from app import rendering
 from app.pages.picker import picker
 from app.rendering.curves import EPSILON_EXPONENTS
-from app.services.predict import PredictService, Request
+from app.services.predict import PredictService
+from app.services.predict_view import Request
 from backend.errors import UsageError
 from backend.prompting import KNOWLEDGE_WORDINGS
 from backend.settings import Settings
@@ -81,9 +82,18 @@ def to_control(name: str, value: Any) -> Any:
     return round(math.log10(value), 6) if name == "epsilon" else round(value, 3) if name == "gamma" else value
 
 
-def check_bounds(request: Request) -> Request:
+def bounds(settings: Settings) -> dict[str, tuple[float, float, float]]:
+    """:data:`BOUNDS`, widened where a setting's own value lies outside."""
+    wide = {}
+    for name, (low, high, step) in BOUNDS.items():
+        value = to_control(name, getattr(settings, name))
+        wide[name] = (min(low, value), max(high, value), step)
+    return wide
+
+
+def check_bounds(request: Request, settings: Settings) -> Request:
     """The request, if the page's controls can show it. Raises ``UsageError`` naming the value that they cannot."""
-    for name, (low, high, _) in BOUNDS.items():
+    for name, (low, high, _) in bounds(settings).items():
         value = getattr(request, name)
         if name == "epsilon":
             low, high = 10.0**low, 10.0**high
@@ -152,6 +162,6 @@ def _panel(name: str) -> gr.HTML:
 
 
 def _slider(name: str, settings: Settings, label: str) -> gr.Slider:
-    low, high, step = BOUNDS[name]
+    low, high, step = bounds(settings)[name]
     value = to_control(name, getattr(settings, name))
     return gr.Slider(low, high, value=value, step=step, label=label, elem_id=name, buttons=[])

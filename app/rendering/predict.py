@@ -9,7 +9,7 @@ from typing import Any
 
 from app.rendering import curves
 from app.rendering.templating import render
-from app.services.predict import View
+from app.services.predict_view import View
 from backend.engines import THINK_CLOSE
 from backend.merging import merge_weights
 from backend.pipeline import Prediction

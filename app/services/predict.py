@@ -9,16 +9,16 @@ import math
 import reprlib
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from fractions import Fraction
+from collections.abc import Hashable, Mapping
+from dataclasses import fields, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from app.services.runs import Run, RunQueue, Snapshot
+from app.services.predict_view import Request, Session, View, exact_gamma
+from app.services.runs import Run, RunQueue
 from backend.datasets import MIN_HISTORY, Dataset, build_samples, split
 from backend.engines import models
 from backend.errors import UsageError
@@ -31,58 +31,6 @@ from storage.workspace import SCRIPTED, Workspace
 # More choices in a list than this make every event of the page slower, and nobody reads them.
 _MAX_HITS = 50
 _MAX_SESSIONS = 1000
-
-
-@dataclass(frozen=True)
-class Request:
-    """Everything a Predict view depends on: its deep link, field for field."""
-
-    user: str
-    item: str
-    gamma: float
-    beta: float
-    k: int
-    knowledge: str
-    traces: int
-    max_tokens: int
-    seed: int
-    alpha: float
-    epsilon: float
-
-
-@dataclass
-class Session:
-    """What one open page remembers: what it shows, its last answered prediction, and its run."""
-
-    view: View | None = None
-    asked: Prediction | None = None
-    run: Run | None = None
-    # A page's sliders and its watched run reach the service from several threads at once.
-    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class View:
-    """One setting of the Predict page, ready to be drawn.
-
-    ``prediction`` is what is known for exactly this setting. ``stale`` is the page's last answered prediction, of
-    another setting, where this one has no answer yet. ``entered`` and ``left`` are item codes, against the setting
-    drawn before. ``run`` is the live run of exactly this setting.
-    """
-
-    request: Request
-    data: Dataset
-    prediction: Prediction
-    models: Mapping[str, str]
-    one_model: bool
-    scripted: bool
-    stretches: Sequence[tuple[float, frozenset[Hashable]]]
-    stale: Prediction | None = None
-    entered: frozenset[Hashable] = frozenset()
-    left: tuple[Hashable, ...] = ()
-    run: Snapshot | None = None
-    other_run: bool = False
-    truth: bool = False
 
 
 class PredictService:
@@ -282,12 +230,6 @@ class PredictService:
     def _by_popularity(self) -> list[int]:
         counts = np.bincount(self._data.item_index, minlength=self._data.n_items)
         return np.argsort(-counts, kind="stable").tolist()
-
-
-def exact_gamma(gamma: float) -> float:
-    """The simple fraction (denominator 12 at most) that three decimals stand for: 0.667 means 2/3, as in the paper."""
-    near = Fraction(gamma).limit_denominator(12)
-    return float(near) if abs(float(near) - gamma) < 5e-4 else gamma
 
 
 def _sample(prediction: Prediction) -> tuple[int, int]:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from app.services import predict
-from app.services.predict import PredictService, Session, View
+from app.services.predict import PredictService
+from app.services.predict_view import Session, View
 from backend.merging import merge
 from backend.pipeline import Prediction
 from backend.record import prediction_record

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.services.predict import PredictService, Session, View
+from app.services.predict import PredictService
+from app.services.predict_view import Session, View
 from app.services.runs import Run, Snapshot
 from tests.app.conftest import answered
 

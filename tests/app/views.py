@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from app import rendering
-from app.services.predict import Request, View
+from app.services.predict_view import Request, View
 from app.services.runs import Snapshot
 from backend.datasets import Dataset
 from backend.engines.scripted import ScriptedEngine

@@ -1,4 +1,4 @@
-"""The naive peer of the Predict page's gamma slider: the same panel through Gradio's defaults (queue, progress overlay).
+"""The naive peer of the Predict page's gamma slider: the same panel through Gradio's defaults (queue, overlay).
 
 python -m tests.bench.default_page PORT
 """

@@ -22,10 +22,13 @@ _MOVE = """
 async ([name, panel, value]) => {
   const input = document.querySelector(`#${name} input[type=range]`);
   const target = document.querySelector(`#${panel}`);
+  const drawn = () => target.querySelector(".html-container").innerHTML;  // the progress overlay lies beside it
+  const before = drawn();
   const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
   return await new Promise((resolve, reject) => {
     const limit = setTimeout(() => reject(new Error(`${name}=${value} drew nothing`)), 5000);
     const observer = new MutationObserver(() => {
+      if (drawn() === before) return;
       observer.disconnect();
       clearTimeout(limit);
       requestAnimationFrame(() => resolve(performance.now() - start));

@@ -1,0 +1,70 @@
+"""What a Predict page is asked and what it shows: plain values between the service, the rendering and the page."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from app.services.runs import Run, Snapshot
+from backend.datasets import Dataset
+from backend.pipeline import Prediction
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a Predict view depends on: its deep link, field for field."""
+
+    user: str
+    item: str
+    gamma: float
+    beta: float
+    k: int
+    knowledge: str
+    traces: int
+    max_tokens: int
+    seed: int
+    alpha: float
+    epsilon: float
+
+
+@dataclass
+class Session:
+    """What one open page remembers: what it shows, its last answered prediction, and its run."""
+
+    view: View | None = None
+    asked: Prediction | None = None
+    run: Run | None = None
+    # A page's sliders and its watched run reach the service from several threads at once.
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class View:
+    """One setting of the Predict page, ready to be drawn.
+
+    ``prediction`` is what is known for exactly this setting. ``stale`` is the page's last answered prediction, of
+    another setting, where this one has no answer yet. ``entered`` and ``left`` are item codes, against the setting
+    drawn before. ``run`` is the live run of exactly this setting.
+    """
+
+    request: Request
+    data: Dataset
+    prediction: Prediction
+    models: Mapping[str, str]
+    one_model: bool
+    scripted: bool
+    stretches: Sequence[tuple[float, frozenset[Hashable]]]
+    stale: Prediction | None = None
+    entered: frozenset[Hashable] = frozenset()
+    left: tuple[Hashable, ...] = ()
+    run: Snapshot | None = None
+    other_run: bool = False
+    truth: bool = False
+
+
+def exact_gamma(gamma: float) -> float:
+    """The simple fraction (denominator 6 at most) that three decimals stand for: 0.667 means 2/3, as in the paper."""
+    near = Fraction(gamma).limit_denominator(6)
+    return float(near) if abs(float(near) - gamma) < 5e-4 else gamma
