@@ -12,6 +12,23 @@ window.rallrec = {
     if (push) history.pushState(null, "", url);
     else history.replaceState(null, "", url);
   },
+  // Follows the page's controls by what is in them. Not a Gradio event: it would cost each move of a slider 10 ms.
+  follow(names) {
+    const read = (name) => {
+      const root = document.getElementById(name);
+      const hidden = document.querySelector(`#${name}-id :is(input, textarea)`);
+      const found = hidden ?? root.querySelector("input[type=range], input[type=radio]:checked, input[type=number]");
+      return found?.value;
+    };
+    let timer;
+    const later = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => rallrec.link(names, names.map(read), false), 250);
+    };
+    const controls = names.map((name) => document.getElementById(name));
+    const ours = (event) => controls.some((control) => control?.contains(event.target) && !event.target.closest(".picker"));
+    for (const kind of ["input", "change"]) document.addEventListener(kind, (event) => { if (ours(event)) later(); });
+  },
 };
 // Going back is opening that address.
 window.addEventListener("popstate", () => location.reload());

@@ -16,13 +16,20 @@ from app.services.predict_view import Request, Session, View
 from backend.errors import RallrecError
 from backend.settings import Settings
 
-# Handlers that redraw at every move skip the queue and never pile up.
+# Handlers that redraw at every move skip the queue and never pile up. Their values are plain, and the service checks
+# them: Gradio's own pass over them is a thread hop for each.
 _LIVE: dict[str, Any] = {
     "queue": False,
     "show_progress": "hidden",
     "trigger_mode": "always_last",
+    "preprocess": False,
+    "postprocess": False,
     "api_visibility": "private",
 }
+
+
+# Browser code that opens a new entry in the history for what was picked.
+_LINK = f"(...values) => {{ rallrec.link({json.dumps(NAMES)}, values, true); }}"
 
 
 def page(service: PredictService, settings: Settings) -> None:
@@ -58,9 +65,10 @@ def _wire_opening(service: PredictService, layout: Layout, settings: Settings) -
         ]
 
     outputs = [layout.header, layout.pickers.user, layout.pickers.item, *controls.values(), *panels.all()]
-    gr.context.Context.root_block.load(  # type: ignore[union-attr]
+    loaded = gr.context.Context.root_block.load(  # type: ignore[union-attr]
         opened, None, outputs, show_progress="hidden", api_visibility="private"
     )
+    loaded.then(None, None, None, js=f"() => {{ rallrec.follow({json.dumps(NAMES)}); }}")
 
 
 def _wire_pickers(service: PredictService, layout: Layout) -> None:
@@ -69,6 +77,7 @@ def _wire_pickers(service: PredictService, layout: Layout) -> None:
     def picked(request: gr.Request, user: str, item: str, values: tuple[Any, ...]) -> list[Any]:
         named = dict(zip(NAMES, values, strict=True)) | {"user": user, "item": item}
         drawn = _guard(panels.all(), lambda: _draw_all(_look(service, request, named)))
+        _record(_session(service, request), panels.all(), drawn)
         return [*_picked(service, user, item), user, item, False, *drawn]
 
     def user_picked(event: gr.EventData, request: gr.Request, *values: Any) -> list[Any]:
@@ -82,7 +91,7 @@ def _wire_pickers(service: PredictService, layout: Layout) -> None:
     drawn = [layout.pickers.user, layout.pickers.item, controls["user"], controls["item"], layout.truth, *panels.all()]
     for box, handler in ((layout.pickers.user, user_picked), (layout.pickers.item, item_picked)):
         event = box.select(handler, inputs, drawn, show_progress="hidden", queue=False, api_visibility="private")
-        event.then(None, inputs, None, js=_link(push=True))
+        event.then(None, inputs, None, js=_LINK)
 
 
 def _wire_sliders(service: PredictService, layout: Layout) -> None:
@@ -91,7 +100,8 @@ def _wire_sliders(service: PredictService, layout: Layout) -> None:
 
     def moved(request: gr.Request, revealed: bool, *values: Any) -> list[Any]:
         named = dict(zip(NAMES, values, strict=True))
-        return _guard(panels.live(), lambda: _draw_all(_look(service, request, named, revealed))[2:])
+        drawn = _guard(panels.live(), lambda: _draw_all(_look(service, request, named, revealed))[2:])
+        return _only_changed(_session(service, request), panels.live(), drawn)
 
     def merged(request: gr.Request, revealed: bool, *values: Any) -> Any:
         named = dict(zip(NAMES, values, strict=True))
@@ -103,15 +113,13 @@ def _wire_sliders(service: PredictService, layout: Layout) -> None:
                 )
             ],
         )
+        _record(_session(service, request), [panels.merge], [drawn])
         return drawn
 
     of_question = [controls[name] for name in NAMES if name not in ("user", "item", "alpha", "epsilon")]
     of_merge = [controls["alpha"], controls["epsilon"]]
-    of_question_moved = gr.on([control.input for control in of_question], moved, inputs, panels.live(), **_LIVE)
-    of_merge_moved = gr.on([control.input for control in of_merge], merged, inputs, panels.merge, **_LIVE)
-    layout.truth.input(merged, inputs, panels.merge, **_LIVE)
-    for event in (of_question_moved, of_merge_moved):
-        event.then(None, [*controls.values()], None, js=_link(push=False))
+    gr.on([control.input for control in of_question], moved, inputs, panels.live(), **_LIVE)
+    gr.on([control.input for control in [*of_merge, layout.truth]], merged, inputs, panels.merge, **_LIVE)
 
 
 def _wire_runs(service: PredictService, layout: Layout) -> None:
@@ -130,7 +138,9 @@ def _wire_runs(service: PredictService, layout: Layout) -> None:
         for _ in run.watch():
             if held.run is not run:
                 return
-            yield _guard(panels.answers(), lambda: _draw_answers(_revealed(service.watch(held), revealed)))
+            drawn = _guard(panels.answers(), lambda: _draw_answers(_revealed(service.watch(held), revealed)))
+            _record(held, panels.answers(), drawn)
+            yield drawn
 
     def stopped(request: gr.Request) -> None:
         service.stop(_session(service, request))
@@ -203,6 +213,15 @@ def _guard(panels: list[gr.HTML], draw: Callable[[], list[Any]]) -> list[Any]:
         return [rendering.error_box(str(error)), *[gr.skip()] * (len(panels) - 1)]
 
 
-def _link(*, push: bool) -> str:
-    """Browser code that keeps the address bar equal to the page's state."""
-    return f"(...values) => {{ rallrec.link({json.dumps(NAMES)}, values, {json.dumps(push)}); }}"
+def _record(session: Session, panels: list[gr.HTML], drawn: list[Any]) -> None:
+    """Remember what is sent to the page."""
+    names = [str(panel.elem_id) for panel in panels]
+    session.drawn.update((name, html) for name, html in zip(names, drawn, strict=True) if isinstance(html, str))
+
+
+def _only_changed(session: Session, panels: list[gr.HTML], drawn: list[Any]) -> list[Any]:
+    """Leave out what the page already shows: most moves change two panels of six. Not while a run redraws them too."""
+    with session.lock:
+        before = {} if session.run and session.run.snapshot().live else dict(session.drawn)
+        _record(session, panels, drawn)
+    return [gr.skip() if before.get(str(p.elem_id)) == html else html for p, html in zip(panels, drawn, strict=True)]

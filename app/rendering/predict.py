@@ -39,7 +39,6 @@ def retrieve_panel(view: View) -> str:
     """Step 1: the two channels, side by side."""
     question, data = view.prediction.question, view.data
     rows = {int(data.item_index[row]): row for row in question.history_rows}
-    chosen = {row.item for row in question.chosen}
 
     def line(item: int) -> dict[str, Any]:
         row = rows[item]
@@ -49,7 +48,6 @@ def retrieve_panel(view: View) -> str:
             "similarity": question.channels.similarity[item],
             "date": time.strftime("%Y-%m-%d", time.gmtime(int(data.timestamp[row]))) if data.meta.time_ordered else "",
             "rating": float(data.rating[row]),
-            "chosen": item in chosen,
         }
 
     return render(

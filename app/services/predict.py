@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from app.services.predict_view import Request, Session, View, exact_gamma
+from app.services.predict_view import Request, Session, Stretches, View, exact_gamma
 from app.services.runs import Run, RunQueue
 from backend.datasets import MIN_HISTORY, Dataset, build_samples, split
 from backend.engines import models
 from backend.errors import UsageError
 from backend.merging import MergingConfig
-from backend.pipeline import Pipeline, Prediction, Recipe
-from backend.retrieval import gamma_breakpoints
+from backend.pipeline import Pipeline, Prediction, Question, Recipe
+from backend.retrieval import RetrievalConfig, gamma_breakpoints
 from storage.lookup import look_up
 from storage.workspace import SCRIPTED, Workspace
 
@@ -146,13 +146,7 @@ class PredictService:
             models={"tuned": models.display_name(tuned), "reasoning": models.display_name(reasoning)},
             one_model=tuned == reasoning,
             scripted=tuned == SCRIPTED,
-            stretches=gamma_breakpoints(
-                question.channels.relevant,
-                question.channels.recent,
-                recipe.retrieval.k,
-                recipe.retrieval.beta,
-                recipe.retrieval.combine,
-            ),
+            stretches=self._stretches(question, recipe.retrieval, session.view),
         )
         with session.lock:
             chosen = before = _chosen(view.prediction)
@@ -200,6 +194,16 @@ class PredictService:
     def _recipe(self, request: Request) -> Recipe:
         named = {name.name: getattr(request, name.name) for name in fields(Request)}
         return self._workspace.recipe(**{name: value for name, value in named.items() if name not in ("user", "item")})
+
+    @staticmethod
+    def _stretches(question: Question, config: RetrievalConfig, before: View | None) -> Stretches:
+        """Where along gamma the chosen set changes; moving gamma itself does not ask that anew."""
+        if before is not None:
+            old, asked = before.prediction.recipe.retrieval, before.prediction.question
+            if old.model_copy(update={"gamma": config.gamma}) == config and asked.channels == question.channels:
+                return before.stretches
+        both = question.channels
+        return gamma_breakpoints(both.relevant, both.recent, config.k, config.beta, config.combine)
 
     @staticmethod
     def _remember(view: View, session: Session) -> View:

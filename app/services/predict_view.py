@@ -11,6 +11,9 @@ from app.services.runs import Run, Snapshot
 from backend.datasets import Dataset
 from backend.pipeline import Prediction
 
+# (first gamma of a stretch, the set of items chosen there)
+Stretches = Sequence[tuple[float, frozenset[Hashable]]]
+
 
 @dataclass(frozen=True)
 class Request:
@@ -31,11 +34,12 @@ class Request:
 
 @dataclass
 class Session:
-    """What one open page remembers: what it shows, its last answered prediction, and its run."""
+    """What one open page remembers: what it shows, its last answered prediction, its run, and what was drawn where."""
 
     view: View | None = None
     asked: Prediction | None = None
     run: Run | None = None
+    drawn: dict[str, str] = field(default_factory=dict)
     # A page's sliders and its watched run reach the service from several threads at once.
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
 
@@ -55,7 +59,7 @@ class View:
     models: Mapping[str, str]
     one_model: bool
     scripted: bool
-    stretches: Sequence[tuple[float, frozenset[Hashable]]]
+    stretches: Stretches
     stale: Prediction | None = None
     entered: frozenset[Hashable] = frozenset()
     left: tuple[Hashable, ...] = ()

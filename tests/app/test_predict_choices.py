@@ -168,8 +168,11 @@ def test_a_wording_that_does_not_exist_is_refused(service: PredictService, value
 
 @pytest.mark.parametrize(
     ("given", "exact"),
-    [(0.667, 2 / 3), (0.333, 1 / 3), (0.5, 0.5), (0.123, 0.123), (0.0, 0.0), (1.0, 1.0), (0.001, 0.001), (0.143, 0.143), (0.455, 0.455),
-     (0.167, 1 / 6), (0.833, 5 / 6), (0.999, 0.999), (0.25, 0.25), (2 / 3, 2 / 3), (0.6, 0.6)],
+    [
+        (0.667, 2 / 3), (0.333, 1 / 3), (0.5, 0.5), (0.123, 0.123), (0.0, 0.0), (1.0, 1.0), (0.001, 0.001),
+        (0.143, 0.143), (0.455, 0.455), (0.167, 1 / 6), (0.833, 5 / 6), (0.999, 0.999), (0.25, 0.25), (2 / 3, 2 / 3),
+        (0.6, 0.6),
+    ],
 )  # fmt: skip
 def test_three_decimals_of_a_simple_fraction_mean_the_fraction(given: float, exact: float) -> None:
     assert exact_gamma(given) == exact

@@ -73,8 +73,8 @@ def _measure(page: Any, name: str, moves: int) -> dict[str, float]:
     )
     times = []
     for move in range(moves + 5):
-        # Walks up and down, never the same value twice in a row.
-        position = abs((move * 7) % 40 - 20) / 20
+        # To and fro in steps of a fortieth, as a drag goes.
+        position = abs((move + 13) % 80 - 40) / 40
         value = low + round((high - low) * position / step) * step
         times.append(page.evaluate(_MOVE, [name, PANEL[name], str(round(value, 6))]))
         page.wait_for_timeout(30)
