@@ -182,15 +182,17 @@ def test_files_of_the_home_are_not_handed_out(client: TestClient, client_home: P
             assert b"SQLite" not in answer.content
 
 
-def run_handler(client: TestClient, config: dict[str, Any], name: str, data: list[Any]) -> list[dict[str, Any]]:
+def run_handler(
+    client: TestClient, config: dict[str, Any], name: str, data: list[Any], session: str = "stranger"
+) -> list[dict[str, Any]]:
     """What the page would be told, were this handler called with this data."""
     [index] = [d["id"] for d in config["dependencies"] if d["api_name"] == name]
-    body = {"data": data, "fn_index": index, "session_hash": "stranger", "event_data": None, "trigger_id": None}
+    body = {"data": data, "fn_index": index, "session_hash": session, "event_data": None, "trigger_id": None}
     joined = client.post("/gradio_api/queue/join", json=body)
     if joined.status_code != 200:
         assert is_clean(joined.text)
         return []
-    stream = client.get("/gradio_api/queue/data", params={"session_hash": "stranger"}).text
+    stream = client.get("/gradio_api/queue/data", params={"session_hash": session}).text
     return [json.loads(line[5:]) for line in stream.splitlines() if line.startswith("data:")]
 
 
@@ -199,8 +201,8 @@ CONTROLS = ["7", "901", 0.5, 1.0, 4, "paper", 2, 32, 0, 0.1, -3.0]
 
 @pytest.mark.parametrize(
     ("place", "value", "said"),
-    [(1, "nobody", "No user"), (2, "nothing", "No item"), (3, 7, "Value 7"), (3, None, ""), (5, 1e6, "Value"),
-     (6, "<b>", ""), (9, -1, "Value -1"), (9, None, ""), (11, 400, ""), (11, None, ""), (11, -400, ""),
+    [(1, "nobody", "No user"), (2, "nothing", "No item"), (3, 7, "7"), (3, None, ""), (5, 1e6, "1000000"),
+     (6, "<b>", ""), (9, -1, "-1"), (9, None, ""), (11, 400, ""), (11, None, ""), (11, -400, ""),
      (9, 2**70, "seed"), (10, "text", "")],
 )  # fmt: skip
 @pytest.mark.parametrize("handler", ["moved", "merged", "asked"])
@@ -219,5 +221,5 @@ def test_asking_through_the_queue_ends_in_a_drawn_prediction(client: TestClient,
     assert messages[-1]["msg"] in ("process_completed", "close_stream")
     [done] = [m for m in messages if m["msg"] == "process_completed"]
     assert done["success"] is True
-    again = json.dumps(run_handler(client, config, "moved", [False, *CONTROLS]))
+    again = json.dumps(run_handler(client, config, "moved", [False, *CONTROLS], session="another"))
     assert "p-final" in again
