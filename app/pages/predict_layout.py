@@ -37,8 +37,8 @@ class Panels:
 
     notice: gr.HTML
     target: gr.HTML
-    retrieve: gr.HTML
     status: gr.HTML
+    retrieve: gr.HTML
     rerank: gr.HTML
     ask: gr.HTML
     reason: gr.HTML
@@ -48,7 +48,7 @@ class Panels:
         return [getattr(self, field.name) for field in fields(self)]
 
     def live(self) -> list[gr.HTML]:
-        """What gamma, beta and the other settings can change without a new user or item."""
+        """What gamma, beta and the other settings can change; first the status, where an error is always in sight."""
         return self.all()[2:]
 
     def answers(self) -> list[gr.HTML]:
@@ -153,7 +153,7 @@ def lay_out(service: PredictService, settings: Settings) -> Layout:
             )
         merge = _panel("merge")
         truth = gr.Checkbox(False, label="Reveal the truth", elem_id="truth")
-    panels = Panels(notice, target, retrieve, status, rerank, answer, reason, merge)
+    panels = Panels(notice, target, status, retrieve, rerank, answer, reason, merge)
     return Layout(header, panels, pickers, {name: controls[name] for name in NAMES}, ask, stop, truth)
 
 

@@ -253,3 +253,13 @@ def test_the_page_fits_and_a_screenshot_of_it_is_kept(chromium: Any, site: str, 
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"predict-{width}-{scheme}.png", full_page=True)
     context.close()
+
+
+def test_a_wrong_setting_is_said_where_it_is_seen_and_mended_by_the_next_move(page: Any, site: str) -> None:
+    open_page(page, site)
+    page.fill("#seed input", "-4")
+    page.keyboard.press("Tab")
+    page.wait_for_selector("#status .error:has-text('seed')")
+    page.fill("#seed input", "4")
+    page.keyboard.press("Tab")
+    wait_until(lambda: page.locator("#status .error").count() == 0)
