@@ -19,7 +19,7 @@ from backend.engines import Engine, ReasoningConfig
 from backend.errors import SettingsError, UnknownNameError, UsageError
 from backend.merging import MergingConfig, mean_and_variance, merge
 from backend.prompting import HistoryLine, Prompt, PromptingConfig, PromptSubject, build_prompt, knowledge_sentence
-from backend.retrieval import ORDERS, Channels, RankedItem, RetrievalConfig, channels, order_items, rerank
+from backend.retrieval import Channels, RankedItem, RetrievalConfig, channels, order_items, orders_from, rerank
 from backend.seeding import digest
 from backend.settings import Settings
 from backend.types import Answer, Progress, Stop, Trace
@@ -181,7 +181,7 @@ class Pipeline:
         chosen = rerank(both.relevant, both.recent, config.k, config.gamma, config.beta, config.combine)
         when = {int(code): position for position, code in enumerate(history)}
         subject = PromptSubject(data.meta, self._line(item))
-        orders = [config.order, *(order for order in ORDERS if order != config.order)]
+        orders = orders_from(config.order)
         rated = {row.item: self._line(row.item, float(data.rating[past.start + when[row.item]])) for row in chosen}
         prompts = tuple(
             build_prompt(

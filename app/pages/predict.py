@@ -100,7 +100,7 @@ def _wire_sliders(service: PredictService, layout: Layout) -> None:
 
     def moved(request: gr.Request, revealed: bool, *values: Any) -> list[Any]:
         named = dict(zip(NAMES, values, strict=True))
-        drawn = _guard(panels.live(), lambda: _draw_all(_look(service, request, named, revealed))[2:])
+        drawn = _guard(panels.live(), lambda: _draw_live(_look(service, request, named, revealed)))
         return _only_changed(_session(service, request), panels.live(), drawn)
 
     def merged(request: gr.Request, revealed: bool, *values: Any) -> Any:
@@ -133,7 +133,9 @@ def _wire_runs(service: PredictService, layout: Layout) -> None:
             service.look(_request(service, named), held)
             run = service.ask(held)
         except RallrecError as error:
-            yield [rendering.error_box(str(error)), gr.skip(), gr.skip(), gr.skip()]
+            drawn = [rendering.error_box(str(error)), gr.skip(), gr.skip(), gr.skip()]
+            _record(held, panels.answers(), drawn)
+            yield drawn
             return
         for _ in run.watch():
             if held.run is not run:
@@ -187,6 +189,12 @@ def _draw_all(view: View) -> list[Any]:
             time_ordered=meta.time_ordered,
         ),
         rendering.target_card(view),
+        *_draw_live(view),
+    ]
+
+
+def _draw_live(view: View) -> list[Any]:
+    return [
         rendering.run_status(view),
         rendering.retrieve_panel(view),
         rendering.rerank_panel(view),

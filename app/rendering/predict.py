@@ -14,7 +14,7 @@ from backend.engines import THINK_CLOSE
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
 from backend.prompting import build_prompt, read_verdict
-from backend.retrieval import ORDERS
+from backend.retrieval import orders_from
 from backend.types import Trace
 
 _ORDER_WORDS = {"rank": "rank of eq. 8", "chronological": "oldest first", "relevance": "most similar first"}
@@ -92,7 +92,7 @@ def rerank_panel(view: View) -> str:
 def ask_panel(view: View) -> str:
     """Step 3: M_G's answer per history order, and the prompt that M_R gets."""
     shown, stale = _shown(view, lambda p: p.answers[0] is not None)
-    orders = [shown.recipe.retrieval.order, *(o for o in ORDERS if o != shown.recipe.retrieval.order)]
+    orders = orders_from(shown.recipe.retrieval.order)
     question, wording = view.prediction.question, view.prediction.recipe.prompting.knowledge
     # Until the tuned model has answered, the prompt has a hole where its sentence will stand.
     hole = f"[ once asked: the tuned model's answer as a sentence, {wording} wording ]"

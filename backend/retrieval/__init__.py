@@ -2,7 +2,7 @@
 
 from backend.retrieval.channels import Channels, channels
 from backend.retrieval.config import RetrievalConfig
-from backend.retrieval.orders import ORDERS, order_items
+from backend.retrieval.orders import ORDERS, order_items, orders_from
 from backend.retrieval.rerank import RankedItem, gamma_breakpoints, rerank
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "channels",
     "gamma_breakpoints",
     "order_items",
+    "orders_from",
     "rerank",
 ]

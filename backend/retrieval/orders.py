@@ -11,6 +11,11 @@ from backend.retrieval.rerank import RankedItem
 ORDERS = ("rank", "chronological", "relevance")
 
 
+def orders_from(first: str) -> tuple[str, ...]:
+    """All orders, ``first`` before the others: M_G answers to each, and its answer to the first one is P_G."""
+    return (first, *(order for order in ORDERS if order != first))
+
+
 def order_items(
     chosen: Sequence[RankedItem], order: str, time_position: Mapping[int, int], similarity: Mapping[int, float]
 ) -> list[RankedItem]:
