@@ -1,4 +1,4 @@
-"""The FastAPI application: the UI, and beside it what a load balancer asks."""
+"""The FastAPI application: the UI, and beside it what a load balancer and the item map ask."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
 
+from app.services.item_map import ItemMaps
 from app.site import appearance, build_over
-from backend.errors import RallrecError
+from backend.errors import RallrecError, UnknownNameError
 from backend.settings import Settings, load_settings
 from storage.workspace import Workspace
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The UI at ``/``; ``/healthz`` (the process answers) and ``/readyz`` (data, vectors and database can be used).
+    """The UI at ``/``; ``/healthz`` (the process answers), ``/readyz`` (data, vectors and database can be used) and
+    ``/map/<dataset>/<variant>`` (the item map's dots).
 
     ``settings``: by default, those of the environment and the settings file.
     """
@@ -47,6 +49,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             except RallrecError as error:
                 problems[name] = str(error)
         return JSONResponse({"ready": not problems, "problems": problems}, status_code=503 if problems else 200)
+
+    maps = ItemMaps(workspace)
+
+    @app.get("/map/{dataset}/{variant}")
+    def item_map(dataset: str, variant: str, request: Request) -> Response:
+        """Where every item lies on the flat map of a variant; see :func:`app.services.item_map.map_content`."""
+        try:
+            body = maps.body(dataset, variant)
+        except RallrecError as error:
+            status = 404 if isinstance(error, UnknownNameError) else 503
+            return JSONResponse({"problem": str(error)}, status_code=status, headers={"Cache-Control": "no-store"})
+        # Asked for again, it costs a question whether it changed.
+        headers = {"ETag": f'"{body.tag}"', "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
+        if body.tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        zipped = "gzip" in request.headers.get("accept-encoding", "")
+        headers |= {"Content-Encoding": "gzip"} if zipped else {}
+        return Response(body.zipped if zipped else body.plain, media_type="application/json", headers=headers)
 
     gradio.mount_gradio_app(app, build_over(workspace), path="/", show_error=True, mcp_server=False, **appearance())
     return app

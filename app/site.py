@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from storage.workspace import Workspace
 
 ASSETS = Path(__file__).parent / "assets"
+_SCRIPTS = ("rallrec.js", "library.js")
 
 
 def build(settings: Settings) -> gradio.Blocks:
@@ -28,11 +29,16 @@ def build_over(workspace: Workspace) -> gradio.Blocks:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
-    from app.pages import predict
+    from app.pages import library, predict
+    from app.services.library import LibraryService
     from app.services.predict import PredictService
 
     with gradio.Blocks(title="RALLRec+", analytics_enabled=False, fill_width=True) as blocks:
+        gradio.Navbar(visible=False)  # the header has the links
         predict.page(PredictService(workspace), workspace.settings)
+    with blocks.route("Library", library.ROUTE):
+        gradio.Navbar(visible=False)
+        library.page(LibraryService(workspace))
     return blocks
 
 
@@ -50,8 +56,8 @@ def appearance() -> dict[str, Any]:
             radius_size="sm",
             spacing_size="sm",
         ),
-        "css_paths": [ASSETS / "rallrec.css"],
-        "head": f"<script>{(ASSETS / 'rallrec.js').read_text('utf-8')}</script>",
+        "css_paths": [ASSETS / "rallrec.css", ASSETS / "library.css"],
+        "head": "".join(f"<script>{(ASSETS / name).read_text('utf-8')}</script>" for name in _SCRIPTS),
         "footer_links": [],
         "run_history": False,
     }

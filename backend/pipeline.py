@@ -19,7 +19,8 @@ from backend.engines import Engine, ReasoningConfig
 from backend.errors import SettingsError, UnknownNameError, UsageError
 from backend.merging import MergingConfig, mean_and_variance, merge
 from backend.prompting import HistoryLine, Prompt, PromptingConfig, PromptSubject, build_prompt, knowledge_sentence
-from backend.retrieval import Channels, RankedItem, RetrievalConfig, channels, order_items, orders_from, rerank
+from backend.representation import ItemSpace
+from backend.retrieval import Channels, RankedItem, RetrievalConfig, Retriever, order_items, orders_from
 from backend.seeding import digest
 from backend.settings import Settings
 from backend.types import Answer, Progress, Stop, Trace
@@ -156,14 +157,13 @@ class Listener:
 
 
 class Pipeline:
-    """A dataset, its item vectors ([items, d], unit rows), the tuned model M_G and the reasoning model M_R."""
+    """A dataset, its items' vectors, the tuned model M_G and the reasoning model M_R."""
 
-    def __init__(self, dataset: Dataset, vectors: np.ndarray, tuned: Engine, reasoner: Engine) -> None:
-        if len(vectors) != dataset.n_items:
-            raise UsageError(
-                f"There are {len(vectors)} vectors for {dataset.n_items} items", fix="rallrec embed --fresh"
-            )
-        self.dataset, self.vectors, self.tuned, self.reasoner = dataset, vectors, tuned, reasoner
+    def __init__(self, dataset: Dataset, space: ItemSpace, tuned: Engine, reasoner: Engine) -> None:
+        if len(space) != dataset.n_items:
+            raise UsageError(f"There are {len(space)} vectors for {dataset.n_items} items", fix="rallrec precompute")
+        self.dataset, self.tuned, self.reasoner = dataset, tuned, reasoner
+        self.retriever = Retriever(space)
 
     def question(self, user: int, item: int, recipe: Recipe) -> Question:
         """Retrieve, rerank and write the prompts for the user and item codes. Raises ``UsageError``."""
@@ -177,8 +177,8 @@ class Pipeline:
                 fix="choose an item the user rated later, or one the user has not rated",
             )
         history = data.item_index[past]
-        both = channels(self.vectors, history, item, config.k)
-        chosen = rerank(both.relevant, both.recent, config.k, config.gamma, config.beta, config.combine)
+        found = self.retriever.retrieve(history, item, config)
+        both, chosen = found.channels, found.chosen
         when = {int(code): position for position, code in enumerate(history)}
         subject = PromptSubject(data.meta, self._line(item))
         orders = orders_from(config.order)
@@ -191,7 +191,7 @@ class Pipeline:
         )
         lines = tuple(rated[row.item] for row in order_items(chosen, config.order, when, both.similarity))
         label = None if row is None else bool(data.labels[row])
-        return Question(user, item, label, range(past.start, past.stop), both, tuple(chosen), prompts, subject, lines)
+        return Question(user, item, label, range(past.start, past.stop), both, chosen, prompts, subject, lines)
 
     def unasked(self, question: Question, recipe: Recipe) -> Prediction:
         """The question as a prediction to which nobody has said anything yet."""

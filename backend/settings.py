@@ -1,6 +1,7 @@
 """Every setting, from the environment (``RALLREC_*``), one optional TOML file, or its default.
 
-What a setting means to a stage is checked by that stage's own model (see ``backend.pipeline.Recipe``).
+A setting that is a table (one per stage of ``rallrec precompute``) is a table of the file, a JSON object in its
+variable, or one variable per entry: ``RALLREC_DESCRIBE__ITEMS=500``. What a setting means to a stage is checked by that stage's own model (see ``backend.pipeline.Recipe``).
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ DEFAULT_CONFIG = Path("rallrec.toml")
 class Settings(BaseSettings):
     """Frozen. Unknown keys in the file and unknown ``RALLREC_*`` variables are errors, so that a typo is noticed."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, env_ignore_empty=True
+    )
 
     home: Path = Field(Path("var"), description="folder of everything that is generated")
     database_url: str = Field(
@@ -36,9 +39,25 @@ class Settings(BaseSettings):
     tuned_model: str = Field("smollm2-135m-instruct", description="M_G: an embedded name, a folder or a hub id")
     reasoning_model: str = Field("smollm2-135m-instruct", description="M_R: an embedded name, a folder or a hub id")
     encoder: str = Field("smollm2-135m-instruct", description="model of the item vectors; scripted for a stand-in")
+    encoder_kind: Literal["llm", "sentence"] = Field(
+        "llm", description="what the encoder is: a language model, or a sentence-embedding model"
+    )
+    describer: str = Field("smollm2-135m-instruct", description="model that describes the items; scripted for a stand-in")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the transformers engine runs")
     scripted_delay: float = Field(0.03, ge=0, description="seconds per word of the scripted engine")
 
+    describe: dict[str, Any] = Field({}, description="stage describe, such as {\"items\": 500}")
+    embed: dict[str, Any] = Field({}, description="stage embed, such as {\"pooling\": \"last\"}")
+    collaborative: dict[str, Any] = Field({}, description="stage collaborative (LightGCN)")
+    align: dict[str, Any] = Field({}, description="stage align (projector, eq. 5)")
+    mix: dict[str, Any] = Field({}, description="stage mix, such as {\"text_dimensions\": 128} (PCA)")
+    index: dict[str, Any] = Field({}, description="stage index, such as {\"kind\": \"hnsw\"}")
+    map: dict[str, Any] = Field({}, description="stage map of the item space")
+
+    variant: str = Field("concat+ssl", description="item vectors that are compared: text, id, concat or concat+ssl")
+    strategy: str = Field(
+        "rerank", description="how past items are chosen: recent, retrieve-then-mix, mix-then-retrieve or rerank"
+    )
     k: int = Field(10, description="K: past items in the prompt (the paper: 30)")
     gamma: float = Field(2 / 3, description="gamma: weight of the relevance channel")
     beta: float = Field(1.0, description="beta: how fast the score falls with the rank")
@@ -113,7 +132,7 @@ def origins(overrides: dict[str, Any] | None = None) -> dict[str, str]:
 def _environment() -> dict[str, str]:
     """Setting name -> variable, for every ``RALLREC_*`` variable but the one that names the file."""
     names = (name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() != CONFIG_VARIABLE)
-    return {name.upper().removeprefix(PREFIX).lower(): name for name in names}
+    return {name.upper().removeprefix(PREFIX).lower().partition("__")[0]: name for name in names}
 
 
 def _config_file() -> Path:

@@ -22,7 +22,19 @@ app = typer.Typer(
 # What typer makes of Ctrl-C.
 _INTERRUPTED = 130
 
+# Kept here in words, so that help needs no more than this module; a test compares it with the graph of stages.
+STAGES = {
+    "describe": "Let the model describe the items (equation 1)",
+    "embed": "Turn item titles and descriptions into vectors (equation 2)",
+    "collaborative": "Learn item vectors from interactions (equation 4)",
+    "align": "Align text with collaborative vectors (equation 5)",
+    "mix": "Put all item vectors side by side (equation 7)",
+    "index": "Index the item vectors for nearest-item search",
+    "map": "Lay the items out on a flat map",
+}
+
 Json = Annotated[bool, typer.Option("--json", help="Report as one JSON object on standard output.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run and why; make nothing.")]
 DatasetName = Annotated[str | None, typer.Option(help="Dataset name (default: the setting 'dataset').")]
 EngineName = Annotated[str | None, typer.Option(help="Who runs the models: transformers or scripted.")]
 
@@ -59,16 +71,39 @@ def prepare(
     run(dataset=dataset, source=source, skip_bad_rows=skip_bad_rows, model=model, as_json=json)
 
 
-@app.command(epilog="Example: rallrec embed --dataset ml-latest-small --fresh")
-def embed(
+@app.command(epilog="Example: rallrec precompute --until index --dry-run")
+def precompute(
     dataset: DatasetName = None,
-    fresh: Annotated[bool, typer.Option(help="Make the vectors anew even if finished ones are there.")] = False,
+    until: Annotated[str | None, typer.Option(help=f"The last stage: {', '.join(STAGES)} (default: all).")] = None,
+    fresh: Annotated[
+        list[str] | None, typer.Option(help="A stage to make anew, also if nothing changed (can be repeated).")
+    ] = None,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Turn every item's title into a vector (resumes where an earlier run was interrupted)."""
-    from scripts.embed import run
+    """Make what the app reads: descriptions, vectors, indexes. Runs only what is missing; resumes when interrupted."""
+    from scripts.precompute import run
 
-    run(dataset=dataset, fresh=fresh, as_json=json)
+    run(dataset=dataset, until=until, fresh=fresh or [], dry_run=dry_run, as_json=json)
+
+
+def _stage_command(stage: str, help_text: str) -> None:
+    """``rallrec <stage>``: ``precompute --until <stage>``."""
+
+    @app.command(stage, help=f"{help_text}.", epilog=f"Example: rallrec {stage} --dry-run")
+    def command(
+        dataset: DatasetName = None,
+        fresh: Annotated[bool, typer.Option("--fresh", help="Make this stage anew, also if nothing changed.")] = False,
+        dry_run: DryRun = False,
+        json: Json = False,
+    ) -> None:
+        from scripts.precompute import run
+
+        run(dataset=dataset, until=stage, fresh=[stage] if fresh else [], dry_run=dry_run, as_json=json)
+
+
+for _stage, _help in STAGES.items():
+    _stage_command(_stage, _help)
 
 
 @app.command(epilog="Example: rallrec predict --user 15 --item 1 --gamma 0.5 --traces 4 --json")

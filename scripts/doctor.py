@@ -94,17 +94,19 @@ def _data(settings: Settings) -> Finding:
 
 
 def _vectors(settings: Settings) -> Finding:
-    from storage.vectors import load_vectors
     from storage.workspace import Workspace
 
-    workspace = Workspace(settings)
     if not datasets.is_prepared(settings.dataset, settings.home / "datasets"):
         return Finding("vectors", "optional", "known once the dataset is prepared")
     try:
-        rows = load_vectors(workspace.dataset(), workspace.encoder, workspace.artifacts)
+        plan = Workspace(settings).precompute().plan("align")
     except RallrecError as error:
         return Finding("vectors", "missing", error.problem, error.fix or "")
-    return Finding("vectors", "ok", f"{rows.shape[0]:,} x {rows.shape[1]}")
+    lacking = [item.node.stage.kind for item in plan if item.will_run]
+    if lacking:
+        fix = f"rallrec precompute --dataset {settings.dataset}"
+        return Finding("vectors", "missing", f"not made under these settings: {', '.join(lacking)}", fix)
+    return Finding("vectors", "ok", f"all {len(plan)} artifacts are there")
 
 
 def _database(settings: Settings) -> Finding:

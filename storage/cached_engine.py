@@ -1,7 +1,7 @@
 """An engine that runs the model only for what was never asked before, and keeps what it runs.
 
 It wraps any engine and passes the same contract. The rows are ``storage.cache``, the keys ``storage.cache_keys``.
-Vectors are not cached here: they are artifacts.
+Vectors and written texts are not cached here: they are artifacts.
 """
 
 from __future__ import annotations
@@ -92,10 +92,27 @@ class CachedEngine:
                     self._run_traces(group, missing, sampling, on_piece, on_trace, progress, stop)
         return [[asked[tuple(messages)].traces[index] for index in indices] for messages in prompts]
 
-    def embed(self, texts: Sequence[str], *, progress: Progress | None = None, stop: Stop | None = None) -> np.ndarray:
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        pooling: str = "mean",
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> np.ndarray:
         """What ``inner`` embeds, uncached: float32 of shape [len(texts), d]."""
         with self._turn(stop):
-            return self.inner.embed(texts, progress=progress, stop=stop)
+            return self.inner.embed(texts, pooling=pooling, progress=progress, stop=stop)
+
+    def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
+        """As ``inner`` plans it."""
+        with self._turn(None):
+            return self.inner.plan(prompts)
+
+    def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
+        """What ``inner`` writes, uncached."""
+        with self._turn(stop):
+            return self.inner.write(prompts, sampling, stop=stop)
 
     def peek_answers(self, prompts: Sequence[Messages]) -> list[Answer | None]:
         """The stored answer of every prompt, in order, None where there is none. Runs and writes nothing."""

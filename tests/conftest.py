@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from backend import datasets
 from backend.datasets import Dataset
 from backend.engines import models
+from backend.representation import PARTS, ItemSpace, mix
 from backend.types import ModelRef
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,6 +50,13 @@ def models_dir(model_ref: ModelRef) -> Path:
     """The folder that holds the embedded model; fetched (98 MB, once) where it is missing."""
     models.fetch(model_ref, MODELS)
     return MODELS
+
+
+def random_space(items: int, seed: int = 0) -> ItemSpace:
+    """Item vectors of six random columns for each part."""
+    rng = np.random.default_rng(seed)
+    rows = mix([rng.standard_normal((items, 6)) for _ in PARTS]).astype(np.float32)
+    return ItemSpace(rows, dict.fromkeys(PARTS, 6))
 
 
 def write_movielens(

@@ -29,6 +29,18 @@ window.rallrec = {
     const ours = (event) => controls.some((control) => control?.contains(event.target) && !event.target.closest(".picker"));
     for (const kind of ["input", "change"]) document.addEventListener(kind, (event) => { if (ours(event)) later(); });
   },
+  // What each choice of a radio means, on hover. ``all``: name of the control -> value -> words.
+  explain(all) {
+    for (const [name, words] of Object.entries(all)) {
+      for (const input of document.querySelectorAll(`#${name} input[type=radio]`)) {
+        const label = input.closest("label");
+        if (label) label.title = words[input.value] ?? "";
+      }
+    }
+  },
+  reveal(id) {
+    document.getElementById(id)?.scrollIntoView({ block: "nearest" });
+  },
 };
 // Going back is opening that address.
 window.addEventListener("popstate", () => location.reload());

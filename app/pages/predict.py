@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
 from app import rendering
-from app.pages.predict_layout import NAMES, Layout, check_bounds, lay_out, to_control
+from app.pages.predict_draw import draw_all, draw_answers, draw_live, draw_near, guard, only_changed, record
+from app.pages.predict_layout import EQUATION_8, NAMES, Layout, applicability, check_bounds, control_update, lay_out
+from app.rendering import choices
 from app.services.predict import PredictService
 from app.services.predict_view import Request, Session, View
 from backend.errors import RallrecError
@@ -28,20 +30,26 @@ _LIVE: dict[str, Any] = {
 }
 
 
+_EXPLAINED = {"variant": choices.VARIANTS, "strategy": choices.STRATEGIES}
 # Browser code that opens a new entry in the history for what was picked.
 _LINK = f"(...values) => {{ rallrec.link({json.dumps(NAMES)}, values, true); }}"
+# The same without an entry of its own, for an item whose nearest are shown; they come into sight.
+_NEAR_LINK = f"(...values) => {{ rallrec.link({json.dumps(NAMES)}, values, false); rallrec.reveal('nearest'); }}"
+# Browser code that keeps the address in step with the controls, and says what each choice means on hover.
+_FOLLOW = f"rallrec.follow({json.dumps(NAMES)}); rallrec.explain({json.dumps(_EXPLAINED)});"
 
 
 def page(service: PredictService, settings: Settings) -> None:
     """Lay out the page in the current Blocks and wire it."""
     layout = lay_out(service, settings)
-    _wire_opening(service, layout, settings)
+    loaded = _wire_opening(service, layout, settings)
     _wire_pickers(service, layout)
     _wire_sliders(service, layout)
+    _wire_near(service, layout, loaded)
     _wire_runs(service, layout)
 
 
-def _wire_opening(service: PredictService, layout: Layout, settings: Settings) -> None:
+def _wire_opening(service: PredictService, layout: Layout, settings: Settings) -> gr.events.Dependency:
     panels, controls = layout.panels, layout.controls
 
     def opened(request: gr.Request) -> list[Any]:
@@ -51,34 +59,36 @@ def _wire_opening(service: PredictService, layout: Layout, settings: Settings) -
         try:
             try:
                 wanted = check_bounds(service.request(link), settings)
-                drawn = _draw_all(service.look(wanted, _session(service, request)))
+                drawn = draw_all(service.look(wanted, _session(service, request)))
             except RallrecError as error:
                 wanted, drawn = service.default_request, [rendering.error_box(str(error)), *nothing]
             meta = service.pipeline.dataset.meta
         except RallrecError as error:
-            return [*[gr.skip()] * (3 + len(NAMES)), rendering.error_box(str(error)), *nothing]
+            return [*[gr.skip()] * (4 + len(NAMES)), rendering.error_box(str(error)), *nothing]
         return [
             rendering.header("/", meta.title, meta.licence),
             *_picked(service, wanted.user, wanted.item),
-            *(to_control(name, getattr(wanted, name)) for name in NAMES),
+            *(control_update(name, wanted) for name in NAMES),
+            gr.update(open=bool(wanted.near)),
             *drawn,
         ]
 
-    outputs = [layout.header, layout.pickers.user, layout.pickers.item, *controls.values(), *panels.all()]
+    outputs = [layout.header, layout.pickers.user, layout.pickers.item, *controls.values(), layout.fold, *panels.all()]
     loaded = gr.context.Context.root_block.load(  # type: ignore[union-attr]
         opened, None, outputs, show_progress="hidden", api_visibility="private"
     )
-    loaded.then(None, None, None, js=f"() => {{ rallrec.follow({json.dumps(NAMES)}); }}")
+    loaded.then(None, None, None, js=f"() => {{ {_FOLLOW} }}")
+    return loaded
 
 
 def _wire_pickers(service: PredictService, layout: Layout) -> None:
     panels, controls = layout.panels, layout.controls
 
     def picked(request: gr.Request, user: str, item: str, values: tuple[Any, ...]) -> list[Any]:
-        named = dict(zip(NAMES, values, strict=True)) | {"user": user, "item": item}
-        drawn = _guard(panels.all(), lambda: _draw_all(_look(service, request, named)))
-        _record(_session(service, request), panels.all(), drawn)
-        return [*_picked(service, user, item), user, item, False, *drawn]
+        named = dict(zip(NAMES, values, strict=True)) | {"user": user, "item": item, "near": ""}
+        drawn = guard(panels.all(), lambda: draw_all(_look(service, request, named)))
+        record(_session(service, request), panels.all(), drawn)
+        return [*_picked(service, user, item), user, item, "", False, *drawn]
 
     def user_picked(event: gr.EventData, request: gr.Request, *values: Any) -> list[Any]:
         items = service.find_items(event.id)
@@ -88,7 +98,8 @@ def _wire_pickers(service: PredictService, layout: Layout) -> None:
         return picked(request, values[NAMES.index("user")], event.id, values)
 
     inputs = [*controls.values()]
-    drawn = [layout.pickers.user, layout.pickers.item, controls["user"], controls["item"], layout.truth, *panels.all()]
+    hidden = [controls[name] for name in ("user", "item", "near")]
+    drawn = [layout.pickers.user, layout.pickers.item, *hidden, layout.truth, *panels.all()]
     for box, handler in ((layout.pickers.user, user_picked), (layout.pickers.item, item_picked)):
         event = box.select(handler, inputs, drawn, show_progress="hidden", queue=False, api_visibility="private")
         event.then(None, inputs, None, js=_LINK)
@@ -100,12 +111,16 @@ def _wire_sliders(service: PredictService, layout: Layout) -> None:
 
     def moved(request: gr.Request, revealed: bool, *values: Any) -> list[Any]:
         named = dict(zip(NAMES, values, strict=True))
-        drawn = _guard(panels.live(), lambda: _draw_live(_look(service, request, named, revealed)))
-        return _only_changed(_session(service, request), panels.live(), drawn)
+        drawn = guard(panels.live(), lambda: draw_live(_look(service, request, named, revealed)))
+        return only_changed(_session(service, request), panels.live(), drawn)
+
+    def chose_strategy(request: gr.Request, revealed: bool, *values: Any) -> list[Any]:
+        sliders = gr.update(**applicability(str(values[NAMES.index("strategy")])))
+        return [*moved(request, revealed, *values), *[sliders] * len(EQUATION_8)]
 
     def merged(request: gr.Request, revealed: bool, *values: Any) -> Any:
         named = dict(zip(NAMES, values, strict=True))
-        [drawn] = _guard(
+        [drawn] = guard(
             [panels.merge],
             lambda: [
                 rendering.merge_panel(
@@ -113,13 +128,61 @@ def _wire_sliders(service: PredictService, layout: Layout) -> None:
                 )
             ],
         )
-        _record(_session(service, request), [panels.merge], [drawn])
+        record(_session(service, request), [panels.merge], [drawn])
         return drawn
 
-    of_question = [controls[name] for name in NAMES if name not in ("user", "item", "alpha", "epsilon")]
+    others = ("user", "item", "near", "strategy", "alpha", "epsilon")
+    of_question = [controls[name] for name in NAMES if name not in others]
     of_merge = [controls["alpha"], controls["epsilon"]]
     gr.on([control.input for control in of_question], moved, inputs, panels.live(), **_LIVE)
+    sliders = [controls[name] for name in EQUATION_8]
+    controls["strategy"].input(chose_strategy, inputs, [*panels.live(), *sliders], **_LIVE)
     gr.on([control.input for control in [*of_merge, layout.truth]], merged, inputs, panels.merge, **_LIVE)
+
+
+def _wire_near(service: PredictService, layout: Layout, loaded: gr.events.Dependency) -> None:
+    panels, near, inputs = layout.panels, layout.controls["near"], [*layout.controls.values()]
+
+    def shown(request: gr.Request, named: dict[str, Any]) -> Iterator[list[Any]]:
+        """First that it is being looked up, where that can take seconds."""
+        held = _session(service, request)
+        if not held.near_open:
+            yield [rendering.nearest_pending(), gr.skip()]
+        drawn = guard(panels.near(), lambda: draw_near(service.open_nearest(_request(service, named), held)))
+        record(held, panels.near(), drawn)
+        yield drawn
+
+    def opened_near(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+        yield from shown(request, dict(zip(NAMES, values, strict=True)))
+
+    def linked_near(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+        named = dict(zip(NAMES, values, strict=True))
+        yield from shown(request, named) if named["near"] else [[gr.skip(), gr.skip()]]
+
+    def closed_near(request: gr.Request) -> None:
+        _session(service, request).near_open = False
+
+    def picked_near(event: gr.EventData, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+        named = dict(zip(NAMES, values, strict=True))
+        try:
+            item = service.item_id(getattr(event, "code", None))
+        except RallrecError as error:
+            yield [gr.skip(), gr.skip(), rendering.error_box(str(error)), gr.skip()]
+            return
+        named["near"] = "" if item == named["item"] else item
+        for drawn in shown(request, named):
+            yield [named["near"], gr.update(open=True), *drawn]
+
+    options: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 32, "api_visibility": "private"}
+    loaded.then(linked_near, inputs, panels.near(), **options)
+    layout.fold.expand(opened_near, inputs, panels.near(), **options)
+    layout.fold.collapse(closed_near, None, None, queue=False, show_progress="hidden", api_visibility="private")
+    boxes = (panels.map, panels.retrieve, panels.nearest, panels.rerank)
+    event = gr.on(
+        [box.select for box in boxes], picked_near, inputs, [near, layout.fold, *panels.near()],
+        trigger_mode="always_last", **options,
+    )  # fmt: skip
+    event.then(None, inputs, None, js=_NEAR_LINK)
 
 
 def _wire_runs(service: PredictService, layout: Layout) -> None:
@@ -134,14 +197,14 @@ def _wire_runs(service: PredictService, layout: Layout) -> None:
             run = service.ask(held)
         except RallrecError as error:
             drawn = [rendering.error_box(str(error)), gr.skip(), gr.skip(), gr.skip()]
-            _record(held, panels.answers(), drawn)
+            record(held, panels.answers(), drawn)
             yield drawn
             return
         for _ in run.watch():
             if held.run is not run:
                 return
-            drawn = _guard(panels.answers(), lambda: _draw_answers(_revealed(service.watch(held), revealed)))
-            _record(held, panels.answers(), drawn)
+            drawn = guard(panels.answers(), lambda: draw_answers(_revealed(service.watch(held), revealed)))
+            record(held, panels.answers(), drawn)
             yield drawn
 
     def stopped(request: gr.Request) -> None:
@@ -176,60 +239,3 @@ def _look(service: PredictService, request: gr.Request, named: dict[str, Any], r
 
 def _revealed(view: View, revealed: bool) -> View:
     return replace(view, truth=revealed)
-
-
-def _draw_all(view: View) -> list[Any]:
-    meta = view.data.meta
-    return [
-        rendering.notice(
-            view.one_model,
-            view.scripted,
-            view.models["tuned"],
-            view.models["reasoning"],
-            time_ordered=meta.time_ordered,
-        ),
-        rendering.target_card(view),
-        *_draw_live(view),
-    ]
-
-
-def _draw_live(view: View) -> list[Any]:
-    return [
-        rendering.run_status(view),
-        rendering.retrieve_panel(view),
-        rendering.rerank_panel(view),
-        rendering.ask_panel(view),
-        rendering.reason_panel(view),
-        rendering.merge_panel(view),
-    ]
-
-
-def _draw_answers(view: View) -> list[Any]:
-    return [
-        rendering.run_status(view),
-        rendering.ask_panel(view),
-        rendering.reason_panel(view),
-        rendering.merge_panel(view),
-    ]
-
-
-def _guard(panels: list[gr.HTML], draw: Callable[[], list[Any]]) -> list[Any]:
-    """What ``draw`` gives for these panels, or its error in the first and the others left as they are."""
-    try:
-        return draw()
-    except RallrecError as error:
-        return [rendering.error_box(str(error)), *[gr.skip()] * (len(panels) - 1)]
-
-
-def _record(session: Session, panels: list[gr.HTML], drawn: list[Any]) -> None:
-    """Remember what is sent to the page."""
-    names = [str(panel.elem_id) for panel in panels]
-    session.drawn.update((name, html) for name, html in zip(names, drawn, strict=True) if isinstance(html, str))
-
-
-def _only_changed(session: Session, panels: list[gr.HTML], drawn: list[Any]) -> list[Any]:
-    """Leave out what the page already shows: most moves change two panels of six. Not while a run redraws them too."""
-    with session.lock:
-        before = {} if session.run and session.run.snapshot().live else dict(session.drawn)
-        _record(session, panels, drawn)
-    return [gr.skip() if before.get(str(p.elem_id)) == html else html for p, html in zip(panels, drawn, strict=True)]

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import gradio as gr
 
 from app import rendering
+from app.pages.item_map import NEAR_SCRIPT, item_map
 from app.pages.picker import picker
+from app.rendering import choices
 from app.rendering.curves import EPSILON_EXPONENTS
 from app.services.predict import PredictService
 from app.services.predict_view import Request
 from backend.errors import UsageError
 from backend.prompting import KNOWLEDGE_WORDINGS
+from backend.representation import VARIANTS
+from backend.retrieval import STRATEGIES
 from backend.settings import Settings
 
 # The names of the controls, in the order in which handlers get their values. They are a deep link's parameters too.
@@ -31,6 +36,10 @@ BOUNDS: dict[str, tuple[float, float, float]] = {
 }
 
 
+# The sliders that only the strategy rerank uses.
+EQUATION_8 = ("gamma", "beta")
+
+
 @dataclass(frozen=True)
 class Panels:
     """The parts of the page that handlers redraw, in the order of :meth:`all`."""
@@ -39,6 +48,8 @@ class Panels:
     target: gr.HTML
     status: gr.HTML
     retrieve: gr.HTML
+    nearest: gr.HTML
+    map: gr.HTML
     rerank: gr.HTML
     ask: gr.HTML
     reason: gr.HTML
@@ -50,6 +61,10 @@ class Panels:
     def live(self) -> list[gr.HTML]:
         """What gamma, beta and the other settings can change; first the status, where an error is always in sight."""
         return self.all()[2:]
+
+    def near(self) -> list[gr.HTML]:
+        """What another item's neighbourhood changes."""
+        return [self.nearest, self.map]
 
     def answers(self) -> list[gr.HTML]:
         """What a running prediction changes."""
@@ -66,12 +81,14 @@ class Pickers:
 
 @dataclass(frozen=True)
 class Layout:
-    """All that is wired. ``controls`` has one component per name of :data:`NAMES`, in that order."""
+    """All that is wired. ``controls`` has one component per name of :data:`NAMES`, in that order; ``fold`` holds the
+    item map and the nearest items."""
 
     header: gr.HTML
     panels: Panels
     pickers: Pickers
     controls: dict[str, Any]
+    fold: gr.Accordion
     ask: gr.Button
     stop: gr.Button
     truth: gr.Checkbox
@@ -80,6 +97,20 @@ class Layout:
 def to_control(name: str, value: Any) -> Any:
     """What a control shows for a request's value."""
     return round(math.log10(value), 6) if name == "epsilon" else round(value, 3) if name == "gamma" else value
+
+
+def control_update(name: str, request: Request) -> Any:
+    """A control as a request sets it. Gamma and beta keep their values under strategies that do not use them."""
+    value = to_control(name, getattr(request, name))
+    if name not in EQUATION_8:
+        return value
+    return gr.update(value=value, **applicability(request.strategy))
+
+
+def applicability(strategy: str) -> dict[str, Any]:
+    """Whether eq. 8's sliders can be moved, and why not."""
+    applies = strategy == "rerank"
+    return {"interactive": applies, "info": "" if applies else choices.EQUATION_8_ONLY}
 
 
 def bounds(settings: Settings) -> dict[str, tuple[float, float, float]]:
@@ -109,7 +140,8 @@ def check_bounds(request: Request, settings: Settings) -> Request:
 def lay_out(service: PredictService, settings: Settings) -> Layout:
     """Put the page's components into the current Blocks, top to bottom."""
     header = gr.HTML(rendering.header("/", "", ""))
-    controls: dict[str, Any] = {name: gr.Textbox(visible="hidden", elem_id=f"{name}-id") for name in ("user", "item")}
+    hidden = ("user", "item", "near")
+    controls: dict[str, Any] = {name: gr.Textbox(visible="hidden", elem_id=f"{name}-id") for name in hidden}
     notice = _panel("notice")
     with gr.Row(elem_classes="pickers"):
         pickers = Pickers(
@@ -122,21 +154,30 @@ def lay_out(service: PredictService, settings: Settings) -> Layout:
         )
     target = _panel("target")
     with gr.Accordion("1 · Retrieve: what in the user's past bears on this", open=True):
-        retrieve = _panel("retrieve")
+        with gr.Row():
+            controls["variant"] = _radio("variant", VARIANTS, settings.variant, "Compare items by (Table 6)")
+            controls["strategy"] = _radio("strategy", STRATEGIES, settings.strategy, "Choose past items by (Fig. 8)")
+        retrieve = _panel("retrieve", NEAR_SCRIPT)
+        with (
+            gr.Accordion("Item map and nearest items", open=False, elem_id="near-fold") as fold,
+            gr.Row(elem_classes="near-row"),
+        ):
+            flat = item_map("map", min_width=340, scale=3)
+            nearest = _panel("nearest", NEAR_SCRIPT, min_width=340, scale=2)
     with gr.Accordion("2 · Rerank: which of it enters the prompt", open=True):
         with gr.Row():
             controls["gamma"] = _slider("gamma", settings, "gamma (γ): weight of relevance against recency")
             controls["beta"] = _slider("beta", settings, "beta (β): how fast the score falls with the rank")
             controls["k"] = _slider("k", settings, "K: past items in the prompt")
-        rerank = _panel("rerank")
+        rerank = _panel("rerank", NEAR_SCRIPT)
     with gr.Row(elem_classes="asking"):
         ask = gr.Button("Ask both models", variant="primary", elem_id="ask", scale=0, min_width=180)
         stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=90)
         status = _panel("status")
     with gr.Accordion("3 · Ask: the prompt, and the tuned model's answer", open=True):
-        controls["knowledge"] = gr.Radio(
-            list(KNOWLEDGE_WORDINGS), value=settings.knowledge, elem_id="knowledge",
-            label="Injected knowledge (eq. 9): the paper's wording, graded by confidence, or none",
+        controls["knowledge"] = _radio(
+            "knowledge", KNOWLEDGE_WORDINGS, settings.knowledge,
+            "Injected knowledge (eq. 9): the paper's wording, graded by confidence, or none",
         )  # fmt: skip
         answer = _panel("ask-panel")
     with gr.Accordion("4 · Reason: the reasoning model's chains", open=True):
@@ -153,12 +194,16 @@ def lay_out(service: PredictService, settings: Settings) -> Layout:
             )
         merge = _panel("merge")
         truth = gr.Checkbox(False, label="Reveal the truth", elem_id="truth")
-    panels = Panels(notice, target, status, retrieve, rerank, answer, reason, merge)
-    return Layout(header, panels, pickers, {name: controls[name] for name in NAMES}, ask, stop, truth)
+    panels = Panels(notice, target, status, retrieve, nearest, flat, rerank, answer, reason, merge)
+    return Layout(header, panels, pickers, {name: controls[name] for name in NAMES}, fold, ask, stop, truth)
 
 
-def _panel(name: str) -> gr.HTML:
-    return gr.HTML("", elem_id=name, elem_classes="panel", js_on_load=None, apply_default_css=False)
+def _panel(name: str, script: str | None = None, **layout: Any) -> gr.HTML:
+    return gr.HTML("", elem_id=name, elem_classes="panel", js_on_load=script, apply_default_css=False, **layout)
+
+
+def _radio(name: str, values: Iterable[str], value: str, label: str) -> gr.Radio:
+    return gr.Radio(list(values), value=value, label=label, elem_id=name, elem_classes="segmented")
 
 
 def _slider(name: str, settings: Settings, label: str) -> gr.Slider:

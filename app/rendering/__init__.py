@@ -5,17 +5,19 @@ from app.rendering.predict import (
     ask_panel,
     merge_panel,
     reason_panel,
-    rerank_panel,
-    retrieve_panel,
     run_status,
     target_card,
 )
+from app.rendering.retrieval import map_overlay, nearest_panel, nearest_pending, rerank_panel, retrieve_panel
 
 __all__ = [
     "ask_panel",
     "error_box",
     "header",
+    "map_overlay",
     "merge_panel",
+    "nearest_panel",
+    "nearest_pending",
     "notice",
     "reason_panel",
     "rerank_panel",

@@ -23,6 +23,16 @@ GLOSSARY: dict[str, Entry] = {
         "β",
         "beta, how fast the score falls with the rank (eq. 8). 0: rank does not matter. Higher: only the first count.",
     ),
+    "variant": Entry(
+        "variant",
+        "variant, which parts of the item vectors are compared (Table 6): text, collaborative (id), both (concat), or "
+        "both and the aligned part (concat+ssl, eq. 7). A similarity is the sum of its parts' cosines.",
+    ),
+    "strategy": Entry(
+        "strategy",
+        "strategy, how past items are chosen (Fig. 8): the last ones (recent), text and collaborative lists in turns "
+        "(retrieve-then-mix), the most similar by the mixed vectors (mix-then-retrieve), or eq. 8 (rerank).",
+    ),
     "k": Entry("K", "K, how many past items are put in the prompt. The paper uses 30; less is faster on a CPU."),
     "alpha": Entry(
         "α",

@@ -1,9 +1,8 @@
-"""The five panels of the Predict page, each a pure function of its view."""
+"""The Predict page's question and its steps 3 to 5, each a pure function of its view; see ``retrieval`` for 1 and 2."""
 
 from __future__ import annotations
 
 import shlex
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,60 +31,6 @@ def target_card(view: View) -> str:
         noun=view.data.meta.item_noun,
         rated=question.label is not None,
         command=_command(view),
-    )
-
-
-def retrieve_panel(view: View) -> str:
-    """Step 1: the two channels, side by side."""
-    question, data = view.prediction.question, view.data
-    rows = {int(data.item_index[row]): row for row in question.history_rows}
-
-    def line(item: int) -> dict[str, Any]:
-        row = rows[item]
-        return {
-            "label": data.item_label(item),
-            "categories": ", ".join(data.categories[item]),
-            "similarity": question.channels.similarity[item],
-            "date": time.strftime("%Y-%m-%d", time.gmtime(int(data.timestamp[row]))) if data.meta.time_ordered else "",
-            "rating": float(data.rating[row]),
-        }
-
-    return render(
-        "retrieve.html",
-        relevant=[line(item) for item in question.channels.relevant],
-        recent=[line(item) for item in question.channels.recent],
-        meta=data.meta,
-        past=len(question.history_rows),
-    )
-
-
-def rerank_panel(view: View) -> str:
-    """Step 2: eq. 8 for every chosen item, and for which gamma the set changes."""
-    question, config, data = view.prediction.question, view.prediction.recipe.retrieval, view.data
-    largest = max((row.score for row in question.chosen), default=1.0) or 1.0
-
-    def line(row: Any) -> dict[str, Any]:
-        by_relevance = config.gamma / row.relevance_rank**config.beta if row.relevance_rank else 0.0
-        by_recency = (1 - config.gamma) / row.recency_rank**config.beta if row.recency_rank else 0.0
-        return {
-            "label": data.item_label(row.item),
-            "row": row,
-            "relevance": by_relevance,
-            "recency": by_recency,
-            "relevance_width": 100 * by_relevance / largest,
-            "recency_width": 100 * by_recency / largest,
-            "relevance_counts": config.combine == "sum" or by_relevance >= by_recency,
-            "recency_counts": config.combine == "sum" or by_recency > by_relevance,
-            "entered": row.item in view.entered,
-        }
-
-    return render(
-        "rerank.html",
-        lines=[line(row) for row in question.chosen],
-        left=[data.item_label(int(str(item))) for item in view.left],
-        config=config,
-        strip=curves.gamma_strip(view.stretches, config.gamma),
-        sets=len(view.stretches),
     )
 
 
@@ -207,9 +152,10 @@ def _live(view: View) -> bool:
 
 
 def _setting(prediction: Prediction) -> str:
-    recipe = prediction.recipe
+    recipe, retrieval = prediction.recipe, prediction.recipe.retrieval
+    weights = f"gamma {retrieval.gamma:.3g}, beta {retrieval.beta:g}, " if retrieval.strategy == "rerank" else ""
     return (
-        f"gamma {recipe.retrieval.gamma:.3g}, beta {recipe.retrieval.beta:g}, K {recipe.retrieval.k}, "
+        f"{weights}K {retrieval.k}, strategy {retrieval.strategy}, variant {retrieval.variant}, "
         f"knowledge {recipe.prompting.knowledge}, {recipe.reasoning.traces} chains, seed {recipe.reasoning.seed}"
     )
 
@@ -217,7 +163,8 @@ def _setting(prediction: Prediction) -> str:
 def _command(view: View) -> str:
     r = view.request
     words = {
-        "dataset": view.data.meta.name, "user": r.user, "item": r.item, "gamma": f"{r.gamma:.12g}",
+        "dataset": view.data.meta.name, "user": r.user, "item": r.item,
+        "variant": r.variant, "strategy": r.strategy, "gamma": f"{r.gamma:.12g}",
         "beta": f"{r.beta:.12g}", "k": r.k, "knowledge": r.knowledge, "traces": r.traces,
         "max-tokens": r.max_tokens, "seed": r.seed, "alpha": f"{r.alpha:.12g}", "epsilon": f"{r.epsilon:.12g}",
     }  # fmt: skip

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from app.services import neighbourhood
+from app.services.neighbourhood import Nearest
 from app.services.predict_view import Request, Session, Stretches, View, exact_gamma
 from app.services.runs import Run, RunQueue
 from backend.datasets import MIN_HISTORY, Dataset, build_samples, split
@@ -94,6 +96,12 @@ class PredictService:
         """(what to show, id) of one item."""
         return self._data.item_label(self._data.item_code(item)), item
 
+    def item_id(self, code: Any) -> str:
+        """The id of an item code, which may be anything that a browser sends. Raises ``UsageError``."""
+        if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code < self._data.n_items:
+            raise UsageError(f"{reprlib.repr(code)} is no item", expected=f"a code below {self._data.n_items}")
+        return self._data.item_ids[code]
+
     @cached_property
     def default_request(self) -> Request:
         """The first test sample, at the settings' values."""
@@ -139,6 +147,7 @@ class PredictService:
         data = pipeline.dataset
         question = pipeline.question(data.user_code(request.user), data.item_code(request.item), recipe)
         tuned, reasoning = (self._workspace.model(role) for role in ("tuned", "reasoning"))
+        both = question.channels
         view = View(
             request=request,
             data=data,
@@ -147,6 +156,10 @@ class PredictService:
             one_model=tuned == reasoning,
             scripted=tuned == SCRIPTED,
             stretches=self._stretches(question, recipe.retrieval, session.view),
+            explained=neighbourhood.explain(
+                self._workspace, list(dict.fromkeys([*both.relevant, *both.recent])), question.item
+            ),
+            nearest=self._nearest(request, question, session),
         )
         with session.lock:
             chosen = before = _chosen(view.prediction)
@@ -168,6 +181,11 @@ class PredictService:
                     session.asked = _merged_by(session.asked, merging)
                 view = replace(shown, request=request, prediction=_merged_by(shown.prediction, merging))
                 return self._remember(view, session)
+        return self.look(request, session)
+
+    def open_nearest(self, request: Request, session: Session) -> View:
+        """Look, and from now on with the nearest items of ``request.near``; the first time this can take seconds."""
+        session.near_open = True
         return self.look(request, session)
 
     def watch(self, session: Session) -> View:
@@ -193,11 +211,23 @@ class PredictService:
 
     def _recipe(self, request: Request) -> Recipe:
         named = {name.name: getattr(request, name.name) for name in fields(Request)}
-        return self._workspace.recipe(**{name: value for name, value in named.items() if name not in ("user", "item")})
+        return self._workspace.recipe(**{name: named[name] for name in named.keys() - {"user", "item", "near"}})
+
+    def _nearest(self, request: Request, question: Question, session: Session) -> Nearest | None:
+        """For an open fold only; what the page already shows is not looked up again."""
+        item = self._data.item_code(request.near) if request.near else question.item
+        if not session.near_open:
+            return None
+        before = session.view.nearest if session.view else None
+        if before and not before.problem and before.asked == (request.variant, item, question.user, question.item):
+            return before
+        return neighbourhood.nearest(self._workspace, request.variant, item, question)
 
     @staticmethod
     def _stretches(question: Question, config: RetrievalConfig, before: View | None) -> Stretches:
         """Where along gamma the chosen set changes; moving gamma itself does not ask that anew."""
+        if config.strategy != "rerank":
+            return ()
         if before is not None:
             old, asked = before.prediction.recipe.retrieval, before.prediction.question
             if old.model_copy(update={"gamma": config.gamma}) == config and asked.channels == question.channels:

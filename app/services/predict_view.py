@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from app.services.neighbourhood import Explained, Nearest
 from app.services.runs import Run, Snapshot
 from backend.datasets import Dataset
 from backend.pipeline import Prediction
@@ -17,10 +18,15 @@ Stretches = Sequence[tuple[float, frozenset[Hashable]]]
 
 @dataclass(frozen=True)
 class Request:
-    """Everything a Predict view depends on: its deep link, field for field."""
+    """Everything a Predict view depends on: its deep link, field for field.
+
+    ``near``: id of the item whose nearest items are shown; empty for the target.
+    """
 
     user: str
     item: str
+    variant: str
+    strategy: str
     gamma: float
     beta: float
     k: int
@@ -30,15 +36,20 @@ class Request:
     seed: int
     alpha: float
     epsilon: float
+    near: str = ""
 
 
 @dataclass
 class Session:
-    """What one open page remembers: what it shows, its last answered prediction, its run, and what was drawn where."""
+    """What one open page remembers: what it shows, its last answered prediction, its run, and what was drawn where.
+
+    ``near_open``: whether the fold with the nearest items is open, so that they are worth looking up.
+    """
 
     view: View | None = None
     asked: Prediction | None = None
     run: Run | None = None
+    near_open: bool = False
     drawn: dict[str, str] = field(default_factory=dict)
     # A page's sliders and its watched run reach the service from several threads at once.
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
@@ -50,7 +61,8 @@ class View:
 
     ``prediction`` is what is known for exactly this setting. ``stale`` is the page's last answered prediction, of
     another setting, where this one has no answer yet. ``entered`` and ``left`` are item codes, against the setting
-    drawn before. ``run`` is the live run of exactly this setting.
+    drawn before. ``run`` is the live run of exactly this setting. ``explained`` covers the items of both channels.
+    ``stretches`` is empty where gamma does not apply; ``nearest`` is None until its fold is opened.
     """
 
     request: Request
@@ -60,6 +72,8 @@ class View:
     one_model: bool
     scripted: bool
     stretches: Stretches
+    explained: Explained
+    nearest: Nearest | None = None
     stale: Prediction | None = None
     entered: frozenset[Hashable] = frozenset()
     left: tuple[Hashable, ...] = ()

@@ -63,12 +63,34 @@ class Engine(Protocol):
         """
         ...
 
-    def embed(self, texts: Sequence[str], *, progress: Progress | None = None, stop: Stop | None = None) -> np.ndarray:
-        """Mean-pooled final hidden states, float32 of shape [len(texts), d], not normalised (eq. 2)."""
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        pooling: str = "mean",
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> np.ndarray:
+        """Final hidden states, float32 of shape [len(texts), d], not normalised (eq. 2).
+
+        ``pooling``: the ``mean`` over a text's tokens, or its ``last`` token. Raises ``UnknownNameError``.
+        """
+        ...
+
+    def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
+        """How to cut a long list into calls of :meth:`write`: each index once, by the prompts alone.
+
+        A caller that keeps the results of each part can resume, and gets what an undisturbed run would have given.
+        """
+        ...
+
+    def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
+        """One text per prompt, at most ``sampling.max_tokens`` long, each drawn from its own stream (eq. 1)."""
         ...
 
 
 ENGINES: dict[str, str] = {
+    "sentence": "backend.engines.sentence_engine:SentenceEngine",
     "scripted": "backend.engines.scripted:ScriptedEngine",
     "transformers": "backend.engines.transformers_engine:TransformersEngine",
 }
@@ -81,6 +103,15 @@ def create_engine(name: str, **options: Any) -> Engine:
     module, _, attribute = ENGINES[name].partition(":")
     engine: Engine = getattr(importlib.import_module(module), attribute)(**options)
     return engine
+
+
+POOLINGS = ("mean", "last")
+
+
+def check_pooling(pooling: str) -> None:
+    """Raise ``UnknownNameError`` for anything but :data:`POOLINGS`."""
+    if pooling not in POOLINGS:
+        raise UnknownNameError("pooling", pooling, POOLINGS)
 
 
 def sample_indices(samples: int | Sequence[int]) -> list[int]:

@@ -6,6 +6,7 @@ The only module that touches the model's tensors. Importing it imports torch and
 from __future__ import annotations
 
 import copy
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class CausalLM:
         self._yes, self._no = self._answer_ids()
         self._control_tokens = [str(t) for t in tokenizer.added_tokens_decoder.values() if t.special]
         ends = model.generation_config.eos_token_id
-        self._ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
+        self.ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
 
     @classmethod
     def load(cls, source: str, ref: ModelRef, device: str) -> CausalLM:
@@ -68,6 +69,11 @@ class CausalLM:
         )
         return cls(model.to(where).eval(), tokenizer)
 
+    @property
+    def device(self) -> str:
+        """``cpu`` or ``cuda``."""
+        return str(self._device.type)
+
     def chat_ids(self, messages: Messages, opening: str = "") -> list[int]:
         """Token ids of the chat up to where the model speaks, with ``opening`` already spoken."""
         chat = [{"role": message.role, "content": self._as_text(message.content)} for message in messages]
@@ -81,7 +87,7 @@ class CausalLM:
     def prefill(self, ids: Sequence[int]) -> tuple[DynamicCache, Tensor]:
         """The cache of ``ids`` and the logits [vocabulary] of what follows."""
         cache = DynamicCache(config=self._model.config)
-        return cache, self._forward([list(ids)], cache)[0]
+        return cache, self.forward([list(ids)], cache)[0]
 
     def p_yes(self, logits: Tensor) -> float:
         """Softmax over the two answer tokens, from logits of shape [vocabulary]."""
@@ -116,13 +122,13 @@ class CausalLM:
             chosen = draw(rows, sampling.temperature, sampling.top_p, [chain.generator for chain in writing])
             ended: list[int] = []
             for row, (chain, token) in enumerate(zip(writing, chosen, strict=True)):
-                if token not in self._ends:
+                if token not in self.ends:
                     chain.tokens.append(token)
                     self._show(chain, on_piece)
-                if token in self._ends or len(chain.tokens) >= sampling.max_tokens:
+                if token in self.ends or len(chain.tokens) >= sampling.max_tokens:
                     ended.append(row)
             for row in ended:
-                finish = "stop" if chosen[row] in self._ends else "length"
+                finish = "stop" if chosen[row] in self.ends else "length"
                 trace = self._finish(writing[row], finish, cache, row, started, on_piece)
                 finished[trace.index] = trace
                 if on_trace:
@@ -133,12 +139,14 @@ class CausalLM:
                 if not writing:
                     break
                 cache = cache.select(staying)
-            rows = self._forward([[chain.tokens[-1]] for chain in writing], cache)
+            rows = self.forward([[chain.tokens[-1]] for chain in writing], cache)
         return [finished[index] for index in indices]
 
     @torch.inference_mode()
-    def embed(self, texts: Sequence[str], progress: Progress | None, stop: Callable[[], None]) -> np.ndarray:
-        """Mean of the final hidden state over each text's tokens, [n, d] float32; texts of equal length go together."""
+    def embed(
+        self, texts: Sequence[str], pooling: str, progress: Progress | None, stop: Callable[[], None]
+    ) -> np.ndarray:
+        """The final hidden state, ``mean`` over each text's tokens or of the ``last`` one, [n, d] float32."""
         encoded = [
             self._tokenizer(text, add_special_tokens=False).input_ids or [self._tokenizer.eos_token_id]
             for text in texts
@@ -154,11 +162,26 @@ class CausalLM:
             batch = [i for i in order[start : start + size] if len(encoded[i]) == length]
             ids = torch.tensor([encoded[i] for i in batch], device=self._device)
             states = self._model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-            out[batch] = states.float().mean(dim=1).cpu().numpy()
+            pooled = states[:, -1].float() if pooling == "last" else states.float().mean(dim=1)
+            out[batch] = pooled.cpu().numpy()
             start += len(batch)
             if progress:
                 progress("embedding texts", start / len(order))
         return out
+
+    def start_rows(self, rows: Sequence[list[int]], room: int) -> tuple[Any, Tensor]:
+        """A cache of equally long prompts side by side, with ``room`` for what each adds, and their next logits."""
+        if not self._shares_prefix:
+            cache = _RepeatedCache(config=self._model.config)
+            logits = self.forward(rows, cache)
+            cache.fan_out(1)
+            return cache, logits
+        shared = len(os.path.commonprefix(list(rows)))
+        shared = min(shared, len(rows[0]) - 1)  # something must be left to feed
+        prompt, _ = self.prefill(rows[0][:shared])
+        rest = [row[shared:] for row in rows]
+        chains = ChainCache.after(prompt, len(rows), room + len(rest[0]))
+        return chains, self.forward(rest, chains)
 
     def _fan_out(self, ids: list[int], chains: int, room: int) -> tuple[Any, Tensor]:
         """The prefilled cache of ``chains`` continuations, with ``room`` for their tokens, and the next logits."""
@@ -166,7 +189,7 @@ class CausalLM:
             prompt, logits = self.prefill(ids)
             return ChainCache.after(prompt, chains, room), logits
         repeated = _RepeatedCache(config=self._model.config)
-        logits = self._forward([ids], repeated)[0]
+        logits = self.forward([ids], repeated)[0]
         repeated.fan_out(chains)
         return repeated, logits
 
@@ -182,12 +205,12 @@ class CausalLM:
         self._show(chain, on_piece, last=True)
         p_yes = self._read_after(chain, cache, row)
         seconds = time.perf_counter() - started
-        return Trace(chain.index, self._decode(chain.tokens), p_yes, len(chain.tokens), seconds, finish)
+        return Trace(chain.index, self.decode(chain.tokens), p_yes, len(chain.tokens), seconds, finish)
 
-    def _forward(self, ids: list[list[int]], cache: Any) -> Tensor:
+    def forward(self, ids: Sequence[list[int]], cache: Any) -> Tensor:
         """Feed equally long rows of tokens; logits of what follows each, [rows, vocabulary], float32 on the CPU."""
         out = self._model(
-            input_ids=torch.tensor(ids, device=self._device), past_key_values=cache, use_cache=True, logits_to_keep=1
+            input_ids=torch.tensor(list(ids), device=self._device), past_key_values=cache, use_cache=True, logits_to_keep=1
         )
         return out.logits[:, -1].float().cpu()
 
@@ -198,17 +221,17 @@ class CausalLM:
         in_cache = min(cache.own_length, kept)
         rest = chain.tokens[in_cache:kept] + self._ids_before_answer(closing)
         own = cache.select([row], in_cache, in_cache + len(rest))
-        return self.p_yes(self._forward([rest], own)[0])
+        return self.p_yes(self.forward([rest], own)[0])
 
     def _close(self, tokens: list[int]) -> tuple[int, str]:
         """How many tokens are the reasoning itself, and the text that leads from there to the answer position."""
-        closings = self._decode(tokens).count(THINK_CLOSE)
+        closings = self.decode(tokens).count(THINK_CLOSE)
         if not closings:
             return len(tokens), f"\n{THINK_CLOSE}\n\n"
         low, high = 1, len(tokens)  # the shortest beginning that holds the last </think>, as the worded verdict does
         while low < high:
             middle = (low + high) // 2
-            held = self._decode(tokens[:middle]).count(THINK_CLOSE) == closings
+            held = self.decode(tokens[:middle]).count(THINK_CLOSE) == closings
             low, high = (low, middle) if held else (middle + 1, high)
         return low, "\n\n"
 
@@ -224,14 +247,14 @@ class CausalLM:
         return content
 
     def _show(self, chain: _Chain, on_piece: Callable[[int, str], None] | None, *, last: bool = False) -> None:
-        text = self._decode(chain.tokens)
+        text = self.decode(chain.tokens)
         if on_piece and (last or not text.endswith("\ufffd")):  # half a character waits for its other half
             piece = text[len(chain.shown) :]
             chain.shown = text
             if piece:
                 on_piece(chain.index, piece)
 
-    def _decode(self, tokens: Sequence[int]) -> str:
+    def decode(self, tokens: Sequence[int]) -> str:
         return str(self._tokenizer.decode(tokens, skip_special_tokens=True))
 
     def _answer_ids(self) -> tuple[int, int]:

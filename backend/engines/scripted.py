@@ -1,7 +1,7 @@
 """An engine without a model: deterministic answers and chains, in an instant or at a given pace.
 
 It is the test double of the real engines, passes the same contract suite, and shows failures on demand: every fourth
-chain is never closed (``no_answer``), and a prompt that contains ``[[engine-error]]`` fails. Nothing it says is a
+chain is never closed (``no_answer``), every seventh text is a loop, and a prompt that contains ``[[engine-error]]`` fails. Nothing it says is a
 prediction, and its model's name says so.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.engines.base import THINK_CLOSE, OnPiece, OnTrace, sample_indices
+from backend.engines.base import THINK_CLOSE, OnPiece, OnTrace, check_pooling, sample_indices
 from backend.errors import EngineError, Stopped
 from backend.seeding import derive_seed
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
@@ -70,17 +70,40 @@ class ScriptedEngine:
             for number, prompt in enumerate(prompts)
         ]
 
-    def embed(self, texts: Sequence[str], *, progress: Progress | None = None, stop: Stop | None = None) -> np.ndarray:
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        pooling: str = "mean",
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> np.ndarray:
         """One fixed random vector per word, averaged: texts that share words are close."""
+        check_pooling(pooling)
         self.calls.append(("embed", len(texts)))
         if stop and stop():
             raise Stopped
-        rows = [
-            np.mean([_word_vector(w) for w in text.lower().split()] or [np.zeros(_WIDTH)], axis=0) for text in texts
-        ]
+        words = [[_word_vector(word) for word in text.lower().split()] or [np.zeros(_WIDTH)] for text in texts]
+        rows = [own[-1] if pooling == "last" else np.mean(own, axis=0) for own in words]
         if progress:
             progress("embedding", 1.0)
         return np.asarray(rows, dtype=np.float32).reshape(len(texts), _WIDTH)
+
+    def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
+        """Four at a time."""
+        return [list(range(start, min(start + 4, len(prompts)))) for start in range(0, len(prompts), 4)]
+
+    def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
+        """The last words of each prompt in a drawn order; every seventh text is one word over and over."""
+        self.calls.append(("write", len(prompts)))
+        texts = []
+        for prompt in prompts:
+            _check(prompt, stop)
+            pick = derive_seed(sampling.seed, _text(prompt))
+            words = _text(prompt).split()[-sampling.max_tokens :]
+            np.random.default_rng(pick).shuffle(words)
+            texts.append(" ".join(words[:1] * sampling.max_tokens if pick % 7 == 0 else words))
+        return texts
 
     def _chains(
         self,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backend.engines import models
-from backend.engines.base import OnPiece, OnTrace, sample_indices
+from backend.engines.base import OnPiece, OnTrace, check_pooling, sample_indices
 from backend.errors import EngineError, Stopped
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
 
@@ -90,11 +90,41 @@ class TransformersEngine:
                 for number, prompt in enumerate(prompts)
             ]
 
-    def embed(self, texts: Sequence[str], *, progress: Progress | None = None, stop: Stop | None = None) -> np.ndarray:
-        """Mean of the final hidden state over each text's tokens, [len(texts), d], float32."""
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        pooling: str = "mean",
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> np.ndarray:
+        """The final hidden state, mean over each text's tokens or of the last one, [len(texts), d], float32."""
+        check_pooling(pooling)
         with self._lock:
             lm = self._lm(progress)
-            return lm.embed(texts, progress, lambda: _raise_if(stop))
+            return lm.embed(texts, pooling, progress, lambda: _raise_if(stop))
+
+    def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
+        """Prompts of equal length in tokens go together."""
+        with self._lock:
+            from backend.engines.writing import BATCH, plan_batches
+
+            lm = self._lm(None)
+            return plan_batches([len(lm.chat_ids(prompt)) for prompt in prompts], BATCH.get(lm.device, 32))
+
+    def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
+        """The texts, prompts of equal length side by side."""
+        with self._lock:
+            from backend.engines.writing import write_batch
+
+            lm = self._lm(None)
+            ids = [lm.chat_ids(prompt) for prompt in prompts]
+            texts = [""] * len(prompts)
+            for batch in self.plan(prompts):
+                own = [prompts[i] for i in batch], [ids[i] for i in batch]
+                for i, text in zip(batch, write_batch(lm, *own, sampling, lambda: _raise_if(stop)), strict=True):
+                    texts[i] = text
+            return texts
 
     def _lm(self, progress: Progress | None) -> CausalLM:
         with self._lock:

@@ -1,6 +1,7 @@
-"""The two channels of section 4.2.6: a user's past items by similarity to the target, and by time.
+"""The two channels that eq. 8 joins (section 4.2.6): which they are for each strategy of Fig. 8, and how they rank.
 
-Joining them is the business of ``backend.retrieval.rerank``.
+Every strategy is eq. 8 over two rankings of the same past items; only the rankings and the weights differ. Joining
+them is the business of ``backend.retrieval.rerank``.
 """
 
 from __future__ import annotations
@@ -10,37 +11,94 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.errors import DataError
+from backend.representation import ItemSpace
+from backend.retrieval.config import RetrievalConfig
+from backend.retrieval.similarity import Comparison, Ints
 
 
 @dataclass(frozen=True)
 class Channels:
-    """Item codes of one user's past: ``relevant`` most similar first, ``recent`` newest first, at most k each.
+    """Item codes of one user's past, best first, at most k in each channel; an item rated twice counts once, as new.
 
-    ``similarity`` maps every past item's code to its dot product with the target (cosine, for unit vectors).
+    ``relevant``: the first channel, most similar to the target first. ``recent``: the second one: newest first, or for
+    ``retrieve-then-mix`` by collaborative similarity. ``names``: what the two are called. ``similarity``: every past
+    item's similarity to the target by the recipe's variant (a sum of cosines). ``ranked_by``: for each channel, the
+    similarity that ranked it; None for the channel that time ranked. Similarities of items in a channel are exact to
+    6 decimals, those of the others within float32's error.
     """
 
     relevant: list[int]
     recent: list[int]
     similarity: dict[int, float]
+    names: tuple[str, str]
+    ranked_by: tuple[dict[int, float], dict[int, float] | None]
 
 
-def channels(vectors: NDArray[np.floating], history: NDArray[np.integer], target: int, k: int) -> Channels:
-    """Rank ``history`` (item codes, oldest first, shape [n], n >= 1) for the item code ``target``.
+@dataclass(frozen=True)
+class Plan:
+    """A strategy as eq. 8: the variants that rank the two channels (None: time does), their names, and the symbols."""
 
-    ``vectors``: [items, d], one row per item code, unit length or zero (eq. 7); only the rows needed are read, so a
-    memory map will do. Equal similarities: the newer item first. Raises ``DataError`` where a code has no vector.
+    first: str
+    second: str | None
+    names: tuple[str, str]
+    gamma: float
+    beta: float
+    combine: str
+
+
+def plan(config: RetrievalConfig) -> Plan:
+    """``recent`` is gamma 0 and ``mix-then-retrieve`` gamma 1: the channel with all the weight fills the list.
+
+    ``retrieve-then-mix`` weighs text and collaborative similarity the same, so that equal ranks tie and the two take
+    turns, text first; but of two tied items, the one that is in both channels goes first.
     """
-    top = int(max(history.max(), target))
-    if top >= len(vectors):
-        raise DataError(
-            f"Item {top} has no vector: there are {len(vectors)}", fix="compute them again: rallrec embed --fresh"
+    if config.strategy == "retrieve-then-mix":
+        return Plan("text", "id", ("text", "collaborative"), 0.5, 1.0, "max")
+    names = ("relevance", "recency")
+    if config.strategy == "rerank":
+        return Plan(config.variant, None, names, config.gamma, config.beta, config.combine)
+    return Plan(config.variant, None, names, float(config.strategy == "mix-then-retrieve"), 1.0, "max")
+
+
+class ChannelRanks:
+    """The channels of m targets over the same n past items, of which each target may use the ``allowed`` ones.
+
+    ``items``: int[n] codes, oldest first; ``targets``: int[m] codes; ``allowed``: bool[m, n]. ``first`` and ``second``:
+    int64[m, k], places in ``items``, best first, then -1. ``compared``: by variant, those that the channels or the
+    config name.
+    """
+
+    def __init__(
+        self, space: ItemSpace, items: Ints, targets: Ints, allowed: NDArray[np.bool_], config: RetrievalConfig
+    ) -> None:
+        self.plan = plan(config)
+        variants = dict.fromkeys((config.variant, self.plan.first, self.plan.second or self.plan.first))
+        self.compared = {name: Comparison(space.variant(name), targets, items) for name in variants}
+        self.first = self.compared[self.plan.first].best(config.k, allowed)
+        self.second = (
+            self.compared[self.plan.second].best(config.k, allowed) if self.plan.second else _newest(allowed, config.k)
         )
-    scores = np.asarray(vectors[history], dtype=np.float32) @ np.asarray(vectors[target], dtype=np.float32)
-    newest_first = history[::-1]
-    by_similarity = np.argsort(-scores[::-1], kind="stable")[:k]
-    return Channels(
-        relevant=newest_first[by_similarity].tolist(),
-        recent=newest_first[:k].tolist(),
-        similarity=dict(zip(history.tolist(), scores.tolist(), strict=True)),
-    )
+
+
+def newest_until(items: Ints, ends: Ints) -> NDArray[np.bool_]:
+    """bool[m, n]: which of ``items`` (int[n], oldest first) are in the history that stops before place ``ends[i]``.
+
+    An item that is there twice counts at its last place only.
+    """
+    places = np.arange(len(items))
+    by_item = np.argsort(items, kind="stable")
+    again = np.full(len(items), len(items) + 1)  # the next place of the same item
+    repeats = items[by_item[1:]] == items[by_item[:-1]]
+    again[by_item[:-1][repeats]] = by_item[1:][repeats]
+    return (places < ends[:, None]) & (again >= ends[:, None])
+
+
+def _newest(allowed: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
+    """int64[m, k]: the last ``allowed`` places of each row, newest first, then -1."""
+    places = np.nonzero(allowed)[1]  # row by row, each from the oldest on
+    counts = allowed.sum(axis=1)
+    back = np.arange(k)
+    there = back < counts[:, None]
+    newest = np.full(there.shape, -1, dtype=np.int64)
+    newest[there] = places[(counts.cumsum()[:, None] - 1 - back)[there]]
+    return newest

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Strategy = Literal["recent", "retrieve-then-mix", "mix-then-retrieve", "rerank"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
 
 class RetrievalConfig(BaseModel):
-    """Eq. 8's symbols and the order in which the chosen items enter the prompt.
+    """What is compared, who chooses, eq. 8's symbols, and the order in which the chosen items enter the prompt.
+
+    ``variant``: which parts of the item vectors are compared (Table 6). ``strategy``: how past items are chosen
+    (Fig. 8); ``gamma``, ``beta`` and ``combine`` belong to ``rerank`` alone.
 
     ``k``: how many past items are put in the prompt. ``gamma``: weight of the relevance channel (recency gets
     1 - gamma). ``beta``: how fast the score falls with the rank. ``combine``: what an item in both channels keeps.
@@ -16,6 +22,8 @@ class RetrievalConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    variant: Literal["text", "id", "concat", "concat+ssl"] = "concat+ssl"
+    strategy: Strategy = "rerank"
     k: int = Field(10, ge=1, le=100)
     gamma: float = Field(2 / 3, ge=0, le=1)
     beta: float = Field(1.0, ge=0, le=10)

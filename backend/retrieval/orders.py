@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
 
 from backend.errors import UnknownNameError
 from backend.retrieval.rerank import RankedItem
@@ -25,6 +24,6 @@ def order_items(
     if order == "chronological":
         return sorted(chosen, key=lambda row: time_position[row.item])
     if order == "relevance":
-        # The channel's own rank decides first, so that ties fall as they fell there.
-        return sorted(chosen, key=lambda row: (row.relevance_rank or inf, -similarity[row.item]))
+        # Equally similar items as in the relevance channel: the newer first.
+        return sorted(chosen, key=lambda row: (-similarity[row.item], -time_position[row.item]))
     raise UnknownNameError("history order", order, ORDERS)

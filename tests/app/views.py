@@ -6,7 +6,6 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from app import rendering
@@ -15,9 +14,9 @@ from app.services.runs import Snapshot
 from backend.datasets import Dataset
 from backend.engines.scripted import ScriptedEngine
 from backend.pipeline import Pipeline, Prediction, Recipe
-from backend.representation import mix
 from backend.retrieval import gamma_breakpoints
 from backend.types import Answer, Trace
+from tests.conftest import random_space
 
 CHAINS = 4
 
@@ -38,8 +37,7 @@ def dataset_of(small: Dataset, text: str, **meta: Any) -> Dataset:
 
 def prediction_of(data: Dataset, text: str, **recipe: Any) -> Prediction:
     """The last sample, complete: three chains that end in Yes, No and nothing readable, and one that never ends."""
-    vectors = mix([np.random.default_rng(3).standard_normal((data.n_items, 6))]).astype(np.float16)
-    pipeline = Pipeline(data, vectors, ScriptedEngine(), ScriptedEngine())
+    pipeline = Pipeline(data, random_space(data.n_items, 3), ScriptedEngine(), ScriptedEngine())
     asked = Recipe.model_validate({"reasoning": {"traces": CHAINS}} | recipe)
     question = pipeline.question(int(data.user_index[-1]), int(data.item_index[-1]), asked)
     answers = [Answer(p_yes, 9, 0.1) for p_yes in (0.3, 0.4, 0.6)]

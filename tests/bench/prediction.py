@@ -86,7 +86,7 @@ def _full_length(workspace: Workspace, question: Question, recipe: Recipe) -> di
 
     engine: Any = workspace.engine(workspace.model("reasoning"))
     lm = engine._loaded
-    uncached = Pipeline(workspace.dataset(), workspace.pipeline().vectors, engine, engine)
+    uncached = Pipeline(workspace.dataset(), workspace.pipeline().retriever.space, engine, engine)
     ends, lm._ends = lm._ends, set()
     ours = _predict(uncached, question, recipe)
     lm._ends = ends

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from backend.datasets import Dataset
 from backend.engines.scripted import ScriptedEngine
 from backend.pipeline import Pipeline, Question, Recipe
-from backend.representation import mix
 from backend.types import ModelRef
+from tests.conftest import random_space
 
 
 @pytest.fixture
 def pipeline(small: Dataset) -> Pipeline:
     """M_G and M_R are two scripted engines of different names."""
-    vectors = mix([np.random.default_rng(3).standard_normal((small.n_items, 6))]).astype(np.float16)
     tuned, reasoner = (ScriptedEngine(ModelRef(name, "1")) for name in ("scripted-tuned", "scripted-reasoner"))
-    return Pipeline(small, vectors, tuned, reasoner)
+    return Pipeline(small, random_space(small.n_items, 3), tuned, reasoner)
 
 
 @pytest.fixture

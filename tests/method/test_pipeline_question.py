@@ -9,8 +9,8 @@ from backend.datasets import Dataset, build_samples
 from backend.engines.scripted import ScriptedEngine
 from backend.errors import UsageError
 from backend.pipeline import MIN_HISTORY, Pipeline, Question, Recipe
-from backend.representation import mix
-from backend.retrieval import rerank
+from backend.retrieval import STRATEGIES, rerank
+from tests.conftest import random_space
 
 
 def _check(pipeline: Pipeline, row: int, recipe: Recipe) -> None:
@@ -35,8 +35,10 @@ def _check(pipeline: Pipeline, row: int, recipe: Recipe) -> None:
     assert item not in seen
     assert seen <= set(before)
     assert len(chosen) == len(set(chosen)) == min(recipe.retrieval.k, len(before))
-    newest = sorted(before, key=lambda code: max((data.timestamp[r], code) for r in mine if data.item_index[r] == code))
-    assert question.channels.recent == newest[::-1][: recipe.retrieval.k]
+    if recipe.retrieval.strategy != "retrieve-then-mix":
+        last = {code: max((data.timestamp[r], code) for r in mine if data.item_index[r] == code) for code in before}
+        newest = sorted(before, key=lambda code: last[code], reverse=True)
+        assert question.channels.recent == newest[: recipe.retrieval.k]
     assert question.label == (data.rating[row] > 3)
     assert [r for r in question.history_rows if r >= row] == []
     labels = [data.item_label(code) for code in chosen]
@@ -44,19 +46,18 @@ def _check(pipeline: Pipeline, row: int, recipe: Recipe) -> None:
     assert [line.rating for line in question.lines] == [before[code] for code in chosen]
 
 
-@pytest.mark.parametrize("gamma", [0.0, 2 / 3, 1.0])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_no_question_of_the_small_dataset_sees_the_target_or_anything_after_it(
-    pipeline: Pipeline, gamma: float
+    pipeline: Pipeline, strategy: str
 ) -> None:
     rows = build_samples(pipeline.dataset).rows
     assert len(rows) > 50
     for row in rows:
-        _check(pipeline, int(row), Recipe.model_validate({"retrieval": {"gamma": gamma, "k": 6}}))
+        _check(pipeline, int(row), Recipe.model_validate({"retrieval": {"strategy": strategy, "k": 6}}))
 
 
 def test_no_question_of_the_shipped_dataset_sees_the_target_or_anything_after_it(shipped: Dataset) -> None:
-    vectors = mix([np.random.default_rng(0).standard_normal((shipped.n_items, 8))]).astype(np.float16)
-    pipeline = Pipeline(shipped, vectors, ScriptedEngine(), ScriptedEngine())
+    pipeline = Pipeline(shipped, random_space(shipped.n_items), ScriptedEngine(), ScriptedEngine())
     rows = np.random.default_rng(1).choice(build_samples(shipped).rows, 60, replace=False)
     for row in rows:
         _check(pipeline, int(row), Recipe())
@@ -107,5 +108,5 @@ def test_there_is_one_prompt_per_order_of_the_same_set_and_the_recipes_order_com
 
 
 def test_vectors_of_another_dataset_are_refused(small: Dataset) -> None:
-    with pytest.raises(UsageError, match=r"3 vectors for 30 items.*rallrec embed --fresh"):
-        Pipeline(small, np.ones((3, 2)), ScriptedEngine(), ScriptedEngine())
+    with pytest.raises(UsageError, match=r"3 vectors for 30 items.*rallrec precompute"):
+        Pipeline(small, random_space(3), ScriptedEngine(), ScriptedEngine())

@@ -1,0 +1,78 @@
+"""What a view puts into which panel of the Predict page, and what a page is spared because it shows it already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from app import rendering
+from app.services.predict_view import Session, View
+from backend.errors import RallrecError
+
+
+def draw_all(view: View) -> list[Any]:
+    """For ``Panels.all()``."""
+    meta = view.data.meta
+    return [
+        rendering.notice(
+            view.one_model,
+            view.scripted,
+            view.models["tuned"],
+            view.models["reasoning"],
+            time_ordered=meta.time_ordered,
+        ),
+        rendering.target_card(view),
+        *draw_live(view),
+    ]
+
+
+def draw_live(view: View) -> list[Any]:
+    """For ``Panels.live()``."""
+    return [
+        rendering.run_status(view),
+        rendering.retrieve_panel(view),
+        *draw_near(view),
+        rendering.rerank_panel(view),
+        rendering.ask_panel(view),
+        rendering.reason_panel(view),
+        rendering.merge_panel(view),
+    ]
+
+
+def draw_near(view: View) -> list[Any]:
+    """For ``Panels.near()``."""
+    return [rendering.nearest_panel(view), rendering.map_overlay(view)]
+
+
+def draw_answers(view: View) -> list[Any]:
+    """For ``Panels.answers()``."""
+    return [
+        rendering.run_status(view),
+        rendering.ask_panel(view),
+        rendering.reason_panel(view),
+        rendering.merge_panel(view),
+    ]
+
+
+def guard(panels: list[gr.HTML], draw: Callable[[], list[Any]]) -> list[Any]:
+    """What ``draw`` gives for these panels, or its error in the first and the others left as they are."""
+    try:
+        return draw()
+    except RallrecError as error:
+        return [rendering.error_box(str(error)), *[gr.skip()] * (len(panels) - 1)]
+
+
+def record(session: Session, panels: list[gr.HTML], drawn: list[Any]) -> None:
+    """Remember what is sent to the page."""
+    names = [str(panel.elem_id) for panel in panels]
+    session.drawn.update((name, html) for name, html in zip(names, drawn, strict=True) if isinstance(html, str))
+
+
+def only_changed(session: Session, panels: list[gr.HTML], drawn: list[Any]) -> list[Any]:
+    """Leave out what the page already shows: most moves change a few panels. Not while a run redraws them too."""
+    with session.lock:
+        before = {} if session.run and session.run.snapshot().live else dict(session.drawn)
+        record(session, panels, drawn)
+    return [gr.skip() if before.get(str(p.elem_id)) == html else html for p, html in zip(panels, drawn, strict=True)]

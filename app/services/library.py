@@ -1,0 +1,231 @@
+"""The Library page's questions: what is there, what made it, what is missing and how to make it.
+
+Knows no Gradio and no HTML. Looks only: no file is hashed, no model loaded, nothing made but a dataset that ships.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.services.library_facts import facts_of
+from app.services.library_view import Cache, CacheEntry, DatasetEntry, Entry, File, Input, ModelEntry, Shelf
+from backend import datasets
+from backend.datasets import Dataset
+from backend.engines import models
+from backend.errors import CorruptCacheError, RallrecError
+from backend.seeding import digest
+from backend.types import ModelRef
+from storage import inventory
+from storage.artifacts import Artifact
+from storage.precompute import Planned, Precompute
+from storage.stages.graph import Node
+from storage.workspace import SCRIPTED, Workspace
+
+# An unfinished artifact that was written to so many seconds ago is being made; else its run has ended.
+_STILL_MAKING = 300.0
+
+
+class LibraryService:
+    """One per app. Methods may be called from any thread; each raises ``RallrecError`` for its own part alone."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def dataset(self) -> Dataset:
+        """The settings' dataset."""
+        return self._workspace.dataset()
+
+    def shelf(self) -> Shelf:
+        """The plan of the settings' dataset, and the other artifacts of the store. Never raises."""
+        try:
+            work, data = self._workspace.precompute(), self.dataset()
+        except RallrecError as error:
+            return Shelf((), tuple(self._others({})), str(error))
+        keys = {_folder(node): kind for kind, node in work.nodes.items()}
+        own = [self._entry(planned, data, keys) for planned in self._plan(work)]
+        return Shelf(tuple(own), tuple(self._others(keys)))
+
+    def datasets(self) -> list[DatasetEntry]:
+        """Every dataset that this program knows."""
+        return [self._dataset_entry(name) for name in datasets.DATASETS]
+
+    def models(self) -> list[ModelEntry]:
+        """Who plays each role under the settings."""
+        work = self._workspace
+        roles = {"tuned": work.model("tuned"), "reasoning": work.model("reasoning")}
+        roles |= {"encoder": work.encoder, "describer": work.describer}
+        return [self._model_entry(role, model) for role, model in roles.items()]
+
+    def cache(self) -> Cache:
+        """The cached answers and chains. A database that is not there yet is not made."""
+        url = self._workspace.settings.url
+        file = inventory.database_file(url)
+        if file is not None and not file.exists():
+            return Cache(str(file), False, None, ())
+        database = self._workspace.database
+        rows = tuple(
+            CacheEntry(
+                models.display_name(row.model),
+                row.model.revision,
+                row.answers,
+                row.traces,
+                f"{row.latest:%Y-%m-%dT%H:%M:%SZ}",
+            )
+            for row in inventory.count_results(database)
+        )
+        return Cache(str(file or database.url), True, inventory.database_bytes(file) if file else None, rows)
+
+    def _plan(self, work: Precompute) -> list[Planned]:
+        """The plan; where the file of one artifact is damaged, that one says so and the others are as they are."""
+        try:
+            return work.plan()
+        except CorruptCacheError:
+            return [self._planned_alone(node) for node in work.nodes.values()]
+
+    def _planned_alone(self, node: Node) -> Planned:
+        store, kind = self._workspace.artifacts, node.stage.kind
+        try:
+            found = store.find(kind, node.recipe)
+        except CorruptCacheError as error:
+            return Planned(node, "damaged", str(error), None)
+        if found:
+            return Planned(node, "shipped" if found.bundled else "ready", "", found)
+        begun = store.begun(kind, node.recipe)
+        return Planned(node, "begun" if begun else "missing", "not made under these settings", None)
+
+    def _entry(self, planned: Planned, data: Dataset, keys: Mapping[str, str]) -> Entry:
+        node, artifact = planned.node, planned.artifact
+        stage = node.stage
+        plain: dict[str, Any] = {
+            "key": stage.kind,
+            "kind": stage.kind,
+            "stage": stage.name,
+            "recipe": node.recipe,
+            "inputs": _inputs(node.recipe.get("inputs"), keys),
+            "quick": stage.quick,
+        }
+        command = f"rallrec precompute --until {stage.name}"
+        if artifact is None:
+            return Entry(**plain, **self._unmade(planned, command))
+        try:
+            known = _known(artifact)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            why = f"{artifact.folder}/meta.json lacks what it should say ({error!r}). To fix it: delete that folder."
+            return Entry(**plain, state="damaged", why=why, command=command)
+        damage = _missing_or_cut(artifact)
+        if damage:
+            why = f"{damage}. To fix it: delete {artifact.folder} and run the command."
+            return Entry(**plain, **known, state="damaged", why=why, command=command)
+        facts, problem = None, ""
+        try:
+            facts = facts_of(stage.kind, artifact, data)
+        except CorruptCacheError as error:
+            problem = str(error)
+        return Entry(
+            **plain, **known, state=planned.state, why="", command="", facts=facts, error=problem
+        )
+
+    def _unmade(self, planned: Planned, command: str) -> dict[str, Any]:
+        node = planned.node
+        if planned.state != "begun":
+            return {"state": planned.state, "why": planned.why, "command": command}
+        part = inventory.unfinished(self._workspace.artifacts.part(node.stage.kind, node.recipe))
+        if part is None:  # it got its name just now
+            return {"state": "making", "why": "it is being finished", "command": ""}
+        ago = max(time.time() - part.written, 0.0)
+        known = {"seconds": part.seconds, "bytes": part.bytes}
+        if ago < _STILL_MAKING:
+            return known | {"state": "making", "why": f"last written to {ago:.0f} s ago", "command": ""}
+        return known | {"state": "interrupted", "why": planned.why, "command": command}
+
+    def _others(self, keys: Mapping[str, str]) -> list[Entry]:
+        """Newest first."""
+        rest = [artifact for artifact in self._workspace.artifacts.all() if artifact.folder.name not in keys]
+        known = keys | {artifact.folder.name: artifact.folder.name for artifact in rest}
+        found = []
+        for artifact in rest:
+            name = artifact.folder.name
+            try:
+                recipe = artifact.meta["recipe"]
+                entry = Entry(
+                    key=name, kind=str(artifact.meta["kind"]), stage=str(recipe.get("stage", "")), recipe=recipe,
+                    inputs=_inputs(recipe.get("inputs"), known),
+                    state="shipped" if artifact.bundled else "ready", why="", command="", **_known(artifact),
+                )  # fmt: skip
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                why = f"{artifact.folder}/meta.json lacks what it should say ({error!r}). To fix it: delete that folder."
+                entry = Entry(key=name, kind=name, stage="", state="damaged", why=why, command="", recipe={})
+            found.append(entry)
+        return sorted(found, key=lambda entry: entry.made, reverse=True)
+
+    def _dataset_entry(self, name: str) -> DatasetEntry:
+        root, current = self._workspace.settings.home / "datasets", name == self._workspace.settings.dataset
+        command = f"rallrec prepare --dataset {name}"
+        if not datasets.is_prepared(name, root):
+            if datasets.bundled_source(name) is not None:
+                return DatasetEntry(name, "shipped", current, command)
+            return DatasetEntry(name, "missing", current, f"{command} --source PATH")
+        try:
+            found = inventory.count_dataset(name, root)
+        except RallrecError as error:
+            return DatasetEntry(name, "damaged", current, command, why=str(error))
+        return DatasetEntry(
+            name, "prepared", current,
+            title=found.meta.title, licence=found.meta.licence,
+            users=found.users, items=found.items, interactions=found.interactions, bytes=found.bytes,
+            skipped=sum(found.meta.skipped.values()),
+        )  # fmt: skip
+
+    def _model_entry(self, role: str, model: ModelRef) -> ModelEntry:
+        name, models_dir = models.display_name(model), self._workspace.settings.home / "models"
+        if model == SCRIPTED:
+            return ModelEntry(role, name, model.revision, "scripted")
+        if models.is_fetched(model, models_dir):
+            folder = Path(models.fetch(model, models_dir))  # it is there: this only names it
+            return ModelEntry(role, name, model.revision, "disk", inventory.folder_bytes(folder))
+        if model.name in models.EMBEDDED:
+            return ModelEntry(role, name, model.revision, "fetched", None, "rallrec prepare --model")
+        return ModelEntry(role, name, model.revision, "hub")
+
+
+def _folder(node: Node) -> str:
+    return f"{node.stage.kind}-{digest(node.recipe, 16)}"
+
+
+def _inputs(named: Any, keys: Mapping[str, str]) -> tuple[Input, ...]:
+    pairs: Sequence[tuple[str, str]] = list(named.items()) if isinstance(named, Mapping) else []
+    return tuple(Input(str(kind), str(code), keys.get(f"{kind}-{code}")) for kind, code in pairs)
+
+
+def _known(artifact: Artifact) -> dict[str, Any]:
+    """What ``meta.json`` says of any artifact. Raises ``KeyError``, ``TypeError`` or ``ValueError`` where it does not."""
+    meta = artifact.meta
+    width = meta.get("dimensions")
+    if isinstance(width, Mapping):
+        width = sum(width.values())
+    files = (File(name, int(f["bytes"]), str(f["sha256"])) for name, f in meta["files"].items())
+    return {
+        "folder": artifact.folder.name,
+        "made": str(meta.get("made", "")),
+        "version": str(meta.get("version", "")),
+        "seconds": float(meta["seconds"]) if "seconds" in meta else None,
+        "bytes": artifact.bytes,
+        "rows": int(meta["rows"]) if "rows" in meta else None,
+        "dimensions": None if width is None else int(width),
+        "files": tuple(files),
+    }
+
+
+def _missing_or_cut(artifact: Artifact) -> str:
+    """The first file that is gone or has another size than it was written with. Reads no file."""
+    for name, wanted in artifact.meta["files"].items():
+        try:
+            size = (artifact.folder / name).stat().st_size
+        except OSError:
+            return f"{artifact.folder / name} is missing"
+        if size != wanted["bytes"]:
+            return f"{artifact.folder / name} has {size:,} bytes and should have {wanted['bytes']:,}"
+    return ""

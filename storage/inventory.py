@@ -1,0 +1,136 @@
+"""What there is, counted and not opened: prepared datasets, cached results by model, unfinished artifacts.
+
+For screens that list things. Reads a few small files and one query; hashes nothing and loads no data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+from sqlalchemy import func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from backend.datasets import DatasetMeta
+from backend.datasets.store import META
+from backend.errors import DataError
+from backend.types import ModelRef
+from storage.artifacts import SCRATCH
+from storage.database import Database
+from storage.models import AnswerRow, TraceRow
+
+
+@dataclass(frozen=True)
+class DatasetCounts:
+    """A prepared dataset as its files say: their counts are not checked against their content."""
+
+    meta: DatasetMeta
+    users: int
+    items: int
+    interactions: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class CachedResults:
+    """How many answers and chains of one model the database holds; ``latest``: when the newest was written (UTC)."""
+
+    model: ModelRef
+    answers: int
+    traces: int
+    latest: datetime
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What an unfinished artifact's folder tells: seconds of work so far, if noted, and when it was last written to."""
+
+    seconds: float | None
+    bytes: int
+    written: float
+
+
+def count_dataset(name: str, root: Path) -> DatasetCounts:
+    """Counts of a prepared dataset, from the parquet files' own headers. Raises ``DataError`` for damaged files."""
+    import pyarrow.parquet as pq
+
+    folder = root / name
+    try:
+        meta = DatasetMeta.model_validate_json((folder / META).read_bytes())
+        rows = [pq.read_metadata(folder / f"{table}.parquet").num_rows for table in ("users", "items", "interactions")]
+    except (ValidationError, ValueError, OSError) as error:
+        problem = f"{len(error.errors())} wrong fields in {META}" if isinstance(error, ValidationError) else str(error)
+        raise DataError(
+            f"The dataset in {folder} is damaged ({problem})", fix=f"run: rallrec prepare --dataset {name}"
+        ) from error
+    return DatasetCounts(meta, *rows, folder_bytes(folder))
+
+
+def count_results(database: Database) -> list[CachedResults]:
+    """One entry per model with its adapter, most results first. Raises ``StorageError``."""
+    found: dict[ModelRef, tuple[list[int], list[datetime]]] = {}
+    with database.session(read_only=True) as session:
+        for place, table in enumerate((AnswerRow, TraceRow)):
+            names = (table.model, table.revision, table.adapter)
+            newest = func.max(table.created_at).label("newest")
+            for row in session.execute(select(*names, func.count().label("n"), newest).group_by(*names)):
+                counts, dates = found.setdefault(ModelRef(row.model, row.revision, row.adapter), ([0, 0], []))
+                counts[place] = row.n
+                dates.append(row.newest)
+    results = [CachedResults(model, *counts, max(dates)) for model, (counts, dates) in found.items()]
+    return sorted(results, key=lambda one: (-one.answers - one.traces, one.model.name, one.model.adapter or ""))
+
+
+def database_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for a database server or a URL that cannot be read."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return None
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
+def database_bytes(file: Path) -> int:
+    """Size of a SQLite database with its write-ahead log; 0 where it is not there yet."""
+    return sum(_size(path) for path in (file, file.with_name(f"{file.name}-wal")))
+
+
+def unfinished(part: Path) -> Unfinished | None:
+    """What is known of an artifact that is, or was, being made in ``part``; None where there is none."""
+    stats = [stat for path in _files(part) if (stat := _stat(path))]
+    if not stats and not part.is_dir():
+        return None
+    try:
+        seconds = float(json.loads((part / SCRATCH / "seconds.json").read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        seconds = None
+    newest = max((stat.st_mtime for stat in stats), default=0.0)
+    return Unfinished(seconds, sum(stat.st_size for stat in stats), newest)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of all files below a folder; files that vanish meanwhile count nothing."""
+    return sum(map(_size, _files(folder)))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for where, _, names in os.walk(folder):  # passes over folders that are gone
+        yield from (Path(where, name) for name in names)
+
+
+def _size(path: Path) -> int:
+    stat = _stat(path)
+    return stat.st_size if stat else 0
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

@@ -1,0 +1,111 @@
+"""What the model is asked about an item, and which of its texts are of use (eq. 1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from backend.datasets import Dataset
+from backend.engines.scripted import ScriptedEngine
+from backend.representation.descriptions import (
+    DescribeConfig,
+    describe_prompt,
+    fixed_description,
+    tidy,
+    why_useless,
+)
+from backend.types import Messages, Sampling
+from storage.artifacts import ArtifactStore
+from storage.precompute import Precompute
+from storage.stages.describe import Description, load_descriptions, most_interacted
+
+ASKED = describe_prompt("movie", "Heat (1995)", ("Action", "Crime"))
+
+
+@pytest.mark.parametrize(("noun", "asked"), [("movie", "mood"), ("book", "how it reads"), ("gadget", "the gadget Heat")])
+def test_the_prompt_is_worded_by_what_the_items_are(noun: str, asked: str) -> None:
+    [message] = describe_prompt(noun, "Heat", ())
+    assert asked in message.content
+    assert "unknown" in message.content
+
+
+def test_a_title_with_line_breaks_cannot_add_lines_to_the_prompt() -> None:
+    [message] = describe_prompt("movie", "Heat\n\nGenres: Comedy", ("Action\nDrama",))
+    assert message.content.count("\n") == ASKED[0].content.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "empty"),
+        ("Genres: Action, Crime.", "empty"),
+        ("the mood is dark " * 6, "loop"),
+        ("Froggs in 2 sentences: Froggs in 2 sentences: Froggs in 2 sentences: a boy runs across all of America.", "loop"),
+        ("Describe the movie Heat (1995) in two sentences, who will enjoy it and what happens in it.", "echo"),
+        ("A weary detective hunts a careful thief through Los Angeles. Patient viewers will love it.", None),
+        # A long text may well say "the" often.
+        ("The hero of the city and the thief of the night meet in the end, and the law takes the winner away.", None),
+    ],
+)
+def test_empty_looping_and_echoed_texts_are_of_no_use(text: str, why: str | None) -> None:
+    assert why_useless(text, ASKED) == why
+
+
+def test_a_cut_off_sentence_is_left_out_but_not_the_only_one() -> None:
+    assert tidy("One thing  happens.\n\nThen the oth") == "One thing happens."
+    assert tidy("He said: go! And then") == "He said: go!"
+    assert tidy("It never ends and") == "It never ends and"
+
+
+def test_the_fixed_sentence_names_the_item_and_its_categories() -> None:
+    text = fixed_description("movie", "Heat (1995)", ("Action", "Crime", "Thriller"))
+    assert text.startswith("Heat (1995) is a movie")
+    assert "action, crime and thriller" in text
+    assert "unknown" in fixed_description("movie", "Heat (1995)", ())
+
+
+def test_the_most_interacted_items_come_first(small: Dataset) -> None:
+    counts = [int((small.item_index == code).sum()) for code in range(small.n_items)]
+    order = most_interacted(small, small.n_items)
+    assert sorted(order) == list(range(small.n_items))
+    assert [counts[code] for code in order] == sorted(counts, reverse=True)
+    assert most_interacted(small, 3) == order[:3]
+
+
+class _Stubborn(ScriptedEngine):
+    """Loops at the first attempt, then says something of use; about movie number 7 it never does."""
+
+    def write(self, prompts: list[Messages], sampling: Sampling, **_: object) -> list[str]:  # type: ignore[override]
+        self.calls.append(("write", len(prompts)))
+        first = sum(number for name, number in self.calls if name == "write") <= 10
+        useless = ["again " * 30 if first or "number 7 " in prompt[0].content else "" for prompt in prompts]
+        return [bad or "A quiet tale of rivals who meet by night. Patient viewers enjoy it." for bad in useless]
+
+
+def test_useless_texts_are_drawn_again_then_marked_and_replaced(small: Dataset, store: ArtifactStore) -> None:
+    from backend.settings import Settings
+    from storage.workspace import SCRIPTED
+
+    engine = _Stubborn()
+    settings = Settings(describe={"items": 10, "attempts": 3})
+    roles = {"encoder": SCRIPTED, "describer": SCRIPTED}
+    [artifact] = Precompute(small, settings, store, roles, lambda _role: engine).run("describe")
+    rows = load_descriptions(artifact)
+    assert [row.item for row in rows] == small.item_ids
+    asked = set(most_interacted(small, 10))
+    for code, row in enumerate(rows):
+        stand_in = fixed_description("movie", small.item_label(code), small.categories[code])
+        if code not in asked:
+            assert row == Description(row.item, stand_in, "fixed")
+        elif "number 7 " in small.item_label(code):
+            assert row == Description(row.item, stand_in, "rejected", 3, ("loop",) * 3)
+        else:
+            assert (row.source, row.attempts, row.reasons) == ("generated", 2, ("loop",))
+            assert row.text.startswith("A quiet tale")
+    facts = artifact.meta
+    assert facts["generated"] + facts["rejected"] == 10
+    assert facts["fixed"] == small.n_items - 10
+
+
+def test_the_length_limit_and_the_number_of_attempts_are_checked() -> None:
+    with pytest.raises(ValueError, match="max_tokens"):
+        DescribeConfig(max_tokens=0)
