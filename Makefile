@@ -11,7 +11,7 @@ help:
 	@echo "make test    set up, run all tests"
 	@echo "make lint    style, types, import rules"
 	@echo "make bench   speed, as JSON files in var/bench"
-	@echo "make bundle  make the shipped item vectors anew"
+	@echo "make bundle  make the shipped descriptions and item vectors anew"
 	@echo "make clean   remove .venv (what was computed stays in var)"
 
 setup: .venv/.ready
@@ -44,12 +44,15 @@ bench: .venv/.ready-dev chromium
 	mkdir -p var/bench
 	$(BIN)/python -m tests.bench.sliders | tee var/bench/sliders.json
 	$(BIN)/python -m tests.bench.prediction | tee var/bench/prediction.json
+	$(BIN)/python -m tests.bench.retrieval | tee var/bench/retrieval.json
 	$(BIN)/python -m tests.bench.first_page | tee var/bench/first_page.json
 
-# Makes every file of storage/bundle anew from the data and the model (about ten minutes on two cores).
+# Every file of storage/bundle from the data and the model (about an hour on two cores; goes on where it was stopped).
+# What var/artifacts already holds is taken over: remove it to make all anew.
 bundle: setup
-	$(BIN)/rallrec embed --fresh
-	rm -rf storage/bundle && cp -R var/artifacts storage/bundle
+	rm -rf storage/bundle
+	$(BIN)/rallrec prepare --model
+	$(BIN)/python -m scripts.bundle
 
 # Browser tests use the system's Chromium. Only root on Debian and its kin can be helped from here.
 chromium:

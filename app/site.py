@@ -34,10 +34,8 @@ def build_over(workspace: Workspace) -> gradio.Blocks:
     from app.services.predict import PredictService
 
     with gradio.Blocks(title="RALLRec+", analytics_enabled=False, fill_width=True) as blocks:
-        gradio.Navbar(visible=False)  # the header has the links
         predict.page(PredictService(workspace), workspace.settings)
     with blocks.route("Library", library.ROUTE):
-        gradio.Navbar(visible=False)
         library.page(LibraryService(workspace))
     return blocks
 

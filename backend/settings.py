@@ -1,7 +1,8 @@
 """Every setting, from the environment (``RALLREC_*``), one optional TOML file, or its default.
 
 A setting that is a table (one per stage of ``rallrec precompute``) is a table of the file, a JSON object in its
-variable, or one variable per entry: ``RALLREC_DESCRIBE__ITEMS=500``. What a setting means to a stage is checked by that stage's own model (see ``backend.pipeline.Recipe``).
+variable, or one variable per entry: ``RALLREC_DESCRIBE__ITEMS=500``. What a setting means to a stage is checked by that
+stage's own model (see ``backend.pipeline.Recipe`` and ``storage.stages.graph``).
 """
 
 from __future__ import annotations
@@ -42,16 +43,19 @@ class Settings(BaseSettings):
     encoder_kind: Literal["llm", "sentence"] = Field(
         "llm", description="what the encoder is: a language model, or a sentence-embedding model"
     )
-    describer: str = Field("smollm2-135m-instruct", description="model that describes the items; scripted for a stand-in")
+    describer: str = Field(
+        "smollm2-135m-instruct", description="model that describes the items; scripted for a stand-in"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the transformers engine runs")
     scripted_delay: float = Field(0.03, ge=0, description="seconds per word of the scripted engine")
 
-    describe: dict[str, Any] = Field({}, description="stage describe, such as {\"items\": 500}")
-    embed: dict[str, Any] = Field({}, description="stage embed, such as {\"pooling\": \"last\"}")
+    describe: dict[str, Any] = Field({}, description='stage describe, such as {"items": 500}')
+    embed: dict[str, Any] = Field({}, description='stage embed, such as {"pooling": "last"}')
     collaborative: dict[str, Any] = Field({}, description="stage collaborative (LightGCN)")
     align: dict[str, Any] = Field({}, description="stage align (projector, eq. 5)")
-    mix: dict[str, Any] = Field({}, description="stage mix, such as {\"text_dimensions\": 128} (PCA)")
-    index: dict[str, Any] = Field({}, description="stage index, such as {\"kind\": \"hnsw\"}")
+    mix: dict[str, Any] = Field({}, description='stage mix, such as {"text_dimensions": 128} (PCA)')
+    index: dict[str, Any] = Field({}, description='stage index, such as {"kind": "hnsw"}')
+    compare: dict[str, Any] = Field({}, description='stage compare (retrieval table), such as {"k": 30}')
     map: dict[str, Any] = Field({}, description="stage map of the item space")
 
     variant: str = Field("concat+ssl", description="item vectors that are compared: text, id, concat or concat+ssl")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -30,12 +31,17 @@ STAGES = {
     "align": "Align text with collaborative vectors (equation 5)",
     "mix": "Put all item vectors side by side (equation 7)",
     "index": "Index the item vectors for nearest-item search",
+    "compare": "Compare variants and strategies of retrieval on the validation part",
     "map": "Lay the items out on a flat map",
 }
 
 Json = Annotated[bool, typer.Option("--json", help="Report as one JSON object on standard output.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run and why; make nothing.")]
 DatasetName = Annotated[str | None, typer.Option(help="Dataset name (default: the setting 'dataset').")]
+Variant = Annotated[str | None, typer.Option(help="Item vectors: text, id, concat or concat+ssl.")]
+Strategy = Annotated[str | None, typer.Option(help="recent, retrieve-then-mix, mix-then-retrieve or rerank.")]
+Gamma = Annotated[float | None, typer.Option(help="Weight of the relevance channel, 0 to 1.")]
+Beta = Annotated[float | None, typer.Option(help="How fast the score falls with the rank, 0 or more.")]
 EngineName = Annotated[str | None, typer.Option(help="Who runs the models: transformers or scripted.")]
 
 
@@ -106,13 +112,49 @@ for _stage, _help in STAGES.items():
     _stage_command(_stage, _help)
 
 
+@app.command(epilog="Example: rallrec retrieve --part test --strategy recent --out test.parquet")
+def retrieve(
+    out: Annotated[str, typer.Option(help="Parquet file to write.")],
+    dataset: DatasetName = None,
+    part: Annotated[str, typer.Option(help="Samples of this part: train, validation or test.")] = "test",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many samples, the earliest ones.")] = None,
+    variant: Variant = None,
+    strategy: Strategy = None,
+    gamma: Gamma = None,
+    beta: Beta = None,
+    k: Annotated[int | None, typer.Option(help="Past items per sample.")] = None,
+    json: Json = False,
+) -> None:
+    """Retrieve and rerank the histories of a whole part of the samples at once."""
+    from scripts.retrieve import run
+
+    recipe = {"variant": variant, "strategy": strategy, "gamma": gamma, "beta": beta, "k": k}
+    run(out_file=out, dataset=dataset, part=part, limit=limit, recipe=recipe, as_json=json)
+
+
+@app.command(epilog="Example: rallrec nearest --item 1 --variant id")
+def nearest(
+    item: Annotated[str, typer.Option(help="Item id.")],
+    count: Annotated[int, typer.Option(min=1, help="How many items.")] = 10,
+    dataset: DatasetName = None,
+    variant: Variant = None,
+    json: Json = False,
+) -> None:
+    """List the items whose vectors are nearest to an item's."""
+    from scripts.nearest import run
+
+    run(item=item, count=count, dataset=dataset, variant=variant, as_json=json)
+
+
 @app.command(epilog="Example: rallrec predict --user 15 --item 1 --gamma 0.5 --traces 4 --json")
 def predict(
     user: Annotated[str, typer.Option(help="User id.")],
     item: Annotated[str, typer.Option(help="Item id.")],
     dataset: DatasetName = None,
-    gamma: Annotated[float | None, typer.Option(help="Weight of the relevance channel, 0 to 1.")] = None,
-    beta: Annotated[float | None, typer.Option(help="How fast the score falls with the rank, 0 or more.")] = None,
+    variant: Variant = None,
+    strategy: Strategy = None,
+    gamma: Gamma = None,
+    beta: Beta = None,
     k: Annotated[int | None, typer.Option(help="Past items in the prompt.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Weight of the reasoning model in the merge.")] = None,
     epsilon: Annotated[float | None, typer.Option(help="Floor under both variances in the merge.")] = None,
@@ -127,8 +169,8 @@ def predict(
     from scripts.predict import run
 
     recipe: dict[str, Any] = {
-        "gamma": gamma, "beta": beta, "k": k, "alpha": alpha, "epsilon": epsilon, "traces": traces,
-        "knowledge": knowledge, "max_tokens": max_tokens, "seed": seed,
+        "variant": variant, "strategy": strategy, "gamma": gamma, "beta": beta, "k": k, "alpha": alpha,
+        "epsilon": epsilon, "traces": traces, "knowledge": knowledge, "max_tokens": max_tokens, "seed": seed,
     }  # fmt: skip
     run(dataset=dataset, user=user, item=item, engine=engine, recipe=recipe, as_json=json)
 
@@ -148,6 +190,9 @@ def serve(
 
 def main() -> None:
     """Run the command line; a known error is one line on standard error. Exit codes: 0 done, 1 failed, 2 wrong use."""
+    # Read when torch is imported. By default its threads wait by spinning: with anything else running on the same
+    # cores, work takes two to four times as long. Idle, it makes no difference.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except RallrecError as error:

@@ -9,11 +9,17 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from backend.types import Progress as Report
 
 out = Console(highlight=False, soft_wrap=True)
 log = Console(stderr=True, highlight=False)
+
+
+def print_table(table: Table) -> None:
+    """A table, folded to the terminal's width; unfolded where it goes into a file or another program."""
+    (out if out.is_terminal else Console(highlight=False, width=250)).print(table)
 
 
 def print_json(value: Any) -> None:

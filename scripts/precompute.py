@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from backend.settings import load_settings
 from backend.types import Progress
-from scripts.console import log, out, print_json, progress_bar
+from scripts.console import log, print_json, print_table, progress_bar
 from storage.artifacts import Artifact
 from storage.precompute import Planned, Precompute
 from storage.workspace import Workspace
@@ -31,7 +32,7 @@ def run(*, dataset: str | None, until: str | None, fresh: list[str], dry_run: bo
     if as_json:
         print_json({"dataset": workspace.settings.dataset, "dry_run": dry_run, "artifacts": rows})
         return
-    out.print(_table(rows, dry_run))
+    print_table(_table(rows, dry_run))
 
 
 def _make(work: Precompute, until: str | None, fresh: list[str], progress: Progress) -> None:
@@ -63,5 +64,6 @@ def _table(rows: list[dict[str, Any]], dry_run: bool) -> Table:
         seconds = "" if row["seconds"] is None else f"{row['seconds']:,.1f}"
         size = "" if row["bytes"] is None else f"{row['bytes'] / 1e6:,.1f}"
         why = row["why"] if not dry_run or row["folder"] is None else f"(does not run: {row['why']})"
-        table.add_row(row["stage"], row["artifact"], _STATES[row["state"]], seconds, size, why)
+        cells = (row["stage"], row["artifact"], _STATES[row["state"]], seconds, size, why)
+        table.add_row(*map(Text, cells))  # as text: nothing in it is markup
     return table

@@ -64,14 +64,13 @@ class ArtifactStore:
             if (folder / META).is_file():
                 meta = _read_meta(folder)
                 if meta.get("recipe") != recipe:
-                    raise CorruptCacheError(
-                        f"{folder}/{META} does not match its folder's name", fix=f"delete {folder}"
-                    )
+                    raise CorruptCacheError(f"{folder}/{META} does not match its folder's name", fix=f"delete {folder}")
                 return Artifact(folder, meta)
         return None
 
     def all(self) -> list[Artifact]:
-        """Every finished artifact, by name; one of the home hides its like in the bundle. Unreadable ones are left out."""
+        """Every finished artifact, by name; one of the home hides its like in the bundle. Unreadable ones are left
+        out."""
         found: dict[str, Artifact] = {}
         for place in (self._bundle, self._root):
             for path in place.glob(f"*/{META}") if place.is_dir() else ():
@@ -94,17 +93,22 @@ class ArtifactStore:
         shutil.rmtree(self.part(kind, recipe), ignore_errors=True)
 
     @contextmanager
-    def making(self) -> Iterator[None]:
-        """Hold the store's lock: one run at a time makes artifacts here. Raises ``StorageError`` where another does."""
+    def making(self, kind: str, recipe: dict[str, Any], wait: float = 0) -> Iterator[None]:
+        """Hold the lock of one artifact: no two runs make the same. Waits ``wait`` seconds for another run.
+
+        Raises ``StorageError`` where the other goes on, or where nothing can be written.
+        """
         from filelock import FileLock, Timeout
 
         try:
-            self._root.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self._root / ".lock")
-            lock.acquire(blocking=False)
+            locks = self._root / ".locks"
+            locks.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(locks / _name(kind, recipe))
+            lock.acquire(timeout=wait)
         except Timeout as error:
             raise StorageError(
-                f"Another run is making artifacts in {self._root}", fix="wait for it, or stop it; nothing is lost"
+                f"Another run is making {_name(kind, recipe)} in {self._root}",
+                fix="wait for it, or stop it; nothing is lost",
             ) from error
         except OSError as error:
             raise StorageError(

@@ -69,21 +69,18 @@ def count_dataset(name: str, root: Path) -> DatasetCounts:
         raise DataError(
             f"The dataset in {folder} is damaged ({problem})", fix=f"run: rallrec prepare --dataset {name}"
         ) from error
-    return DatasetCounts(meta, *rows, folder_bytes(folder))
+    users, items, interactions = rows
+    return DatasetCounts(meta, users, items, interactions, folder_bytes(folder))
 
 
 def count_results(database: Database) -> list[CachedResults]:
     """One entry per model with its adapter, most results first. Raises ``StorageError``."""
-    found: dict[ModelRef, tuple[list[int], list[datetime]]] = {}
-    with database.session(read_only=True) as session:
-        for place, table in enumerate((AnswerRow, TraceRow)):
-            names = (table.model, table.revision, table.adapter)
-            newest = func.max(table.created_at).label("newest")
-            for row in session.execute(select(*names, func.count().label("n"), newest).group_by(*names)):
-                counts, dates = found.setdefault(ModelRef(row.model, row.revision, row.adapter), ([0, 0], []))
-                counts[place] = row.n
-                dates.append(row.newest)
-    results = [CachedResults(model, *counts, max(dates)) for model, (counts, dates) in found.items()]
+    answers, traces = (_counted(database, table) for table in (AnswerRow, TraceRow))
+    results = []
+    for model in dict.fromkeys([*answers, *traces]):
+        found = [counted[model] for counted in (answers, traces) if model in counted]
+        count = [counted[model][0] if model in counted else 0 for counted in (answers, traces)]
+        results.append(CachedResults(model, count[0], count[1], max(latest for _, latest in found)))
     return sorted(results, key=lambda one: (-one.answers - one.traces, one.model.name, one.model.adapter or ""))
 
 
@@ -117,6 +114,14 @@ def unfinished(part: Path) -> Unfinished | None:
 def folder_bytes(folder: Path) -> int:
     """Size of all files below a folder; files that vanish meanwhile count nothing."""
     return sum(map(_size, _files(folder)))
+
+
+def _counted(database: Database, table: type[AnswerRow] | type[TraceRow]) -> dict[ModelRef, tuple[int, datetime]]:
+    """How many rows each model has, and when the newest was written."""
+    names = (table.model, table.revision, table.adapter)
+    query = select(*names, func.count().label("n"), func.max(table.created_at).label("newest")).group_by(*names)
+    with database.session(read_only=True) as session:
+        return {ModelRef(row.model, row.revision, row.adapter): (row.n, row.newest) for row in session.execute(query)}
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -24,6 +24,8 @@ from storage.stages.job import Job, save_text
 
 # How often, in seconds, the time spent so far is noted, so that it survives a kill.
 _NOTE_EVERY = 2.0
+# Seconds to wait for another process that makes the same quick artifact.
+_QUICK_WAIT = 120.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Precompute:
 
     def plan(self, until: str | None = None, fresh: Sequence[str] = ()) -> list[Planned]:
         """What a run would do, in order; ``fresh`` names stages to make anew. Raises ``UnknownNameError``."""
+        for name in fresh:
+            kinds_until(name)
         return [self._planned(self.nodes[kind], fresh) for kind in kinds_until(until)]
 
     def run(
@@ -67,16 +71,15 @@ class Precompute:
         on_done: Callable[[Artifact], None] | None = None,
     ) -> list[Artifact]:
         """Make what is missing; all artifacts of the plan, in order. Raises ``Stopped``, and what the stages raise."""
-        with self._store.making():
-            artifacts = []
-            for planned in self.plan(until, fresh):
-                artifact = planned.artifact
-                if artifact is None:
-                    artifact = self._make(planned.node, progress or _silent, stop or _never)
-                    if on_done:
-                        on_done(artifact)
-                artifacts.append(artifact)
-            return artifacts
+        artifacts = []
+        for planned in self.plan(until, fresh):
+            artifact = planned.artifact
+            if artifact is None:
+                artifact = self._make(planned.node, progress or _silent, stop or _never)
+                if on_done:
+                    on_done(artifact)
+            artifacts.append(artifact)
+        return artifacts
 
     def artifact(self, kind: str, progress: Progress | None = None) -> Artifact:
         """A finished artifact; one that takes but seconds is made now if all it needs is there.
@@ -91,8 +94,9 @@ class Precompute:
         if node.stage.quick and all(self.nodes[other].stage.quick for other in missing):
             for other in missing:
                 self.artifact(other, progress)
-            with self._store.making():
-                return self._store.find(kind, node.recipe) or self._make(node, progress or _silent, _never)
+            with self._store.making(kind, node.recipe, wait=_QUICK_WAIT):
+                # Whoever had the lock before may have made it.
+                return self._store.find(kind, node.recipe) or self._make_held(node, progress or _silent, _never)
         needed = ", ".join(dict.fromkeys(self.nodes[other].stage.name for other in [*missing, kind]))
         raise NotPreparedError(
             f"{self._dataset.meta.title} has no {kind} under these settings (missing: {needed})",
@@ -125,6 +129,11 @@ class Precompute:
         return "changed since the last one: " + ", ".join(changes)
 
     def _make(self, node: Node, progress: Progress, stop: Stop) -> Artifact:
+        with self._store.making(node.stage.kind, node.recipe):
+            return self._make_held(node, progress, stop)
+
+    def _make_held(self, node: Node, progress: Progress, stop: Stop) -> Artifact:
+        """Make one artifact; its lock is held."""
         kind, recipe = node.stage.kind, node.recipe
         done = self._store.resume_finish(kind, recipe)
         if done:

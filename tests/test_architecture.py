@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "transformers", "gradio", "vllm", "sklearn")
+HEAVY = ("torch", "transformers", "gradio", "vllm", "sklearn", "faiss", "torch_geometric", "sentence_transformers")
 
 
 def _run(*command: str) -> str:

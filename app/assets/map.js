@@ -2,14 +2,14 @@
 // Outside text (titles, genres, problems) only ever becomes textContent or canvas text.
 const $ = (selector) => element.querySelector(selector);
 const stage = () => $(".map-stage"), base = () => $(".map-dots"), over = () => $(".map-marks");
-const cache = new Map();
-let marks = null, dots = null, problem = "", asked = "", highlighted = -1, step = -1, hovered = null;
+const cache = (rallrec.maps ??= new Map());  // outlives the fold, whose content is made anew when it is opened
+let marks = null, dots = null, asked = "", highlighted = -1, step = -1, hovered = null;
 let view = { x: 0, y: 0, zoom: 1 }, size = { w: 0, h: 0 }, colours = null, frame = 0;
 
 const ask = async () => {
   if (!marks || !size.w || asked === marks.url) return;
   const url = asked = marks.url;
-  problem = ""; dots = cache.get(url) ?? null;
+  dots = cache.get(url) ?? null;
   if (dots) return arrived();
   say("Loading the map.");
   try {
@@ -20,8 +20,9 @@ const ask = async () => {
     if (asked === url) { dots = body; arrived(); }
   } catch (error) {
     if (asked !== url) return;
-    asked = ""; problem = error.message; dots = null;
-    say(problem); draw();
+    dots = null;
+    say(error.message);
+    draw();
   }
 };
 const say = (words) => { const state = $(".map-state"); state.textContent = words; state.hidden = !words; };
@@ -77,7 +78,7 @@ const draw = () => {
 const drawDots = () => {
   const context = prepare(base());
   if (!dots) return;
-  const side = Math.min(1.6 + view.zoom * 0.5, 6), half = side / 2;
+  const side = Math.min(0.9 + size.h / 400 + view.zoom * 0.4, 6), half = side / 2;
   const last = dots.genres.length - 1;
   // "other" below, what is highlighted on top.
   const order = [last, ...dots.genres.keys()].filter((g, i) => (i === 0 || g !== last) && g !== highlighted);

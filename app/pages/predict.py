@@ -143,46 +143,33 @@ def _wire_sliders(service: PredictService, layout: Layout) -> None:
 def _wire_near(service: PredictService, layout: Layout, loaded: gr.events.Dependency) -> None:
     panels, near, inputs = layout.panels, layout.controls["near"], [*layout.controls.values()]
 
-    def shown(request: gr.Request, named: dict[str, Any]) -> Iterator[list[Any]]:
-        """First that it is being looked up, where that can take seconds."""
-        held = _session(service, request)
-        if not held.near_open:
-            yield [rendering.nearest_pending(), gr.skip()]
+    def looked_near(request: gr.Request, *values: Any) -> list[Any]:
+        """Until then the panel says that it is being looked up: the first time can take seconds."""
+        held, named = _session(service, request), dict(zip(NAMES, values, strict=True))
         drawn = guard(panels.near(), lambda: draw_near(service.open_nearest(_request(service, named), held)))
         record(held, panels.near(), drawn)
-        yield drawn
+        return drawn
 
-    def opened_near(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
-        yield from shown(request, dict(zip(NAMES, values, strict=True)))
-
-    def linked_near(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+    def linked_near(request: gr.Request, *values: Any) -> list[Any]:
         named = dict(zip(NAMES, values, strict=True))
-        yield from shown(request, named) if named["near"] else [[gr.skip(), gr.skip()]]
+        return looked_near(request, *values) if named["near"] else [gr.skip(), gr.skip()]
 
     def closed_near(request: gr.Request) -> None:
         _session(service, request).near_open = False
 
-    def picked_near(event: gr.EventData, request: gr.Request, *values: Any) -> Iterator[list[Any]]:
-        named = dict(zip(NAMES, values, strict=True))
-        try:
-            item = service.item_id(getattr(event, "code", None))
-        except RallrecError as error:
-            yield [gr.skip(), gr.skip(), rendering.error_box(str(error)), gr.skip()]
-            return
-        named["near"] = "" if item == named["item"] else item
-        for drawn in shown(request, named):
-            yield [named["near"], gr.update(open=True), *drawn]
+    def picked_near(event: gr.EventData, target: str) -> list[Any]:
+        """What to look up, and the fold opened, before it is looked up."""
+        item = service.item_id(getattr(event, "code", None))
+        return ["" if item == target else item, gr.update(open=True)]
 
-    options: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 32, "api_visibility": "private"}
-    loaded.then(linked_near, inputs, panels.near(), **options)
-    layout.fold.expand(opened_near, inputs, panels.near(), **options)
-    layout.fold.collapse(closed_near, None, None, queue=False, show_progress="hidden", api_visibility="private")
+    plain = {name: value for name, value in _LIVE.items() if name != "trigger_mode"}
+    loaded.then(linked_near, inputs, panels.near(), **plain)
+    layout.fold.expand(looked_near, inputs, panels.near(), **plain)
+    layout.fold.collapse(closed_near, None, None, **plain)
     boxes = (panels.map, panels.retrieve, panels.nearest, panels.rerank)
-    event = gr.on(
-        [box.select for box in boxes], picked_near, inputs, [near, layout.fold, *panels.near()],
-        trigger_mode="always_last", **options,
-    )  # fmt: skip
-    event.then(None, inputs, None, js=_NEAR_LINK)
+    picked = gr.on([box.select for box in boxes], picked_near, layout.controls["item"], [near, layout.fold], **_LIVE)
+    drawn = picked.success(looked_near, inputs, panels.near(), **plain)
+    drawn.then(None, inputs, None, js=_NEAR_LINK)
 
 
 def _wire_runs(service: PredictService, layout: Layout) -> None:

@@ -8,7 +8,7 @@ from app.rendering.predict import (
     run_status,
     target_card,
 )
-from app.rendering.retrieval import map_overlay, nearest_panel, nearest_pending, rerank_panel, retrieve_panel
+from app.rendering.retrieval import map_overlay, nearest_panel, rerank_panel, retrieve_panel
 
 __all__ = [
     "ask_panel",
@@ -17,7 +17,6 @@ __all__ = [
     "map_overlay",
     "merge_panel",
     "nearest_panel",
-    "nearest_pending",
     "notice",
     "reason_panel",
     "rerank_panel",

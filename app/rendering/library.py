@@ -37,6 +37,7 @@ _STATES = {
     "hub": ("○", "asked of the hub at first use"),
     "scripted": ("✓", "stand-in, no weights"),
 }
+_MADE = ("ready", "shipped")
 _DATASET_STATES = _STATES | {
     "shipped": ("○", "ships with the program, prepared at first use"),
     "missing": ("○", "needs its files"),
@@ -47,6 +48,8 @@ _ROLES = {
     "encoder": "turns item texts into vectors (eq. 2)",
     "describer": "writes the descriptions (eq. 1)",
 }
+# Column names that say more in words.
+_COLUMNS = {"gauc": "per-user AUC", "auc": "AUC", "recall_at_10": "recall at 10"}
 _CURVES = {
     "loss": "Training loss",
     "recall": "Validation recall",
@@ -61,20 +64,23 @@ def own_artifacts(shelf: Shelf, opened: str) -> str:
         folds=[_fold(entry, opened) for entry in shelf.own],
         problem=shelf.problem,
         unknown=opened if opened and opened not in {entry.key for entry in (*shelf.own, *shelf.others)} else "",
-        made=sum(entry.state in ("ready", "shipped") for entry in shelf.own),
-        size=size(sum(entry.bytes or 0 for entry in shelf.own)),
+        made=sum(entry.state in _MADE for entry in shelf.own),
+        size=size(sum(entry.bytes or 0 for entry in shelf.own if entry.state in _MADE)),
     )
 
 
 def other_artifacts(shelf: Shelf, opened: str) -> str:
     """What else the store holds."""
-    total = size(sum(entry.bytes or 0 for entry in shelf.others))
-    return render("library_others.html", folds=[_fold(entry, opened) for entry in shelf.others], size=total)
+    total = sum(entry.bytes or 0 for entry in shelf.others)
+    folds = [_fold(entry, opened) for entry in shelf.others]
+    return render("library_others.html", folds=folds, size=size(total or None))
 
 
 def datasets_table(entries: Sequence[DatasetEntry]) -> str:
     """Every known dataset."""
-    rows = [{"entry": entry, "state": _state(entry.state, _DATASET_STATES), "size": size(entry.bytes)} for entry in entries]
+    rows = [
+        {"entry": entry, "state": _state(entry.state, _DATASET_STATES), "size": size(entry.bytes)} for entry in entries
+    ]
     return render("library_datasets.html", rows=rows)
 
 
@@ -113,9 +119,11 @@ def size(count: int | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds in words: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min; empty where it is not known."""
+    """Seconds in words: < 0.1 s, 0.4 s, 12 s, 3 min 20 s, 2 h 5 min; empty where it is not known."""
     if seconds is None:
         return ""
+    if seconds < 0.05:
+        return "< 0.1 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -153,7 +161,7 @@ def _fold(entry: Entry, opened: str) -> dict[str, Any]:
         "open": entry.key == opened,
         "about": ABOUT.get(entry.kind, ""),
         "state": _state(entry.state),
-        "done": entry.state in ("ready", "shipped"),
+        "done": entry.state in _MADE,
         "shape": shape,
         "size": size(entry.bytes),
         "seconds": duration(entry.seconds),
@@ -161,6 +169,8 @@ def _fold(entry: Entry, opened: str) -> dict[str, Any]:
         "recipe": {name: value for name, value in entry.recipe.items() if name != "inputs"},
         "files": [{"name": f.name, "size": size(f.bytes), "sha256": f.sha256[:12]} for f in entry.files],
         "facts": _facts(entry.facts) if entry.facts else None,
+        "part": entry.facts.part if entry.facts else "",
+        "cosines": [_cosine(entry.facts, name) for name in ("held_out_pairs", "held_out_random")],
     }
 
 
@@ -178,11 +188,19 @@ def _facts(facts: Facts) -> dict[str, Any]:
         "curves": curves,
         "epochs": max((len(curve.values) for curve in facts.curves), default=0),
         "best_epoch": facts.best_epoch,
-        "columns": [{"name": name.replace("_", " "), "n": _numeric(table.rows, name)} for name in table.columns]
+        "columns": [
+            {"name": _COLUMNS.get(name, name.replace("_", " ")), "n": _numeric(table.rows, name)}
+            for name in table.columns
+        ]
         if table
         else [],
         "rows": [[cell(row.get(name)) for name in table.columns] for row in table.rows] if table else [],
     }
+
+
+def _cosine(facts: Facts | None, name: str) -> str:
+    value = facts.numbers.get(name, math.nan) if facts else math.nan
+    return "–" if math.isnan(value) else f"{value:.3f}".replace("-", "−")
 
 
 def _at(values: Sequence[float | None], epoch: int) -> float | None:

@@ -79,7 +79,7 @@ def nearest_panel(view: View) -> str:
     """The items nearest to one item; before it was looked up, that this is going on."""
     near, data = view.nearest, view.data
     if near is None:
-        return nearest_pending()
+        return render("nearest_pending.html")
     parts = PARTS_OF[near.variant]
     return render(
         "nearest.html",
@@ -103,11 +103,6 @@ def nearest_panel(view: View) -> str:
         ],
         meta=data.meta,
     )
-
-
-def nearest_pending() -> str:
-    """That the nearest items are being looked up."""
-    return render("nearest_pending.html")
 
 
 def map_overlay(view: View) -> str:

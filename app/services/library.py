@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.services.library_facts import facts_of
-from app.services.library_view import Cache, CacheEntry, DatasetEntry, Entry, File, Input, ModelEntry, Shelf
+from app.services.library_view import Cache, CacheEntry, DatasetEntry, Entry, Facts, File, Input, ModelEntry, Shelf
 from backend import datasets
 from backend.datasets import Dataset
 from backend.engines import models
@@ -33,6 +33,8 @@ class LibraryService:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        # By folder and when it was made: an artifact with its name never changes, and a million descriptions take long.
+        self._facts: dict[tuple[Path, str], Facts | None] = {}
 
     def dataset(self) -> Dataset:
         """The settings' dataset."""
@@ -113,20 +115,20 @@ class LibraryService:
         try:
             known = _known(artifact)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            why = f"{artifact.folder}/meta.json lacks what it should say ({error!r}). To fix it: delete that folder."
-            return Entry(**plain, state="damaged", why=why, command=command)
+            return Entry(**plain, state="damaged", why=_unlike(artifact, error), command=command)
         damage = _missing_or_cut(artifact)
         if damage:
             why = f"{damage}. To fix it: delete {artifact.folder} and run the command."
             return Entry(**plain, **known, state="damaged", why=why, command=command)
         facts, problem = None, ""
         try:
-            facts = facts_of(stage.kind, artifact, data)
+            place = artifact.folder, known["made"]
+            if place not in self._facts:
+                self._facts[place] = facts_of(stage.kind, artifact, data)
+            facts = self._facts[place]
         except CorruptCacheError as error:
             problem = str(error)
-        return Entry(
-            **plain, **known, state=planned.state, why="", command="", facts=facts, error=problem
-        )
+        return Entry(**plain, **known, state=planned.state, why="", command="", facts=facts, error=problem)
 
     def _unmade(self, planned: Planned, command: str) -> dict[str, Any]:
         node = planned.node
@@ -144,7 +146,7 @@ class LibraryService:
     def _others(self, keys: Mapping[str, str]) -> list[Entry]:
         """Newest first."""
         rest = [artifact for artifact in self._workspace.artifacts.all() if artifact.folder.name not in keys]
-        known = keys | {artifact.folder.name: artifact.folder.name for artifact in rest}
+        known = {**keys, **{artifact.folder.name: artifact.folder.name for artifact in rest}}
         found = []
         for artifact in rest:
             name = artifact.folder.name
@@ -156,8 +158,7 @@ class LibraryService:
                     state="shipped" if artifact.bundled else "ready", why="", command="", **_known(artifact),
                 )  # fmt: skip
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                why = f"{artifact.folder}/meta.json lacks what it should say ({error!r}). To fix it: delete that folder."
-                entry = Entry(key=name, kind=name, stage="", state="damaged", why=why, command="", recipe={})
+                entry = Entry(name, name, "", "damaged", _unlike(artifact, error), "", {})
             found.append(entry)
         return sorted(found, key=lambda entry: entry.made, reverse=True)
 
@@ -201,7 +202,7 @@ def _inputs(named: Any, keys: Mapping[str, str]) -> tuple[Input, ...]:
 
 
 def _known(artifact: Artifact) -> dict[str, Any]:
-    """What ``meta.json`` says of any artifact. Raises ``KeyError``, ``TypeError`` or ``ValueError`` where it does not."""
+    """What ``meta.json`` says of any artifact. Raises ``KeyError`` and the like where it does not."""
     meta = artifact.meta
     width = meta.get("dimensions")
     if isinstance(width, Mapping):
@@ -217,6 +218,11 @@ def _known(artifact: Artifact) -> dict[str, Any]:
         "dimensions": None if width is None else int(width),
         "files": tuple(files),
     }
+
+
+def _unlike(artifact: Artifact, error: Exception) -> str:
+    lacking = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+    return f"{artifact.folder}/meta.json is not as this version writes it ({lacking}). To fix it: delete that folder."
 
 
 def _missing_or_cut(artifact: Artifact) -> str:

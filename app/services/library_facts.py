@@ -31,7 +31,7 @@ def facts_of(kind: str, artifact: Artifact, dataset: Dataset) -> Facts | None:
             return found(artifact, dataset)
         # Any stage may leave a table: a report is drawn without this module knowing its columns.
         rows = artifact.meta.get("table")
-        return Facts(table=table_of(rows)) if isinstance(rows, list) else None
+        return Facts(table=table_of(rows), part=str(artifact.meta.get("part", ""))) if isinstance(rows, list) else None
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise CorruptCacheError(
             f"{artifact.folder} does not say of itself what a {kind} says ({type(error).__name__}: {error})",

@@ -53,13 +53,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Facts:
-    """What makes one artifact understandable; which parts there are depends on its kind."""
+    """What makes one artifact understandable; which fields are filled depends on its kind. ``part``: of the split."""
 
     numbers: Mapping[str, float] = field(default_factory=dict)
     descriptions: Descriptions | None = None
     curves: tuple[Curve, ...] = ()
     best_epoch: int = 0
     table: Table | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class DatasetEntry:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """Who plays a role. ``state``: ``disk``, ``fetched`` (at first use), ``hub`` (asked at first use) or ``scripted``."""
+    """Who plays a role. ``state``: ``disk``, ``fetched`` or ``hub`` (each at first use) or ``scripted``."""
 
     role: str
     name: str

@@ -6,7 +6,6 @@ The only module that touches the model's tensors. Importing it imports torch and
 from __future__ import annotations
 
 import copy
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -176,8 +175,8 @@ class CausalLM:
             logits = self.forward(rows, cache)
             cache.fan_out(1)
             return cache, logits
-        shared = len(os.path.commonprefix(list(rows)))
-        shared = min(shared, len(rows[0]) - 1)  # something must be left to feed
+        # Something must be left to feed.
+        shared = min(_common_prefix(rows), len(rows[0]) - 1)
         prompt, _ = self.prefill(rows[0][:shared])
         rest = [row[shared:] for row in rows]
         chains = ChainCache.after(prompt, len(rows), room + len(rest[0]))
@@ -210,7 +209,10 @@ class CausalLM:
     def forward(self, ids: Sequence[list[int]], cache: Any) -> Tensor:
         """Feed equally long rows of tokens; logits of what follows each, [rows, vocabulary], float32 on the CPU."""
         out = self._model(
-            input_ids=torch.tensor(list(ids), device=self._device), past_key_values=cache, use_cache=True, logits_to_keep=1
+            input_ids=torch.tensor(list(ids), device=self._device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
         )
         return out.logits[:, -1].float().cpu()
 
@@ -266,6 +268,11 @@ class CausalLM:
                 fix="choose another model",
             )
         return yes, no
+
+
+def _common_prefix(rows: Sequence[list[int]]) -> int:
+    """How many tokens equally long rows begin with in common."""
+    return next((i for i, tokens in enumerate(zip(*rows, strict=True)) if len(set(tokens)) > 1), len(rows[0]))
 
 
 class _RepeatedCache(DynamicCache):

@@ -1,8 +1,8 @@
 """An engine without a model: deterministic answers and chains, in an instant or at a given pace.
 
 It is the test double of the real engines, passes the same contract suite, and shows failures on demand: every fourth
-chain is never closed (``no_answer``), every seventh text is a loop, and a prompt that contains ``[[engine-error]]`` fails. Nothing it says is a
-prediction, and its model's name says so.
+chain is never closed (``no_answer``), every seventh text is a loop, and a prompt that contains ``[[engine-error]]``
+fails. Nothing it says is a prediction, and its model's name says so.
 """
 
 from __future__ import annotations

@@ -111,5 +111,5 @@ class SentenceEngine:
         raise UsageError(
             f"The sentence-embedding model {self.model.name!r} cannot {what}",
             expected="a language model here",
-            fix="use it as encoder alone: RALLREC_ENCODER and RALLREC_ENCODER_ENGINE=sentence",
+            fix="use it as encoder alone: RALLREC_ENCODER and RALLREC_ENCODER_KIND=sentence",
         )

@@ -6,6 +6,7 @@ prompts, no more than that: an LLM reads titles too. How past items are chosen i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,13 +40,17 @@ def retrieval_proxy(
     config: RetrievalConfig,
     progress: Progress | None = None,
     stop: Stop | None = None,
+    known: Sequence[ProxyRow] = (),
+    on_row: Callable[[ProxyRow], None] | None = None,
 ) -> list[ProxyRow]:
     """One row per strategy and variant, after the two that any of them should beat; ``config`` gives k, gamma, beta.
 
     ``rows``: int[s] interaction rows, such as the validation split's; only labels before each of them are used. All
     rows are scored. A strategy's vote is :func:`weighted_vote`; so ``recent`` differs from ``last K`` in the weights
-    alone. Raises ``Stopped``.
+    alone. ``known`` rows of an earlier call are not computed again; ``on_row`` hears of each new one. Raises
+    ``Stopped``.
     """
+    have = {(row.strategy, row.variant): row for row in known}
     rows = np.sort(np.asarray(rows, dtype=np.int64))
     users, labels = dataset.user_index[rows], dataset.labels[rows]
 
@@ -61,6 +66,9 @@ def retrieval_proxy(
     ]
     pairs = [(strategy, variant) for strategy in STRATEGIES for variant in VARIANTS]
     for done, (strategy, variant) in enumerate(pairs):
+        if (strategy, variant) in have:
+            table.append(have[strategy, variant])
+            continue
         if progress:
             progress(f"{strategy} by {variant}", done / len(pairs))
         choice = config.model_copy(update={"strategy": strategy, "variant": variant})
@@ -72,6 +80,8 @@ def retrieval_proxy(
             ]
         )
         table.append(line(strategy, variant, scores))
+        if on_row:
+            on_row(table[-1])
     return table
 
 

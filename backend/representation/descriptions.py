@@ -31,7 +31,9 @@ GENERAL_TEMPLATE = (
 )
 # What stands in for a description that was not generated or is of no use. It is worded like the generated ones: a
 # plainer sentence lies so far from them that items would be told apart by who wrote about them.
-FIXED_TEMPLATE = "{label} is a {noun} that combines elements of {categories}, and those who enjoy {categories} will like it."
+FIXED_TEMPLATE = (
+    "{label} is a {noun} that combines elements of {categories}, and those who enjoy {categories} will like it."
+)
 
 _ENDINGS = (".", "!", "?", '."', '!"', '?"')
 _LONGEST = 2000  # characters; a database's or a page's sake

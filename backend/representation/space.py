@@ -1,4 +1,4 @@
-"""The items' mixed vectors (eq. 7) with their parts kept apart, so that every variant of Table 6 is a view of one array.
+"""The items' mixed vectors (eq. 7), their parts kept apart, so that every variant of Table 6 is a view of one array.
 
 The parts lie side by side: text, collaborative, aligned. A dot product over some columns is the sum of those parts'
 cosines, which is what the variants compare.

@@ -75,18 +75,18 @@ def retrieve_rows(
     The naive equivalent asks ``Retriever.retrieve`` for each row. Raises ``DataError`` where an item has no vector, and
     ``Stopped`` between blocks.
     """
-    rows = np.sort(np.asarray(rows, dtype=np.int64))
+    in_order = np.sort(np.asarray(rows, dtype=np.int64))
     done = 0
-    for start, mine in _by_user(dataset, rows):
+    for start, mine in _by_user(dataset, in_order):
         longest = max(int(mine[-1]) - start, 1)
         step = max(1, min(_SAMPLES, _PAIRS // longest))
         for piece in np.split(mine, range(step, len(mine), step)):
             if stop and stop():
-                raise Stopped(f"Stopped after {done:,} of {len(rows):,} samples")
+                raise Stopped(f"Stopped after {done:,} of {len(in_order):,} samples")
             yield _block(space, dataset, start, piece, config)
             done += len(piece)
             if progress:
-                progress("Retrieving", done / len(rows))
+                progress("Retrieving", done / len(in_order))
 
 
 def write_retrieval(
@@ -136,10 +136,11 @@ def _block(space: ItemSpace, dataset: Dataset, start: int, rows: NDArray[np.int6
     items = dataset.item_index[start : rows[-1]]
     ranks = ChannelRanks(space, items, dataset.item_index[rows], newest_until(items, rows - start), config)
     how = ranks.plan
-    places, *ranked = rerank_rows(ranks.first, ranks.second, config.k, how.gamma, how.beta, how.combine)
+    places, score, first, second = rerank_rows(ranks.first, ranks.second, config.k, how.gamma, how.beta, how.combine)
     past = np.where(places >= 0, places + start, -1)
     past_items = np.where(places >= 0, dataset.item_index[past], -1)
-    return Block(rows, dataset.item_index[rows], past, past_items, *ranked, vectors=space.variant(config.variant))
+    vectors = space.variant(config.variant)
+    return Block(rows, dataset.item_index[rows], past, past_items, score, first, second, vectors)
 
 
 def _schema(config: RetrievalConfig) -> pa.Schema:

@@ -48,8 +48,7 @@ def build_index(
     items, the share that :func:`nearest` finds (1.0 for ``exact`` by its nature; ties count as found). The same input
     gives the same bytes: seeds are set and one thread builds, which a graph's links would otherwise depend on.
     """
-    import faiss
-
+    faiss = _faiss()
     items, width = vectors.shape
     kind = config.kind if config.kind != "auto" else "exact" if items <= config.exact_up_to else "ivf"
     if not items:
@@ -71,8 +70,7 @@ def open_index(path: Path) -> Any:
 
     Raises ``DataError`` where the file is missing or not an index.
     """
-    import faiss
-
+    faiss = _faiss()
     try:
         # This flag maps all three kinds in faiss 1.15; IO_FLAG_MMAP maps only inverted lists and reads the rest.
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
@@ -110,15 +108,14 @@ def nearest(
 
 
 def _empty_index(kind: str, items: int, width: int, config: IndexConfig, seed: int) -> Any:
-    import faiss
-
+    faiss = _faiss()
     if kind == "exact":
         return faiss.IndexFlatIP(width)
     if kind == "hnsw":
-        index = faiss.IndexHNSWFlat(width, config.links, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction, index.hnsw.efSearch = config.build_depth, config.search_depth
-        index.hnsw.rng = faiss.RandomGenerator(seed)
-        return index
+        graph = faiss.IndexHNSWFlat(width, config.links, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction, graph.hnsw.efSearch = config.build_depth, config.search_depth
+        graph.hnsw.rng = faiss.RandomGenerator(seed)
+        return graph
     lists = min(config.lists or round(4 * items**0.5), items)
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, lists, faiss.METRIC_INNER_PRODUCT)
     index.cp.seed, index.cp.max_points_per_centroid, index.cp.min_points_per_centroid = seed, 64, 1
@@ -153,14 +150,20 @@ def _recall(index: Any, vectors: NDArray[np.floating], sample: int, seed: int) -
     return sum(hits) / possible if possible else 1.0
 
 
+def _faiss() -> Any:
+    """The library, untyped: the types that it ships lack some of its names."""
+    import faiss
+
+    return faiss
+
+
 def _float32(rows: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.ascontiguousarray(rows, dtype=np.float32)
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    import faiss
-
+    faiss = _faiss()
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:

@@ -74,8 +74,8 @@ class Comparison:
             peaks = np.maximum(peaks[:, :half], peaks[:, half : 2 * half])
         place = max(peaks.shape[1] - k, 0)
         enough = np.partition(peaks, place, axis=1)[:, place] - np.float32(self._near)
-        rows, columns = np.nonzero(allowed & (scores >= enough[:, None]))
-        rows, columns = self._in_order(rows, columns, scores[rows, columns].astype(np.float64))
+        found = np.argwhere(allowed & (scores >= enough[:, None]))
+        rows, columns = self._in_order(found[:, 0], found[:, 1], scores[found[:, 0], found[:, 1]].astype(np.float64))
         rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
         kept = rank < k
         best[rows[kept], rank[kept]] = columns[kept]
@@ -83,7 +83,7 @@ class Comparison:
 
     def _comparable(self) -> NDArray[np.float32]:
         """The scores, but for a target without a signal: all items are equally similar to it, so time decides."""
-        silent = ~self._rows(self._targets).any(axis=1)
+        silent = np.logical_not(self._rows(self._targets).any(axis=1))
         newer = np.arange(len(self._items), dtype=np.float32)
         return np.where(silent[:, None], newer, self.scores) if silent.any() else self.scores
 
@@ -115,7 +115,7 @@ def exact_similarity(vectors: NDArray[np.floating], left: Ints, right: Ints) -> 
         products = _rows(vectors, right[piece]).astype(np.float64)
         products *= _rows(vectors, left[piece])
         values[piece] = products.sum(axis=1)
-    return np.round(values, SIMILARITY_DECIMALS)
+    return np.round(values, SIMILARITY_DECIMALS) + 0.0  # no -0.0
 
 
 def _rows(vectors: NDArray[np.floating], codes: Ints) -> NDArray[np.float32]:

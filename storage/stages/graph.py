@@ -22,12 +22,15 @@ from backend.retrieval.index import IndexConfig
 from backend.seeding import digest
 from backend.settings import Settings
 from backend.types import ModelRef
-from storage.stages import describe, embed, index, mix, train
+from storage.stages import compare, describe, embed, index, mix, train
 from storage.stages.job import Stage
 
 # In the order in which they run: every stage comes after its inputs.
 STAGES = (
-    Stage("descriptions", "describe", 1, describe.make, DescribeConfig, table="describe", role="describer", seeded=True),
+    Stage(
+        "descriptions", "describe", 1, describe.make, DescribeConfig,
+        table="describe", role="describer", seeded=True,
+    ),
     Stage("title-vectors", "embed", 1, embed.make_titles, embed.EmbedConfig, table="embed", role="encoder"),
     Stage(
         "description-vectors", "embed", 1, embed.make_descriptions, embed.EmbedConfig, ("descriptions",),
@@ -46,6 +49,10 @@ STAGES = (
         ("title-vectors", "description-vectors", "collaborative", "aligned"), table="mix", quick=True,
     ),
     Stage("index", "index", 1, index.make, IndexConfig, ("space",), table="index", seeded=True, quick=True),
+    Stage(
+        "retrieval-report", "compare", 1, compare.make, compare.CompareConfig, ("space",),
+        table="compare", split=True,
+    ),
     Stage("map", "map", 1, mix.make_map, FlatConfig, ("space",), table="map", seeded=True),
 )  # fmt: skip
 STAGE_NAMES = tuple(dict.fromkeys(stage.name for stage in STAGES))

@@ -20,7 +20,6 @@ from backend.types import Progress, Stop
 from storage.artifacts import SCRATCH, Artifact
 
 
-
 @dataclass(frozen=True)
 class Stage:
     """One artifact of the graph.
@@ -112,9 +111,7 @@ def save_text(path: Path, text: str) -> None:
     os.replace(beside, path)
 
 
-def rows_by_chunk(
-    job: Job, what: str, total: int, size: int, make: Callable[[int, int], np.ndarray]
-) -> np.ndarray:
+def rows_by_chunk(job: Job, what: str, total: int, size: int, make: Callable[[int, int], np.ndarray]) -> np.ndarray:
     """``make(start, end)`` for each ``size`` rows of ``total``, joined; finished chunks are kept for the next run."""
     paths = []
     for start in range(0, total, size):

@@ -125,12 +125,14 @@ def test_the_default_is_the_first_test_sample_at_the_settings_values(
     assert asked == service.default_request
     assert (asked.user, asked.item) == (data.user_ids[data.user_index[row]], data.item_ids[data.item_index[row]])
     wanted = {"k": 4, "gamma": 0.25, "beta": 0.5, "knowledge": "none", "seed": 9, "alpha": 0.3, "epsilon": 0.01}
-    assert asdict(asked) == wanted | {"traces": 3, "max_tokens": 128, "user": asked.user, "item": asked.item}
+    plain = {"variant": "concat+ssl", "strategy": "rerank", "traces": 3, "max_tokens": 128, "near": ""}
+    assert asdict(asked) == wanted | plain | {"user": asked.user, "item": asked.item}
 
 
 def test_a_deep_link_sets_every_field_from_text(service: PredictService) -> None:
     link = {
-        "user": "7", "item": "901", "gamma": "0.125", "beta": "0.5", "k": "4", "knowledge": "graded", "traces": "2",
+        "user": "7", "item": "901", "variant": "id", "strategy": "recent", "near": "902", "gamma": "0.125",
+        "beta": "0.5", "k": "4", "knowledge": "graded", "traces": "2",
         "max_tokens": "32", "seed": "12", "alpha": "0.75", "epsilon": "1e-05", "unknown": "ignored",
     }  # fmt: skip
     asked = asdict(service.request(link))
@@ -164,6 +166,25 @@ def test_what_is_no_sensible_number_is_an_error_that_names_the_parameter(
 def test_a_wording_that_does_not_exist_is_refused(service: PredictService, value: str) -> None:
     with pytest.raises(SettingsError, match="knowledge"):
         service.look(service.request({"knowledge": value}), service.session("page"))
+
+
+@pytest.mark.parametrize("value", ["", "texts", "CONCAT", "concat ssl", "<b>"])
+@pytest.mark.parametrize("name", ["variant", "strategy", "near"])
+def test_a_variant_a_strategy_or_an_item_that_does_not_exist_is_refused_by_its_name(
+    service: PredictService, name: str, value: str
+) -> None:
+    request = service.request({"user": "7", "item": "901", name: value})
+    if not value:
+        assert request == service.request({"user": "7", "item": "901"})
+        return
+    with pytest.raises(UsageError, match="item" if name == "near" else name):
+        service.look(request, service.session("page"))
+
+
+@pytest.mark.parametrize("code", [None, True, -1, 10**9, 1.0, "1", [], {}])
+def test_what_is_no_item_code_is_refused(service: PredictService, code: Any) -> None:
+    with pytest.raises(UsageError, match="is no item"):
+        service.item_id(code)
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,11 @@ def test_build_gives_blocks_and_opens_nothing(tmp_path: Path) -> None:
 
 
 def test_a_ready_server_says_so_and_health_opens_nothing(home: Path) -> None:
-    with TestClient(create_app(settings_of(home))) as client:
-        healthy = client.get("/healthz")
-        assert (healthy.status_code, healthy.json()) == (200, {"status": "ok"})
-        assert not (home / "rallrec.db").exists()
+    application = create_app(settings_of(home))
+    healthy = TestClient(application).get("/healthz")  # without the start, which opens all in the background
+    assert (healthy.status_code, healthy.json()) == (200, {"status": "ok"})
+    assert not (home / "rallrec.db").exists()
+    with TestClient(application) as client:
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()) == (200, {"ready": True, "problems": {}})
 
@@ -76,7 +77,9 @@ def test_missing_vectors_are_named_with_their_command(home: Path) -> None:
     with TestClient(create_app(settings_of(home, encoder="org/another"))) as client:
         ready = client.get("/readyz")
         assert (ready.status_code, list(ready.json()["problems"])) == (503, ["predictions"])
-        assert "rallrec embed" in ready.json()["problems"]["predictions"]
+        problem = ready.json()["problems"]["predictions"]
+        assert "missing: embed" in problem
+        assert "rallrec precompute --dataset ml-latest-small --until mix" in problem
         assert client.get("/healthz").status_code == 200
         assert client.get("/").status_code == 200
 
@@ -196,16 +199,16 @@ def run_handler(
     return [json.loads(line[5:]) for line in stream.splitlines() if line.startswith("data:")]
 
 
-CONTROLS = ["7", "901", 0.5, 1.0, 4, "paper", 2, 32, 0, 0.1, -3.0]
+CONTROLS = ["7", "901", "concat+ssl", "rerank", 0.5, 1.0, 4, "paper", 2, 32, 0, 0.1, -3.0, ""]
 
 
 @pytest.mark.parametrize(
     ("place", "value", "said"),
-    [(1, "nobody", "No user"), (2, "nothing", "No item"), (3, 7, "7"), (3, None, ""), (5, 1e6, "1000000"),
-     (6, "<b>", ""), (9, -1, "-1"), (9, None, ""), (11, 400, ""), (11, None, ""), (11, -400, ""),
-     (9, 2**70, "seed"), (10, "text", "")],
+    [(1, "nobody", "No user"), (2, "nothing", "No item"), (3, "words", "words"), (4, [1], ""),
+     (5, 7, "7"), (5, None, ""), (7, 1e6, "1000000"), (8, "<b>", ""), (11, -1, "-1"), (11, None, ""), (13, 400, ""),
+     (13, None, ""), (13, -400, ""), (11, 2**70, "seed"), (12, "text", ""), (14, "nowhere", "No item")],
 )  # fmt: skip
-@pytest.mark.parametrize("handler", ["moved", "merged", "asked"])
+@pytest.mark.parametrize("handler", ["moved", "merged", "asked", "chose_strategy"])
 def test_what_no_control_can_send_is_told_without_internals(
     client: TestClient, config: dict[str, Any], handler: str, place: int, value: Any, said: str
 ) -> None:

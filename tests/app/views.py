@@ -9,12 +9,14 @@ from typing import Any
 import pandas as pd
 
 from app import rendering
+from app.services.neighbourhood import Explained, Nearest, Neighbour
 from app.services.predict_view import Request, View
 from app.services.runs import Snapshot
 from backend.datasets import Dataset
 from backend.engines.scripted import ScriptedEngine
 from backend.pipeline import Pipeline, Prediction, Recipe
-from backend.retrieval import gamma_breakpoints
+from backend.representation import PARTS, VARIANTS
+from backend.retrieval import STRATEGIES, gamma_breakpoints
 from backend.types import Answer, Trace
 from tests.conftest import random_space
 
@@ -50,20 +52,40 @@ def prediction_of(data: Dataset, text: str, **recipe: Any) -> Prediction:
 def view_of(prediction: Prediction, data: Dataset, text: str, **more: Any) -> View:
     question, config = prediction.question, prediction.recipe.retrieval
     codes = [row.item for row in question.chosen]
-    stretches = gamma_breakpoints(question.channels.relevant, question.channels.recent, config.k, config.beta)
+    both = question.channels
+    stretches = gamma_breakpoints(both.relevant, both.recent, config.k, config.beta)
+    chosen = (config.variant, config.strategy, config.gamma, config.beta, config.k)
     given = {
-        "request": Request(text, text, config.gamma, config.beta, config.k, text, CHAINS, 128, 0, 0.1, 0.001),
+        "request": Request(text, text, *chosen, text, CHAINS, 128, 0, 0.1, 0.001),
         "data": data,
         "prediction": prediction,
         "models": {"tuned": text, "reasoning": text},
         "one_model": True,
         "scripted": False,
-        "stretches": stretches,
+        "stretches": stretches if config.strategy == "rerank" else (),
+        "explained": explained_of(list(dict.fromkeys([*both.relevant, *both.recent]))),
         "entered": frozenset(codes[:1]),
         "left": (3, 4),
         "truth": True,
     }
     return View(**given | more)  # type: ignore[arg-type]
+
+
+def explained_of(items: list[int]) -> Explained:
+    """Some cosines, a negative one among them; the first item has no collaborative signal."""
+    cosines = {
+        item: dict(zip(PARTS, (0.5, -0.25 if place else 0.0, 0.75), strict=True)) for place, item in enumerate(items)
+    }
+    return Explained(cosines, frozenset(items[:1]))
+
+
+def nearest_of(prediction: Prediction, variant: str, **more: Any) -> Nearest:
+    """A neighbour of every relation to the user."""
+    question = prediction.question
+    relations = [("target", None), ("later", None), ("unrated", None), ("rated", 4.5)]
+    rows = tuple(Neighbour(place, 0.9 - place / 10, *relation) for place, relation in enumerate(relations))
+    asked = (variant, 5, question.user, question.item)
+    return replace(Nearest(asked, rows, explained_of([row.item for row in rows])), **more)
 
 
 def snapshot_of(prediction: Prediction, text: str, status: str, fraction: float | None = 0.5) -> Snapshot:
@@ -88,6 +110,15 @@ def every_view(small: Dataset, text: str) -> dict[str, View]:
         "untimed": view_of(done, untimed, text),
         "other run": view_of(nothing, data, text, other_run=True),
     }
+    for strategy in STRATEGIES:
+        views[strategy] = view_of(prediction_of(data, text, retrieval={"strategy": strategy}), data, text)
+    for variant in VARIANTS:
+        p = prediction_of(data, text, retrieval={"variant": variant})
+        views[f"near by {variant}"] = view_of(p, data, text, nearest=nearest_of(p, variant))
+    views["no near items"] = view_of(done, data, text, nearest=nearest_of(done, "id", rows=()))
+    views["near items that cannot be found"] = view_of(
+        done, data, text, nearest=nearest_of(done, "id", rows=(), problem=text)
+    )
     for status in ("queued", "running", "done", "stopped", "failed"):
         views[status] = view_of(half, data, text, run=snapshot_of(half, text, status))
     views["running, no fraction"] = view_of(half, data, text, run=snapshot_of(half, text, "running", None))
@@ -103,7 +134,10 @@ def every_panel(view: View) -> dict[str, str]:
         "two models' notice": rendering.notice(False, False, *view.models.values()),
         "error": rendering.error_box(meta.title),
     }
-    panels = ("target_card", "retrieve_panel", "rerank_panel", "ask_panel", "reason_panel", "merge_panel", "run_status")
+    panels = (
+        "target_card", "retrieve_panel", "nearest_panel", "rerank_panel", "ask_panel", "reason_panel", "merge_panel",
+        "run_status",
+    )  # fmt: skip
     return drawn | {name: getattr(rendering, name)(view) for name in panels}
 
 

@@ -87,9 +87,9 @@ def _full_length(workspace: Workspace, question: Question, recipe: Recipe) -> di
     engine: Any = workspace.engine(workspace.model("reasoning"))
     lm = engine._loaded
     uncached = Pipeline(workspace.dataset(), workspace.pipeline().retriever.space, engine, engine)
-    ends, lm._ends = lm._ends, set()
+    ends, lm.ends = lm.ends, set()
     ours = _predict(uncached, question, recipe)
-    lm._ends = ends
+    lm.ends = ends
     sampling = recipe.reasoning.sampling
     ids = torch.tensor([lm.chat_ids(question.prompts[0].messages, THINK_OPEN)])
     started = time.perf_counter()
@@ -99,9 +99,9 @@ def _full_length(workspace: Workspace, question: Question, recipe: Recipe) -> di
     )  # fmt: skip
     naive = time.perf_counter() - started
     started = time.perf_counter()
-    lm._ends = set()
+    lm.ends = set()
     engine.reason([question.prompts[0].messages], 6, sampling)
-    lm._ends = ends
+    lm.ends = ends
     chains = time.perf_counter() - started
     return {
         "full_length": ours,

@@ -1,9 +1,11 @@
-"""From a slider's move to the drawn page, in Chromium on localhost; prints one JSON object.
+"""From a slider's or a choice's move to the drawn page, in Chromium on localhost; prints one JSON object.
 
     python -m tests.bench.sliders [--moves 60]
 
 Each move sets the slider's value as a drag does, then waits until the panel it belongs to has changed and the next
-frame is due. The naive peer, in the same run, is ``default_page``: the same panel through Gradio's defaults.
+frame is due. ``variant`` and ``strategy`` are radios: each move checks the next choice, with the fold of the item map
+closed, and (``.._with_map``) open. The naive peer, in the same run, is ``default_page``: the same panel through
+Gradio's defaults.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.browser.serving import browser, server
+from tests.browser.serving import SCRIPTED, browser, precompute, server
 
 PANEL = {"gamma": "rerank", "beta": "rerank", "k": "rerank", "alpha": "merge", "epsilon": "merge"}
+RADIOS = {"variant": "retrieve", "strategy": "retrieve"}
 _MOVE = """
 async ([name, panel, value]) => {
-  const input = document.querySelector(`#${name} input[type=range]`);
+  const radio = document.querySelector(`#${name} input[type=radio][value="${value}"]`);
+  const input = radio ?? document.querySelector(`#${name} input[type=range]`);
   const target = document.querySelector(`#${panel}`);
   const drawn = () => target.querySelector(".html-container").innerHTML;  // the progress overlay lies beside it
   const before = drawn();
@@ -35,6 +39,7 @@ async ([name, panel, value]) => {
     });
     observer.observe(target, {childList: true, subtree: true, characterData: true});
     const start = performance.now();
+    if (radio) return radio.click();
     set.call(input, value);
     input.dispatchEvent(new Event("input", {bubbles: true}));
   });
@@ -48,15 +53,20 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, browser() as chromium:
         home = Path(folder)
-        with server(home, engine="scripted", scripted_delay=0) as url:
+        precompute(home)
+        with server(home, **SCRIPTED, scripted_delay=0) as url:
             page = chromium.new_page(viewport={"width": 1280, "height": 900})
             page.goto(f"{url}/?user=15&item=1")
             page.wait_for_selector("#target .lead")
             page.click("#ask")
             page.wait_for_selector("#p-final")
             report: dict[str, Any] = {name: _measure(page, name, arguments.moves) for name in PANEL}
+            report |= {name: _measure_radio(page, name, arguments.moves) for name in RADIOS}
+            page.click("#near-fold > button")
+            page.wait_for_selector("#nearest table")
+            report |= {f"{name}_with_map": _measure_radio(page, name, arguments.moves) for name in RADIOS}
             page.close()
-        with server(home, "tests.bench.default_page", engine="scripted") as url:
+        with server(home, "tests.bench.default_page", **SCRIPTED) as url:
             page = chromium.new_page(viewport={"width": 1280, "height": 900})
             page.goto(url)
             page.wait_for_selector("#gamma input[type=range]")
@@ -78,7 +88,24 @@ def _measure(page: Any, name: str, moves: int) -> dict[str, float]:
         value = low + round((high - low) * position / step) * step
         times.append(page.evaluate(_MOVE, [name, PANEL[name], str(round(value, 6))]))
         page.wait_for_timeout(30)
-    times = sorted(times[5:])
+    return _summary(times[5:])
+
+
+def _measure_radio(page: Any, name: str, moves: int) -> dict[str, float]:
+    values = page.evaluate(
+        "name => [...document.querySelectorAll(`#${name} input[type=radio]`)].map(input => input.value)", name
+    )
+    # From whatever is chosen, so that every move changes something.
+    start = values.index(page.input_value(f"#{name} input[type=radio]:checked")) + 1
+    times = []
+    for move in range(start, start + moves + 5):
+        times.append(page.evaluate(_MOVE, [name, RADIOS[name], values[move % len(values)]]))
+        page.wait_for_timeout(60)
+    return _summary(times[5:])
+
+
+def _summary(times: list[float]) -> dict[str, float]:
+    times = sorted(times)
     return {
         "median_ms": round(statistics.median(times), 1),
         "p95_ms": round(times[int(0.95 * (len(times) - 1))], 1),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.serving import CHROMIUM_HINT, browser, chromium_path, server
+from tests.browser.serving import CHROMIUM_HINT, SCRIPTED, browser, chromium_path, precompute, server, variables
 
 SCREENSHOTS = Path(__file__).parents[2] / "var" / "screenshots"
 HOSTILE = "<img src=x onerror=alert(1)>{{value}}${7*7}"
@@ -30,13 +30,16 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+    """The real dataset with all that is made ahead, by stand-ins."""
+    folder = tmp_path_factory.mktemp("home")
+    precompute(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def site(home: Path) -> Iterator[str]:
     """The real dataset with the scripted engine, quick enough for a test and slow enough to be watched."""
-    with server(home, engine="scripted", scripted_delay=0.02) as url:
+    with server(home, **SCRIPTED, scripted_delay=0.02) as url:
         yield url
 
 
@@ -59,17 +62,12 @@ def page(chromium: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def command(home: Path) -> Callable[..., dict[str, Any]]:
-    """``rallrec ... --json`` over the same home as the site."""
+    """``rallrec ... --json`` over the same home as the site; keywords are settings."""
 
-    def run(*arguments: str) -> dict[str, Any]:
-        environment = os.environ | {
-            "RALLREC_HOME": str(home),
-            "RALLREC_ENGINE": "scripted",
-            "RALLREC_SCRIPTED_DELAY": "0",
-        }
+    def run(*arguments: str, **settings: Any) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-m", "scripts", *arguments, "--json"],
-            env=environment, capture_output=True, text=True, check=True,
+            env=variables(home, **SCRIPTED, scripted_delay=0, **settings), capture_output=True, text=True, check=True,
         )  # fmt: skip
         found: dict[str, Any] = json.loads(done.stdout)
         return found
@@ -85,10 +83,10 @@ def hostile_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ratings = [f"{u},{m},{(u + m) % 5 + 1}.0,{1_000_000 + 60 * m}" for u in (1, 2) for m in range(1, 12)]
     (raw / "movies.csv").write_text("\n".join(["movieId,title,genres", *movies]) + "\n")
     (raw / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *ratings]) + "\n")
-    environment = os.environ | {"RALLREC_HOME": str(own_home), "RALLREC_ENCODER": "scripted"}
-    for arguments in (["prepare", "--source", str(raw)], ["embed"]):
-        subprocess.run([sys.executable, "-m", "scripts", *arguments], env=environment, check=True, capture_output=True)
-    with server(own_home, engine="scripted", encoder="scripted", scripted_delay=0) as url:
+    prepare = [sys.executable, "-m", "scripts", "prepare", "--source", str(raw)]
+    subprocess.run(prepare, env=variables(own_home), check=True, capture_output=True)
+    precompute(own_home)
+    with server(own_home, **SCRIPTED, scripted_delay=0) as url:
         yield url
 
 

@@ -53,7 +53,7 @@ def _naive_chain(lm: CausalLM, index: int, sampling: Sampling) -> tuple[str, flo
     tokens: list[int] = []
     while len(tokens) < sampling.max_tokens:
         [token] = draw(_last_logits(lm, prompt + tokens)[None], sampling.temperature, sampling.top_p, [generator])
-        if token in lm._ends:
+        if token in lm.ends:
             break
         tokens.append(token)
     text = lm._tokenizer.decode(tokens)
@@ -90,7 +90,7 @@ def test_attention_over_the_shared_prefix_equals_attention_over_copies(lm: Causa
     with torch.inference_mode():
         for step in range(2):
             ids = (torch.arange(3 * new_tokens).view(3, -1) * 37 + 1000 + step).tolist()
-            torch.testing.assert_close(lm._forward(ids, shared), lm._forward(ids, copied), atol=1e-3, rtol=0)
+            torch.testing.assert_close(lm.forward(ids, shared), lm.forward(ids, copied), atol=1e-3, rtol=0)
     assert shared.own_length == 2 * new_tokens
 
 
@@ -99,13 +99,13 @@ def test_a_cut_and_chosen_cache_goes_on_as_if_the_rest_had_never_been(lm: Causal
     own = [row[:3] for row in own]
     with torch.inference_mode():
         shared = ChainCache.after(lm.prefill(ids)[0], 2, 6)
-        lm._forward(own, shared)
+        lm.forward(own, shared)
         one = shared.select([1], own_length=2, room=4)
-        logits = lm._forward([_ids(lm, " films")], one)[0]
+        logits = lm.forward([_ids(lm, " films")], one)[0]
         torch.testing.assert_close(logits, _last_logits(lm, ids + own[1][:2] + _ids(lm, " films")), atol=1e-3, rtol=0)
         # The cache that was chosen from is untouched.
         torch.testing.assert_close(
-            lm._forward([_ids(lm, " a"), _ids(lm, " b")], shared)[0],
+            lm.forward([_ids(lm, " a"), _ids(lm, " b")], shared)[0],
             _last_logits(lm, ids + own[0] + _ids(lm, " a")),
             atol=1e-3,
             rtol=0,
@@ -123,7 +123,7 @@ def test_a_chain_that_closed_its_thinking_is_read_right_after_the_mark(
     tokens = (thinking + _ids(lm, "\n\nNo, no, no"))[: len(thinking) + beyond]
     with torch.inference_mode():
         cache: Any = one._fan_out(prompt, 2, 40)[0]
-        one._forward([list(reversed(tokens[:-1])), tokens[:-1]], cache)
+        one.forward([list(reversed(tokens[:-1])), tokens[:-1]], cache)
         p_yes = one._read_after(_Chain(0, torch.Generator(), tokens), cache, 1)
     assert p_yes == pytest.approx(_naive_p_yes(lm, prompt + thinking + _ids(lm, "\n\nYes")[:-1]), abs=1e-4)
 
@@ -142,7 +142,7 @@ def test_an_answer_is_the_softmax_over_yes_and_no_alone(lm: CausalLM) -> None:
 
 def test_an_embedding_is_the_mean_of_the_final_states_over_the_tokens(lm: CausalLM) -> None:
     texts = ["The movie is called Heat (1995).", "Alien", "The movie is called Jaws (1975)."]
-    rows = lm.embed(texts, None, lambda: None)
+    rows = lm.embed(texts, "mean", None, lambda: None)
     for text, row in zip(texts, rows, strict=True):
         with torch.inference_mode():
             states = lm._model(input_ids=torch.tensor([_ids(lm, text)]), output_hidden_states=True).hidden_states[-1]

@@ -183,5 +183,46 @@ def test_embeddings_are_float32_rows_that_depend_on_their_text_alone(engine: Eng
 
 
 def test_an_unknown_engine_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match=r"'vlm'.*scripted, transformers"):
+    with pytest.raises(UnknownNameError, match=r"'vlm'.*scripted, sentence, transformers"):
         create_engine("vlm")
+
+
+def test_a_plan_names_every_prompt_once_and_depends_on_nothing_else(engine: Engine) -> None:
+    prompts = PROMPTS * 3
+    plan = engine.plan(prompts)
+    assert sorted(i for part in plan for i in part) == list(range(len(prompts)))
+    assert engine.plan(prompts) == plan
+    assert engine.plan([]) == []
+
+
+def test_texts_are_written_in_the_order_of_the_prompts_from_streams_of_their_own(engine: Engine) -> None:
+    sampling = Sampling(max_tokens=12, temperature=1.0)
+    one, other = (
+        engine.write(PROMPTS, sampling),
+        engine.write(PROMPTS, Sampling(max_tokens=12, temperature=1.0, seed=9)),
+    )
+    assert len(one) == len(PROMPTS)
+    assert len(set(one)) == len(PROMPTS)
+    assert engine.write(PROMPTS, sampling) == one
+    assert one != other
+    assert engine.write([], sampling) == []
+
+
+def test_a_text_is_the_same_whatever_stands_beside_it(engine: Engine) -> None:
+    sampling = Sampling(max_tokens=10)
+    assert [engine.write([prompt], sampling)[0] for prompt in PROMPTS] == engine.write(PROMPTS, sampling)
+
+
+def test_writing_stops_when_asked(engine: Engine) -> None:
+    with pytest.raises(Stopped):
+        engine.write(PROMPTS, SHORT, stop=lambda: True)
+
+
+def test_a_state_can_be_the_mean_or_the_last_of_a_text(engine: Engine) -> None:
+    texts = ["A quiet tale of rivals", "of rivals"]
+    mean, last = engine.embed(texts), engine.embed(texts, pooling="last")
+    assert mean.shape == last.shape
+    assert not np.allclose(mean, last)
+    np.testing.assert_allclose(engine.embed(["the"]), engine.embed(["the"], pooling="last"), atol=1e-5)
+    with pytest.raises(UnknownNameError, match="last, mean"):
+        engine.embed(texts, pooling="first")

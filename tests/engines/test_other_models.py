@@ -67,7 +67,7 @@ def test_a_closed_chain_is_read_right_in_and_beyond_a_sliding_window(lm: CausalL
     with torch.inference_mode():
         cache = tiny._fan_out(prompt, 2, 40)[0]
         for token in tokens[:-1]:
-            tiny._forward([[token + 1], [token]], cache)
+            tiny.forward([[token + 1], [token]], cache)
         found = tiny._read_after(_Chain(0, torch.Generator(), tokens), cache, 1)
     before_answer = encode("\n\nYes", add_special_tokens=False).input_ids[:-1]
     assert found == pytest.approx(_from_scratch(tiny, prompt + thinking + before_answer), abs=1e-5)

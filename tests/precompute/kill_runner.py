@@ -18,8 +18,6 @@ from pathlib import Path
 
 # Loaded before the forks; nothing is computed here, so no thread of theirs exists when a victim is forked.
 import faiss  # noqa: F401
-import sklearn.decomposition
-import sklearn.manifold
 import torch
 import torch_geometric.nn.models  # noqa: F401
 
@@ -69,7 +67,7 @@ def main() -> None:
     places: list[str] = []
     homes: list[Path] = []
     ended = True
-    while ended and not homes or len(places) < kills:
+    while (ended and not homes) or len(places) < kills:
         if ended:
             homes.append(Path(shutil.copytree(folder / "home", folder / f"home-{len(homes)}")))
         place = killed(homes[-1], chance) if kills else None

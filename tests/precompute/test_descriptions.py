@@ -21,7 +21,9 @@ from storage.stages.describe import Description, load_descriptions, most_interac
 ASKED = describe_prompt("movie", "Heat (1995)", ("Action", "Crime"))
 
 
-@pytest.mark.parametrize(("noun", "asked"), [("movie", "mood"), ("book", "how it reads"), ("gadget", "the gadget Heat")])
+@pytest.mark.parametrize(
+    ("noun", "asked"), [("movie", "mood"), ("book", "how it reads"), ("gadget", "the gadget Heat")]
+)
 def test_the_prompt_is_worded_by_what_the_items_are(noun: str, asked: str) -> None:
     [message] = describe_prompt(noun, "Heat", ())
     assert asked in message.content
@@ -39,7 +41,10 @@ def test_a_title_with_line_breaks_cannot_add_lines_to_the_prompt() -> None:
         ("", "empty"),
         ("Genres: Action, Crime.", "empty"),
         ("the mood is dark " * 6, "loop"),
-        ("Froggs in 2 sentences: Froggs in 2 sentences: Froggs in 2 sentences: a boy runs across all of America.", "loop"),
+        (
+            "Froggs in 2 sentences: Froggs in 2 sentences: Froggs in 2 sentences: a boy runs across all of America.",
+            "loop",
+        ),
         ("Describe the movie Heat (1995) in two sentences, who will enjoy it and what happens in it.", "echo"),
         ("A weary detective hunts a careful thief through Los Angeles. Patient viewers will love it.", None),
         # A long text may well say "the" often.

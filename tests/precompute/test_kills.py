@@ -27,7 +27,7 @@ def _contents(home: Path) -> dict[str, Any]:
         name = str(path.relative_to(home))
         if path.is_file() and path.name == META:
             contents[name] = {key: value for key, value in json.loads(path.read_bytes()).items() if key not in _TIMES}
-        elif path.is_file() and path.name != ".lock":
+        elif path.is_file() and path.parent.name != ".locks":
             contents[name] = path.read_bytes()
     return contents
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -70,7 +71,7 @@ def test_samples_of_the_shipped_dataset_in_wide_vectors(shipped: Dataset, strate
     rng = np.random.default_rng(1)
     space = space_of(shipped.n_items, 5, wide=40)
     rows = rng.choice(build_samples(shipped).rows, 400, replace=False)
-    config = RetrievalConfig(strategy=strategy)  # type: ignore[arg-type]
+    config = RetrievalConfig(strategy=strategy)
     retriever = Retriever(space)
     for block in retrieve_rows(space, shipped, rows, config):
         for row, past in zip(block.rows, block.past, strict=True):
@@ -87,8 +88,10 @@ def test_samples_of_the_shipped_dataset_in_wide_vectors(shipped: Dataset, strate
 def test_rerank_rows_is_rerank_bit_by_bit(
     channels: list[tuple[list[int], list[int]]], k: int, gamma: float, beta: float, combine: str
 ) -> None:
-    padded = [np.array([(items[:k] + [-1] * k)[:k] for items in side]) for side in zip(*channels, strict=True)]
-    items, scores, first, second = rerank_rows(*padded, k, gamma, beta, combine)
+    relevant_rows, recent_rows = (
+        np.array([(items[:k] + [-1] * k)[:k] for items in side]) for side in zip(*channels, strict=True)
+    )
+    items, scores, first, second = rerank_rows(relevant_rows, recent_rows, k, gamma, beta, combine)
     for row, (relevant, recent) in enumerate(channels):
         expected = rerank(relevant, recent, k, gamma, beta, combine)
         there = items[row] >= 0
@@ -109,7 +112,7 @@ def test_a_file_holds_one_line_per_chosen_item(small: Dataset, tmp_path: Path) -
     metadata = table.schema.metadata
     assert RetrievalConfig.model_validate_json(metadata[b"retrieval"]) == config
     assert (metadata[b"first_channel"], metadata[b"second_channel"]) == (b"relevance", b"recency")
-    by_row: dict[int, list[dict[str, float]]] = {}
+    by_row: dict[int, list[dict[str, Any]]] = {}
     for line in table.to_pylist():
         by_row.setdefault(line["row"], []).append(line)
     assert set(by_row) == set(rows.tolist())

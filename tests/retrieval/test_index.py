@@ -34,7 +34,7 @@ def naive(vectors: np.ndarray, item: int, n: int) -> tuple[list[int], list[float
 def test_the_same_input_gives_the_same_bytes_and_another_seed_may_not(
     kind: str, vectors: np.ndarray, tmp_path: Path
 ) -> None:
-    config = IndexConfig(kind=kind)  # type: ignore[arg-type]
+    config = IndexConfig(kind=kind)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         build_index(vectors, config, seed, tmp_path / name, sample=2)
     a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
@@ -46,7 +46,7 @@ def test_the_same_input_gives_the_same_bytes_and_another_seed_may_not(
 def test_nearest_items_are_those_of_the_naive_search_as_far_as_recall_says(
     kind: str, vectors: np.ndarray, tmp_path: Path
 ) -> None:
-    facts = build_index(vectors, IndexConfig(kind=kind), 0, tmp_path / "index")  # type: ignore[arg-type]
+    facts = build_index(vectors, IndexConfig(kind=kind), 0, tmp_path / "index")
     assert {name: facts[name] for name in ("kind", "items", "width")} == {"kind": kind, "items": 3000, "width": 24}
     index, hits = open_index(tmp_path / "index"), 0
     for item in range(1, 400, 7):
@@ -65,7 +65,7 @@ def test_nearest_items_are_those_of_the_naive_search_as_far_as_recall_says(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_never_the_item_itself_nor_an_item_without_a_signal(kind: str, vectors: np.ndarray, tmp_path: Path) -> None:
-    build_index(vectors, IndexConfig(kind=kind), 0, tmp_path / "index", sample=2)  # type: ignore[arg-type]
+    build_index(vectors, IndexConfig(kind=kind), 0, tmp_path / "index", sample=2)
     index = open_index(tmp_path / "index")
     assert nearest(index, vectors, 1, 2)[0].tolist() == [2, 3]
     for n in (1, 50):

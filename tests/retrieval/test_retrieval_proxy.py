@@ -67,7 +67,7 @@ def test_every_line_is_that_of_a_loop_over_single_samples(small: Dataset) -> Non
 def test_vectors_that_know_the_users_taste_win_over_recency_and_noise_does_not() -> None:
     # Even items are liked, odd ones are not; each user sees them in an order that tells nothing.
     rng = np.random.default_rng(0)
-    data = histories(*(rng.permutation(200)[:60] for _ in range(30)), items=200)
+    data = histories(*(rng.permutation(200)[:60].tolist() for _ in range(30)), items=200)
     rating = np.where(data.item_index % 2, 1.0, 5.0).astype(np.float32)
     data = Dataset(**{name: getattr(data, name) for name in ("meta", "users", "items", "user_index", "item_index",
         "timestamp", "user_ptr")}, rating=rating)  # fmt: skip

@@ -58,7 +58,7 @@ def test_channels_and_choice_are_those_of_the_naive_float64_definition(
 def test_gamma_beta_and_combine_belong_to_rerank_alone(strategy: str) -> None:
     retriever, past = Retriever(space_of(ITEMS, 4)), np.arange(20)
     one, other = (
-        retriever.retrieve(past, 25, RetrievalConfig(strategy=strategy, gamma=gamma, beta=beta, combine=combine))  # type: ignore[arg-type]
+        retriever.retrieve(past, 25, RetrievalConfig(strategy=strategy, gamma=gamma, beta=beta, combine=combine))
         for gamma, beta, combine in ((0.1, 0.0, "max"), (0.9, 3.0, "sum"))
     )
     assert one == other
@@ -135,6 +135,6 @@ def test_the_variants_similarity_is_the_sum_of_its_parts(items: list[int], targe
     parts = retriever.part_similarities(items, target)
     assert tuple(parts) == PARTS
     for variant, names in (("text", PARTS[:1]), ("id", PARTS[1:2]), ("concat", PARTS[:2]), ("concat+ssl", PARTS)):
-        whole = retriever.retrieve(np.array(items, dtype=int), target, RetrievalConfig(variant=variant))  # type: ignore[arg-type]
+        whole = retriever.retrieve(np.array(items, dtype=int), target, RetrievalConfig(variant=variant))
         total = np.sum([parts[name] for name in names], axis=0)
         assert [whole.channels.similarity[code] for code in items] == pytest.approx(total.tolist(), abs=4e-6)

@@ -30,7 +30,17 @@ def _loaded_by(arguments: list[str], **environment: str) -> set[str]:
 def test_help_names_every_command_and_loads_no_library(rallrec: Rallrec) -> None:
     done = rallrec("--help")
     assert done.returncode == 0
-    assert set(COMMANDS) >= {"doctor", "settings", "prepare", "embed", "predict", "serve"}
+    assert set(COMMANDS) >= {
+        "doctor",
+        "settings",
+        "prepare",
+        "precompute",
+        "embed",
+        "retrieve",
+        "nearest",
+        "predict",
+        "serve",
+    }
     for name in COMMANDS:
         assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE)
     assert _loaded_by(["--help"]) == set()

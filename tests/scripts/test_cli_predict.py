@@ -88,7 +88,7 @@ def test_what_cannot_be_asked_is_one_clear_line(
 
 def test_without_vectors_the_command_that_makes_them_is_named(rallrec: Rallrec) -> None:
     line = one_line_error(rallrec(*ASK, RALLREC_ENCODER="scripted"), 1)
-    assert "rallrec embed" in line
+    assert "rallrec precompute" in line
 
 
 def test_a_database_that_is_none_is_one_clear_line(rallrec: Rallrec, tmp_path: Any) -> None:

@@ -17,16 +17,17 @@ from backend.settings import Settings
 from backend.types import ModelRef
 from storage import CachedEngine
 from storage.lookup import look_up
-from storage.vectors import make_vectors
+from storage.stages.job import load_array
 from storage.workspace import Workspace
+from tests.precompute.conftest import QUICK
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, small_source: Path) -> Any:
-    settings = Settings(home=tmp_path / "home", engine="scripted", encoder="scripted", scripted_delay=0, traces=3)
+    settings = Settings(home=tmp_path / "home", scripted_delay=0, traces=3, **QUICK)
     datasets.prepare("ml-latest-small", settings.home / "datasets", source=small_source)
     opened = Workspace(settings)
-    make_vectors(opened.dataset(), opened.engine(opened.encoder), opened.artifacts)
+    opened.precompute().run("align")
     yield opened
     opened.close()
 
@@ -71,7 +72,7 @@ def test_an_unknown_role_lists_the_known(workspace: Workspace) -> None:
 def test_a_pipeline_without_vectors_names_the_command(tmp_path: Path, small_source: Path) -> None:
     settings = Settings(home=tmp_path / "home", engine="scripted", encoder="scripted")
     datasets.prepare("ml-latest-small", settings.home / "datasets", source=small_source)
-    with pytest.raises(NotPreparedError, match="rallrec embed"):
+    with pytest.raises(NotPreparedError, match="rallrec precompute"):
         Workspace(settings).pipeline()
 
 
@@ -83,18 +84,43 @@ def test_opening_nothing_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
+def test_the_nearest_items_and_the_map_are_those_of_the_space(workspace: Workspace) -> None:
+    vectors = workspace.space().variant("concat")
+    codes, similarity = workspace.nearest(3, 5, "concat")
+    naive = np.asarray(vectors) @ np.asarray(vectors[3])
+    naive[3] = -np.inf
+    assert codes.tolist() == np.argsort(-naive, kind="stable")[:5].tolist()
+    np.testing.assert_allclose(similarity, naive[codes], atol=1e-5)
+    with pytest.raises(UnknownNameError, match="concat\\+ssl"):
+        workspace.nearest(3, 5, "all")
+    with pytest.raises(NotPreparedError, match="--until map"):
+        workspace.flat_map("text")
+    workspace.precompute().run("map")
+    assert workspace.flat_map("text").shape == (len(vectors), 2)
+
+
 @pytest.mark.model
 def test_the_shipped_vectors_are_those_of_the_embedded_model(shipped: datasets.Dataset, models_dir: Path) -> None:
     from backend.representation import title_texts
-    from storage.vectors import load_vectors
+    from storage.stages.describe import load_descriptions
 
     opened = Workspace(Settings(home=models_dir.parent, device="cpu"))
-    rows = load_vectors(shipped, opened.encoder, opened.artifacts)
-    assert rows.shape == (shipped.n_items, 576)
+    plan = {item.node.stage.kind: item.artifact for item in opened.precompute().plan("align")}
+    assert all(plan.values()), "a shipped artifact was made under other settings than the default ones"
     some = [0, 1, 500, 4321, 9124]
-    texts = title_texts("movie", [shipped.item_label(code) for code in some], [shipped.categories[c] for c in some])
-    made = opened.engine(opened.encoder).embed(texts).astype(np.float64)
-    made /= np.linalg.norm(made, axis=1, keepdims=True)
-    assert (np.sum(made * rows[some].astype(np.float64), axis=1) > 0.999).all()
-    # The titles are told apart, so that agreement means something.
-    assert (made @ made.T)[np.triu_indices(len(some), 1)].max() < 0.999
+    titles = title_texts("movie", [shipped.item_label(code) for code in some], [shipped.categories[c] for c in some])
+    described = load_descriptions(plan["descriptions"])
+    for kind, texts in (("title-vectors", titles), ("description-vectors", [described[code].text for code in some])):
+        rows = load_array(plan[kind], "vectors.npy")
+        assert rows.shape == (shipped.n_items, 576)
+        made = opened.engine(opened.encoder).embed(texts)
+        np.testing.assert_allclose(rows[some], made, rtol=0.02, atol=0.02)
+        assert not np.allclose(made[0], made[1], rtol=0.02, atol=0.02)
+
+
+def test_all_of_the_bundle_is_as_it_was_written() -> None:
+    from storage.artifacts import BUNDLE, ArtifactStore
+
+    shipped = ArtifactStore(BUNDLE / "nothing").all()
+    assert len(shipped) >= 6
+    assert {artifact.folder.name: artifact.damage() for artifact in shipped if artifact.damage()} == {}
