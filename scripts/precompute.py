@@ -14,7 +14,7 @@ from storage.artifacts import Artifact
 from storage.precompute import Planned, Precompute
 from storage.workspace import Workspace
 
-_STATES = {"ready": "ready", "shipped": "shipped with the program", "begun": "begun", "missing": "to be made"}
+_STATES = {"shipped": "shipped with the program", "missing": "to be made"}
 
 
 def run(*, dataset: str | None, until: str | None, fresh: list[str], dry_run: bool, as_json: bool) -> None:
@@ -64,6 +64,6 @@ def _table(rows: list[dict[str, Any]], dry_run: bool) -> Table:
         seconds = "" if row["seconds"] is None else f"{row['seconds']:,.1f}"
         size = "" if row["bytes"] is None else f"{row['bytes'] / 1e6:,.1f}"
         why = row["why"] if not dry_run or row["folder"] is None else f"(does not run: {row['why']})"
-        cells = (row["stage"], row["artifact"], _STATES[row["state"]], seconds, size, why)
+        cells = (row["stage"], row["artifact"], _STATES.get(row["state"], row["state"]), seconds, size, why)
         table.add_row(*map(Text, cells))  # as text: nothing in it is markup
     return table

@@ -162,7 +162,9 @@ def _fingerprint(path: Path) -> dict[str, Any]:
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     try:
-        meta: dict[str, Any] = json.loads((folder / META).read_text("utf-8"))
+        meta = json.loads((folder / META).read_text("utf-8"))
+        if not isinstance(meta, dict):
+            raise ValueError("it is not a JSON object")
     except (OSError, ValueError) as error:
         raise CorruptCacheError(f"{folder}/{META} cannot be read ({error})", fix=f"delete {folder}") from error
     return meta

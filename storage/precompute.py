@@ -15,7 +15,7 @@ from typing import Any
 
 from backend.datasets import Dataset
 from backend.engines import Engine
-from backend.errors import NotPreparedError
+from backend.errors import CorruptCacheError, NotPreparedError
 from backend.settings import Settings
 from backend.types import ModelRef, Progress, Stop
 from storage.artifacts import SCRATCH, Artifact, ArtifactStore
@@ -30,7 +30,7 @@ _QUICK_WAIT = 120.0
 
 @dataclass(frozen=True)
 class Planned:
-    """One artifact of a plan. ``state``: ``ready``, ``shipped``, ``begun`` or ``missing``; ``why`` it is so."""
+    """One artifact of a plan. ``state``: ``ready``, ``shipped``, ``begun``, ``missing`` or ``damaged``; ``why``."""
 
     node: Node
     state: str
@@ -107,7 +107,10 @@ class Precompute:
         kind = node.stage.kind
         if node.stage.name in fresh:
             return Planned(node, "missing", "asked for anew", None)
-        found = self._store.find(kind, node.recipe)
+        try:
+            found = self._store.find(kind, node.recipe)
+        except CorruptCacheError as error:
+            return Planned(node, "damaged", f"{error.problem}; a run makes it anew", None)
         if found:
             return Planned(node, "shipped" if found.bundled else "ready", f"made {found.meta['made']}", found)
         if self._store.begun(kind, node.recipe):

@@ -6,6 +6,12 @@ const cache = (rallrec.maps ??= new Map());  // outlives the fold, whose content
 let marks = null, dots = null, asked = "", highlighted = -1, step = -1, hovered = null;
 let view = { x: 0, y: 0, zoom: 1 }, size = { w: 0, h: 0 }, colours = null, frame = 0;
 
+// After the frame in which the panels change, so that a slider's move does not wait for it.
+let later = 0;
+const drawMarksSoon = () => {
+  cancelAnimationFrame(later);
+  later = requestAnimationFrame(() => setTimeout(drawMarks));
+};
 const ask = async () => {
   if (!marks || !size.w || asked === marks.url) return;
   const url = asked = marks.url;
@@ -96,7 +102,7 @@ const drawDots = () => {
   context.globalAlpha = 1;
 };
 const drawMarks = () => {
-  if (!size.w) return;
+  if (!size.w || !element.isConnected) return;
   if (!colours) readColours();
   const context = prepare(over());
   if (!dots || !marks) return;
@@ -269,7 +275,7 @@ const follow = () => {
   hovered = null; step = -1;
   $(".map-tip").hidden = true;
   if (marks && marks.url !== asked) ask();
-  else drawMarks();
+  else drawMarksSoon();
 };
 watch("value", follow);
 new ResizeObserver(() => {

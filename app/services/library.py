@@ -20,7 +20,7 @@ from backend.seeding import digest
 from backend.types import ModelRef
 from storage import inventory
 from storage.artifacts import Artifact
-from storage.precompute import Planned, Precompute
+from storage.precompute import Planned
 from storage.stages.graph import Node
 from storage.workspace import SCRIPTED, Workspace
 
@@ -47,7 +47,7 @@ class LibraryService:
         except RallrecError as error:
             return Shelf((), tuple(self._others({})), str(error))
         keys = {_folder(node): kind for kind, node in work.nodes.items()}
-        own = [self._entry(planned, data, keys) for planned in self._plan(work)]
+        own = [self._entry(planned, data, keys) for planned in work.plan()]
         return Shelf(tuple(own), tuple(self._others(keys)))
 
     def datasets(self) -> list[DatasetEntry]:
@@ -79,24 +79,6 @@ class LibraryService:
             for row in inventory.count_results(database)
         )
         return Cache(str(file or database.url), True, inventory.database_bytes(file) if file else None, rows)
-
-    def _plan(self, work: Precompute) -> list[Planned]:
-        """The plan; where the file of one artifact is damaged, that one says so and the others are as they are."""
-        try:
-            return work.plan()
-        except CorruptCacheError:
-            return [self._planned_alone(node) for node in work.nodes.values()]
-
-    def _planned_alone(self, node: Node) -> Planned:
-        store, kind = self._workspace.artifacts, node.stage.kind
-        try:
-            found = store.find(kind, node.recipe)
-        except CorruptCacheError as error:
-            return Planned(node, "damaged", str(error), None)
-        if found:
-            return Planned(node, "shipped" if found.bundled else "ready", "", found)
-        begun = store.begun(kind, node.recipe)
-        return Planned(node, "begun" if begun else "missing", "not made under these settings", None)
 
     def _entry(self, planned: Planned, data: Dataset, keys: Mapping[str, str]) -> Entry:
         node, artifact = planned.node, planned.artifact

@@ -58,6 +58,11 @@ def make_aligned(job: Job) -> dict[str, Any]:
         "rows": len(made.vectors),
         "dimensions": int(made.vectors.shape[1]),
         "best_epoch": made.best_epoch,
-        "held_out_pairs": round(float(made.held_out_pairs), 4),
-        "held_out_random": round(float(made.held_out_random), 4),
+        "held_out_pairs": _defined(made.held_out_pairs),
+        "held_out_random": _defined(made.held_out_random),
     }
+
+
+def _defined(cosine: float) -> float | None:
+    """None where so few items were held out that there is no mean."""
+    return None if np.isnan(cosine) else round(float(cosine), 4)

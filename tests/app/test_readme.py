@@ -12,6 +12,7 @@ import typer.main
 from backend.datasets import Dataset
 from backend.settings import CONFIG_VARIABLE, PREFIX, Settings
 from scripts.cli import app
+from storage.stages.graph import STAGES
 from tests.conftest import ROOT
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -60,6 +61,7 @@ def problems(text: str) -> list[str]:
     anywhere = {option for command in COMMANDS for option in options_of(command)}
     wrong += [line for line in code(text) if re.fullmatch(r"--[a-z-]+", line) and line not in anywhere]
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE, PLACEHOLDER}
+    known |= {f"{PREFIX}{stage.table}__{field}".upper() for stage in STAGES for field in stage.config.model_fields}
     wrong += sorted(set(re.findall(rf"\b{PREFIX}[A-Z_]+", text)) - known)
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))

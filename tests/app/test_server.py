@@ -186,11 +186,11 @@ def test_files_of_the_home_are_not_handed_out(client: TestClient, client_home: P
 
 
 def run_handler(
-    client: TestClient, config: dict[str, Any], name: str, data: list[Any], session: str = "stranger"
+    client: TestClient, config: dict[str, Any], name: str, data: list[Any], session: str = "stranger", event: Any = None
 ) -> list[dict[str, Any]]:
     """What the page would be told, were this handler called with this data."""
     [index] = [d["id"] for d in config["dependencies"] if d["api_name"] == name]
-    body = {"data": data, "fn_index": index, "session_hash": session, "event_data": None, "trigger_id": None}
+    body = {"data": data, "fn_index": index, "session_hash": session, "event_data": event, "trigger_id": None}
     joined = client.post("/gradio_api/queue/join", json=body)
     if joined.status_code != 200:
         assert is_clean(joined.text)
@@ -208,15 +208,25 @@ CONTROLS = ["7", "901", "concat+ssl", "rerank", 0.5, 1.0, 4, "paper", 2, 32, 0, 
      (5, 7, "7"), (5, None, ""), (7, 1e6, "1000000"), (8, "<b>", ""), (11, -1, "-1"), (11, None, ""), (13, 400, ""),
      (13, None, ""), (13, -400, ""), (11, 2**70, "seed"), (12, "text", ""), (14, "nowhere", "No item")],
 )  # fmt: skip
-@pytest.mark.parametrize("handler", ["moved", "merged", "asked", "chose_strategy"])
+@pytest.mark.parametrize("handler", ["moved", "merged", "asked", "chose_strategy", "looked_near"])
 def test_what_no_control_can_send_is_told_without_internals(
     client: TestClient, config: dict[str, Any], handler: str, place: int, value: Any, said: str
 ) -> None:
     data = [False, *CONTROLS]
     data[place] = value
+    data = data[1:] if handler == "looked_near" else data
     told = json.dumps(run_handler(client, config, handler, data))
     assert is_clean(told)
     assert said in told
+
+
+@pytest.mark.parametrize("event", [None, {}, [], "text", {"code": -1}, {"code": "1"}, {"code": 10**9}, {"code": True}])
+def test_what_is_no_item_opens_no_neighbourhood(client: TestClient, config: dict[str, Any], event: Any) -> None:
+    told = run_handler(client, config, "picked_near", ["901"], event=event)
+    assert is_clean(json.dumps(told))
+    assert not [message for message in told if message.get("success")]
+    [done] = [m for m in run_handler(client, config, "picked_near", ["901"], event={"code": 2}) if m.get("success")]
+    assert done["output"]["data"][0] == "3"
 
 
 def test_asking_through_the_queue_ends_in_a_drawn_prediction(client: TestClient, config: dict[str, Any]) -> None:

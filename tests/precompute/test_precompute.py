@@ -219,6 +219,16 @@ def test_damaged_files_are_said_to_be(precompute: Make) -> None:
         work.run("embed")
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"recipe": {}}'])
+def test_an_artifact_whose_meta_is_damaged_is_made_anew(precompute: Make, content: str) -> None:
+    work = precompute()
+    [artifact] = work.run("describe")
+    (artifact.folder / "meta.json").write_text(content)
+    assert _states(work, "describe") == {"descriptions": "damaged"}
+    assert work.run("describe")[0].meta["files"] == artifact.meta["files"]
+    assert _states(work, "describe") == {"descriptions": "ready"}
+
+
 def test_the_commands_are_the_stages() -> None:
     from scripts.cli import STAGES as COMMANDS
 

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 from cli_process import Rallrec
 
 from scripts.cli import app
 
-COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+COMMANDS = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
 def _loaded_by(arguments: list[str], **environment: str) -> set[str]:
