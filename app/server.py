@@ -55,21 +55,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @app.get("/map/{dataset}/{variant}")
     def item_map(dataset: str, variant: str, request: Request) -> Response:
         """Where every item lies on the flat map of a variant; see :func:`app.services.item_map.map_content`."""
-        try:
-            body = maps.body(dataset, variant)
-        except RallrecError as error:
-            status = 404 if isinstance(error, UnknownNameError) else 503
-            return JSONResponse({"problem": str(error)}, status_code=status, headers={"Cache-Control": "no-store"})
-        # Asked for again, it costs a question whether it changed.
-        headers = {"ETag": f'"{body.tag}"', "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
-        if body.tag in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        zipped = "gzip" in request.headers.get("accept-encoding", "")
-        headers |= {"Content-Encoding": "gzip"} if zipped else {}
-        return Response(body.zipped if zipped else body.plain, media_type="application/json", headers=headers)
+        return _map_response(maps, dataset, variant, request)
 
     gradio.mount_gradio_app(app, build_over(workspace), path="/", show_error=True, mcp_server=False, **appearance())
     return app
+
+
+def _map_response(maps: ItemMaps, dataset: str, variant: str, request: Request) -> Response:
+    """Zipped for who takes it; asked for again, it costs a question whether it changed."""
+    try:
+        body = maps.body(dataset, variant)
+    except RallrecError as error:
+        status = 404 if isinstance(error, UnknownNameError) else 503
+        return JSONResponse({"problem": str(error)}, status_code=status, headers={"Cache-Control": "no-store"})
+    headers = {"ETag": f'"{body.tag}"', "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
+    if body.tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(body.plain, media_type="application/json", headers=headers)
+    return Response(body.zipped, media_type="application/json", headers=headers | {"Content-Encoding": "gzip"})
 
 
 def _open(workspace: Workspace) -> None:

@@ -23,7 +23,8 @@ _TEMPLATE = """
 <div class="item-map">
   <div class="map-stage">
     <canvas class="map-dots" aria-hidden="true"></canvas>
-    <canvas class="map-marks" tabindex="0" role="img" aria-label="Map of all items" aria-describedby="map-how"></canvas>
+    <canvas class="map-marks" tabindex="0" role="application" aria-label="Map of all items"
+      aria-describedby="map-how"></canvas>
     <div class="map-zoom" role="group" aria-label="Zoom">
       <button type="button" data-zoom="1.5" aria-label="Zoom in">+</button>
       <button type="button" data-zoom="0.667" aria-label="Zoom out">−</button>

@@ -154,16 +154,7 @@ def lay_out(service: PredictService, settings: Settings) -> Layout:
         )
     target = _panel("target")
     with gr.Accordion("1 · Retrieve: what in the user's past bears on this", open=True):
-        with gr.Row():
-            controls["variant"] = _radio("variant", VARIANTS, settings.variant, "Compare items by (Table 6)")
-            controls["strategy"] = _radio("strategy", STRATEGIES, settings.strategy, "Choose past items by (Fig. 8)")
-        retrieve = _panel("retrieve", NEAR_SCRIPT)
-        with (
-            gr.Accordion("Item map and nearest items", open=False, elem_id="near-fold") as fold,
-            gr.Row(elem_classes="near-row"),
-        ):
-            flat = item_map("map", min_width=340, scale=3)
-            nearest = _panel("nearest", NEAR_SCRIPT, min_width=340, scale=2)
+        retrieve, fold, nearest, flat = _lay_out_retrieval(controls, settings)
     with gr.Accordion("2 · Rerank: which of it enters the prompt", open=True):
         with gr.Row():
             controls["gamma"] = _slider("gamma", settings, "gamma (γ): weight of relevance against recency")
@@ -196,6 +187,21 @@ def lay_out(service: PredictService, settings: Settings) -> Layout:
         truth = gr.Checkbox(False, label="Reveal the truth", elem_id="truth")
     panels = Panels(notice, target, status, retrieve, nearest, flat, rerank, answer, reason, merge)
     return Layout(header, panels, pickers, {name: controls[name] for name in NAMES}, fold, ask, stop, truth)
+
+
+def _lay_out_retrieval(controls: dict[str, Any], settings: Settings) -> tuple[gr.HTML, gr.Accordion, gr.HTML, gr.HTML]:
+    """Step 1: its two choices (put into ``controls``), the channels, and the fold with nearest items and map."""
+    with gr.Row():
+        controls["variant"] = _radio("variant", VARIANTS, settings.variant, "Compare items by (Table 6)")
+        controls["strategy"] = _radio("strategy", STRATEGIES, settings.strategy, "Choose past items by (Fig. 8)")
+    retrieve = _panel("retrieve", NEAR_SCRIPT)
+    with (
+        gr.Accordion("Item map and nearest items", open=False, elem_id="near-fold") as fold,
+        gr.Row(elem_classes="near-row"),
+    ):
+        flat = item_map("map", min_width=340, scale=3)
+        nearest = _panel("nearest", NEAR_SCRIPT, min_width=340, scale=2)
+    return retrieve, fold, nearest, flat
 
 
 def _panel(name: str, script: str | None = None, **layout: Any) -> gr.HTML:

@@ -163,11 +163,9 @@ def _setting(prediction: Prediction) -> str:
 def _command(view: View) -> str:
     r = view.request
     words = {
-        "dataset": view.data.meta.name, "user": r.user, "item": r.item, "gamma": f"{r.gamma:.12g}",
-        "beta": f"{r.beta:.12g}", "k": r.k, "knowledge": r.knowledge, "traces": r.traces,
+        "dataset": view.data.meta.name, "user": r.user, "item": r.item, "variant": r.variant, "strategy": r.strategy,
+        "gamma": f"{r.gamma:.12g}", "beta": f"{r.beta:.12g}", "k": r.k, "knowledge": r.knowledge, "traces": r.traces,
         "max-tokens": r.max_tokens, "seed": r.seed, "alpha": f"{r.alpha:.12g}", "epsilon": f"{r.epsilon:.12g}",
     }  # fmt: skip
     options = (f"--{name} {shlex.quote(str(value))}" for name, value in words.items())
-    # The command has no options for these two: they are settings.
-    chosen = f"RALLREC_VARIANT={shlex.quote(r.variant)} RALLREC_STRATEGY={shlex.quote(r.strategy)}"
-    return f"{chosen} rallrec predict {' '.join(options)} --json"
+    return f"rallrec predict {' '.join(options)} --json"

@@ -61,7 +61,7 @@ def map_content(data: Dataset, flat: np.ndarray) -> dict[str, Any]:
     common = [name for name, _ in Counter(name for name in first if name != OTHER).most_common(GENRES)]
     place = {name: number for number, name in enumerate(common)}
     genre = [place.get(name, len(common)) for name in first]
-    placed = np.asarray(flat).any(axis=1)
+    placed: np.ndarray = np.any(flat, axis=1)
     whole = np.round(np.asarray(flat, dtype=np.float64) * _STEPS).astype(int).tolist()
     shown = [point if known else (None, None) for point, known in zip(whole, placed.tolist(), strict=True)]
     return {

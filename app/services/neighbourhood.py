@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from backend.datasets import Dataset
 from backend.errors import RallrecError
 from backend.pipeline import Question
@@ -75,7 +77,7 @@ def explain(workspace: Workspace, items: Sequence[int], target: int) -> Explaine
     values = {part: cosines.tolist() for part, cosines in retriever.part_similarities(items, target).items()}
     cosines = {item: {part: values[part][place] for part in PARTS} for place, item in enumerate(items)}
     codes = [*items, target]
-    known = retriever.space.rows[codes, retriever.space.columns(COLLABORATIVE)].any(axis=1)
+    known: np.ndarray = np.any(retriever.space.rows[codes, retriever.space.columns(COLLABORATIVE)], axis=1)
     silent = frozenset(code for code, has in zip(codes, known.tolist(), strict=True) if not has)
     return Explained(cosines, silent)
 

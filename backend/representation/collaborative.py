@@ -228,10 +228,11 @@ def _questions(
     """
     rows = np.sort(split.validation)  # user by user, oldest first
     starts = np.unique(dataset.user_index[rows], return_index=True)[1]
-    chosen = np.sort(np.random.default_rng(derive_seed(seed, "validation users")).permutation(len(starts)))
+    drawn = np.random.default_rng(derive_seed(seed, "validation users")).permutation(len(starts))
+    chosen = np.sort(drawn[: config.validation_users])
     blocks = np.split(rows, starts[1:]) if rows.size else []
     asked = []
-    for block in (blocks[i] for i in chosen[: config.validation_users]):
+    for block in (blocks[i] for i in chosen):
         known, wanted = (
             np.unique(numbers[numbers >= 0])
             for numbers in (graph.items[dataset.item_index[part]] for part in (dataset.history_before(block[0]), block))

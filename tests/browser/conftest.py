@@ -62,12 +62,12 @@ def page(chromium: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def command(home: Path) -> Callable[..., dict[str, Any]]:
-    """``rallrec ... --json`` over the same home as the site; keywords are settings."""
+    """``rallrec ... --json`` over the same home as the site."""
 
-    def run(*arguments: str, **settings: Any) -> dict[str, Any]:
+    def run(*arguments: str) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-m", "scripts", *arguments, "--json"],
-            env=variables(home, **SCRIPTED, scripted_delay=0, **settings), capture_output=True, text=True, check=True,
+            env=variables(home, **SCRIPTED, scripted_delay=0), capture_output=True, text=True, check=True,
         )  # fmt: skip
         found: dict[str, Any] = json.loads(done.stdout)
         return found

@@ -141,9 +141,12 @@ def test_users_are_asked_about_by_what_they_rated_before_validation(crowds: Data
         known = set(crowds.item_index[crowds.user_ptr[user] : own.min()])
         expected.append((known, set(crowds.item_index[own]) - known))
     assert [({codes[n] for n in known}, {codes[n] for n in wanted}) for known, wanted in asked] == expected
-    some = collaborative._questions(crowds, parts, graph, CollaborativeConfig(validation_users=2), seed=0)
-    assert len(some) == 2 < len(asked)
-    assert all(any(np.array_equal(a, b) for b, _ in asked) for a, _ in some)
+    few = CollaborativeConfig(validation_users=2)
+    draws = [collaborative._questions(crowds, parts, graph, few, seed=seed) for seed in range(8)]
+    for some in draws:
+        assert len(some) == 2 < len(asked)
+        assert all(any(np.array_equal(a, b) for b, _ in asked) for a, _ in some)
+    assert len({tuple(a.tobytes() for a, _ in some) for some in draws}) > 1, "each seed draws its own"
 
 
 def test_the_crowds_come_apart_and_the_unrated_movies_have_no_vector(train: Train) -> None:
