@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from backend.pipeline import Listener, Prediction
 from backend.record import prediction_record
@@ -48,10 +49,11 @@ def _listener(progress: Any) -> Listener:
 def _show(record: dict[str, Any]) -> None:
     truth = {None: "not rated", 0: "did not like it", 1: "liked it"}[record["label"]]
     out.print(f"User {record['user']}, {record['title']} (item {record['item']}); truth: {truth}.", markup=False)
-    table = Table("past item", "rating", "score", "relevance", "recency")
+    out.print(f"Past items by {record['strategy']}, compared by {record['variant']}:", markup=False)
+    table = Table("past item", "rating", "score", *record["channels"])
     for row in record["history"]:
         ranks = (str(row[name] or "-") for name in ("relevance_rank", "recency_rank"))
-        table.add_row(row["title"], f"{row['rating']:g}", f"{row['score']:.3f}", *ranks)
+        table.add_row(Text(row["title"]), f"{row['rating']:g}", f"{row['score']:.3f}", *ranks)
     out.print(table)
     for number, trace in enumerate(record["traces"], start=1):
         head = f"Chain {number}: {trace['verdict']}, P(yes) {trace['p_yes']:.2f}, {trace['tokens']} tokens"

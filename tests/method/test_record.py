@@ -24,6 +24,9 @@ PROMISED = [
     "p_final",
     "alpha",
     "epsilon",
+    "variant",
+    "strategy",
+    "channels",
     "gamma",
     "beta",
     "k",
@@ -64,6 +67,8 @@ def test_a_record_says_what_the_prediction_says(pipeline: Pipeline, question: Qu
         10,
         3,
     ]
+    assert (record["variant"], record["strategy"]) == ("concat+ssl", "rerank")
+    assert record["channels"] == ["relevance", "recency"]
     assert record["recipe"] == recipe.hash
     assert record["cached"] is True
     assert (record["dataset"], record["label"]) == ("ml-latest-small", int(bool(question.label)))
