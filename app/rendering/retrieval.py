@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 from app.rendering import choices, curves
 from app.rendering.templating import render
-from app.services.neighbourhood import COLLABORATIVE, PARTS_OF, Explained, Nearest
+from app.services.neighbourhood import COLLABORATIVE, Explained, Nearest
 from app.services.predict_view import View
+from backend.representation import VARIANT_PARTS
 from backend.retrieval import RankedItem
 from backend.retrieval.channels import Plan, plan
 
@@ -32,7 +33,7 @@ def retrieve_panel(view: View) -> str:
         {
             "name": name,
             "about": choices.CHANNELS[name],
-            "parts": PARTS_OF[variant],
+            "parts": VARIANT_PARTS[variant],
             "rows": _rows(view, items, similarity, variant),
         }
         for name, items, similarity, variant in zip(
@@ -46,7 +47,7 @@ def retrieve_panel(view: View) -> str:
         variant_help=choices.VARIANTS[config.variant],
         strategy=config.strategy,
         strategy_help=choices.STRATEGIES[config.strategy],
-        parts_used=tuple(dict.fromkeys(part for variant in variants for part in PARTS_OF[variant])),
+        parts_used=tuple(dict.fromkeys(part for variant in variants for part in VARIANT_PARTS[variant])),
         part_help=choices.PARTS,
         target_silent=question.item in view.explained.silent,
         meta=view.data.meta,
@@ -80,7 +81,7 @@ def nearest_panel(view: View) -> str:
     near, data = view.nearest, view.data
     if near is None:
         return render("nearest_pending.html")
-    parts = PARTS_OF[near.variant]
+    parts = VARIANT_PARTS[near.variant]
     return render(
         "nearest.html",
         label=data.item_label(near.item),
@@ -136,7 +137,7 @@ def _rows(view: View, items: Sequence[int], similarity: Mapping[int, float], var
             "categories": ", ".join(data.categories[item]),
             "date": _date(int(data.timestamp[rows[item]])) if data.meta.time_ordered else "",
             "rating": float(data.rating[rows[item]]),
-            **_similarity(item, similarity[item], view.explained, PARTS_OF[variant]),
+            **_similarity(item, similarity[item], view.explained, VARIANT_PARTS[variant]),
         }
         for item in items
     ]

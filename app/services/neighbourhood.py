@@ -16,13 +16,6 @@ from backend.pipeline import Question
 from backend.representation import PARTS
 from storage.workspace import Workspace
 
-# Which parts of the item vectors a variant compares (Table 6): its similarity is the sum of their cosines.
-PARTS_OF: dict[str, tuple[str, ...]] = {
-    "text": PARTS[:1],
-    "id": PARTS[1:2],
-    "concat": PARTS[:2],
-    "concat+ssl": PARTS,
-}
 COLLABORATIVE = PARTS[1]
 NEAREST = 10
 

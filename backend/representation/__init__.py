@@ -2,7 +2,7 @@
 
 from backend.representation.alignment import ssl_loss
 from backend.representation.mixture import mix
-from backend.representation.space import PARTS, VARIANTS, ItemSpace
+from backend.representation.space import PARTS, VARIANT_PARTS, VARIANTS, ItemSpace
 from backend.representation.texts import TITLE_TEMPLATE, title_texts
 
-__all__ = ["PARTS", "TITLE_TEMPLATE", "VARIANTS", "ItemSpace", "mix", "ssl_loss", "title_texts"]
+__all__ = ["PARTS", "TITLE_TEMPLATE", "VARIANTS", "VARIANT_PARTS", "ItemSpace", "mix", "ssl_loss", "title_texts"]

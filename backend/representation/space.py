@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from backend.errors import UnknownNameError, UsageError
 
 PARTS = ("text", "collaborative", "aligned")
-# Each variant is the parts from the first to the second named, both included.
-_SPANS = {
-    "text": ("text", "text"),
-    "id": ("collaborative", "collaborative"),
-    "concat": ("text", "collaborative"),
-    "concat+ssl": ("text", "aligned"),
+# Which parts each variant of Table 6 compares; they lie next to each other.
+VARIANT_PARTS: dict[str, tuple[str, ...]] = {
+    "text": PARTS[:1],
+    "id": PARTS[1:2],
+    "concat": PARTS[:2],
+    "concat+ssl": PARTS,
 }
-VARIANTS = tuple(_SPANS)
+VARIANTS = tuple(VARIANT_PARTS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +48,10 @@ class ItemSpace:
 
     def variant(self, name: str) -> NDArray[np.float32]:
         """A view [items, d] of the columns that a variant of Table 6 compares. Raises ``UnknownNameError``."""
-        if name not in _SPANS:
+        if name not in VARIANT_PARTS:
             raise UnknownNameError("embedding variant", name, VARIANTS)
-        first, last = _SPANS[name]
-        return self.rows[:, self.columns(first).start : self.columns(last).stop]
+        parts = VARIANT_PARTS[name]
+        return self.rows[:, self.columns(parts[0]).start : self.columns(parts[-1]).stop]
 
     def columns(self, part: str) -> slice:
         """Where a part lies. Raises ``UnknownNameError``."""

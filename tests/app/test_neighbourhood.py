@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 
 from app.services import neighbourhood
-from app.services.neighbourhood import COLLABORATIVE, PARTS_OF
+from app.services.neighbourhood import COLLABORATIVE
 from app.services.predict import PredictService
 from app.services.predict_view import Session
 from backend.errors import StorageError
-from backend.representation import VARIANTS
+from backend.representation import VARIANT_PARTS, VARIANTS
 from backend.retrieval import STRATEGIES
 from storage.workspace import Workspace
 
 
 def test_a_variants_parts_are_the_columns_it_compares(workspace: Workspace) -> None:
     space = workspace.space()
-    assert tuple(PARTS_OF) == VARIANTS
-    for variant, parts in PARTS_OF.items():
+    for variant, parts in VARIANT_PARTS.items():
         columns = np.concatenate([space.rows[:, space.columns(part)] for part in parts], axis=1)
         assert np.array_equal(space.variant(variant), columns)
 
@@ -35,7 +34,7 @@ def test_every_similarity_shown_is_the_sum_of_its_parts(
     both, cosines = view.prediction.question.channels, view.explained.cosines
     assert set(cosines) == {*both.relevant, *both.recent}
     for item in cosines:
-        assert both.similarity[item] == pytest.approx(sum(cosines[item][p] for p in PARTS_OF[variant]), abs=2e-6)
+        assert both.similarity[item] == pytest.approx(sum(cosines[item][p] for p in VARIANT_PARTS[variant]), abs=2e-6)
     if strategy == "retrieve-then-mix":
         assert both.names == ("text", "collaborative")
         first, second = both.ranked_by
@@ -73,7 +72,7 @@ def test_the_nearest_items_are_those_of_a_full_comparison(
     assert [row.similarity for row in near.rows] == pytest.approx([scores[code] for code in best], abs=2e-6)
     for row in near.rows:
         parts = near.explained.cosines[row.item]
-        assert row.similarity == pytest.approx(sum(parts[part] for part in PARTS_OF[variant]), abs=2e-6)
+        assert row.similarity == pytest.approx(sum(parts[part] for part in VARIANT_PARTS[variant]), abs=2e-6)
 
 
 def test_only_ratings_given_before_the_target_are_told(
