@@ -57,7 +57,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         """Where every item lies on the flat map of a variant; see :func:`app.services.item_map.map_content`."""
         return _map_response(maps, dataset, variant, request)
 
-    gradio.mount_gradio_app(app, build_over(workspace), path="/", show_error=True, mcp_server=False, **appearance())
+    # Rendering on the server needs Node, and does not do several pages under FastAPI.
+    options: dict[str, Any] = {"show_error": True, "mcp_server": False, "ssr_mode": False}
+    gradio.mount_gradio_app(app, build_over(workspace), path="/", **options, **appearance())
     return app
 
 

@@ -78,8 +78,21 @@ class CountingEngine:
             result.append(traces)
         return result
 
-    def embed(self, texts: Sequence[str], *, progress: Progress | None = None, stop: Stop | None = None) -> np.ndarray:
-        return np.ones((len(texts), 3), dtype=np.float32)
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        pooling: str = "mean",
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> np.ndarray:
+        return np.full((len(texts), 3), 1 if pooling == "mean" else 2, dtype=np.float32)
+
+    def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
+        return [list(range(len(prompts)))]
+
+    def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
+        return [f"about {prompt[-1].content}" for prompt in prompts]
 
     @staticmethod
     def p_yes(prompt: Messages, *parts: int) -> float:

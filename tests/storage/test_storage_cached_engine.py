@@ -27,6 +27,9 @@ def test_it_is_an_engine(cached: CachedEngine, inner: CountingEngine) -> None:
     cached.load()
     assert inner.loads == 1
     assert np.array_equal(cached.embed(["x", "y"]), np.ones((2, 3)))
+    assert np.array_equal(cached.embed(["x"], pooling="last"), 2 * np.ones((1, 3)))
+    assert cached.plan([A, B]) == [[0, 1]]
+    assert cached.write([A], SAMPLING) == [f"about {A[-1].content}"]
 
 
 def test_a_second_identical_request_runs_no_model(cached: CachedEngine, inner: CountingEngine) -> None:
