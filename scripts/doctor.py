@@ -56,7 +56,14 @@ def _machine() -> list[Finding]:
 
 def _packages() -> list[Finding]:
     findings = []
-    for name, needed in (("torch", True), ("transformers", True), ("gradio", True), ("vllm", False)):
+    for name, needed in (
+        ("torch", True),
+        ("transformers", True),
+        ("torch-geometric", True),
+        ("faiss-cpu", True),
+        ("gradio", True),
+        ("vllm", False),
+    ):
         try:
             findings.append(Finding(name, "ok", version(name)))
         except PackageNotFoundError:

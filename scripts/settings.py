@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.table import Table
+from rich.text import Text
 
 from backend.settings import PREFIX, Settings, load_settings, origins
 from scripts.console import out, print_json
+from storage.stages.graph import effective_tables
 
 
 def run(*, as_json: bool) -> None:
     """Every setting with its value, its source and what it means."""
     settings, sources = load_settings(), origins()
+    values = settings.model_dump(mode="json") | effective_tables(settings)
     rows = {
         name: {
-            "value": value,
+            "value": values[name],
             "from": sources[name],
             "variable": f"{PREFIX}{name.upper()}",
             "meaning": field.description,
         }
-        for (name, field), value in zip(
-            Settings.model_fields.items(), settings.model_dump(mode="json").values(), strict=True
-        )
+        for name, field in Settings.model_fields.items()
     }
     if as_json:
         print_json(rows)
         return
     table = Table("setting", "value", "from", "meaning")
     for name, row in rows.items():
-        table.add_row(name, str(row["value"]), str(row["from"]), str(row["meaning"]))
+        table.add_row(*map(Text, (name, _shown(row["value"]), str(row["from"]), str(row["meaning"]))))
     out.print(table)
     out.print(
         f"Set any of them with {PREFIX}NAME in the environment, or as name = value in rallrec.toml.", markup=False
     )
+
+
+def _shown(value: Any) -> str:
+    """A table as lines of its entries."""
+    return "\n".join(f"{name} = {entry}" for name, entry in value.items()) if isinstance(value, dict) else str(value)

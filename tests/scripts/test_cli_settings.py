@@ -24,6 +24,13 @@ def test_every_setting_is_shown_with_value_source_variable_and_meaning(rallrec: 
         assert row["meaning"]
 
 
+def test_the_table_of_a_stage_is_shown_with_its_defaults_filled_in(rallrec: Rallrec) -> None:
+    row = as_json(rallrec("settings", "--json", RALLREC_DESCRIBE__ITEMS=7))["describe"]
+    assert (row["value"]["items"], row["value"]["attempts"], row["from"]) == (7, 3, "RALLREC_DESCRIBE__ITEMS")
+    assert "attempts = 3" in rallrec("settings").stdout
+    assert "describe.item" in one_line_error(rallrec("settings", RALLREC_DESCRIBE__ITEM=7), 2)
+
+
 def test_the_table_for_people_says_the_same(rallrec: Rallrec) -> None:
     done = rallrec("settings", RALLREC_SEED=41, COLUMNS=200)
     [seed] = [line for line in done.stdout.splitlines() if " seed " in line]
