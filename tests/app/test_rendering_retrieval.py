@@ -11,9 +11,8 @@ import pytest
 
 from app import rendering
 from app.rendering import choices
-from app.services.neighbourhood import PARTS_OF
 from backend.datasets import Dataset
-from backend.representation import PARTS, VARIANTS
+from backend.representation import PARTS, VARIANT_PARTS, VARIANTS
 from backend.retrieval import STRATEGIES
 from tests.app.views import Reading, dataset_of, explained_of, nearest_of, prediction_of, view_of
 
@@ -51,7 +50,7 @@ def test_the_columns_are_the_channels_with_the_similarities_that_ranked_them(
         assert drawn == [f"{similarity[item]:.3f}" for item in items]
         assert [int(code) for code in re.findall(r'data-near="(\d+)"', column)] == items
         names = set(re.findall(r'class="part (\w+)', column))
-        assert names == (set(PARTS_OF[used]) if len(PARTS_OF[used]) > 1 else set())
+        assert names == (set(VARIANT_PARTS[used]) if len(VARIANT_PARTS[used]) > 1 else set())
     assert choices.VARIANTS[variant] in text_of(html)
     assert choices.STRATEGIES[strategy] in text_of(html)
 
