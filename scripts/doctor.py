@@ -7,7 +7,6 @@ import platform
 import shutil
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from backend import datasets
 from backend.engines import ENGINES, models
@@ -118,9 +117,10 @@ def _vectors(settings: Settings) -> Finding:
 
 def _database(settings: Settings) -> Finding:
     from storage import open_database
+    from storage.inventory import database_file
 
-    file = settings.url.removeprefix("sqlite:///")
-    if file != settings.url and not Path(file).exists():
+    file = database_file(settings.url)
+    if file is not None and not file.exists():
         return Finding("database", "optional", f"{file} is made at first use")
     try:
         database = open_database(settings.url)

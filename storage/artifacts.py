@@ -60,7 +60,7 @@ class ArtifactStore:
     def find(self, kind: str, recipe: dict[str, Any]) -> Artifact | None:
         """The finished artifact of exactly this recipe, or None. Raises ``CorruptCacheError`` for a forged one."""
         for place in (self._root, self._bundle):
-            folder = place / _name(kind, recipe)
+            folder = place / artifact_name(kind, recipe)
             if (folder / META).is_file():
                 meta = _read_meta(folder)
                 if meta.get("recipe") != recipe:
@@ -82,7 +82,7 @@ class ArtifactStore:
 
     def part(self, kind: str, recipe: dict[str, Any]) -> Path:
         """Where this artifact is being made; it need not exist."""
-        return self._root / f".{_name(kind, recipe)}.part"
+        return self._root / f".{artifact_name(kind, recipe)}.part"
 
     def begun(self, kind: str, recipe: dict[str, Any]) -> bool:
         """Whether an interrupted run left something to go on with."""
@@ -103,11 +103,11 @@ class ArtifactStore:
         try:
             locks = self._root / ".locks"
             locks.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(locks / _name(kind, recipe))
+            lock = FileLock(locks / artifact_name(kind, recipe))
             lock.acquire(timeout=wait)
         except Timeout as error:
             raise StorageError(
-                f"Another run is making {_name(kind, recipe)} in {self._root}",
+                f"Another run is making {artifact_name(kind, recipe)} in {self._root}",
                 fix="wait for it, or stop it; nothing is lost",
             ) from error
         except OSError as error:
@@ -143,7 +143,7 @@ class ArtifactStore:
         return self._name_it(kind, recipe) if (self.part(kind, recipe) / META).is_file() else None
 
     def _name_it(self, kind: str, recipe: dict[str, Any]) -> Artifact:
-        part, final = self.part(kind, recipe), self._root / _name(kind, recipe)
+        part, final = self.part(kind, recipe), self._root / artifact_name(kind, recipe)
         shutil.rmtree(part / SCRATCH, ignore_errors=True)
         if final.exists():
             shutil.rmtree(final)
@@ -151,8 +151,14 @@ class ArtifactStore:
         return Artifact(final, _read_meta(final))
 
 
-def _name(kind: str, recipe: dict[str, Any]) -> str:
-    return f"{kind}-{digest(recipe, 16)}"
+def recipe_hash(recipe: dict[str, Any]) -> str:
+    """What stands for a recipe in names, and in the recipes of what is made from it."""
+    return digest(recipe, 16)
+
+
+def artifact_name(kind: str, recipe: dict[str, Any]) -> str:
+    """The name of an artifact's folder."""
+    return f"{kind}-{recipe_hash(recipe)}"
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

@@ -75,7 +75,8 @@ class Precompute:
         for planned in self.plan(until, fresh):
             artifact = planned.artifact
             if artifact is None:
-                artifact = self._make(planned.node, progress or _silent, stop or _never)
+                anew = planned.state == "damaged" or planned.node.stage.name in fresh
+                artifact = self._make(planned.node, progress or _silent, stop or _never, anew=anew)
                 if on_done:
                     on_done(artifact)
             artifacts.append(artifact)
@@ -94,9 +95,7 @@ class Precompute:
         if node.stage.quick and all(self.nodes[other].stage.quick for other in missing):
             for other in missing:
                 self.artifact(other, progress)
-            with self._store.making(kind, node.recipe, wait=_QUICK_WAIT):
-                # Whoever had the lock before may have made it.
-                return self._store.find(kind, node.recipe) or self._make_held(node, progress or _silent, _never)
+            return self._make(node, progress or _silent, _never, wait=_QUICK_WAIT)
         needed = ", ".join(dict.fromkeys(self.nodes[other].stage.name for other in [*missing, kind]))
         raise NotPreparedError(
             f"{self._dataset.meta.title} has no {kind} under these settings (missing: {needed})",
@@ -122,7 +121,7 @@ class Precompute:
         others = [
             other
             for other in self._store.all()
-            if other.meta["kind"] == node.stage.kind
+            if other.meta.get("kind") == node.stage.kind
             and other.meta["recipe"].get("data", {}).get("name") == self._dataset.meta.name
         ]
         if not others:
@@ -131,9 +130,12 @@ class Precompute:
         changes = _differences(latest.meta["recipe"], node.recipe)
         return "changed since the last one: " + ", ".join(changes)
 
-    def _make(self, node: Node, progress: Progress, stop: Stop) -> Artifact:
-        with self._store.making(node.stage.kind, node.recipe):
-            return self._make_held(node, progress, stop)
+    def _make(self, node: Node, progress: Progress, stop: Stop, *, anew: bool = False, wait: float = 0.0) -> Artifact:
+        """Make one artifact under its lock; one that another run finished meanwhile is taken, unless ``anew``."""
+        kind, recipe = node.stage.kind, node.recipe
+        with self._store.making(kind, recipe, wait):
+            found = None if anew else self._store.find(kind, recipe)
+            return found or self._make_held(node, progress, stop)
 
     def _make_held(self, node: Node, progress: Progress, stop: Stop) -> Artifact:
         """Make one artifact; its lock is held."""

@@ -16,12 +16,10 @@ from backend import datasets
 from backend.datasets import Dataset
 from backend.engines import models
 from backend.errors import CorruptCacheError, RallrecError
-from backend.seeding import digest
 from backend.types import ModelRef
 from storage import inventory
-from storage.artifacts import Artifact
+from storage.artifacts import Artifact, artifact_name
 from storage.precompute import Planned
-from storage.stages.graph import Node
 from storage.workspace import SCRIPTED, Workspace
 
 # An unfinished artifact that was written to so many seconds ago is being made; else its run has ended.
@@ -46,7 +44,7 @@ class LibraryService:
             work, data = self._workspace.precompute(), self.dataset()
         except RallrecError as error:
             return Shelf((), tuple(self._others({})), str(error))
-        keys = {_folder(node): kind for kind, node in work.nodes.items()}
+        keys = {artifact_name(kind, node.recipe): kind for kind, node in work.nodes.items()}
         own = [self._entry(planned, data, keys) for planned in work.plan()]
         return Shelf(tuple(own), tuple(self._others(keys)))
 
@@ -172,10 +170,6 @@ class LibraryService:
         if model.name in models.EMBEDDED:
             return ModelEntry(role, name, model.revision, "fetched", None, "rallrec prepare --model")
         return ModelEntry(role, name, model.revision, "hub")
-
-
-def _folder(node: Node) -> str:
-    return f"{node.stage.kind}-{digest(node.recipe, 16)}"
 
 
 def _inputs(named: Any, keys: Mapping[str, str]) -> tuple[Input, ...]:

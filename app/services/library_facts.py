@@ -16,7 +16,7 @@ from backend.engines import models
 from backend.errors import CorruptCacheError
 from backend.types import ModelRef
 from storage.artifacts import Artifact
-from storage.stages.describe import load_descriptions, most_interacted
+from storage.stages.describe import load_descriptions
 from storage.stages.train import CURVE
 from storage.workspace import SCRIPTED
 
@@ -60,7 +60,7 @@ def _descriptions(artifact: Artifact, dataset: Dataset) -> Facts:
     rows = load_descriptions(artifact)
     if len(rows) != dataset.n_items:
         raise ValueError(f"{len(rows)} descriptions of {dataset.n_items} {dataset.meta.item_noun_plural}")
-    interactions = np.bincount(dataset.item_index, minlength=dataset.n_items)
+    interactions = dataset.item_counts
     generated = np.array([row.source == "generated" for row in rows])
     writer = model_of(artifact.meta["recipe"]) or SCRIPTED
     kind = "scripted" if writer == SCRIPTED else "small" if writer.name in models.EMBEDDED else "given"
@@ -69,7 +69,7 @@ def _descriptions(artifact: Artifact, dataset: Dataset) -> Facts:
             dataset.item_label(code), int(interactions[code]),
             rows[code].text, rows[code].source, rows[code].attempts, rows[code].reasons,
         )
-        for code in most_interacted(dataset, _SAMPLES)
+        for code in dataset.most_interacted[:_SAMPLES]
     )  # fmt: skip
     return Facts(
         descriptions=Descriptions(

@@ -89,7 +89,7 @@ class PredictService:
         hits = [code for code in own if wanted in self._titles[code]]
         if wanted:
             rated = set(data.item_index[rows].tolist())
-            hits += [code for code in self._by_popularity if code not in rated and wanted in self._titles[code]]
+            hits += [code for code in data.most_interacted if code not in rated and wanted in self._titles[code]]
         return [self.item_choice(data.item_ids[code]) for code in hits[:_MAX_HITS]]
 
     def item_choice(self, item: str) -> tuple[str, str]:
@@ -259,11 +259,6 @@ class PredictService:
     @cached_property
     def _titles(self) -> list[str]:
         return [self._data.item_label(code).lower() for code in range(self._data.n_items)]
-
-    @cached_property
-    def _by_popularity(self) -> list[int]:
-        counts = np.bincount(self._data.item_index, minlength=self._data.n_items)
-        return np.argsort(-counts, kind="stable").tolist()
 
 
 def _sample(prediction: Prediction) -> tuple[int, int]:

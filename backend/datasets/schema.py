@@ -160,6 +160,18 @@ class Dataset:
         return [tuple(names) for names in self.items["categories"]]
 
     @cached_property
+    def item_counts(self) -> np.ndarray:
+        """int64[n_items]: interactions of each item."""
+        counts = np.bincount(self.item_index, minlength=self.n_items)
+        counts.flags.writeable = False
+        return counts
+
+    @cached_property
+    def most_interacted(self) -> list[int]:
+        """All item codes, those with the most interactions first; equal ones in the order of the codes."""
+        return np.argsort(-self.item_counts, kind="stable").tolist()
+
+    @cached_property
     def _user_codes(self) -> dict[str, int]:
         return {user: code for code, user in enumerate(self.user_ids)}
 

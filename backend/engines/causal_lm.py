@@ -26,8 +26,8 @@ from backend.seeding import derive_seed
 from backend.types import Messages, ModelRef, Progress, Sampling, Trace
 
 ANSWERS = ("Yes", "No")
-# Texts per forward pass when embedding, by device: a CPU gains nothing from more.
-_EMBED_BATCH = {"cpu": 32, "cuda": 256}
+# Texts side by side, by device: a CPU gains nothing from more.
+_BATCH = {"cpu": 32, "cuda": 256}
 
 
 @dataclass
@@ -69,9 +69,9 @@ class CausalLM:
         return cls(model.to(where).eval(), tokenizer)
 
     @property
-    def device(self) -> str:
-        """``cpu`` or ``cuda``."""
-        return str(self._device.type)
+    def batch_size(self) -> int:
+        """How many texts are worth feeding side by side."""
+        return _BATCH.get(self._device.type, 32)
 
     def chat_ids(self, messages: Messages, opening: str = "") -> list[int]:
         """Token ids of the chat up to where the model speaks, with ``opening`` already spoken."""
@@ -152,13 +152,12 @@ class CausalLM:
         ]
         # No padding: only texts of exactly the same length share a batch, so that no text's vector depends on others.
         order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
-        size = _EMBED_BATCH.get(self._device.type, 32)
         out = np.zeros((len(texts), self._model.config.get_text_config().hidden_size), dtype=np.float32)
         start = 0
         while start < len(order):
             stop()
             length = len(encoded[order[start]])
-            batch = [i for i in order[start : start + size] if len(encoded[i]) == length]
+            batch = [i for i in order[start : start + self.batch_size] if len(encoded[i]) == length]
             ids = torch.tensor([encoded[i] for i in batch], device=self._device)
             states = self._model.base_model(input_ids=ids, use_cache=False).last_hidden_state
             pooled = states[:, -1].float() if pooling == "last" else states.float().mean(dim=1)

@@ -107,10 +107,8 @@ class TransformersEngine:
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """Prompts of equal length in tokens go together."""
         with self._lock:
-            from backend.engines.writing import BATCH, plan_batches
-
             lm = self._lm(None)
-            return plan_batches([len(lm.chat_ids(prompt)) for prompt in prompts], BATCH.get(lm.device, 32))
+            return _plan(lm, [lm.chat_ids(prompt) for prompt in prompts])
 
     def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
         """The texts, prompts of equal length side by side."""
@@ -120,7 +118,7 @@ class TransformersEngine:
             lm = self._lm(None)
             ids = [lm.chat_ids(prompt) for prompt in prompts]
             texts = [""] * len(prompts)
-            for batch in self.plan(prompts):
+            for batch in _plan(lm, ids):
                 own = [prompts[i] for i in batch], [ids[i] for i in batch]
                 for i, text in zip(batch, write_batch(lm, *own, sampling, lambda: _raise_if(stop)), strict=True):
                     texts[i] = text
@@ -151,6 +149,12 @@ class TransformersEngine:
                         fix="rallrec doctor shows what this machine has",
                     ) from error
             return self._loaded
+
+
+def _plan(lm: CausalLM, ids: Sequence[list[int]]) -> list[list[int]]:
+    from backend.engines.writing import plan_batches
+
+    return plan_batches([len(own) for own in ids], lm.batch_size)
 
 
 def _raise_if(stop: Stop | None) -> None:

@@ -19,9 +19,6 @@ from backend.types import Messages, Sampling
 if TYPE_CHECKING:
     from backend.engines.causal_lm import CausalLM
 
-# Prompts per batch: beyond this a CPU's time per token no longer falls.
-BATCH = {"cpu": 32, "cuda": 256}
-
 
 def plan_batches(lengths: Sequence[int], size: int) -> list[list[int]]:
     """Cut 0 .. n-1 into groups of equal ``lengths``, at most ``size`` each, by first appearance within a length."""

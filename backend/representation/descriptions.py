@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.representation.texts import NO_CATEGORY
 from backend.types import Message, Messages
-
-UNKNOWN = "unknown"
 
 # p of eq. 1, by what the items are. No facts are asked for (people, places, prizes): a small model makes them up.
 TEMPLATES = {
@@ -60,14 +59,14 @@ def describe_template(noun: str) -> str:
 
 def describe_prompt(noun: str, label: str, categories: Sequence[str]) -> Messages:
     """The question of eq. 1 about one item: its basic information b_i put into the template p."""
-    known = ", ".join(categories) or UNKNOWN
+    known = ", ".join(categories) or NO_CATEGORY
     text = describe_template(noun).format(noun=noun, label=" ".join(label.split()), categories=" ".join(known.split()))
     return (Message("user", text),)
 
 
 def fixed_description(noun: str, label: str, categories: Sequence[str]) -> str:
     """The description of an item that the model did not, or could not, describe."""
-    known = [category.lower() for category in categories] or [f"an {UNKNOWN} kind"]
+    known = [category.lower() for category in categories] or [f"an {NO_CATEGORY} kind"]
     listed = " and ".join(filter(None, [", ".join(known[:-1]), known[-1]]))
     return FIXED_TEMPLATE.format(label=" ".join(label.split()), noun=noun, categories=listed)
 

@@ -10,9 +10,6 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
-from backend.datasets import Dataset
 from backend.errors import CorruptCacheError
 from backend.representation.descriptions import (
     DescribeConfig,
@@ -51,7 +48,7 @@ def make(job: Job) -> dict[str, Any]:
         Description(item, fixed_description(noun, labels[code], data.categories[code]), "fixed")
         for code, item in enumerate(data.item_ids)
     ]
-    waiting = most_interacted(data, job.config.items)
+    waiting = data.most_interacted[: job.config.items]
     prompts = {code: describe_prompt(noun, labels[code], data.categories[code]) for code in waiting}
     for attempt in range(job.config.attempts):
         if not waiting:
@@ -69,12 +66,6 @@ def make(job: Job) -> dict[str, Any]:
         **{source: sources.count(source) for source in ("generated", "rejected", "fixed")},
         "drawn_again": sum(row.attempts > 1 for row in rows),
     }
-
-
-def most_interacted(dataset: Dataset, count: int) -> list[int]:
-    """Codes of the items with the most interactions, at most ``count``; equal ones in the order of the codes."""
-    interactions = np.bincount(dataset.item_index, minlength=dataset.n_items)
-    return [int(code) for code in np.argsort(-interactions, kind="stable")[:count]]
 
 
 def load_descriptions(artifact: Artifact) -> list[Description]:

@@ -10,9 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from backend.representation import title_texts
 from storage.stages.describe import load_descriptions
-from storage.stages.job import Job, rows_by_chunk, save_array
+from storage.stages.job import VECTORS, Job, rows_by_chunk, save_array
 
-FILE = "vectors.npy"
 # Fixed, so that an interrupted run and an undisturbed one end in the same bytes.
 _CHUNK = 256
 
@@ -42,5 +41,5 @@ def _embed(job: Job, texts: Sequence[str], what: str) -> dict[str, Any]:
         return rows.astype(np.float16)
 
     rows = rows_by_chunk(job, f"embedding {what}", len(texts), _CHUNK, chunk)
-    save_array(job.part / FILE, rows)
+    save_array(job.part / VECTORS, rows)
     return {"rows": len(rows), "dimensions": int(rows.shape[1])}

@@ -19,9 +19,9 @@ from backend.representation.descriptions import FIXED_TEMPLATE, DescribeConfig, 
 from backend.representation.flat import FlatConfig
 from backend.representation.projector import AlignConfig
 from backend.retrieval.index import IndexConfig
-from backend.seeding import digest
 from backend.settings import Settings
 from backend.types import ModelRef
+from storage.artifacts import recipe_hash
 from storage.stages import compare, describe, embed, index, mix, train
 from storage.stages.job import Stage
 
@@ -81,7 +81,7 @@ def build_graph(dataset: Dataset, settings: Settings, models: Mapping[str, Model
             "code": stage.version,
             "data": {"name": dataset.meta.name, "hash": dataset.meta.data_hash},
             "config": config.model_dump(mode="json"),
-            "inputs": {kind: digest(nodes[kind].recipe, 16) for kind in stage.inputs},
+            "inputs": {kind: recipe_hash(nodes[kind].recipe) for kind in stage.inputs},
         }
         if model:
             recipe["model"] = {"name": model.name, "revision": model.revision, "adapter": model.adapter}

@@ -19,6 +19,9 @@ from backend.settings import Settings
 from backend.types import Progress, Stop
 from storage.artifacts import SCRATCH, Artifact
 
+# The file of an artifact that is one row per item.
+VECTORS = "vectors.npy"
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -86,11 +89,11 @@ class Job:
             raise Stopped
 
 
-def load_array(artifact: Artifact, name: str, *, mmap: bool = True) -> np.ndarray:
-    """An array of a finished artifact. Raises ``CorruptCacheError`` for a damaged or missing file."""
+def load_array(artifact: Artifact, name: str) -> np.ndarray:
+    """An array of a finished artifact, memory-mapped. Raises ``CorruptCacheError`` for a damaged or missing file."""
     path = artifact.folder / name
     try:
-        array: np.ndarray = np.load(path, mmap_mode="r" if mmap else None)
+        array: np.ndarray = np.load(path, mmap_mode="r")
     except (OSError, EOFError, ValueError) as error:
         raise CorruptCacheError(f"{path} is damaged ({error})", fix=f"delete {artifact.folder}") from error
     return array

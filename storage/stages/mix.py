@@ -12,7 +12,7 @@ from backend.errors import CorruptCacheError
 from backend.representation import PARTS, VARIANTS, ItemSpace, mix
 from backend.representation.flat import FlatConfig, flatten
 from storage.artifacts import Artifact
-from storage.stages.job import Job, load_array, save_array, save_text
+from storage.stages.job import VECTORS, Job, load_array, save_array, save_text
 
 FILE = "rows.npy"
 WIDTHS = "widths.json"
@@ -29,7 +29,7 @@ class MixConfig(BaseModel):
 
 def text_rows(job: Job) -> np.ndarray:
     """e_text = [e_title, e_desc] (eq. 3), [items, 2 d] float32."""
-    halves = [load_array(job.inputs[kind], "vectors.npy") for kind in ("title-vectors", "description-vectors")]
+    halves = [load_array(job.inputs[kind], VECTORS) for kind in ("title-vectors", "description-vectors")]
     return np.concatenate(halves, axis=1, dtype=np.float32)
 
 
@@ -40,8 +40,8 @@ def make(job: Job) -> dict[str, Any]:
     if job.config.text_dimensions:
         text, kept = _reduced(text, job.config.text_dimensions)
         facts["variance_kept"] = round(kept, 4)
-    parts = [text, load_array(job.inputs["collaborative"], "vectors.npy")]
-    parts.append(load_array(job.inputs["aligned"], "vectors.npy"))
+    parts = [text, load_array(job.inputs["collaborative"], VECTORS)]
+    parts.append(load_array(job.inputs["aligned"], VECTORS))
     widths = {name: int(part.shape[1]) for name, part in zip(PARTS, parts, strict=True)}
     rows = np.empty((len(text), sum(widths.values())), dtype=np.float32)
     for start in range(0, len(rows), _CHUNK):  # eq. 7 is computed in float64: all at once would take thrice the memory

@@ -16,7 +16,7 @@ from backend.representation.descriptions import (
 from backend.types import Messages, Sampling
 from storage.artifacts import ArtifactStore
 from storage.precompute import Precompute
-from storage.stages.describe import Description, load_descriptions, most_interacted
+from storage.stages.describe import Description, load_descriptions
 
 ASKED = describe_prompt("movie", "Heat (1995)", ("Action", "Crime"))
 
@@ -70,10 +70,9 @@ def test_the_fixed_sentence_names_the_item_and_its_categories() -> None:
 
 def test_the_most_interacted_items_come_first(small: Dataset) -> None:
     counts = [int((small.item_index == code).sum()) for code in range(small.n_items)]
-    order = most_interacted(small, small.n_items)
+    order = small.most_interacted
     assert sorted(order) == list(range(small.n_items))
     assert [counts[code] for code in order] == sorted(counts, reverse=True)
-    assert most_interacted(small, 3) == order[:3]
 
 
 class _Stubborn(ScriptedEngine):
@@ -96,7 +95,7 @@ def test_useless_texts_are_drawn_again_then_marked_and_replaced(small: Dataset, 
     [artifact] = Precompute(small, settings, store, roles, lambda _role: engine).run("describe")
     rows = load_descriptions(artifact)
     assert [row.item for row in rows] == small.item_ids
-    asked = set(most_interacted(small, 10))
+    asked = set(small.most_interacted[:10])
     for code, row in enumerate(rows):
         stand_in = fixed_description("movie", small.item_label(code), small.categories[code])
         if code not in asked:

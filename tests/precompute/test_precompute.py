@@ -188,6 +188,18 @@ def test_two_runs_do_not_make_the_same_artifact(precompute: Make, store: Artifac
     work.run("describe")
 
 
+def test_what_another_run_finished_meanwhile_is_not_made_again(precompute: Make) -> None:
+    heard: list[str] = []
+
+    def others_turn(artifact: Any) -> None:
+        if artifact.meta["kind"] == "descriptions":
+            precompute().run("embed")
+
+    precompute().run("embed", progress=lambda what, _fraction: heard.append(what), on_done=others_turn)
+    assert any("describing" in what for what in heard)
+    assert not any("embedding" in what for what in heard)
+
+
 def test_what_takes_seconds_is_made_when_it_is_needed_and_the_rest_names_its_command(precompute: Make) -> None:
     work = precompute()
     with pytest.raises(NotPreparedError, match="--until mix"):
