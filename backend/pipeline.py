@@ -182,7 +182,7 @@ class Pipeline:
         when = {int(code): position for position, code in enumerate(history)}
         subject = PromptSubject(data.meta, self._line(item))
         orders = orders_from(config.order)
-        rated = {row.item: self._line(row.item, float(data.rating[past.start + when[row.item]])) for row in chosen}
+        rated = {row.item: self._past_line(row.item, past.start, when[row.item]) for row in chosen}
         prompts = tuple(
             build_prompt(
                 "answer", subject, [rated[row.item] for row in order_items(chosen, order, when, both.similarity)]
@@ -200,6 +200,8 @@ class Pipeline:
     def with_answers(self, prediction: Prediction, answers: Sequence[Answer | None]) -> Prediction:
         """Take in M_G's answers and, once P_G is known, write M_R's prompt with the injected sentence (eq. 9)."""
         taken = replace(prediction, answers=tuple(answers))
+        if taken.reason_prompt is not None and taken.p_g == prediction.p_g:
+            return taken
         wording = taken.recipe.prompting.knowledge
         if np.isnan(taken.p_g) and wording != "none":
             return taken
@@ -216,16 +218,24 @@ class Pipeline:
         """
         hear = listener or Listener()
         now = self.unasked(question, recipe)
-        prompts = [prompt.messages for prompt in question.prompts]
-        first = len(prompts) if recipe.prompting.p_g == "mean" else 1
-        answers = self.tuned.answer(prompts[:first], progress=hear.stage, stop=stop)
-        now = self.with_answers(now, [*answers, *[None] * (len(prompts) - first)])
-        _tell(hear, now)
+        orders = len(question.prompts)
+        first = orders if recipe.prompting.p_g == "mean" else 1
+        now = self._answer(now, range(first), hear, stop)
         now = self._reason(now, hear, stop)
-        if first < len(prompts):
-            answers += self.tuned.answer(prompts[first:], progress=hear.stage, stop=stop)
-            now = replace(now, answers=tuple(answers))
+        return self._answer(now, range(first, orders), hear, stop)
+
+    def _answer(self, now: Prediction, orders: range, hear: Listener, stop: Stop | None) -> Prediction:
+        """Ask M_G about the history in these orders; each answer is told as it is known."""
+
+        def on_answer(number: int, answer: Answer) -> None:
+            nonlocal now
+            place = orders[number]
+            now = self.with_answers(now, [*now.answers[:place], answer, *now.answers[place + 1 :]])
             _tell(hear, now)
+
+        if orders:
+            prompts = [now.question.prompts[order].messages for order in orders]
+            self.tuned.answer(prompts, on_answer=on_answer, progress=hear.stage, stop=stop)
         return now
 
     def _reason(self, now: Prediction, hear: Listener, stop: Stop | None) -> Prediction:
@@ -253,8 +263,12 @@ class Pipeline:
         )
         return now.taking_traces(done)
 
-    def _line(self, item: int, rating: float | None = None) -> HistoryLine:
-        return HistoryLine(self.dataset.item_label(item), self.dataset.categories[item], rating)
+    def _past_line(self, item: int, start: int, position: int) -> HistoryLine:
+        """The item at ``position`` of the past whose interactions begin at row ``start``."""
+        return replace(self._line(item), rating=float(self.dataset.rating[start + position]), position=position)
+
+    def _line(self, item: int) -> HistoryLine:
+        return HistoryLine(self.dataset.item_label(item), self.dataset.categories[item])
 
 
 def _tell(listener: Listener, prediction: Prediction) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from backend.pipeline import Pipeline, Prediction
 from backend.prompting import read_verdict
+from backend.retrieval import orders_from
+from backend.types import Answer, Trace
 
 
 def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: bool) -> dict[str, Any]:
     """JSON-ready: numbers that are not known are null; ``history`` is in eq. 8's rank order.
 
-    ``prompt`` is what M_R was given (the injected sentence included). ``cached``: no model ran for it.
+    ``prompt`` is what M_R was given (the injected sentence included); ``dropped`` counts the oldest of its past items
+    that the model did not see (:func:`left_out`). ``answers``: M_G's, by history order. ``cached``: no model ran.
     """
     data, question, recipe = pipeline.dataset, prediction.question, prediction.recipe
     prompt = prediction.reason_prompt or question.prompts[0]
@@ -56,14 +60,29 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
                 "p_yes": trace.p_yes,
                 "tokens": trace.tokens,
                 "seconds": round(trace.seconds, 3),
+                "dropped": trace.dropped,
             }
             for trace in prediction.traces
             if trace
+        ],
+        "answers": [
+            {"order": order, "p_yes": answer.p_yes, "dropped": answer.dropped}
+            for order, answer in zip(orders_from(recipe.retrieval.order), prediction.answers, strict=True)
+            if answer
         ],
         "models": {"tuned": asdict(pipeline.tuned.model), "reasoning": asdict(pipeline.reasoner.model)},
         "recipe": recipe.hash,
         "cached": cached,
     }
+
+
+def left_out(results: Iterable[Answer | Trace | None]) -> str:
+    """A sentence about past items that models did not see; empty where they saw them all. The most counts."""
+    count = max((result.dropped for result in results if result), default=0)
+    if not count:
+        return ""
+    items = "the oldest past item was" if count == 1 else f"the {count} oldest past items were"
+    return f"The prompt was longer than the model's context: {items} left out."
 
 
 def _rating(pipeline: Pipeline, user: int, item: int) -> float | None:

@@ -1,25 +1,40 @@
-"""Every setting, from the environment (``RALLREC_*``), one optional TOML file, or its default.
+"""Every setting: from the environment (``RALLREC_*``), one optional TOML file, a model profile, or its default.
+
+The first of these that gives a value wins. The setting ``profile`` says which profile (``backend.profiles``) holds.
 
 A setting that is a table (one per stage of ``rallrec precompute``) is a table of the file, a JSON object in its
-variable, or one variable per entry: ``RALLREC_DESCRIBE__ITEMS=500``. What a setting means to a stage is checked by that
-stage's own model (see ``backend.pipeline.Recipe`` and ``storage.stages.graph``).
+variable, or one variable per entry: ``RALLREC_DESCRIBE__ITEMS=500``; entries from several sources are put together.
+What a setting means to a stage or an engine is checked by its own model (see ``backend.pipeline.Recipe``,
+``storage.stages.graph`` and ``storage.roles``).
 """
 
 from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import SettingsError as SourceError
 
 from backend.errors import SettingsError
+from backend.keys import API_KEY_VARIABLE, looks_like_a_key, refuse_keys
+from backend.profiles import DEFAULT_PROFILE, Profile, load_profile
 
 PREFIX = "RALLREC_"
 CONFIG_VARIABLE = "RALLREC_CONFIG"
 DEFAULT_CONFIG = Path("rallrec.toml")
+# A server's address, or nothing.
+_URL = r"^(https?://\S+)?$"
 
 
 class Settings(BaseSettings):
@@ -36,9 +51,40 @@ class Settings(BaseSettings):
     dataset: str = Field("ml-latest-small", description="dataset that is opened first")
     split: Literal["chronological", "per-user"] = Field("chronological", description="how samples are split 80/10/10")
 
-    engine: str = Field("transformers", description="who runs the models: transformers or scripted")
-    tuned_model: str = Field("smollm2-135m-instruct", description="M_G: an embedded name, a folder or a hub id")
-    reasoning_model: str = Field("smollm2-135m-instruct", description="M_R: an embedded name, a folder or a hub id")
+    profile: str = Field(
+        DEFAULT_PROFILE, description="models and who runs them: a shipped profile's name, or the path of a .toml file"
+    )
+    engine: str = Field("transformers", description="who runs the models: transformers, vllm, openai or scripted")
+    tuned_engine: str = Field("", description="who runs M_G; empty: as engine")
+    reasoning_engine: str = Field("", description="who runs M_R; empty: as engine")
+    tuned_model: str = Field(
+        "smollm2-135m-instruct", description="M_G: an embedded name, a folder, a hub id, or a server's name for it"
+    )
+    reasoning_model: str = Field(
+        "smollm2-135m-instruct", description="M_R: an embedded name, a folder, a hub id, or a server's name for it"
+    )
+    tuned_adapter: str = Field(
+        "", description="LoRA adapter of M_G: a folder, or a server's name for it; empty: none, M_G is untuned"
+    )
+    reasoning_adapter: str = Field(
+        "", description="LoRA adapter of M_R: a folder, or a server's name for it; empty: none"
+    )
+    quantized: str = Field(
+        "",
+        description="form that M_G and M_R are rounded to: bfloat16 (transformers, CPU), 8bit (transformers, CUDA), or "
+        "vllm's name for it, such as fp8; empty: as they are",
+    )
+    context: int = Field(
+        0,
+        ge=0,
+        description="tokens that a prompt and its chain may take; longer prompts lose their oldest items; 0: the "
+        "model's own limit",
+    )
+    server_url: str = Field(
+        "http://127.0.0.1:8000/v1", pattern=_URL, min_length=1, description="server that the openai engine asks"
+    )
+    tuned_url: str = Field("", pattern=_URL, description="server of M_G; empty: as server_url")
+    reasoning_url: str = Field("", pattern=_URL, description="server of M_R; empty: as server_url")
     encoder: str = Field("smollm2-135m-instruct", description="model of the item vectors; scripted for a stand-in")
     encoder_kind: Literal["llm", "sentence"] = Field(
         "llm", description="what the encoder is: a language model, or a sentence-embedding model"
@@ -48,6 +94,8 @@ class Settings(BaseSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the transformers engine runs")
     scripted_delay: float = Field(0.03, ge=0, description="seconds per word of the scripted engine")
+    vllm: dict[str, Any] = Field({}, description='the vllm engine, such as {"gpu_memory": 0.42}')
+    server: dict[str, Any] = Field({}, description='the openai engine, such as {"timeout": 60}')
 
     describe: dict[str, Any] = Field({}, description='stage describe, such as {"items": 500}')
     embed: dict[str, Any] = Field({}, description='stage embed, such as {"pooling": "last"}')
@@ -94,23 +142,22 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file())
+        given = init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file())
+        profile = read_profile(_chosen_profile(*(source() for source in given)))
+        return *given, InitSettingsSource(settings_cls, profile.settings)
+
+
+def read_profile(name: str) -> Profile:
+    """A profile by its name or path. Raises ``SettingsError`` and ``UnknownNameError``."""
+    return load_profile(name, Settings.model_fields)
 
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings in force; ``overrides`` (None means "not given") win. Raises ``SettingsError`` naming the key."""
     given = {name: value for name, value in overrides.items() if value is not None}
-    unknown = sorted(set(_environment()) - set(Settings.model_fields))
-    if unknown:
-        raise SettingsError(
-            f"Unknown environment variable {PREFIX}{unknown[0].upper()}",
-            expected="one of " + ", ".join(PREFIX + name.upper() for name in Settings.model_fields),
-            fix="unset it, or see: rallrec settings",
-        )
-    explicit = os.environ.get(CONFIG_VARIABLE)
-    if explicit and not Path(explicit).is_file():
-        raise SettingsError(f"{CONFIG_VARIABLE} names {explicit}, which is not a file", fix="unset it or mend it")
+    _check_environment()
     try:
+        refuse_keys(_in_file(), str(_config_file()))
         return Settings(**given)
     except ValidationError as error:
         first = error.errors()[0]
@@ -121,16 +168,55 @@ def load_settings(**overrides: Any) -> Settings:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{_config_file()} is not valid TOML: {error}") from error
+    except SourceError as error:
+        raise SettingsError(
+            f"A {PREFIX}* variable cannot be read: {error}", expected="a JSON object for a table"
+        ) from error
 
 
 def origins(overrides: dict[str, Any] | None = None) -> dict[str, str]:
-    """Where each setting's value comes from: ``option``, an environment variable, the TOML file, or ``default``."""
-    file = _config_file()
-    in_file = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+    """Where each setting's value comes from.
+
+    ``option``, an environment variable's name, the TOML file, ``profile`` and its name, or ``default``.
+    """
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    in_file = _in_file()
+    in_environment = {name: variable for name, variable in _environment().items() if os.environ[variable]}
+    profile = _chosen_profile(given, {name: os.environ[held] for name, held in in_environment.items()}, in_file)
     found = dict.fromkeys(Settings.model_fields, "default")
-    found |= {name: str(file) for name in in_file}
-    found |= {name: variable for name, variable in _environment().items() if os.environ[variable]}
-    return found | dict.fromkeys(overrides or {}, "option")
+    found |= dict.fromkeys(read_profile(profile).settings, f"profile {profile}")
+    found |= dict.fromkeys(in_file, str(_config_file()))
+    return found | in_environment | dict.fromkeys(given, "option")
+
+
+def _chosen_profile(*sources: Mapping[str, Any]) -> str:
+    """The profile that holds; the first source that names one wins. What is no text is left to the check of types."""
+    named = next((source["profile"] for source in sources if source.get("profile")), DEFAULT_PROFILE)
+    return named if isinstance(named, str) else DEFAULT_PROFILE
+
+
+def _check_environment() -> None:
+    """Raise ``SettingsError`` for a ``RALLREC_*`` variable that is no setting, or a file that is not there."""
+    unknown = sorted(_environment().keys() - Settings.model_fields.keys())
+    if unknown and looks_like_a_key(unknown[0]):
+        raise SettingsError(
+            f"{PREFIX}{unknown[0].upper()} is set, and no setting holds a key", fix=f"set {API_KEY_VARIABLE} instead"
+        )
+    if unknown:
+        raise SettingsError(
+            f"Unknown environment variable {PREFIX}{unknown[0].upper()}",
+            expected="one of " + ", ".join(PREFIX + name.upper() for name in Settings.model_fields),
+            fix="unset it, or see: rallrec settings",
+        )
+    explicit = os.environ.get(CONFIG_VARIABLE)
+    if explicit and not Path(explicit).is_file():
+        raise SettingsError(f"{CONFIG_VARIABLE} names {explicit}, which is not a file", fix="unset it or mend it")
+
+
+def _in_file() -> dict[str, Any]:
+    """What the TOML file says; nothing where there is none."""
+    file = _config_file()
+    return tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
 
 
 def _environment() -> dict[str, str]:

@@ -13,10 +13,15 @@ Stop = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Message:
-    """One turn of a chat: ``role`` is ``system``, ``user`` or ``assistant``."""
+    """One turn of a chat: ``role`` is ``system``, ``user`` or ``assistant``.
+
+    ``droppable``: the parts (start, end) of ``content`` that may be left out where a model's context is too short, the
+    first to go first: the lines of the history, oldest first.
+    """
 
     role: str
     content: str
+    droppable: tuple[tuple[int, int], ...] = ()
 
 
 Messages = tuple[Message, ...]
@@ -24,11 +29,17 @@ Messages = tuple[Message, ...]
 
 @dataclass(frozen=True)
 class ModelRef:
-    """Which weights: a hub id, a folder or an embedded name, its revision, and the LoRA adapter on top (or None)."""
+    """Which weights: a hub id, a folder or an embedded name, its revision, and the LoRA adapter on top (or None).
+
+    Two things change what the same weights say, so they belong to the name: ``context``, a limit of tokens below the
+    model's own, and ``quantized``, the form they are rounded to (``int8``, say). None: neither.
+    """
 
     name: str
     revision: str = "main"
     adapter: str | None = None
+    context: int | None = None
+    quantized: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,11 +54,15 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Answer:
-    """P(yes) in [0, 1] at the answer position: a softmax over the two answer tokens. ``seconds`` is model time."""
+    """P(yes) in [0, 1] at the answer position: a softmax over the two answers. ``seconds`` is model time.
+
+    ``dropped``: how many of the history's oldest lines were left out, because the prompt was longer than the context.
+    """
 
     p_yes: float
     prompt_tokens: int
     seconds: float
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,7 +71,7 @@ class Trace:
 
     ``text`` is what the model wrote after ``<think>``, its ``</think>`` and verdict included where it wrote them.
     ``p_yes`` in [0, 1] is read after the chain, closed with ``</think>``. ``finish`` is ``stop`` (the model ended it)
-    or ``length`` (the token limit did).
+    or ``length`` (the token limit did). ``dropped``: as in :class:`Answer`.
     """
 
     index: int
@@ -65,3 +80,4 @@ class Trace:
     tokens: int
     seconds: float
     finish: str
+    dropped: int = 0

@@ -42,23 +42,26 @@ Variant = Annotated[str | None, typer.Option(help="Item vectors: text, id, conca
 Strategy = Annotated[str | None, typer.Option(help="recent, retrieve-then-mix, mix-then-retrieve or rerank.")]
 Gamma = Annotated[float | None, typer.Option(help="Weight of the relevance channel, 0 to 1.")]
 Beta = Annotated[float | None, typer.Option(help="How fast the score falls with the rank, 0 or more.")]
-EngineName = Annotated[str | None, typer.Option(help="Who runs the models: transformers or scripted.")]
+EngineName = Annotated[str | None, typer.Option(help="Who runs the models: transformers, vllm, openai or scripted.")]
+ProfileName = Annotated[
+    str | None, typer.Option(help="Models and who runs them: cpu-default, paper, server, or a .toml file.")
+]
 
 
-@app.command(epilog="Example: rallrec doctor --json")
-def doctor(json: Json = False) -> None:
-    """Print what this machine has (Python, torch, GPU, models, data, database) and what is missing."""
+@app.command(epilog="Example: rallrec doctor --profile paper")
+def doctor(profile: ProfileName = None, json: Json = False) -> None:
+    """Print what this machine has (Python, GPU, models, data, database), which profiles it can run, what is missing."""
     from scripts.doctor import run
 
-    run(as_json=json)
+    run(profile=profile, as_json=json)
 
 
-@app.command(epilog="Example: RALLREC_GAMMA=0.5 rallrec settings")
-def settings(json: Json = False) -> None:
+@app.command(epilog="Example: RALLREC_GAMMA=0.5 rallrec settings --profile paper")
+def settings(profile: ProfileName = None, json: Json = False) -> None:
     """Show every setting, its value and where the value came from."""
     from scripts.settings import run
 
-    run(as_json=json)
+    run(profile=profile, as_json=json)
 
 
 @app.command(epilog="Example: rallrec prepare --source ~/Downloads/ml-latest-small.zip --skip-bad-rows")
@@ -161,6 +164,7 @@ def predict(
     traces: Annotated[int | None, typer.Option(help="Reasoning chains.")] = None,
     knowledge: Annotated[str | None, typer.Option(help="Injected sentence: paper, graded or none.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Token limit of a chain.")] = None,
+    profile: ProfileName = None,
     engine: EngineName = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the chains.")] = None,
     json: Json = False,
@@ -172,20 +176,21 @@ def predict(
         "variant": variant, "strategy": strategy, "gamma": gamma, "beta": beta, "k": k, "alpha": alpha,
         "epsilon": epsilon, "traces": traces, "knowledge": knowledge, "max_tokens": max_tokens, "seed": seed,
     }  # fmt: skip
-    run(dataset=dataset, user=user, item=item, engine=engine, recipe=recipe, as_json=json)
+    run(dataset=dataset, user=user, item=item, profile=profile, engine=engine, recipe=recipe, as_json=json)
 
 
 @app.command(epilog="Example: rallrec serve --port 8000 --engine scripted")
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (0: any free one).")] = None,
+    profile: ProfileName = None,
     engine: EngineName = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open a browser once the app answers.")] = False,
 ) -> None:
     """Start the web app."""
     from scripts.serve import run
 
-    run(host=host, port=port, engine=engine, open_browser=open_browser)
+    run(host=host, port=port, profile=profile, engine=engine, open_browser=open_browser)
 
 
 def main() -> None:

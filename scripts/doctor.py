@@ -5,32 +5,35 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict
 
 from backend import datasets
-from backend.engines import ENGINES, models
 from backend.errors import RallrecError
 from backend.settings import Settings, load_settings
 from scripts.console import out, print_json
+from scripts.findings import Finding, Gpu, gpus, installed
+from scripts.profiles import profile_findings
 
 _MARKS = {"ok": "ok     ", "missing": "missing", "optional": "-      "}
+# Package -> what installs it where it can be done without; None: nothing works without it.
+_PACKAGES = {
+    "torch": None,
+    "transformers": None,
+    "torch-geometric": None,
+    "faiss-cpu": None,
+    "gradio": None,
+    "peft": None,
+    "openai": None,
+    "vllm": "pip install 'rallrec-plus[gpu]' on a GPU host",
+    "bitsandbytes": "pip install bitsandbytes, for 8-bit weights on a GPU",
+}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """``state``: ok, missing (something will not work) or optional; ``fix`` says what to run."""
-
-    name: str
-    state: str
-    detail: str
-    fix: str = ""
-
-
-def run(*, as_json: bool) -> None:
+def run(*, profile: str | None, as_json: bool) -> None:
     """Print all findings; exit code 1 where something is missing."""
-    settings = load_settings()
-    findings = [*_machine(), *_packages(), *_models(settings), _data(settings), _vectors(settings), _database(settings)]
+    settings, found = load_settings(profile=profile), gpus()
+    findings = [*_machine(found), *_packages(), *profile_findings(settings, found)]
+    findings += [_data(settings), _vectors(settings), _database(settings)]
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
@@ -41,50 +44,27 @@ def run(*, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _machine() -> list[Finding]:
+def _machine(gpus_found: list[Gpu]) -> list[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     free = shutil.disk_usage(".").free / 2**30
-    gpu = shutil.which("nvidia-smi")
+    shown = "; ".join(map(str, gpus_found)) or "none: models run on the CPU"
     return [
         Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         Finding("processor", "ok", f"{cores} cores"),
         Finding("disk", "ok" if free > 2 else "missing", f"{free:.0f} GiB free", "" if free > 2 else "free 2 GiB"),
-        Finding("gpu", "ok" if gpu else "optional", "NVIDIA driver found" if gpu else "none: models run on the CPU"),
+        Finding("gpu", "ok" if gpus_found else "optional", shown),
     ]
 
 
 def _packages() -> list[Finding]:
     findings = []
-    for name, needed in (
-        ("torch", True),
-        ("transformers", True),
-        ("torch-geometric", True),
-        ("faiss-cpu", True),
-        ("gradio", True),
-        ("vllm", False),
-    ):
-        try:
-            findings.append(Finding(name, "ok", version(name)))
-        except PackageNotFoundError:
-            fix = "make setup" if needed else "pip install 'rallrec-plus[gpu]' on a GPU host"
-            findings.append(Finding(name, "missing" if needed else "optional", "not installed", fix))
-    return findings
-
-
-def _models(settings: Settings) -> list[Finding]:
-    if settings.engine not in ENGINES:
-        return [Finding("engine", "missing", f"unknown: {settings.engine}", f"set it to {' or '.join(ENGINES)}")]
-    if settings.engine == "scripted":
-        return [Finding("models", "ok", "scripted: no model, made-up answers")]
-    findings = []
-    for role in ("tuned_model", "reasoning_model"):
-        ref = models.resolve(getattr(settings, role))
-        if models.is_fetched(ref, settings.home / "models"):
-            findings.append(Finding(role, "ok", models.display_name(ref)))
-        elif ref.name in models.EMBEDDED:
-            findings.append(Finding(role, "optional", f"{ref.name}, fetched at first use", "rallrec prepare --model"))
+    for name, optional in _PACKAGES.items():
+        held = installed(name)
+        if held:
+            findings.append(Finding(name, "ok", held))
         else:
-            findings.append(Finding(role, "optional", f"{ref.name}, asked of the hub at first use"))
+            state = "optional" if optional else "missing"
+            findings.append(Finding(name, state, "not installed", optional or "make setup"))
     return findings
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backend.pipeline import Listener, Prediction
-from backend.record import prediction_record
+from backend.record import left_out, prediction_record
 from backend.settings import load_settings
 from scripts.console import out, print_json, progress_bar
 from storage.lookup import look_up
@@ -16,10 +16,17 @@ from storage.workspace import Workspace
 
 
 def run(
-    *, dataset: str | None, user: str, item: str, engine: str | None, recipe: dict[str, Any], as_json: bool
+    *,
+    dataset: str | None,
+    user: str,
+    item: str,
+    profile: str | None,
+    engine: str | None,
+    recipe: dict[str, Any],
+    as_json: bool,
 ) -> None:
     """Predict one sample: from the cache where it is there, from the models where it is not."""
-    workspace = Workspace(load_settings(dataset=dataset, engine=engine))
+    workspace = Workspace(load_settings(dataset=dataset, profile=profile, engine=engine))
     full = workspace.recipe(**recipe)
     pipeline = workspace.pipeline()
     data = pipeline.dataset
@@ -35,6 +42,7 @@ def run(
         print_json(record)
     else:
         _show(record)
+        _show_left_out(prediction)
 
 
 def _listener(progress: Any) -> Listener:
@@ -44,6 +52,12 @@ def _listener(progress: Any) -> Listener:
             progress(f"reasoning ({done} of {wanted} chains done)", None)
 
     return Listener(stage=progress, update=update)
+
+
+def _show_left_out(prediction: Prediction) -> None:
+    for who, results in (("tuned", prediction.answers), ("reasoning", prediction.traces)):
+        if said := left_out(results):
+            out.print(f"{who.capitalize()} model: {said}", markup=False, style="bold")
 
 
 def _show(record: dict[str, Any]) -> None:

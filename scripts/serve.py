@@ -17,12 +17,13 @@ from backend.settings import PREFIX, load_settings
 from scripts.console import log
 
 
-def run(*, host: str | None, port: int | None, engine: str | None, open_browser: bool) -> None:
+def run(*, host: str | None, port: int | None, profile: str | None, engine: str | None, open_browser: bool) -> None:
     """Serve the app until interrupted."""
-    settings = load_settings(host=host, port=port, engine=engine)
+    settings = load_settings(host=host, port=port, profile=profile, engine=engine)
     # The app is named, not imported: commands and screens do not know each other. It reads its own settings.
-    if engine:
-        os.environ[f"{PREFIX}ENGINE"] = engine
+    for name, given in (("PROFILE", profile), ("ENGINE", engine)):
+        if given:
+            os.environ[PREFIX + name] = given
     listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

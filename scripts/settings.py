@@ -9,13 +9,14 @@ from rich.text import Text
 
 from backend.settings import PREFIX, Settings, load_settings, origins
 from scripts.console import out, print_json
+from storage.roles import engine_tables
 from storage.stages.graph import effective_tables
 
 
-def run(*, as_json: bool) -> None:
+def run(*, profile: str | None, as_json: bool) -> None:
     """Every setting with its value, its source and what it means."""
-    settings, sources = load_settings(), origins()
-    values = settings.model_dump(mode="json") | effective_tables(settings)
+    settings, sources = load_settings(profile=profile), origins({"profile": profile})
+    values = settings.model_dump(mode="json") | effective_tables(settings) | engine_tables(settings)
     rows = {
         name: {
             "value": values[name],
@@ -33,7 +34,8 @@ def run(*, as_json: bool) -> None:
         table.add_row(*map(Text, (name, _shown(row["value"]), str(row["from"]), str(row["meaning"]))))
     out.print(table)
     out.print(
-        f"Set any of them with {PREFIX}NAME in the environment, or as name = value in rallrec.toml.", markup=False
+        f"Set any of them with {PREFIX}NAME in the environment, as name = value in rallrec.toml, or in a profile.",
+        markup=False,
     )
 
 

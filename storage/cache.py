@@ -17,15 +17,15 @@ from sqlalchemy.orm import Session
 from backend.errors import CorruptCacheError, EngineError
 from backend.types import Answer, Messages, ModelRef, Sampling, Trace
 from storage.cache_keys import (
-    ANSWER_OPTIONS,
     answer_checksum,
     answer_key,
+    answer_options,
     cache_key,
     messages_json,
     prompt_hash,
-    sampling_options,
     trace_checksum,
     trace_key,
+    trace_options,
 )
 from storage.database import Database
 from storage.models import AnswerRow, Base, PromptRow, TraceRow
@@ -82,16 +82,18 @@ class ResultCache:
 
         Where another process was faster, that is its answer. Raises ``EngineError`` for a P(yes) that is none.
         """
-        rows = []
+        rows, options = [], answer_options(self.model)
         for (key, prompt), given in zip(prompts.items(), answers, strict=True):
-            answer = Answer(_probability(given.p_yes), int(given.prompt_tokens), float(given.seconds))
+            p_yes, seconds = _probability(given.p_yes), float(given.seconds)
+            answer = Answer(p_yes, int(given.prompt_tokens), seconds, int(given.dropped))
             rows.append(
-                self._common(key, prompt, ANSWER_OPTIONS, answer)
+                self._common(key, prompt, options, answer)
                 | {"prompt_tokens": answer.prompt_tokens, "checksum": answer_checksum(key, answer)}
             )
-        with self.database.session() as session:
-            _insert_new(session, PromptRow, _prompt_rows(prompts.values()), "hash")
-            _insert_new(session, AnswerRow, rows, "key")
+        if rows:
+            with self.database.session() as session:
+                _insert_new(session, PromptRow, _prompt_rows(prompts.values()), "hash")
+                _insert_new(session, AnswerRow, rows, "key")
         return self.answers(prompts)
 
     def save_trace(self, prompt: Prompt, sampling: Sampling, given: Trace) -> Trace:
@@ -102,9 +104,9 @@ class ResultCache:
         key = self.trace_key(prompt, sampling, given.index)
         if given.finish not in ("stop", "length"):
             raise EngineError(f"The engine ended a chain with {given.finish!r}", expected="'stop' or 'length'")
-        p_yes, seconds = _probability(given.p_yes), float(given.seconds)
-        trace = Trace(int(given.index), _storable(given.text), p_yes, int(given.tokens), seconds, given.finish)
-        row = self._common(key, prompt, sampling_options(sampling), trace) | {
+        text, p_yes, seconds = _storable(given.text), _probability(given.p_yes), float(given.seconds)
+        trace = Trace(int(given.index), text, p_yes, int(given.tokens), seconds, given.finish, int(given.dropped))
+        row = self._common(key, prompt, trace_options(self.model, sampling), trace) | {
             "seed": int(sampling.seed),
             "sample_index": trace.index,
             "text": trace.text,
@@ -127,6 +129,7 @@ class ResultCache:
             "options": options,
             "p_yes": result.p_yes,
             "seconds": result.seconds,
+            "dropped": result.dropped,
             "engine": self.engine,
         }
 
@@ -144,12 +147,12 @@ class ResultCache:
         return rows
 
     def _read_answer(self, row: Row[Any]) -> Answer:
-        answer = Answer(row.p_yes, row.prompt_tokens, row.seconds)
+        answer = Answer(row.p_yes, row.prompt_tokens, row.seconds, row.dropped)
         self._verify("answers", row, cache_key("answer", *_asked(row)), lambda: answer_checksum(row.key, answer))
         return answer
 
     def _read_trace(self, row: Row[Any]) -> Trace:
-        trace = Trace(row.sample_index, row.text, row.p_yes, row.tokens, row.seconds, row.finish)
+        trace = Trace(row.sample_index, row.text, row.p_yes, row.tokens, row.seconds, row.finish, row.dropped)
         key = cache_key("trace", *_asked(row), row.seed, row.sample_index)
         self._verify("traces", row, key, lambda: trace_checksum(row.key, trace))
         return trace

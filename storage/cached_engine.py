@@ -1,7 +1,7 @@
 """An engine that runs the model only for what was never asked before, and keeps what it runs.
 
 It wraps any engine and passes the same contract. The rows are ``storage.cache``, the keys ``storage.cache_keys``.
-Vectors and written texts are not cached here: they are artifacts.
+Written texts are not cached here: they are artifacts.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
-import numpy as np
-
-from backend.engines.base import Engine, OnPiece, OnTrace, sample_indices
-from backend.errors import EngineError, Stopped, UsageError
+from backend.engines.base import Engine, OnAnswer, OnPiece, OnTrace, sample_indices
+from backend.errors import EngineError, PartialError, Stopped, UsageError
 from backend.types import Answer, Messages, Progress, Sampling, Stop, Trace
+from storage.asked import Asked, by_missing, distinct, failures_of, for_every_position, in_order
 from storage.cache import Prompt, ResultCache
 from storage.database import Database
 
@@ -23,22 +21,19 @@ from storage.database import Database
 class CachedEngine:
     """``inner`` with a memory: a repeated request runs no model, a larger one only what is missing.
 
-    Results are looked up, and kept, under ``inner.model`` as it is now. Any number of threads may call at the same
-    time: the model runs for one of them after the other, and what is in the cache needs no waiting. ``answer_chunk``
-    prompts (at least 1) are answered at a time, so that many are kept when a long run stops.
+    Results are looked up, and kept, under ``inner.model`` as it is now, each as soon as ``inner`` hands it over. Any
+    number of threads may call at the same time: the model runs for one of them after the other, and what is in the
+    cache needs no waiting.
 
     Beside what ``inner`` raises, the methods raise ``EngineError`` if it returns something else than it was asked for,
     ``CorruptCacheError`` for a stored row that does not belong to its key, and ``StorageError``.
     """
 
-    def __init__(self, inner: Engine, database: Database, *, answer_chunk: int = 64) -> None:
-        if answer_chunk < 1:
-            raise UsageError(f"answer_chunk is {answer_chunk}", expected="a whole number from 1")
+    def __init__(self, inner: Engine, database: Database) -> None:
         self.inner = inner
         self.name = inner.name
         self.model = inner.model
         self._cache = ResultCache(database, inner.model, inner.name)
-        self._answer_chunk = answer_chunk
         self._inner_is_busy = threading.RLock()
 
     def load(self, progress: Progress | None = None) -> None:
@@ -46,21 +41,46 @@ class CachedEngine:
         with self._turn(None):
             self.inner.load(progress)
 
+    def adapted(self, adapter: str | None) -> CachedEngine:
+        """``inner`` with another adapter, behind the same database. The two take turns: they share their weights."""
+        with self._turn(None):
+            other = CachedEngine(self.inner.adapted(adapter), self._cache.database)
+        other._inner_is_busy = self._inner_is_busy
+        return other
+
     def answer(
-        self, prompts: Sequence[Messages], *, progress: Progress | None = None, stop: Stop | None = None
+        self,
+        prompts: Sequence[Messages],
+        *,
+        on_answer: OnAnswer | None = None,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
     ) -> list[Answer]:
         """P(yes) of every prompt, in order; only those that are not stored are run, equal ones once.
 
-        On ``Stopped``, the chunks that had finished are kept.
+        ``on_answer`` is given the stored answers first, then each new one as soon as it is stored, so whatever it has
+        seen is kept, on ``Stopped`` and ``PartialError`` too.
         """
-        keys, wanted = self._wanted(prompts)
-        found = self._cache.answers(wanted)
-        if progress is not None and wanted:
-            progress("Reading answers from the cache", len(found) / len(wanted))
-        if len(found) < len(wanted):
+        asked = distinct(prompts)
+        self._recall_answers(asked, on_answer)
+        known = sum(item.answer is not None for item in asked)
+        if progress is not None and asked:
+            progress("Reading answers from the cache", known / len(asked))
+        if known < len(asked):
             with self._turn(stop):
-                self._run_answers(wanted, found, progress, stop)
-        return [found[key] for key in keys]
+                # While this call waited, another may have run some of it.
+                self._recall_answers(asked, on_answer)
+                missing = [item for item in asked if item.answer is None]
+                if missing:
+                    _raise_if_stopped(stop)
+                    share = _share(progress, 1 - len(missing) / len(asked))
+                    try:
+                        self._run_answers(missing, on_answer, share, stop)
+                    except PartialError as error:
+                        raise PartialError(failures_of(error, missing), len(prompts), fix=error.fix) from error
+            if progress is not None:
+                progress("Answering", 1.0)
+        return [item.answer for item in in_order(asked) if item.answer is not None]
 
     def reason(
         self,
@@ -76,33 +96,28 @@ class CachedEngine:
         """``samples`` chains per prompt; only the sample indices that are not stored are run.
 
         ``on_trace`` is given the stored chains first, then each new one as soon as it is stored, so whatever it has
-        seen is kept, on ``Stopped`` too. ``on_piece`` is given what is newly written.
+        seen is kept, on ``Stopped`` and ``PartialError`` too. ``on_piece`` is given what is newly written.
         """
         indices = _checked_indices(samples)
-        asked: dict[Messages, _Asked] = {}
-        for position, messages in enumerate(prompts):
-            asked.setdefault(tuple(messages), _Asked(Prompt(tuple(messages)))).positions.append(position)
-        self._recall(asked.values(), indices, sampling, on_trace)
-        if any(item.missing(indices) for item in asked.values()):
+        asked = distinct(prompts)
+        self._recall_traces(asked, indices, sampling, on_trace)
+        if any(item.missing(indices) for item in asked):
+            failures: dict[int, str] = {}
+            first: PartialError | None = None
             with self._turn(stop):
                 # While this call waited, another may have run some of it.
-                self._recall(asked.values(), indices, sampling, on_trace)
-                for missing, group in _by_missing(asked.values(), indices).items():
+                self._recall_traces(asked, indices, sampling, on_trace)
+                for missing, group in by_missing(asked, indices).items():
                     _raise_if_stopped(stop)
-                    self._run_traces(group, missing, sampling, on_piece, on_trace, progress, stop)
-        return [[asked[tuple(messages)].traces[index] for index in indices] for messages in prompts]
-
-    def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        pooling: str = "mean",
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> np.ndarray:
-        """What ``inner`` embeds, uncached: float32 of shape [len(texts), d]."""
-        with self._turn(stop):
-            return self.inner.embed(texts, pooling=pooling, progress=progress, stop=stop)
+                    try:
+                        self._run_traces(group, missing, sampling, on_piece, on_trace, progress, stop)
+                    except PartialError as error:
+                        # The other groups are still to be done.
+                        failures |= failures_of(error, group)
+                        first = first or error
+            if first is not None:
+                raise PartialError(failures, len(prompts), fix=first.fix) from first
+        return [[item.traces[index] for index in indices] for item in in_order(asked)]
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """As ``inner`` plans it."""
@@ -116,8 +131,8 @@ class CachedEngine:
 
     def peek_answers(self, prompts: Sequence[Messages]) -> list[Answer | None]:
         """The stored answer of every prompt, in order, None where there is none. Runs and writes nothing."""
-        keys, wanted = self._wanted(prompts)
-        found = self._cache.answers(wanted)
+        keys = [self._cache.answer_key(Prompt(tuple(messages))) for messages in prompts]
+        found = self._cache.answers(dict.fromkeys(keys))
         return [found.get(key) for key in keys]
 
     def peek_traces(self, prompt: Messages, samples: int | Sequence[int], sampling: Sampling) -> list[Trace | None]:
@@ -127,35 +142,47 @@ class CachedEngine:
         found = self._cache.traces(dict.fromkeys(keys))
         return [found.get(key) for key in keys]
 
-    def _wanted(self, prompts: Sequence[Messages]) -> tuple[list[str], dict[str, Prompt]]:
-        """The key of every prompt, and the distinct prompts by key."""
-        distinct = [Prompt(tuple(messages)) for messages in prompts]
-        keys = [self._cache.answer_key(prompt) for prompt in distinct]
-        return keys, dict(zip(keys, distinct, strict=True))
+    def _recall_answers(self, asked: Iterable[Asked], on_answer: OnAnswer | None) -> None:
+        """Give every prompt the answer that it lacks, if that is stored."""
+        keys = {self._cache.answer_key(item.prompt): item for item in asked if item.answer is None}
+        found = self._cache.answers(keys)
+        for key, item in keys.items():
+            if key in found:
+                item.take(found[key], on_answer)
 
     def _run_answers(
-        self, wanted: dict[str, Prompt], found: dict[str, Answer], progress: Progress | None, stop: Stop | None
+        self, missing: list[Asked], on_answer: OnAnswer | None, progress: Progress | None, stop: Stop | None
     ) -> None:
-        """Add to ``found`` what it lacks of ``wanted``."""
-        # While this call waited, another may have run some of it.
-        found.update(self._cache.answers([key for key in wanted if key not in found]))
-        missing = [key for key in wanted if key not in found]
-        for start in range(0, len(missing), self._answer_chunk):
-            _raise_if_stopped(stop)
-            chunk = {key: wanted[key] for key in missing[start : start + self._answer_chunk]}
-            share = _share(progress, len(found) / len(wanted), len(chunk) / len(wanted))
-            answers = self.inner.answer([prompt.messages for prompt in chunk.values()], progress=share, stop=stop)
-            if len(answers) != len(chunk):
-                raise EngineError(
-                    f"The engine {self.name!r} returned {len(answers)} answers",
-                    expected=f"{len(chunk)}, one per prompt",
-                )
-            found.update(self._cache.save_answers(chunk, answers))
-            if progress is not None:
-                progress("Answering", len(found) / len(wanted))
+        """Run the ``missing`` prompts, all in one call."""
 
-    def _recall(
-        self, asked: Iterable[_Asked], indices: list[int], sampling: Sampling, on_trace: OnTrace | None
+        def keep(number: int, answer: Answer) -> None:
+            if not 0 <= number < len(missing):
+                raise EngineError(
+                    f"The engine {self.name!r} answered prompt {number}", expected=f"one of {len(missing)} prompts"
+                )
+            if missing[number].answer is None:
+                self._save_answers([missing[number]], [answer], on_answer)
+
+        messages = [item.prompt.messages for item in missing]
+        returned = self.inner.answer(messages, on_answer=keep, progress=progress, stop=stop)
+        if len(returned) != len(missing):
+            raise EngineError(
+                f"The engine {self.name!r} returned {len(returned)} answers",
+                expected=f"{len(missing)}, one per prompt",
+            )
+        # What the engine returned without having handed it over.
+        rest = [(item, answer) for item, answer in zip(missing, returned, strict=True) if item.answer is None]
+        self._save_answers([item for item, _ in rest], [answer for _, answer in rest], on_answer)
+
+    def _save_answers(self, items: list[Asked], answers: list[Answer], on_answer: OnAnswer | None) -> None:
+        """Store one answer to each of ``items``, all or none, and hand on what is stored by then."""
+        prompts = {self._cache.answer_key(item.prompt): item.prompt for item in items}
+        stored = self._cache.save_answers(prompts, answers)
+        for key, item in zip(prompts, items, strict=True):
+            item.take(stored[key], on_answer)
+
+    def _recall_traces(
+        self, asked: Iterable[Asked], indices: list[int], sampling: Sampling, on_trace: OnTrace | None
     ) -> None:
         """Give every prompt the chains that it lacks and that are stored."""
         keys = {
@@ -170,7 +197,7 @@ class CachedEngine:
 
     def _run_traces(
         self,
-        group: list[_Asked],
+        group: list[Asked],
         missing: tuple[int, ...],
         sampling: Sampling,
         on_piece: OnPiece | None,
@@ -194,7 +221,7 @@ class CachedEngine:
             [item.prompt.messages for item in group],
             list(missing),
             sampling,
-            on_piece=_for_every_position(on_piece, group),
+            on_piece=for_every_position(on_piece, group),
             on_trace=keep,
             progress=progress,
             stop=stop,
@@ -220,46 +247,6 @@ class CachedEngine:
             self._inner_is_busy.release()
 
 
-@dataclass
-class _Asked:
-    """One distinct prompt of a call, where it stands in it, and its chains so far by sample index."""
-
-    prompt: Prompt
-    positions: list[int] = field(default_factory=list)
-    traces: dict[int, Trace] = field(default_factory=dict)
-
-    def missing(self, indices: Sequence[int]) -> tuple[int, ...]:
-        return tuple(index for index in dict.fromkeys(indices) if index not in self.traces)
-
-    def add(self, trace: Trace, on_trace: OnTrace | None) -> None:
-        self.traces[trace.index] = trace
-        if on_trace is not None:
-            for position in self.positions:
-                on_trace(position, trace)
-
-
-def _by_missing(asked: Iterable[_Asked], indices: Sequence[int]) -> dict[tuple[int, ...], list[_Asked]]:
-    """The prompts that lack chains, grouped by which they lack, so that each group is one call."""
-    groups: dict[tuple[int, ...], list[_Asked]] = {}
-    for item in asked:
-        missing = item.missing(indices)
-        if missing:
-            groups.setdefault(missing, []).append(item)
-    return groups
-
-
-def _for_every_position(on_piece: OnPiece | None, group: list[_Asked]) -> OnPiece | None:
-    """``on_piece`` of the caller, whose prompts are numbered otherwise than the ``group`` that runs."""
-    if on_piece is None:
-        return None
-
-    def pass_on(number: int, index: int, piece: str) -> None:
-        for position in group[number].positions:
-            on_piece(position, index, piece)
-
-    return pass_on
-
-
 def _checked_indices(samples: int | Sequence[int]) -> list[int]:
     indices = [int(index) for index in sample_indices(samples)]
     if any(index < 0 for index in indices):
@@ -272,8 +259,8 @@ def _raise_if_stopped(stop: Stop | None) -> None:
         raise Stopped
 
 
-def _share(progress: Progress | None, start: float, width: float) -> Progress | None:
-    """A progress for one part of the work, ``width`` of the whole from ``start``."""
+def _share(progress: Progress | None, start: float) -> Progress | None:
+    """A progress for the rest of the work, from ``start`` on."""
     if progress is None:
         return None
-    return lambda what, fraction: progress(what, None if fraction is None else start + width * fraction)
+    return lambda what, fraction: progress(what, None if fraction is None else start + (1 - start) * fraction)

@@ -22,6 +22,7 @@ from backend.datasets.store import META
 from backend.errors import DataError
 from backend.types import ModelRef
 from storage.artifacts import SCRATCH
+from storage.cache_keys import stored_model
 from storage.database import Database
 from storage.models import AnswerRow, TraceRow
 
@@ -74,7 +75,7 @@ def count_dataset(name: str, root: Path) -> DatasetCounts:
 
 
 def count_results(database: Database) -> list[CachedResults]:
-    """One entry per model with its adapter, most results first. Raises ``StorageError``."""
+    """One entry per model as it is run (adapter, context, quantized), most results first. Raises ``StorageError``."""
     answers, traces = (_counted(database, table) for table in (AnswerRow, TraceRow))
     results = []
     for model in dict.fromkeys([*answers, *traces]):
@@ -118,10 +119,16 @@ def folder_bytes(folder: Path) -> int:
 
 def _counted(database: Database, table: type[AnswerRow] | type[TraceRow]) -> dict[ModelRef, tuple[int, datetime]]:
     """How many rows each model has, and when the newest was written."""
-    names = (table.model, table.revision, table.adapter)
+    names = (table.model, table.revision, table.adapter, table.options)
     query = select(*names, func.count().label("n"), func.max(table.created_at).label("newest")).group_by(*names)
+    counted: dict[ModelRef, tuple[int, datetime]] = {}
     with database.session(read_only=True) as session:
-        return {ModelRef(row.model, row.revision, row.adapter): (row.n, row.newest) for row in session.execute(query)}
+        for row in session.execute(query):
+            # Chains drawn in several ways are several groups of one model.
+            model = stored_model(row.model, row.revision, row.adapter, row.options)
+            count, newest = counted.get(model, (0, row.newest))
+            counted[model] = count + row.n, max(newest, row.newest)
+    return counted
 
 
 def _files(folder: Path) -> Iterator[Path]:

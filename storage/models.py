@@ -72,6 +72,8 @@ class PromptRow(Base):
 class _Result:
     """What every stored result has: what it answers (all of it in ``key``), and where it came from.
 
+    ``options`` says how the model is run and how chains are drawn (``storage.cache_keys``). ``dropped``: as in
+    :class:`backend.types.Answer`; 0 for what was stored before it was counted.
     ``engine`` and ``created_at`` are provenance alone: neither is part of the key or of the checksum.
     """
 
@@ -83,6 +85,7 @@ class _Result:
     options: Mapped[str] = mapped_column(Text)
     p_yes: Mapped[float] = mapped_column(Double)
     seconds: Mapped[float] = mapped_column(Double)
+    dropped: Mapped[int] = mapped_column(Integer, server_default="0")
     checksum: Mapped[str] = mapped_column(String(64))
     engine: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

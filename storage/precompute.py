@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.datasets import Dataset
-from backend.engines import Engine
+from backend.engines import Encoder, Engine
 from backend.errors import CorruptCacheError, NotPreparedError
 from backend.settings import Settings
 from backend.types import ModelRef, Progress, Stop
@@ -43,7 +43,7 @@ class Planned:
 
 
 class Precompute:
-    """The graph of one dataset over one store. ``engine_of`` gives the engine that plays a stage's role."""
+    """The graph of one dataset over one store. ``engine_of`` gives who plays a stage's role."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Precompute:
         settings: Settings,
         store: ArtifactStore,
         models: Mapping[str, ModelRef],
-        engine_of: Callable[[str], Engine],
+        engine_of: Callable[[str], Engine | Encoder],
     ) -> None:
         self.nodes = build_graph(dataset, settings, models)
         self._dataset, self._settings, self._store, self._engine_of = dataset, settings, store, engine_of
@@ -152,7 +152,7 @@ class Precompute:
             clock.note()
             progress(what, fraction)
 
-        def load_engine() -> Engine:
+        def load_engine() -> Engine | Encoder:
             return self._engine_of(node.stage.role or "")
 
         job = Job(self._dataset, self._settings, node.config, part, inputs, load_engine, report, stop)

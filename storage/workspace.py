@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backend import datasets
 from backend.datasets import Dataset
-from backend.engines import Engine, create_engine, models
+from backend.engines import Encoder, Engine, create_encoder, create_engine
 from backend.errors import NotPreparedError, UnknownNameError
 from backend.pipeline import Pipeline, Recipe
 from backend.representation import VARIANTS, ItemSpace
@@ -26,11 +26,11 @@ from storage.artifacts import ArtifactStore
 from storage.cached_engine import CachedEngine
 from storage.database import Database, open_database
 from storage.precompute import Precompute
+from storage.roles import SCRIPTED, Base, Role, encoder_of, options_of, role_of
 from storage.stages.job import load_array
 from storage.stages.mix import load_space
 
-ROLES = ("tuned", "reasoning")
-SCRIPTED = ModelRef("scripted", "1")
+__all__ = ["SCRIPTED", "Workspace"]
 
 
 class Workspace:
@@ -39,8 +39,8 @@ class Workspace:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._lock = threading.RLock()
-        self._engines: dict[ModelRef, Engine] = {}
-        self._cached: dict[ModelRef, CachedEngine] = {}
+        self._engines: dict[Base, Any] = {}
+        self._cached: dict[Role, CachedEngine] = {}
         self._datasets: dict[str, Dataset] = {}
         self._spaces: dict[str, ItemSpace] = {}
         self._indexes: dict[tuple[str, str], Any] = {}
@@ -82,57 +82,63 @@ class Workspace:
 
     def model(self, role: str) -> ModelRef:
         """Which weights play ``tuned`` (M_G) or ``reasoning`` (M_R)."""
-        if role not in ROLES:
-            raise UnknownNameError("role", role, ROLES)
-        if self.settings.engine == "scripted":
-            return SCRIPTED
-        return models.resolve(getattr(self.settings, f"{role}_model"))
-
-    @property
-    def encoder(self) -> ModelRef:
-        """Which weights turn item texts into vectors."""
-        return _named(self.settings.encoder)
+        return role_of(self.settings, role).model
 
     @property
     def describer(self) -> ModelRef:
         """Which weights describe items."""
-        return _named(self.settings.describer)
+        return role_of(self.settings, "describer").model
 
-    def engine(self, model: ModelRef) -> Engine:
-        """The engine that runs these weights: one per model, so that M_G and M_R share what they can."""
+    @property
+    def encoder(self) -> ModelRef:
+        """Which weights turn item texts into vectors."""
+        return encoder_of(self.settings).model
+
+    def engine(self, role: str) -> Engine:
+        """The engine that plays a role. Roles with the same base share its weights, whatever their adapters."""
         with self._lock:
-            if model not in self._engines:
-                self._engines[model] = create_engine(
-                    "scripted"
-                    if model == SCRIPTED
-                    else "transformers"
-                    if self.settings.engine == SCRIPTED.name
-                    else self.settings.engine,
-                    model=model,
-                    models_dir=self.settings.home / "models",
-                    device=self.settings.device,
-                    delay=self.settings.scripted_delay,
-                )
-            return self._engines[model]
+            found = role_of(self.settings, role)
+            base = self._base(found.base)
+            return base if found.adapter is None else base.adapted(found.adapter)
 
-    def _engine_of(self, role: str) -> Engine:
-        """The engine of a role that makes artifacts: ``encoder`` or ``describer``."""
-        if role == "encoder" and self.settings.encoder_kind == "sentence":
-            return create_engine("sentence", model=self.encoder, device=self.settings.device)
-        return self.engine(self.encoder if role == "encoder" else self.describer)
+    def item_encoder(self) -> Encoder:
+        """What turns item texts into vectors: never quantized, and run in this process."""
+        with self._lock:
+            base = encoder_of(self.settings)
+            if base not in self._engines:
+                options = options_of(self.settings, base.engine)
+                self._engines[base] = create_encoder(base.engine, model=base.model, **options)
+            encoder: Encoder = self._engines[base]
+            return encoder
+
+    def _base(self, base: Base) -> Engine:
+        """The one engine of these base weights. What runs in this process encodes too: the encoder can be it."""
+        if base not in self._engines:
+            options = options_of(self.settings, base.engine) | ({"url": base.url} if base.url else {})
+            self._engines[base] = create_engine(base.engine, model=base.model, **options)
+        engine: Engine = self._engines[base]
+        return engine
+
+    def _maker(self, role: str) -> Engine | Encoder:
+        """Who plays a role that makes artifacts: ``encoder`` or ``describer``."""
+        return self.item_encoder() if role == "encoder" else self.engine(role)
 
     def cached_engine(self, role: str) -> CachedEngine:
-        """The engine of a role behind the database's cache; one per model, whose misses wait for each other."""
+        """The engine of a role behind the database's cache. Roles with the same base wait for each other's misses."""
         with self._lock:
-            model = self.model(role)
-            if model not in self._cached:
-                self._cached[model] = CachedEngine(self.engine(model), self.database)
-            return self._cached[model]
+            found = role_of(self.settings, role)
+            if found not in self._cached:
+                plain = Role(found.base)
+                if plain not in self._cached:
+                    self._cached[plain] = CachedEngine(self._base(found.base), self.database)
+                if found.adapter is not None:
+                    self._cached[found] = self._cached[plain].adapted(found.adapter)
+            return self._cached[found]
 
     def precompute(self, name: str | None = None) -> Precompute:
         """What is made ahead from a dataset under the settings."""
         roles = {"encoder": self.encoder, "describer": self.describer}
-        return Precompute(self.dataset(name), self.settings, self.artifacts, roles, self._engine_of)
+        return Precompute(self.dataset(name), self.settings, self.artifacts, roles, self._maker)
 
     def space(self, name: str | None = None, progress: Progress | None = None) -> ItemSpace:
         """The item vectors of a dataset, memory-mapped; mixed now (seconds) if only that is missing.
@@ -183,7 +189,3 @@ class Workspace:
         if "_database" in self.__dict__:
             self._database.close()
             del self.__dict__["_database"]
-
-
-def _named(name: str) -> ModelRef:
-    return SCRIPTED if name == SCRIPTED.name else models.resolve(name)

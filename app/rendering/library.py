@@ -35,6 +35,7 @@ _STATES = {
     "disk": ("✓", "on disk"),
     "fetched": ("○", "fetched at first use"),
     "hub": ("○", "asked of the hub at first use"),
+    "server": ("○", "run by a server"),
     "scripted": ("✓", "stand-in, no weights"),
 }
 _MADE = ("ready", "shipped")

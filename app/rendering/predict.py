@@ -13,6 +13,7 @@ from backend.engines import THINK_CLOSE
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
 from backend.prompting import build_prompt, read_verdict
+from backend.record import left_out
 from backend.retrieval import orders_from
 from backend.types import Trace
 
@@ -49,6 +50,7 @@ def ask_panel(view: View) -> str:
             {"order": _ORDER_WORDS[order], "p": answer.p_yes if answer else None}
             for order, answer in zip(orders, shown.answers, strict=True)
         ],
+        left_out=left_out(shown.answers),
         p_g=shown.p_g,
         var_g=shown.var_g,
         parts=(prompt.text[:start], prompt.text[start:end], prompt.text[end:]),
@@ -63,19 +65,21 @@ def reason_panel(view: View) -> str:
     """Step 4: the chains, finished or being written, and their spread."""
     shown, stale = _shown(view, lambda p: any(p.traces))
     pieces = view.run.pieces if view.run and not stale else {}
-    chains = [_chain(index, trace, pieces.get(index)) for index, trace in enumerate(shown.traces)]
+    live = _live(view)
+    chains = [_chain(index, trace, pieces.get(index), live) for index, trace in enumerate(shown.traces)]
     known = [trace.p_yes for trace in shown.traces if trace]
     return render(
         "reason.html",
         chains=chains,
         dots=curves.dots(known, shown.p_r) if known else "",
+        left_out=left_out(shown.traces),
         count=len(known),
         wanted=len(shown.traces),
         unreadable=sum(chain.verdict == "no_answer" for chain in chains if chain.trace),
         p_r=shown.p_r,
         var_r=shown.var_r,
         stale=_setting(shown) if stale else "",
-        live=_live(view),
+        live=live,
         nothing=not known and not pieces,
         model=view.models["reasoning"],
     )
@@ -124,7 +128,7 @@ class _Chain:
     writing: bool
 
 
-def _chain(index: int, trace: Trace | None, piece: str | None) -> _Chain:
+def _chain(index: int, trace: Trace | None, piece: str | None, live: bool) -> _Chain:
     text = trace.text if trace else piece or ""
     before, closed, after = text.rpartition(THINK_CLOSE)
     thinking, conclusion = (before, after) if closed else (text, "")
@@ -136,7 +140,7 @@ def _chain(index: int, trace: Trace | None, piece: str | None) -> _Chain:
         conclusion.strip(),
         verdict.answer if verdict else "",
         verdict.reason if verdict else "",
-        trace is None and piece is not None,
+        live and trace is None and piece is not None,
     )
 
 

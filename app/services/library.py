@@ -20,7 +20,8 @@ from backend.types import ModelRef
 from storage import inventory
 from storage.artifacts import Artifact, artifact_name
 from storage.precompute import Planned
-from storage.workspace import SCRIPTED, Workspace
+from storage.roles import ROLES, SCRIPTED, WRITERS, role_of
+from storage.workspace import Workspace
 
 # An unfinished artifact that was written to so many seconds ago is being made; else its run has ended.
 _STILL_MAKING = 300.0
@@ -55,9 +56,12 @@ class LibraryService:
     def models(self) -> list[ModelEntry]:
         """Who plays each role under the settings."""
         work = self._workspace
-        roles = {"tuned": work.model("tuned"), "reasoning": work.model("reasoning")}
-        roles |= {"encoder": work.encoder, "describer": work.describer}
-        return [self._model_entry(role, model) for role, model in roles.items()]
+        roles = {role: role_of(work.settings, role) for role in WRITERS}
+        entries = {
+            role: self._model_entry(role, found.model, at_server=bool(found.base.url)) for role, found in roles.items()
+        }
+        entries["encoder"] = self._model_entry("encoder", work.encoder)
+        return [entries[role] for role in (*ROLES, "encoder", "describer")]
 
     def cache(self) -> Cache:
         """The cached answers and chains. A database that is not there yet is not made."""
@@ -160,10 +164,12 @@ class LibraryService:
             skipped=sum(found.meta.skipped.values()),
         )  # fmt: skip
 
-    def _model_entry(self, role: str, model: ModelRef) -> ModelEntry:
+    def _model_entry(self, role: str, model: ModelRef, *, at_server: bool = False) -> ModelEntry:
         name, models_dir = models.display_name(model), self._workspace.settings.home / "models"
-        if model == SCRIPTED:
+        if model.name == SCRIPTED.name:
             return ModelEntry(role, name, model.revision, "scripted")
+        if at_server:
+            return ModelEntry(role, name, model.revision, "server")
         if models.is_fetched(model, models_dir):
             folder = Path(models.fetch(model, models_dir))  # it is there: this only names it
             return ModelEntry(role, name, model.revision, "disk", inventory.folder_bytes(folder))

@@ -140,7 +140,7 @@ class DatasetEntry:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """Who plays a role. ``state``: ``disk``, ``fetched`` or ``hub`` (each at first use) or ``scripted``."""
+    """Who plays a role. ``state``: ``disk``, ``fetched`` or ``hub`` (each at first use), ``server`` or ``scripted``."""
 
     role: str
     name: str

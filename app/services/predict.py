@@ -154,7 +154,7 @@ class PredictService:
             prediction=look_up(pipeline, question, recipe),
             models={"tuned": models.display_name(tuned), "reasoning": models.display_name(reasoning)},
             one_model=tuned == reasoning,
-            scripted=tuned == SCRIPTED,
+            scripted=SCRIPTED.name in (tuned.name, reasoning.name),
             stretches=self._stretches(question, recipe.retrieval, session.view),
             explained=neighbourhood.explain(
                 self._workspace, list(dict.fromkeys([*both.relevant, *both.recent])), question.item

@@ -1,7 +1,7 @@
-"""The contract every engine passes, and the list of engines by lazy name.
+"""The contracts of engines, and the list of engines by lazy name.
 
-An engine turns messages into P(yes), into sampled reasoning chains, and texts into vectors. What the messages say is
-the business of ``backend.prompting``; keeping results is the business of ``storage.cached_engine``.
+An engine turns messages into P(yes) and into sampled reasoning chains; an encoder turns texts into vectors. What the
+messages say is the business of ``backend.prompting``; keeping results is the business of ``storage.cached_engine``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, 
 OnPiece = Callable[[int, int, str], None]
 # on_trace(prompt index, finished trace)
 OnTrace = Callable[[int, Trace], None]
+# on_answer(prompt index, answer)
+OnAnswer = Callable[[int, Answer], None]
 
 THINK_OPEN = "<think>\n"
 THINK_CLOSE = "</think>"
@@ -29,7 +31,10 @@ class Engine(Protocol):
     """Messages in, numbers and chains out. Every method may be called from any thread, one call at a time per engine.
 
     ``stop`` is polled between units of work; when it turns true the call raises :class:`backend.errors.Stopped`.
-    What had finished by then has already been handed to ``on_trace``, so a wrapper can keep it.
+    Where some prompts fail and others do not, the call does the others and then raises
+    :class:`backend.errors.PartialError`. What had finished by then has already been handed to ``on_answer`` or
+    ``on_trace``, so a wrapper can keep it. A prompt that is longer than the context loses its oldest history lines
+    first (``Message.droppable``); the results say how many.
     """
 
     name: str
@@ -39,10 +44,19 @@ class Engine(Protocol):
         """Fetch and load what the first call needs. Idempotent; the other methods call it themselves."""
         ...
 
+    def adapted(self, adapter: str | None) -> Engine:
+        """The same base model with another LoRA adapter (None: with none); base weights are loaded once for all."""
+        ...
+
     def answer(
-        self, prompts: Sequence[Messages], *, progress: Progress | None = None, stop: Stop | None = None
+        self,
+        prompts: Sequence[Messages],
+        *,
+        on_answer: OnAnswer | None = None,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
     ) -> list[Answer]:
-        """P(yes) of every prompt, in order (section 4.3.1, ``M_G(x)``)."""
+        """P(yes) of every prompt, in order (section 4.3.1, ``M_G(x)``); ``on_answer`` hears each as it is known."""
         ...
 
     def reason(
@@ -63,6 +77,29 @@ class Engine(Protocol):
         """
         ...
 
+    def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
+        """How to cut a long list into calls of :meth:`write`: each index once, by the prompts alone.
+
+        A caller that keeps the results of each part can resume, and gets what an undisturbed run would have given.
+        """
+        ...
+
+    def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
+        """One text per prompt, at most ``sampling.max_tokens`` long, each drawn from its own stream (eq. 1)."""
+        ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Texts in, vectors out."""
+
+    name: str
+    model: ModelRef
+
+    def load(self, progress: Progress | None = None) -> None:
+        """Fetch and load what the first call needs. Idempotent; ``embed`` calls it itself."""
+        ...
+
     def embed(
         self,
         texts: Sequence[str],
@@ -77,32 +114,37 @@ class Engine(Protocol):
         """
         ...
 
-    def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
-        """How to cut a long list into calls of :meth:`write`: each index once, by the prompts alone.
-
-        A caller that keeps the results of each part can resume, and gets what an undisturbed run would have given.
-        """
-        ...
-
-    def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
-        """One text per prompt, at most ``sampling.max_tokens`` long, each drawn from its own stream (eq. 1)."""
-        ...
-
 
 ENGINES: dict[str, str] = {
-    "sentence": "backend.engines.sentence_engine:SentenceEngine",
+    "openai": "backend.engines.openai:OpenAIEngine",
     "scripted": "backend.engines.scripted:ScriptedEngine",
     "transformers": "backend.engines.transformers_engine:TransformersEngine",
+    "vllm": "backend.engines.vllm_engine:VllmEngine",
+}
+ENCODERS: dict[str, str] = {
+    "scripted": ENGINES["scripted"],
+    "sentence": "backend.engines.sentence_engine:SentenceEncoder",
+    "transformers": ENGINES["transformers"],
 }
 
 
 def create_engine(name: str, **options: Any) -> Engine:
     """The engine called ``name``; its module is imported only now. Raises ``UnknownNameError`` listing the known."""
-    if name not in ENGINES:
-        raise UnknownNameError("engine", name, ENGINES)
-    module, _, attribute = ENGINES[name].partition(":")
-    engine: Engine = getattr(importlib.import_module(module), attribute)(**options)
+    engine: Engine = _create("engine", ENGINES, name, options)
     return engine
+
+
+def create_encoder(name: str, **options: Any) -> Encoder:
+    """The encoder called ``name``, as :func:`create_engine`."""
+    encoder: Encoder = _create("encoder", ENCODERS, name, options)
+    return encoder
+
+
+def _create(kind: str, known: dict[str, str], name: str, options: dict[str, Any]) -> Any:
+    if name not in known:
+        raise UnknownNameError(kind, name, known)
+    module, _, attribute = known[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)(**options)
 
 
 POOLINGS = ("mean", "last")

@@ -1,14 +1,12 @@
-"""A loaded causal language model: chat to tokens, P(yes) at the answer position, sampled chains, mean-pooled states.
+"""A loaded causal language model: prompts read once, rows of tokens fed, mean-pooled states.
 
-The only module that touches the model's tensors. Importing it imports torch and transformers.
+The only module that runs the model. Drawing tokens is ``decoding``, P(yes) of many prompts ``answering``; what depends
+on a tokenizer is ``chat``. Importing it imports torch and transformers.
 """
 
 from __future__ import annotations
 
-import copy
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,128 +16,172 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging as transformers_logging
 
-from backend.engines.base import THINK_CLOSE, THINK_OPEN
-from backend.engines.sampling import draw
-from backend.engines.shared_prefix import ATTENTION, ChainCache, supports_shared_prefix
+from backend.engines.chat import Chat
+from backend.engines.shared_prefix import ATTENTION, Prefix, RowCache, supports_shared_prefix
+from backend.engines.vocabulary import TokenizerVocabulary
 from backend.errors import EngineError
-from backend.seeding import derive_seed
-from backend.types import Messages, ModelRef, Progress, Sampling, Trace
+from backend.seeding import digest
+from backend.types import ModelRef, Progress
 
-ANSWERS = ("Yes", "No")
-# Texts side by side, by device: a CPU gains nothing from more.
+# What a machine gains from, by device: texts embedded side by side, rows that are written side by side, and prompt
+# tokens fed in one pass.
 _BATCH = {"cpu": 32, "cuda": 256}
-
-
-@dataclass
-class _Chain:
-    """One chain while it is being written."""
-
-    index: int
-    generator: torch.Generator
-    tokens: list[int] = field(default_factory=list)
-    shown: str = ""
+_ROWS = {"cpu": 96, "cuda": 256}
+_TOKENS = {"cpu": 256, "cuda": 16_384}
+# What the tokens of rows that are written side by side may take of memory, in bytes.
+_ROOM = 4 * 2**30
+# How weights can be rounded when they are loaded, by device.
+QUANTIZED = {"cpu": ("bfloat16",), "cuda": ("8bit",)}
+# Which adapter is in force after one could not be loaded.
+_UNKNOWN = "?"
 
 
 class CausalLM:
     """Built by :meth:`load`. Not thread-safe: the engine that owns it holds the lock."""
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
-        self._device = model.device
-        self._shares_prefix = supports_shared_prefix(model.config.get_text_config())
-        self._yes, self._no = self._answer_ids()
-        self._control_tokens = [str(t) for t in tokenizer.added_tokens_decoder.values() if t.special]
+    def __init__(self, model: Any, tokenizer: Any, context: int | None = None) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.device = model.device
+        config = model.config.get_text_config()
+        longest = int(getattr(config, "max_position_embeddings", 0) or 1 << 20)
+        self.chat = Chat(TokenizerVocabulary(tokenizer), min(context or longest, longest))
+        self.shares_prefix = supports_shared_prefix(config)
         ends = model.generation_config.eos_token_id
         self.ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
+        self.batch_size, self.rows, self.tokens = (
+            sizes.get(self.device.type, sizes["cpu"]) for sizes in (_BATCH, _ROWS, _TOKENS)
+        )
+        self._last: Prefix | None = None
+        self._adapted: Any = None
+        self._adapter: str | None = None
 
     @classmethod
     def load(cls, source: str, ref: ModelRef, device: str) -> CausalLM:
-        """Load weights and tokenizer from a folder or hub id; float32 on a CPU, the stored dtype on CUDA."""
-        if ref.adapter:
-            raise EngineError(f"The adapter {ref.adapter!r} cannot be loaded", expected="a model without an adapter")
+        """Load weights and tokenizer from a folder or hub id; float32 on a CPU, the stored dtype on CUDA.
+
+        Raises ``EngineError`` for a ``ref.quantized`` that the device does not know.
+        """
         transformers_logging.disable_progress_bar()
         where = "cuda" if device == "auto" and torch.cuda.is_available() else "cpu" if device == "auto" else device
+        if ref.quantized and ref.quantized not in QUANTIZED[where]:
+            raise EngineError(
+                f"The transformers engine cannot load weights as {ref.quantized!r} on {where}",
+                expected=" or ".join(QUANTIZED[where]),
+                fix="set RALLREC_QUANTIZED to that, or to nothing",
+            )
         # A folder has no revisions; a hub's model is asked for by its name.
         revision = {"revision": ref.revision} if source == ref.name and not Path(source).is_dir() else {}
+        options: dict[str, Any] = {"dtype": torch.float32 if where == "cpu" else "auto"}
+        if ref.quantized == "bfloat16":
+            options["dtype"] = torch.bfloat16
+        elif ref.quantized == "8bit":
+            from transformers import BitsAndBytesConfig
+
+            options |= {"quantization_config": BitsAndBytesConfig(load_in_8bit=True), "device_map": {"": 0}}
         tokenizer = AutoTokenizer.from_pretrained(source, **revision)
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch.float32 if where == "cpu" else "auto", attn_implementation=ATTENTION, **revision
-        )
-        return cls(model.to(where).eval(), tokenizer)
+        model = AutoModelForCausalLM.from_pretrained(source, attn_implementation=ATTENTION, **options, **revision)
+        placed = model if ref.quantized == "8bit" else model.to(where)
+        return cls(placed.eval(), tokenizer, ref.context)
 
-    @property
-    def batch_size(self) -> int:
-        """How many texts are worth feeding side by side."""
-        return _BATCH.get(self._device.type, 32)
+    def use(self, adapter: str | None) -> None:
+        """Run with this LoRA adapter (a folder or hub id), or with none; each is loaded once, the base never again.
 
-    def chat_ids(self, messages: Messages, opening: str = "") -> list[int]:
-        """Token ids of the chat up to where the model speaks, with ``opening`` already spoken."""
-        chat = [{"role": message.role, "content": self._as_text(message.content)} for message in messages]
-        text = self._tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        if not text.endswith(opening):  # some templates open the thinking themselves
-            text += opening
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
-        return ids
+        Raises ``EngineError`` for an adapter that does not fit.
+        """
+        if adapter == self._adapter:
+            return
+        self._adapter, self._last = adapter, None  # what was read before was read by another model
+        if adapter is None:
+            if self._adapted:
+                self._adapted.base_model.disable_adapter_layers()
+            return
+        name = digest(adapter, 16)  # a module's name cannot have dots
+        try:
+            if self._adapted is None:
+                from peft import PeftModel
+
+                # The layers are wrapped in place: self.model stays what is run.
+                self._adapted = PeftModel.from_pretrained(self.model, adapter, adapter_name=name).eval()
+            elif name not in self._adapted.peft_config:
+                self._adapted.load_adapter(adapter, adapter_name=name)
+        except Exception as error:
+            self._adapter = _UNKNOWN
+            raise EngineError(
+                f"The adapter {adapter!r} could not be loaded: {error}",
+                expected="a folder or hub id of a LoRA adapter made for this base model",
+            ) from error
+        self._adapted.base_model.enable_adapter_layers()
+        self._adapted.set_adapter(name, inference_mode=True)
 
     @torch.inference_mode()
-    def prefill(self, ids: Sequence[int]) -> tuple[DynamicCache, Tensor]:
-        """The cache of ``ids`` and the logits [vocabulary] of what follows."""
-        cache = DynamicCache(config=self._model.config)
-        return cache, self.forward([list(ids)], cache)[0]
+    def read(self, ids: Sequence[int]) -> tuple[Prefix, Tensor]:
+        """The cache of a prompt's tokens, and the logits [vocabulary] of what follows.
+
+        What it has in common with the prompt read before is taken from there: a user's prompts differ little.
+        """
+        known = _common_length(self._last.ids, ids[:-1]) if self._last else 0
+        cache = self._last.cache(known, self.model.config) if self._last else DynamicCache(config=self.model.config)
+        logits = self.forward([list(ids[known:])], cache)[0]
+        self._last = Prefix.of(ids, cache) if self.shares_prefix else None
+        return Prefix.of(ids, cache), logits
+
+    def read_prefix(self, ids: Sequence[int]) -> Prefix:
+        """The cache of what several prompts begin with; it may be nothing."""
+        return self.read(ids)[0] if ids else Prefix([], [])
+
+    def new_rows(self) -> RowCache:
+        """An empty cache of rows that share what they can."""
+        return RowCache(self.model.config.get_text_config().num_hidden_layers)
+
+    @torch.inference_mode()
+    def feed(self, rows: Sequence[list[int]], cache: RowCache) -> Tensor:
+        """Feed each row its own tokens, at least one; logits of what follows each, [rows, vocabulary], float32, CPU.
+
+        The naive equivalent is one forward pass per row over its prompt and all its tokens.
+        """
+        counts = [len(row) for row in rows]
+        width = max(counts)
+        positions, mask = cache.feeding(counts, self.device, self.model.dtype)
+        last = sorted({count - 1 for count in counts})
+        out = self.model(
+            input_ids=torch.tensor([row + [0] * (width - len(row)) for row in rows], device=self.device),
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=torch.tensor(last, device=self.device),
+        )
+        cache.fed(counts)
+        where = torch.tensor([last.index(count - 1) for count in counts], device=self.device)
+        logits: Tensor = out.logits[torch.arange(len(rows), device=self.device), where]
+        return logits.float().cpu()
+
+    @torch.inference_mode()
+    def forward(self, ids: Sequence[list[int]], cache: Any) -> Tensor:
+        """Feed equally long rows to an ordinary cache; logits of what follows each, [rows, vocabulary], float32."""
+        out = self.model(
+            input_ids=torch.tensor(list(ids), device=self.device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: Tensor = out.logits[:, -1]
+        return logits.float().cpu()
 
     def p_yes(self, logits: Tensor) -> float:
-        """Softmax over the two answer tokens, from logits of shape [vocabulary]."""
-        return float(torch.sigmoid(logits[self._yes].double() - logits[self._no].double()))
+        """Softmax over the two answers (:meth:`Chat.p_yes`), from logits of shape [vocabulary]."""
+        ids = self.chat.answer_ids
+        found: Mapping[int, float] = dict(zip(ids, logits[ids].double().tolist(), strict=True))
+        return self.chat.p_yes(found)
 
-    @torch.inference_mode()
-    def sample_chains(
-        self,
-        messages: Messages,
-        indices: Sequence[int],
-        sampling: Sampling,
-        *,
-        on_piece: Callable[[int, str], None] | None,
-        on_trace: Callable[[Trace], None] | None,
-        stop: Callable[[], None],
-    ) -> list[Trace]:
-        """Chains ``indices`` of one prompt, side by side; each is closed and read as soon as it ends.
-
-        ``stop`` raises when it is time to stop. Returned in the order of ``indices``.
-        """
-        if not indices:
-            return []
-        stop()
-        started = time.perf_counter()
-        cache, logits = self._fan_out(self.chat_ids(messages, THINK_OPEN), len(indices), sampling.max_tokens)
-        words = [message.content for message in messages]
-        writing = [_Chain(i, torch.Generator().manual_seed(derive_seed(sampling.seed, words, i))) for i in indices]
-        finished: dict[int, Trace] = {}
-        rows = logits.expand(len(writing), -1)
-        while writing:
-            stop()
-            chosen = draw(rows, sampling.temperature, sampling.top_p, [chain.generator for chain in writing])
-            ended: list[int] = []
-            for row, (chain, token) in enumerate(zip(writing, chosen, strict=True)):
-                if token not in self.ends:
-                    chain.tokens.append(token)
-                    self._show(chain, on_piece)
-                if token in self.ends or len(chain.tokens) >= sampling.max_tokens:
-                    ended.append(row)
-            for row in ended:
-                finish = "stop" if chosen[row] in self.ends else "length"
-                trace = self._finish(writing[row], finish, cache, row, started, on_piece)
-                finished[trace.index] = trace
-                if on_trace:
-                    on_trace(trace)
-            if ended:
-                staying = [row for row in range(len(writing)) if row not in ended]
-                writing = [writing[row] for row in staying]
-                if not writing:
-                    break
-                cache = cache.select(staying)
-            rows = self.forward([[chain.tokens[-1]] for chain in writing], cache)
-        return [finished[index] for index in indices]
+    def rows_of(self, tokens: int) -> int:
+        """How many rows of ``tokens`` each can be written side by side."""
+        config = self.model.config.get_text_config()
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        each = 2 * config.num_hidden_layers * heads * width * self.model.dtype.itemsize * max(tokens, 1)
+        return max(1, min(self.rows, _ROOM // each))
 
     @torch.inference_mode()
     def embed(
@@ -147,19 +189,18 @@ class CausalLM:
     ) -> np.ndarray:
         """The final hidden state, ``mean`` over each text's tokens or of the ``last`` one, [n, d] float32."""
         encoded = [
-            self._tokenizer(text, add_special_tokens=False).input_ids or [self._tokenizer.eos_token_id]
-            for text in texts
+            self.tokenizer(text, add_special_tokens=False).input_ids or [self.tokenizer.eos_token_id] for text in texts
         ]
         # No padding: only texts of exactly the same length share a batch, so that no text's vector depends on others.
         order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
-        out = np.zeros((len(texts), self._model.config.get_text_config().hidden_size), dtype=np.float32)
+        out = np.zeros((len(texts), self.model.config.get_text_config().hidden_size), dtype=np.float32)
         start = 0
         while start < len(order):
             stop()
             length = len(encoded[order[start]])
             batch = [i for i in order[start : start + self.batch_size] if len(encoded[i]) == length]
-            ids = torch.tensor([encoded[i] for i in batch], device=self._device)
-            states = self._model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+            ids = torch.tensor([encoded[i] for i in batch], device=self.device)
+            states = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
             pooled = states[:, -1].float() if pooling == "last" else states.float().mean(dim=1)
             out[batch] = pooled.cpu().numpy()
             start += len(batch)
@@ -167,132 +208,7 @@ class CausalLM:
                 progress("embedding texts", start / len(order))
         return out
 
-    def start_rows(self, rows: Sequence[list[int]], room: int) -> tuple[Any, Tensor]:
-        """A cache of equally long prompts side by side, with ``room`` for what each adds, and their next logits."""
-        if not self._shares_prefix:
-            cache = _RepeatedCache(config=self._model.config)
-            logits = self.forward(rows, cache)
-            cache.fan_out(1)
-            return cache, logits
-        # Something must be left to feed.
-        shared = min(_common_prefix(rows), len(rows[0]) - 1)
-        prompt, _ = self.prefill(rows[0][:shared])
-        rest = [row[shared:] for row in rows]
-        chains = ChainCache.after(prompt, len(rows), room + len(rest[0]))
-        return chains, self.forward(rest, chains)
 
-    def _fan_out(self, ids: list[int], chains: int, room: int) -> tuple[Any, Tensor]:
-        """The prefilled cache of ``chains`` continuations, with ``room`` for their tokens, and the next logits."""
-        if self._shares_prefix:
-            prompt, logits = self.prefill(ids)
-            return ChainCache.after(prompt, chains, room), logits
-        repeated = _RepeatedCache(config=self._model.config)
-        logits = self.forward([ids], repeated)[0]
-        repeated.fan_out(chains)
-        return repeated, logits
-
-    def _finish(
-        self,
-        chain: _Chain,
-        finish: str,
-        cache: Any,
-        row: int,
-        started: float,
-        on_piece: Callable[[int, str], None] | None,
-    ) -> Trace:
-        self._show(chain, on_piece, last=True)
-        p_yes = self._read_after(chain, cache, row)
-        seconds = time.perf_counter() - started
-        return Trace(chain.index, self.decode(chain.tokens), p_yes, len(chain.tokens), seconds, finish)
-
-    def forward(self, ids: Sequence[list[int]], cache: Any) -> Tensor:
-        """Feed equally long rows of tokens; logits of what follows each, [rows, vocabulary], float32 on the CPU."""
-        out = self._model(
-            input_ids=torch.tensor(list(ids), device=self._device),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return out.logits[:, -1].float().cpu()
-
-    def _read_after(self, chain: _Chain, cache: Any, row: int) -> float:
-        """P(yes) with the chain, closed with ``</think>``, in front of the answer position (section 4.3.3)."""
-        kept, closing = self._close(chain.tokens)
-        # The last token drawn is not in the cache yet: the reading feeds what the cache lacks.
-        in_cache = min(cache.own_length, kept)
-        rest = chain.tokens[in_cache:kept] + self._ids_before_answer(closing)
-        own = cache.select([row], in_cache, in_cache + len(rest))
-        return self.p_yes(self.forward([rest], own)[0])
-
-    def _close(self, tokens: list[int]) -> tuple[int, str]:
-        """How many tokens are the reasoning itself, and the text that leads from there to the answer position."""
-        closings = self.decode(tokens).count(THINK_CLOSE)
-        if not closings:
-            return len(tokens), f"\n{THINK_CLOSE}\n\n"
-        low, high = 1, len(tokens)  # the shortest beginning that holds the last </think>, as the worded verdict does
-        while low < high:
-            middle = (low + high) // 2
-            held = self.decode(tokens[:middle]).count(THINK_CLOSE) == closings
-            low, high = (low, middle) if held else (middle + 1, high)
-        return low, "\n\n"
-
-    def _ids_before_answer(self, text: str) -> list[int]:
-        # With the answer behind it, as it is in real text: alone, its line breaks can be other tokens.
-        ids: list[int] = self._tokenizer(text + ANSWERS[0], add_special_tokens=False).input_ids
-        return ids[: len(ids) - ids[::-1].index(self._yes) - 1]
-
-    def _as_text(self, content: str) -> str:
-        """What a message says, with the model's control tokens (a title can hold one) spelt so that they are none."""
-        for token in self._control_tokens:
-            content = content.replace(token, f"{token[0]} {token[1:]}")
-        return content
-
-    def _show(self, chain: _Chain, on_piece: Callable[[int, str], None] | None, *, last: bool = False) -> None:
-        text = self.decode(chain.tokens)
-        if on_piece and (last or not text.endswith("\ufffd")):  # half a character waits for its other half
-            piece = text[len(chain.shown) :]
-            chain.shown = text
-            if piece:
-                on_piece(chain.index, piece)
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(tokens, skip_special_tokens=True))
-
-    def _answer_ids(self) -> tuple[int, int]:
-        yes, no = (self._tokenizer(word, add_special_tokens=False).input_ids[0] for word in ANSWERS)
-        if yes == no:
-            raise EngineError(
-                f"{ANSWERS[0]} and {ANSWERS[1]} begin with the same token ({yes}) in this model's tokenizer",
-                expected="answers that differ in their first token",
-                fix="choose another model",
-            )
-        return yes, no
-
-
-def _common_prefix(rows: Sequence[list[int]]) -> int:
-    """How many tokens equally long rows begin with in common."""
-    return next((i for i, tokens in enumerate(zip(*rows, strict=True)) if len(set(tokens)) > 1), len(rows[0]))
-
-
-class _RepeatedCache(DynamicCache):
-    """The usual cache, copied per chain, for models whose layers do not attend to the whole context."""
-
-    _prompt_length = 0
-
-    def fan_out(self, chains: int) -> None:
-        """What has been prefilled is the prompt: continue it ``chains`` times."""
-        self._prompt_length = self.get_seq_length()
-        self.batch_repeat_interleave(chains)
-        self.activate_past_recording()  # a full sliding window could not be cut back to where the chain was closed
-
-    @property
-    def own_length(self) -> int:
-        return self.get_seq_length() - self._prompt_length
-
-    def select(self, chains: list[int], own_length: int | None = None, room: int | None = None) -> Any:  # noqa: ARG002
-        chosen = copy.deepcopy(self)
-        chosen.batch_select_indices(torch.tensor(chains))
-        surplus = 0 if own_length is None else self.own_length - own_length
-        if surplus:
-            chosen.crop(-surplus)
-        return chosen
+def _common_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

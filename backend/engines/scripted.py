@@ -2,7 +2,7 @@
 
 It is the test double of the real engines, passes the same contract suite, and shows failures on demand: every fourth
 chain is never closed (``no_answer``), every seventh text is a loop, and a prompt that contains ``[[engine-error]]``
-fails. Nothing it says is a prediction, and its model's name says so.
+fails. A word is a token to it. Nothing it says is a prediction, and its model's name says so.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from backend.engines.base import THINK_CLOSE, OnPiece, OnTrace, check_pooling, sample_indices
+from backend.engines.base import THINK_CLOSE, OnAnswer, OnPiece, OnTrace, check_pooling, sample_indices
+from backend.engines.chat import raise_failures, without_oldest
 from backend.errors import EngineError, Stopped
 from backend.seeding import derive_seed
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
 
 FAIL_MARK = "[[engine-error]]"
 _WIDTH = 32
+_CONTEXT = 8192
 
 
 class ScriptedEngine:
@@ -36,18 +39,40 @@ class ScriptedEngine:
     def load(self, progress: Progress | None = None) -> None:
         """There is nothing to load."""
 
+    def adapted(self, adapter: str | None) -> ScriptedEngine:
+        """Another engine that answers otherwise and records its calls in the same list."""
+        engine = ScriptedEngine(replace(self.model, adapter=adapter), delay=self.delay)
+        engine.calls = self.calls
+        return engine
+
     def answer(
-        self, prompts: Sequence[Messages], *, progress: Progress | None = None, stop: Stop | None = None
+        self,
+        prompts: Sequence[Messages],
+        *,
+        on_answer: OnAnswer | None = None,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
     ) -> list[Answer]:
         """A fixed pseudo-random P(yes) per prompt."""
         self.calls.append(("answer", len(prompts)))
-        answers = []
-        for done, prompt in enumerate(prompts, start=1):
-            _check(prompt, stop)
-            answers.append(Answer(_unit("answer", self.model.name, _text(prompt)), len(_text(prompt).split()), 0.0))
+        answers: dict[int, Answer] = {}
+        failures: dict[int, EngineError] = {}
+        for number, given in enumerate(prompts):
+            try:
+                prompt, dropped = self._fitted(given, 1)
+                _check(prompt, stop)
+            except EngineError as error:
+                failures[number] = error
+            else:
+                words = _text(prompt)
+                p_yes = _unit("answer", *self._named(self.model.name), words)
+                answers[number] = Answer(p_yes, len(words.split()), 0.0, dropped)
+                if on_answer:
+                    on_answer(number, answers[number])
             if progress:
-                progress("answering", done / len(prompts))
-        return answers
+                progress("answering", (number + 1) / len(prompts))
+        raise_failures(failures, len(prompts))
+        return [answers[number] for number in range(len(prompts))]
 
     def reason(
         self,
@@ -65,10 +90,18 @@ class ScriptedEngine:
         self.calls.append(("reason", len(prompts) * len(indices)))
         if progress:
             progress("reasoning", None)
-        return [
-            self._chains(number, prompt, indices, sampling, on_piece, on_trace, stop)
-            for number, prompt in enumerate(prompts)
-        ]
+        traces: dict[int, list[Trace]] = {}
+        failures: dict[int, EngineError] = {}
+        for number, given in enumerate(prompts):
+            try:
+                prompt, dropped = self._fitted(given, sampling.max_tokens)
+                _check(prompt, stop)
+            except EngineError as error:
+                failures[number] = error
+            else:
+                traces[number] = self._chains(number, prompt, dropped, indices, sampling, on_piece, on_trace, stop)
+        raise_failures(failures, len(prompts))
+        return [traces[number] for number in range(len(prompts))]
 
     def embed(
         self,
@@ -109,6 +142,7 @@ class ScriptedEngine:
         self,
         number: int,
         prompt: Messages,
+        dropped: int,
         indices: list[int],
         sampling: Sampling,
         on_piece: OnPiece | None,
@@ -116,7 +150,7 @@ class ScriptedEngine:
         stop: Stop | None,
     ) -> list[Trace]:
         started = time.perf_counter()
-        words = {index: _script(prompt, index, sampling) for index in indices}
+        words = {index: _script(prompt, index, sampling, self._named(index)) for index in indices}
         traces: dict[int, Trace] = {}
         for position in range(max((len(own) for own in words.values()), default=0)):
             _check(prompt, stop)
@@ -126,19 +160,33 @@ class ScriptedEngine:
                     on_piece(number, index, own[position])
                 if position == len(own) - 1:
                     text = "".join(own)
-                    p_yes = _unit("chain", sampling.seed, text, index)
+                    p_yes = _unit("chain", sampling.seed, text, *self._named(index))
                     finish = "length" if len(own) == sampling.max_tokens else "stop"
-                    traces[index] = Trace(index, text, p_yes, len(own), time.perf_counter() - started, finish)
+                    seconds = time.perf_counter() - started
+                    traces[index] = Trace(index, text, p_yes, len(own), seconds, finish, dropped)
                     if on_trace:
                         on_trace(number, traces[index])
         return [traces[index] for index in indices]
 
+    def _named(self, *parts: Any) -> tuple[Any, ...]:
+        """What names a result, the adapter with it where there is one."""
+        return parts if self.model.adapter is None else (*parts, self.model.adapter)
 
-def _script(prompt: Messages, index: int, sampling: Sampling) -> list[str]:
+    def _fitted(self, prompt: Messages, room: int) -> tuple[Messages, int]:
+        """The prompt without as few of its oldest history lines as the context asks for, and how many."""
+        limit = (self.model.context or _CONTEXT) - room
+        for count in range(sum(len(message.droppable) for message in prompt) + 1):
+            shorter = without_oldest(prompt, count) if count else prompt
+            if len(_text(shorter).split()) <= limit:
+                return shorter, count
+        raise EngineError(f"The prompt has more than {limit} words without any history", fix="ask a shorter one")
+
+
+def _script(prompt: Messages, index: int, sampling: Sampling, named: Sequence[Any]) -> list[str]:
     """The words of one chain, each with its leading space, at most ``max_tokens`` of them."""
     text = _text(prompt)
     titles = re.findall(r"^\d+\. (.+): [\d.]+ of ", text, re.MULTILINE) or ["nothing"]
-    pick = derive_seed(sampling.seed, sampling.temperature, text, index)
+    pick = derive_seed(sampling.seed, sampling.temperature, text, *named)
     verdict = "Yes" if pick % 100 < 60 else "No"
     chain = (
         f"The user's past has {len(titles)} titles. One that bears on this is {titles[pick % len(titles)]}. "

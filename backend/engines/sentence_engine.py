@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from backend.engines.base import OnPiece, OnTrace
-from backend.errors import EngineError, Stopped, UsageError
-from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
+from backend.errors import EngineError, Stopped
+from backend.types import ModelRef, Progress, Stop
 
 # Texts between two looks at ``stop``.
 _BATCH = 64
 
 
-class SentenceEngine:
+class SentenceEncoder:
     """``model``: a folder or hub id of a sentence-embedding model; ``device``: ``auto``, ``cpu`` or ``cuda``."""
 
     name = "sentence"
@@ -74,42 +73,3 @@ class SentenceEngine:
                 if progress:
                     progress("embedding texts", (start + len(some)) / len(texts))
             return rows
-
-    def answer(
-        self, prompts: Sequence[Messages], *, progress: Progress | None = None, stop: Stop | None = None
-    ) -> list[Answer]:
-        """Raises ``UsageError``."""
-        del prompts, progress, stop
-        self._only_embeds("answer")
-
-    def reason(
-        self,
-        prompts: Sequence[Messages],
-        samples: int | Sequence[int],
-        sampling: Sampling,
-        *,
-        on_piece: OnPiece | None = None,
-        on_trace: OnTrace | None = None,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> list[list[Trace]]:
-        """Raises ``UsageError``."""
-        del prompts, samples, sampling, on_piece, on_trace, progress, stop
-        self._only_embeds("reason")
-
-    def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
-        """Raises ``UsageError``."""
-        del prompts
-        self._only_embeds("write")
-
-    def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
-        """Raises ``UsageError``."""
-        del prompts, sampling, stop
-        self._only_embeds("write")
-
-    def _only_embeds(self, what: str) -> NoReturn:
-        raise UsageError(
-            f"The sentence-embedding model {self.model.name!r} cannot {what}",
-            expected="a language model here",
-            fix="use it as encoder alone: RALLREC_ENCODER and RALLREC_ENCODER_KIND=sentence",
-        )

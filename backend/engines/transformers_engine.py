@@ -1,7 +1,7 @@
 """A language model run in this process by transformers: CPU or CUDA, no server.
 
-Each prompt is prefilled once; its K chains share that cache (``shared_prefix``) and are sampled side by side, each from
-its own random stream. torch and transformers are imported on first use.
+What prompts have in common is read once, rows of many prompts are written side by side (``decoding``), each from its
+own random stream. torch and transformers are imported on first use.
 """
 
 from __future__ import annotations
@@ -10,19 +10,29 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backend.engines import models
-from backend.engines.base import OnPiece, OnTrace, check_pooling, sample_indices
+from backend.engines.base import OnAnswer, OnPiece, OnTrace, check_pooling, sample_indices
+from backend.engines.chat import fit_all
 from backend.errors import EngineError, Stopped
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
 
 if TYPE_CHECKING:
     from backend.engines.causal_lm import CausalLM
+
+
+class _Base:
+    """A base model that engines with different adapters share: its weights, once loaded, and the lock around them."""
+
+    def __init__(self, models_dir: Path, device: str) -> None:
+        self.models_dir, self.device = models_dir, device
+        self.lock = threading.RLock()
+        self.loaded: CausalLM | None = None
 
 
 class TransformersEngine:
@@ -35,31 +45,49 @@ class TransformersEngine:
 
     def __init__(self, model: ModelRef, *, models_dir: Path, device: str = "auto", **_unused: Any) -> None:
         self.model = model
-        self._models_dir = Path(models_dir)
-        self._device = device
-        self._lock = threading.RLock()
-        self._loaded: CausalLM | None = None
+        self._base = _Base(Path(models_dir), device)
 
     def load(self, progress: Progress | None = None) -> None:
         """Fetch the weights where they are missing, then load them. Raises ``EngineError``."""
         self._lm(progress)
 
+    def adapted(self, adapter: str | None) -> TransformersEngine:
+        """The same loaded base with another adapter."""
+        engine = TransformersEngine(replace(self.model, adapter=adapter), models_dir=self._base.models_dir)
+        engine._base = self._base
+        return engine
+
     def answer(
-        self, prompts: Sequence[Messages], *, progress: Progress | None = None, stop: Stop | None = None
+        self,
+        prompts: Sequence[Messages],
+        *,
+        on_answer: OnAnswer | None = None,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
     ) -> list[Answer]:
-        """P(yes) per prompt, one forward pass each: batching gains nothing on a CPU and padding would move results."""
-        with self._lock:
+        """P(yes) per prompt; prompts that begin alike share what they have in common."""
+        with self._base.lock:
             lm = self._lm(progress)
-            answers = []
-            for done, prompt in enumerate(prompts, start=1):
+            from backend.engines.answering import answer_batch, plan_batches
+
+            asked = fit_all(prompts, lm.chat.answer_prompt)
+            answers: dict[int, Answer] = {}
+            numbers = list(asked.fitted)
+            for batch in plan_batches([asked.fitted[number].ids for number in numbers], lm.tokens):
                 _raise_if(stop)
                 started = time.perf_counter()
-                ids = lm.chat_ids(prompt)
-                p_yes = lm.p_yes(lm.prefill(ids)[1])
-                answers.append(Answer(p_yes, len(ids), time.perf_counter() - started))
+                own = [numbers[place] for place in batch]
+                found = answer_batch(lm, [asked.fitted[number].ids for number in own])
+                seconds = (time.perf_counter() - started) / len(own)
+                for number, p_yes in zip(own, found, strict=True):
+                    prompt = asked.fitted[number]
+                    answers[number] = Answer(p_yes, len(prompt.ids), seconds, prompt.dropped)
+                    if on_answer:
+                        on_answer(number, answers[number])
                 if progress:
-                    progress("answering", done / len(prompts))
-            return answers
+                    progress("answering", len(answers) / len(numbers))
+            asked.raise_failures()
+            return [answers[number] for number in range(len(prompts))]
 
     def reason(
         self,
@@ -72,23 +100,26 @@ class TransformersEngine:
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> list[list[Trace]]:
-        """The chains of each prompt, sampled together from one prefilled cache."""
+        """The chains of many prompts, side by side."""
         indices = sample_indices(samples)
-        with self._lock:
+        with self._base.lock:
             lm = self._lm(progress)
             if progress:
                 progress("reasoning", None)
-            return [
-                lm.sample_chains(
-                    prompt,
-                    indices,
-                    sampling,
-                    on_piece=partial(on_piece, number) if on_piece else None,
-                    on_trace=partial(on_trace, number) if on_trace else None,
-                    stop=lambda: _raise_if(stop),
-                )
-                for number, prompt in enumerate(prompts)
-            ]
+            from backend.engines.decoding import Decoder, Job
+
+            asked = fit_all(prompts, lambda prompt: lm.chat.reason_prompt(prompt, sampling.max_tokens))
+            traces: dict[tuple[int, int], Trace] = {}
+
+            def keep(number: int, trace: Trace) -> None:
+                traces[number, trace.index] = trace
+                if on_trace:
+                    on_trace(number, trace)
+
+            jobs = [Job(number, prompts[number], fitted, tuple(indices)) for number, fitted in asked.fitted.items()]
+            Decoder(lm, sampling, lambda: _raise_if(stop)).run(jobs, on_piece=on_piece, on_trace=keep)
+            asked.raise_failures()
+            return [[traces[number, index] for index in indices] for number in range(len(prompts))]
 
     def embed(
         self,
@@ -100,33 +131,34 @@ class TransformersEngine:
     ) -> np.ndarray:
         """The final hidden state, mean over each text's tokens or of the last one, [len(texts), d], float32."""
         check_pooling(pooling)
-        with self._lock:
+        with self._base.lock:
             lm = self._lm(progress)
             return lm.embed(texts, pooling, progress, lambda: _raise_if(stop))
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
-        """Prompts of equal length in tokens go together."""
-        with self._lock:
-            lm = self._lm(None)
-            return _plan(lm, [lm.chat_ids(prompt) for prompt in prompts])
+        """As many neighbours as are worth writing side by side."""
+        with self._base.lock:
+            size = self._lm(None).batch_size
+            return [list(range(start, min(start + size, len(prompts)))) for start in range(0, len(prompts), size)]
 
     def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
-        """The texts, prompts of equal length side by side."""
-        with self._lock:
-            from backend.engines.writing import write_batch
-
+        """The texts, written side by side."""
+        with self._base.lock:
             lm = self._lm(None)
-            ids = [lm.chat_ids(prompt) for prompt in prompts]
+            from backend.engines.decoding import Decoder, Job
+
+            asked = fit_all(prompts, lambda prompt: lm.chat.write_prompt(prompt, sampling.max_tokens))
+            asked.raise_failures()
             texts = [""] * len(prompts)
-            for batch in _plan(lm, ids):
-                own = [prompts[i] for i in batch], [ids[i] for i in batch]
-                for i, text in zip(batch, write_batch(lm, *own, sampling, lambda: _raise_if(stop)), strict=True):
-                    texts[i] = text
+            jobs = [Job(number, prompts[number], fitted, (None,)) for number, fitted in asked.fitted.items()]
+            Decoder(lm, sampling, lambda: _raise_if(stop)).run(jobs, on_text=texts.__setitem__)
             return texts
 
     def _lm(self, progress: Progress | None) -> CausalLM:
-        with self._lock:
-            if self._loaded is None:
+        """The loaded base, with this engine's adapter."""
+        base = self._base
+        with base.lock:
+            if base.loaded is None:
                 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
                 # Read when torch is imported. By default its threads wait by spinning: with anything else running (a
                 # browser on the same two cores), a chain takes two to four times as long. Idle, it makes no difference.
@@ -135,11 +167,11 @@ class TransformersEngine:
                     progress("starting torch", None)
                 from backend.engines.causal_lm import CausalLM
 
-                source = models.fetch(self.model, self._models_dir, progress)
+                source = models.fetch(self.model, base.models_dir, progress)
                 if progress:
                     progress(f"loading {models.display_name(self.model)}", None)
                 try:
-                    self._loaded = CausalLM.load(source, self.model, self._device)
+                    base.loaded = CausalLM.load(source, self.model, base.device)
                 except EngineError:
                     raise
                 except Exception as error:
@@ -148,13 +180,8 @@ class TransformersEngine:
                         expected=f"an embedded model ({', '.join(models.EMBEDDED)}), a folder, or a hub id",
                         fix="rallrec doctor shows what this machine has",
                     ) from error
-            return self._loaded
-
-
-def _plan(lm: CausalLM, ids: Sequence[list[int]]) -> list[list[int]]:
-    from backend.engines.writing import plan_batches
-
-    return plan_batches([len(own) for own in ids], lm.batch_size)
+            base.loaded.use(self.model.adapter)
+            return base.loaded
 
 
 def _raise_if(stop: Stop | None) -> None:

@@ -37,7 +37,7 @@ def make_descriptions(job: Job) -> dict[str, Any]:
 
 def _embed(job: Job, texts: Sequence[str], what: str) -> dict[str, Any]:
     def chunk(start: int, end: int) -> np.ndarray:
-        rows = job.engine.embed(texts[start:end], pooling=job.config.pooling, stop=job.stop)
+        rows = job.encoder.embed(texts[start:end], pooling=job.config.pooling, stop=job.stop)
         return rows.astype(np.float16)
 
     rows = rows_by_chunk(job, f"embedding {what}", len(texts), _CHUNK, chunk)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pydantic import BaseModel
 
 from backend.datasets import Dataset, Split, build_samples, split
-from backend.engines import Engine
+from backend.engines import Encoder, Engine
 from backend.errors import CorruptCacheError, Stopped
 from backend.settings import Settings
 from backend.types import Progress, Stop
@@ -56,7 +56,7 @@ class Job:
     config: Any
     part: Path
     inputs: Mapping[str, Artifact]
-    load_engine: Callable[[], Engine]
+    load_engine: Callable[[], Engine | Encoder]
     progress: Progress
     stop: Stop
 
@@ -67,12 +67,21 @@ class Job:
         folder.mkdir(exist_ok=True)
         return folder
 
-    @cached_property
+    @property
     def engine(self) -> Engine:
         """The engine that plays the stage's role, loaded."""
-        engine = self.load_engine()
-        engine.load(self.progress)
-        return engine
+        return cast(Engine, self._player)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that plays the stage's role, loaded."""
+        return cast(Encoder, self._player)
+
+    @cached_property
+    def _player(self) -> Engine | Encoder:
+        player = self.load_engine()
+        player.load(self.progress)
+        return player
 
     @property
     def data_split(self) -> Split:

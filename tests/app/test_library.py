@@ -214,6 +214,10 @@ def test_models_tell_where_their_weights_are(open_workspace: Open, home: Path) -
     }  # fmt: skip
     assert found["tuned"].bytes == 10
     assert found["encoder"].command == "rallrec prepare --model"
+    served = open_workspace(engine="openai", reasoning_engine="scripted", tuned_model="org/model", tuned_adapter="lora")
+    found = {one.role: one for one in LibraryService(served).models()}
+    assert (found["tuned"].name, found["tuned"].state) == ("org/model + lora", "server")
+    assert (found["reasoning"].state, found["encoder"].state) == ("scripted", "scripted")
 
 
 def test_looking_at_the_cache_makes_no_database(workspace: Workspace) -> None:

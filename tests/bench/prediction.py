@@ -84,7 +84,7 @@ def _cached(pipeline: Pipeline, question: Question, recipe: Recipe) -> dict[str,
 def _full_length(workspace: Workspace, question: Question, recipe: Recipe) -> dict[str, Any]:
     import torch
 
-    engine: Any = workspace.engine(workspace.model("reasoning"))
+    engine: Any = workspace.engine("reasoning")
     lm = engine._loaded
     uncached = Pipeline(workspace.dataset(), workspace.pipeline().retriever.space, engine, engine)
     ends, lm.ends = lm.ends, set()

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from backend.engines.scripted import FAIL_MARK, ScriptedEngine
-from backend.errors import EngineError, Stopped
+from backend.errors import EngineError, PartialError, Stopped
 from backend.merging import merge
 from backend.pipeline import Listener, Pipeline, Prediction, Question, Recipe
+from backend.types import Answer, Trace
+from tests.conftest import random_space
 
 
 def _recipe(**stages: dict[str, Any]) -> Recipe:
@@ -41,7 +43,7 @@ def test_a_prediction_is_the_merge_of_what_the_two_engines_say(pipeline: Pipelin
     assert done.complete
 
 
-def test_listeners_hear_the_answer_first_then_each_chain_then_the_variance(
+def test_listeners_hear_the_answer_first_then_each_chain_then_each_other_answer(
     pipeline: Pipeline, question: Question
 ) -> None:
     heard: list[Prediction] = []
@@ -57,7 +59,7 @@ def test_listeners_hear_the_answer_first_then_each_chain_then_the_variance(
         ),
     )
     known = [(sum(map(bool, now.answers)), sum(map(bool, now.traces))) for now in heard]
-    assert known == [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (3, 4)]
+    assert known == [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 4), (3, 4)]
     assert all(np.isnan(now.var_g) and np.isnan(now.p_final) and not now.complete for now in heard[:-1])
     assert all(np.isnan(now.p_r) for now in heard[:4])
     assert heard[4].p_r == done.p_r
@@ -79,8 +81,10 @@ def test_p_g_as_a_mean_waits_for_all_orders(pipeline: Pipeline, question: Questi
     done = pipeline.predict(question, _recipe(prompting={"p_g": "mean"}), Listener(update=heard.append))
     assert _engines(pipeline)[0].calls == [("answer", 3)]
     assert done.p_g == pytest.approx(statistics.fmean(answer.p_yes for answer in done.answers if answer))
-    assert not np.isnan(heard[0].var_g)
-    assert heard[0].p_g == done.p_g
+    assert [sum(map(bool, now.answers)) for now in heard[:3]] == [1, 2, 3]
+    assert [now.reason_prompt is None for now in heard[:3]] == [True, True, False]
+    assert not np.isnan(heard[2].var_g)
+    assert heard[2].p_g == done.p_g
 
 
 @pytest.mark.parametrize("wording", ["paper", "graded"])
@@ -155,3 +159,40 @@ def test_an_engines_failure_reaches_the_caller(pipeline: Pipeline, question: Que
     broken = replace(question.prompts[0], text=FAIL_MARK)
     with pytest.raises(EngineError, match="leave it out"):
         pipeline.predict(replace(question, prompts=(broken, *question.prompts[1:])), _recipe())
+
+
+class HalfBroken(ScriptedEngine):
+    """Fails at every second prompt of a call and at every second chain; the rest is handed over before it says so."""
+
+    def answer(self, prompts: Any, *, on_answer: Any = None, **more: Any) -> list[Answer]:
+        for number, prompt in enumerate(prompts):
+            if number % 2 == 0:
+                on_answer(number, Answer(0.25, len(prompt), 0.1))
+        failures = dict.fromkeys(range(1, len(prompts), 2), "no room")
+        if failures:
+            raise PartialError(failures, len(prompts))
+        return [Answer(0.25, 1, 0.1)] * len(prompts)
+
+    def reason(self, prompts: Any, samples: Any, sampling: Any, *, on_trace: Any = None, **more: Any) -> Any:
+        for index in range(0, samples, 2):
+            on_trace(0, Trace(index, "so </think>Yes", 0.5, 3, 0.1, "stop"))
+        raise PartialError({0: "no room"}, 1)
+
+
+def test_what_had_been_answered_before_others_failed_was_told(pipeline: Pipeline, question: Question) -> None:
+    broken = Pipeline(pipeline.dataset, random_space(pipeline.dataset.n_items), HalfBroken(), pipeline.reasoner)
+    for p_g, answered, chains in (("first", [True, True, False], 4), ("mean", [True, False, True], 0)):
+        heard: list[Prediction] = []
+        with pytest.raises(PartialError, match="no room"):
+            broken.predict(question, _recipe(prompting={"p_g": p_g}), Listener(update=heard.append))
+        assert [bool(answer) for answer in heard[-1].answers] == answered
+        assert sum(map(bool, heard[-1].traces)) == chains
+
+
+def test_chains_that_had_finished_before_others_failed_were_told(pipeline: Pipeline, question: Question) -> None:
+    broken = Pipeline(pipeline.dataset, random_space(pipeline.dataset.n_items), pipeline.tuned, HalfBroken())
+    heard: list[Prediction] = []
+    with pytest.raises(PartialError, match="no room"):
+        broken.predict(question, _recipe(), Listener(update=heard.append))
+    assert [bool(trace) for trace in heard[-1].traces] == [True, False, True, False]
+    assert heard[-1].answers[0] is not None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from backend.pipeline import Pipeline, Question, Recipe
 from backend.prompting import read_verdict
-from backend.record import prediction_record
+from backend.record import left_out, prediction_record
+from backend.types import Answer
 
 PROMISED = [
     "dataset",
@@ -45,11 +47,13 @@ def test_a_record_has_exactly_the_promised_keys_and_title_seed_and_recipe(
     pipeline: Pipeline, question: Question, recipe: Recipe
 ) -> None:
     record = prediction_record(pipeline, pipeline.predict(question, recipe), cached=False)
-    assert sorted(record) == sorted([*PROMISED, "title", "seed", "recipe"])
+    assert sorted(record) == sorted([*PROMISED, "title", "seed", "recipe", "answers"])
     for row in record["history"]:
         assert list(row) == ["item", "title", "rating", "score", "relevance_rank", "recency_rank"]
     for trace in record["traces"]:
-        assert list(trace) == ["text", "verdict", "p_yes", "tokens", "seconds"]
+        assert list(trace) == ["text", "verdict", "p_yes", "tokens", "seconds", "dropped"]
+    for answer in record["answers"]:
+        assert list(answer) == ["order", "p_yes", "dropped"]
 
 
 def test_a_record_says_what_the_prediction_says(pipeline: Pipeline, question: Question, recipe: Recipe) -> None:
@@ -83,15 +87,39 @@ def test_a_record_says_what_the_prediction_says(pipeline: Pipeline, question: Qu
     assert verdicts == [read_verdict(trace.text).answer for trace in done.traces if trace]
     assert verdicts[3] == "no_answer"
     assert record["models"] == {
-        "tuned": {"name": "scripted-tuned", "revision": "1", "adapter": None},
-        "reasoning": {"name": "scripted-reasoner", "revision": "1", "adapter": None},
+        role: {"name": f"scripted-{name}", "revision": "1", "adapter": None, "context": None, "quantized": None}
+        for role, name in (("tuned", "tuned"), ("reasoning", "reasoner"))
     }
+
+
+def test_lines_that_were_left_out_are_counted_for_answers_and_chains(
+    pipeline: Pipeline, question: Question, recipe: Recipe
+) -> None:
+    done = pipeline.predict(question, recipe)
+    answers = [replace(answer, dropped=n) for n, answer in enumerate(done.answers) if answer]
+    traces = [replace(trace, dropped=4) for trace in done.traces if trace]
+    known = replace(done, answers=(answers[0], None, answers[2]), traces=tuple(traces))
+    record = prediction_record(pipeline, known, cached=False)
+    assert record["answers"] == [
+        {"order": "rank", "p_yes": answers[0].p_yes, "dropped": 0},
+        {"order": "relevance", "p_yes": answers[2].p_yes, "dropped": 2},
+    ]
+    assert [trace["dropped"] for trace in record["traces"]] == [4] * 5
+
+
+@pytest.mark.parametrize(
+    ("dropped", "items"),
+    [([], ""), ([0, 0], ""), ([1], "the oldest past item was"), ([0, 3, 2], "the 3 oldest past items were")],
+)
+def test_what_was_left_out_is_one_sentence(dropped: list[int], items: str) -> None:
+    said = left_out([None, *(Answer(0.5, 1, 0.1, count) for count in dropped)])
+    assert said == (f"The prompt was longer than the model's context: {items} left out." if items else "")
 
 
 def test_what_nobody_has_said_yet_is_null(pipeline: Pipeline, question: Question, recipe: Recipe) -> None:
     record = prediction_record(pipeline, pipeline.unasked(question, recipe), cached=False)
     assert {record[name] for name in ("p_g", "var_g", "p_r", "var_r", "p_final")} == {None}
-    assert record["traces"] == []
+    assert record["traces"] == record["answers"] == []
     assert record["prompt"] == question.prompts[0].text
     json.dumps(record, allow_nan=False)
 

@@ -72,6 +72,14 @@ def test_predicting_with_the_scripted_engine_loads_no_model_library(
     assert "sqlalchemy" in loaded
 
 
+@pytest.mark.parametrize("command", ["doctor", "settings"])
+def test_looking_at_the_machine_and_the_settings_loads_no_model_library(
+    command: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RALLREC_HOME", str(home))
+    assert _loaded_by([command, "--profile", "paper", "--json"]) & {"torch", "transformers", "gradio"} == set()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [(["predikt"], "predikt"), (["predict", "--user", "1"], "--item"), (["predict", "--gama", "1"], "--gama"),

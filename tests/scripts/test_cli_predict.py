@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_process import Rallrec, as_json, one_line_error
+
+from backend.engines.scripted import ScriptedEngine
+from backend.pipeline import Pipeline
+from backend.settings import Settings
+from backend.types import Answer, Trace
+from storage import CachedEngine
+from storage.workspace import Workspace
 
 ASK = ("predict", "--user", "15", "--item", "1", "--engine", "scripted", "--json")
 FAST: dict[str, Any] = {"RALLREC_SCRIPTED_DELAY": 0}
@@ -61,6 +70,40 @@ def test_the_report_for_people_shows_history_chains_and_the_five_numbers(rallrec
     assert done.returncode == 0
     for shown in ("Toy Story (1995)", "Chain 6:", "P_G =", "sigma_R^2 =", "P_final ="):
         assert shown in done.stdout
+
+
+class Dropping(ScriptedEngine):
+    """Says of every result that two lines were left out, of every second chain three."""
+
+    def answer(self, prompts: Any, **more: Any) -> list[Answer]:
+        more.pop("on_answer")
+        return [replace(answer, dropped=2) for answer in super().answer(prompts, **more)]
+
+    def reason(self, *arguments: Any, **more: Any) -> list[list[Trace]]:
+        more.pop("on_trace")
+        return [[replace(t, dropped=2 + t.index % 2) for t in row] for row in super().reason(*arguments, **more)]
+
+
+def test_past_items_that_were_left_out_are_counted_and_said(rallrec: Rallrec, home: Path) -> None:
+    asked = ("--k", 9, "--traces", 2, "--seed", 4711)
+    workspace = Workspace(Settings(home=home, engine="scripted"))
+    ready, recipe = workspace.pipeline(), workspace.recipe(k=9, traces=2, seed=4711)
+    engine = CachedEngine(Dropping(workspace.model("tuned")), workspace.database)
+    question = ready.question(ready.dataset.user_code("15"), ready.dataset.item_code("1"), recipe)
+    Pipeline(ready.dataset, ready.retriever.space, engine, engine).predict(question, recipe)
+    workspace.close()
+    record = as_json(rallrec(*ASK, *asked, **FAST))
+    assert record["cached"] is True
+    assert [(answer["order"], answer["dropped"]) for answer in record["answers"]] == [
+        ("rank", 2), ("chronological", 2), ("relevance", 2),
+    ]  # fmt: skip
+    assert record["answers"][0]["p_yes"] == record["p_g"]
+    assert [trace["dropped"] for trace in record["traces"]] == [2, 3]
+    said = " ".join(rallrec(*ASK[:-1], *asked, **FAST).stdout.split())
+    cut = "The prompt was longer than the model's context: the"
+    assert f"Tuned model: {cut} 2 oldest past items were left out." in said
+    assert f"Reasoning model: {cut} 3 oldest past items were left out." in said
+    assert cut not in " ".join(rallrec(*ASK[:-1], **FAST).stdout.split())
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,13 @@ from storage.models import AnswerRow, PromptRow, TraceRow
 
 A, B, C = ask("a"), ask("b"), ask("c")
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, max_tokens=16, seed=3)
+OTHERS = [
+    ModelRef("big", "r1"),
+    ModelRef("tiny", "r2"),
+    ModelRef("tiny", "r1", "lora"),
+    ModelRef("tiny", "r1", context=512),
+    ModelRef("tiny", "r1", quantized="int8"),
+]
 
 
 def test_it_is_an_engine(cached: CachedEngine, inner: CountingEngine) -> None:
@@ -26,8 +33,6 @@ def test_it_is_an_engine(cached: CachedEngine, inner: CountingEngine) -> None:
     assert (cached.name, cached.model) == (inner.name, inner.model)
     cached.load()
     assert inner.loads == 1
-    assert np.array_equal(cached.embed(["x", "y"]), np.ones((2, 3)))
-    assert np.array_equal(cached.embed(["x"], pooling="last"), 2 * np.ones((1, 3)))
     assert cached.plan([A, B]) == [[0, 1]]
     assert cached.write([A], SAMPLING) == [f"about {A[-1].content}"]
 
@@ -56,12 +61,15 @@ def test_another_process_with_another_engine_shares_the_cache(cached: CachedEngi
         assert session.execute(select(AnswerRow.engine)).scalars().all() == ["counting"]
 
 
-@pytest.mark.parametrize("model", [ModelRef("big", "r1"), ModelRef("tiny", "r2"), ModelRef("tiny", "r1", "lora")])
+@pytest.mark.parametrize("model", OTHERS)
 def test_another_model_does_not(cached: CachedEngine, database: Database, model: ModelRef) -> None:
     cached.answer([A])
+    cached.reason([A], 1, SAMPLING)
     other = CountingEngine(model)
-    CachedEngine(other, database).answer([A])
-    assert other.answered == [A]
+    for _ in range(2):  # the second time, from the cache
+        CachedEngine(other, database).answer([A])
+        CachedEngine(other, database).reason([A], 1, SAMPLING)
+    assert (other.answered, other.drawn) == ([A], [(A, 0)])
 
 
 def test_only_the_missing_prompts_run_each_once_and_in_order(cached: CachedEngine, inner: CountingEngine) -> None:
@@ -144,13 +152,13 @@ def test_a_crash_keeps_the_finished_chains(database: Database) -> None:
     assert missing is None
 
 
-def test_stopping_keeps_the_finished_chunks_of_answers(database: Database) -> None:
+def test_stopping_keeps_the_finished_answers(database: Database) -> None:
     prompts = [ask(str(number)) for number in range(10)]
     with pytest.raises(Stopped):
-        CachedEngine(CountingEngine(stop_after=6), database, answer_chunk=3).answer(prompts)
+        CachedEngine(CountingEngine(stop_after=6), database).answer(prompts)
     rest = CountingEngine()
-    CachedEngine(rest, database, answer_chunk=3).answer(prompts)
-    assert rest.answer_calls == [prompts[6:9], prompts[9:]]
+    CachedEngine(rest, database).answer(prompts)
+    assert rest.answer_calls == [prompts[6:]]
 
 
 def test_stop_is_heeded_only_where_something_must_run(cached: CachedEngine, inner: CountingEngine) -> None:
@@ -281,8 +289,6 @@ def test_answers_that_were_not_asked_for_are_refused(database: Database, answers
     assert engine.peek_answers([A, B]) == [None, None]
 
 
-def test_senseless_requests_are_refused(cached: CachedEngine, inner: CountingEngine, database: Database) -> None:
+def test_senseless_requests_are_refused(cached: CachedEngine) -> None:
     with pytest.raises(UsageError, match="from 0"):
         cached.reason([A], [-1], SAMPLING)
-    with pytest.raises(UsageError, match="answer_chunk"):
-        CachedEngine(inner, database, answer_chunk=0)

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import func, select
 from storage_fakes import CountingEngine, ask
 
+import storage.schema
 from backend.errors import Stopped
 from backend.types import Answer, Sampling, Trace
 from storage import CachedEngine, Database, open_database
@@ -39,7 +40,7 @@ def test_threads_that_write_and_read_the_same_keys(database: Database) -> None:
     """Each with an engine of its own, as separate processes would have."""
 
     def work(number: int) -> Any:
-        engine = CachedEngine(CountingEngine(), database, answer_chunk=2)
+        engine = CachedEngine(CountingEngine(), database)
         order = PROMPTS[number:] + PROMPTS[:number]
         answers = dict(zip(order, engine.answer(order), strict=True))
         traces = dict(zip(order, engine.reason(order, 3, SAMPLING), strict=True))
@@ -57,7 +58,7 @@ def test_threads_that_write_and_read_the_same_keys(database: Database) -> None:
 
 def test_threads_that_share_an_engine_run_each_prompt_once(database: Database) -> None:
     inner = CountingEngine()
-    engine = CachedEngine(inner, database, answer_chunk=5)
+    engine = CachedEngine(inner, database)
     at_once(8, lambda number: (engine.answer(PROMPTS), engine.reason(PROMPTS, 2, SAMPLING)))
     assert inner.answered == PROMPTS
     assert sorted(index for _, index in inner.drawn) == [0] * 12 + [1] * 12
@@ -112,7 +113,7 @@ def test_the_cache_answers_while_the_model_is_busy_and_waiting_can_be_stopped(da
 
 def test_threads_that_open_the_same_fresh_database(database_url: str) -> None:
     opened = at_once(6, lambda number: open_database(database_url))
-    assert {database.revision for database in opened} == {"0001"}
+    assert {database.revision for database in opened} == {storage.schema.known_revisions()[-1]}
     for database in opened:
         database.close()
 
@@ -133,7 +134,7 @@ from storage import CachedEngine, open_database
 print("ready", flush=True)
 sys.stdin.readline()
 database = open_database({url!r})
-engine = CachedEngine(CountingEngine(), database, answer_chunk=2)
+engine = CachedEngine(CountingEngine(), database)
 prompts = [ask(str(number)) for number in range(12)]
 engine.answer(prompts)
 engine.reason(prompts, 3, Sampling())

@@ -42,7 +42,7 @@ def mend(database: Database, error: CorruptCacheError) -> None:
 
 
 ASKED = ["model = 'other'", "revision = 'other'", "adapter = 'other'", "options = '[]'"]
-RESULT = ["p_yes = 0.125", "seconds = 9.5", "checksum = 'x'"]
+RESULT = ["p_yes = 0.125", "seconds = 9.5", "dropped = 2", "checksum = 'x'"]
 
 
 @pytest.mark.parametrize("assignment", [*ASKED, *RESULT, "prompt_tokens = 99"])

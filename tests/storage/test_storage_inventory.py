@@ -39,6 +39,17 @@ def test_results_are_counted_by_model_revision_and_adapter(database: Database) -
     assert most.latest.tzinfo is not None
 
 
+def test_a_model_is_counted_apart_for_its_context_and_its_form_and_not_for_ways_to_draw(database: Database) -> None:
+    refs = [ModelRef("a", "1"), ModelRef("a", "1", context=512), ModelRef("a", "1", quantized="int8")]
+    for number, ref in enumerate(refs, start=1):
+        cached = CachedEngine(CountingEngine(ref), database)
+        cached.answer(prompts(number))
+        for max_tokens in (8, 16):
+            cached.reason(prompts(1), number, Sampling(max_tokens=max_tokens))
+    found = {row.model: (row.answers, row.traces) for row in inventory.count_results(database)}
+    assert found == {refs[0]: (1, 2), refs[1]: (2, 4), refs[2]: (3, 6)}
+
+
 def test_a_model_with_chains_alone_is_counted_too(database: Database, cached: CachedEngine) -> None:
     cached.reason(prompts(1), 2, Sampling(max_tokens=8))
     [row] = inventory.count_results(database)

@@ -113,7 +113,7 @@ def test_the_shipped_vectors_are_those_of_the_embedded_model(shipped: datasets.D
     for kind, texts in (("title-vectors", titles), ("description-vectors", [described[code].text for code in some])):
         rows = load_array(plan[kind], "vectors.npy")
         assert rows.shape == (shipped.n_items, 576)
-        made = opened.engine(opened.encoder).embed(texts)
+        made = opened.item_encoder().embed(texts)
         np.testing.assert_allclose(rows[some], made, rtol=0.02, atol=0.02)
         assert not np.allclose(made[0], made[1], rtol=0.02, atol=0.02)
 

@@ -1,0 +1,274 @@
+"""From messages to the tokens a chat model sees, and from its tokens to an answer: all that depends on a tokenizer.
+
+Shared by the engines that feed tokens (in-process or to a server that tells its tokenizer), so that each asks the same
+question. Imports no model library: what it needs of a tokenizer is a :class:`Vocabulary`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from backend.engines.base import THINK_CLOSE, THINK_OPEN
+from backend.errors import EngineError, PartialError
+from backend.types import Message, Messages
+
+ANSWERS = ("Yes", "No")
+# What can stand before an answer; some tokenizers write the word differently after each.
+_BEFORE_ANSWER = ("", " ", "\n")
+# Between the end of the thinking and the answer.
+_GAP = "\n\n"
+_PROBE = "4c1f"
+
+
+class Vocabulary(Protocol):
+    """A tokenizer with its chat template."""
+
+    @property
+    def control_tokens(self) -> Sequence[str]:
+        """Spellings that are commands to the model."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of ``text`` as it stands, nothing added."""
+        ...
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens that a model wrote: without control tokens, with the marks of thinking."""
+        ...
+
+    def render(self, chat: list[dict[str, str]], *, thinking: bool) -> str:
+        """The chat up to where the model speaks; ``thinking`` is for templates that ask. Raises what they raise."""
+        ...
+
+
+@dataclass(frozen=True)
+class FittedPrompt:
+    """Token ids that fit a context, and how many of the oldest history lines that took."""
+
+    ids: list[int]
+    dropped: int
+
+
+@dataclass(frozen=True)
+class FittedPrompts:
+    """The prompts of a call that can be fed, by their place in it, and what is wrong with the others."""
+
+    fitted: dict[int, FittedPrompt]
+    failures: dict[int, EngineError]
+
+    def raise_failures(self) -> None:
+        """Once the others are done: the error of the only prompt, or ``PartialError``."""
+        raise_failures(self.failures, len(self.fitted) + len(self.failures))
+
+
+def fit_all(prompts: Sequence[Messages], fit: Callable[[Messages], FittedPrompt]) -> FittedPrompts:
+    """Each prompt through ``fit`` (a method of :class:`Chat`)."""
+    found = FittedPrompts({}, {})
+    for number, prompt in enumerate(prompts):
+        try:
+            found.fitted[number] = fit(prompt)
+        except EngineError as error:
+            found.failures[number] = error
+    return found
+
+
+def raise_failures(failures: Mapping[int, EngineError], asked: int) -> None:
+    """Nothing without failures; the error itself where one prompt was asked; else ``PartialError``."""
+    if asked == 1 and failures:
+        raise failures[0]
+    if failures:
+        raise PartialError({number: error.problem for number, error in failures.items()}, asked)
+
+
+class Chat:
+    """A model's chat format. ``context``: tokens that a prompt and what is written after it may take together.
+
+    Raises ``EngineError`` for a tokenizer without a chat template, or one whose two answers begin alike.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, context: int) -> None:
+        self._words = vocabulary
+        self.context = context
+        self.yes, self.no = _answer_tokens(vocabulary)
+
+    def answer_prompt(self, messages: Messages) -> FittedPrompt:
+        """The question, up to the answer position; a template's open thinking is closed at once."""
+        return self._fit(messages, 1, self._ask_answer)
+
+    def reason_prompt(self, messages: Messages, max_tokens: int) -> FittedPrompt:
+        """The question with the thinking opened, and room for a chain and its closing behind it."""
+        return self._fit(messages, max_tokens + len(self._closing) + 1, self._ask_chain)
+
+    def write_prompt(self, messages: Messages, max_tokens: int) -> FittedPrompt:
+        """The request for a text, with room for it."""
+        return self._fit(messages, max_tokens, lambda some: self._render(some, thinking=False))
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """What a chain says: decoded, without the ``<think>`` that some models repeat."""
+        return self._words.decode(tokens).removeprefix(THINK_OPEN.strip()).removeprefix("\n")
+
+    def before_reading(self, tokens: Sequence[int]) -> tuple[int, list[int]]:
+        """How many of a chain's tokens are the reasoning itself, and the ids that lead from there to the answer.
+
+        A chain that closed its thinking is cut right after its last ``</think>``; an open one is closed.
+        """
+        decode = self._words.decode
+        closings = decode(tokens).count(THINK_CLOSE)
+        if not closings:
+            return len(tokens), self._closing
+        low, high = 1, len(tokens)  # the shortest beginning that holds the last </think>, as the worded verdict does
+        while low < high:
+            middle = (low + high) // 2
+            held = decode(tokens[:middle]).count(THINK_CLOSE) == closings
+            low, high = (low, middle) if held else (middle + 1, high)
+        return low, self._gap
+
+    def p_yes(self, logprobs: Mapping[int, float]) -> float:
+        """P(yes) from the log probabilities of at least :attr:`answer_ids`; each answer is the sum of its spellings."""
+        yes, no = (
+            max(found) + math.log(sum(math.exp(value - max(found)) for value in found))
+            for found in ([logprobs[token] for token in tokens] for tokens in (self.yes, self.no))
+        )
+        return 1 / (1 + math.exp(min(no - yes, 700.0)))
+
+    @property
+    def answer_ids(self) -> list[int]:
+        """Every token that is an answer."""
+        return [*self.yes, *self.no]
+
+    @cached_property
+    def _closing(self) -> list[int]:
+        return self._before_answer(f"\n{THINK_CLOSE}{_GAP}")
+
+    @cached_property
+    def _gap(self) -> list[int]:
+        return self._before_answer(_GAP)
+
+    def _before_answer(self, text: str) -> list[int]:
+        # With an answer behind it, as it is in real text: alone, its line breaks can be other tokens.
+        yes, no = (self._words.encode(text + word) for word in ANSWERS)
+        return yes[: _common(yes, no)]
+
+    def _ask_answer(self, messages: Messages) -> str:
+        text = self._render(messages, thinking=False)
+        return text.rstrip() + f"\n{THINK_CLOSE}{_GAP}" if text.rstrip().endswith(THINK_OPEN.strip()) else text
+
+    def _ask_chain(self, messages: Messages) -> str:
+        text = self._render(messages, thinking=True)
+        if text.rstrip().endswith(THINK_OPEN.strip()):  # some templates open the thinking themselves
+            return text.rstrip() + "\n"
+        return text + THINK_OPEN
+
+    def _render(self, messages: Messages, *, thinking: bool) -> str:
+        chat = [{"role": message.role, "content": self._as_text(message.content)} for message in messages]
+        try:
+            return self._words.render(chat if self._knows_system else _without_system(chat), thinking=thinking)
+        except EngineError:
+            raise
+        except Exception as error:
+            raise EngineError(
+                f"The model's chat template cannot be used: {error}",
+                expected="a chat model (instruct, or reasoning)",
+                fix="choose another model: RALLREC_TUNED_MODEL, RALLREC_REASONING_MODEL",
+            ) from error
+
+    @cached_property
+    def _knows_system(self) -> bool:
+        """Whether the template shows what a system message says; some raise, some leave it out."""
+        probe = [{"role": "system", "content": _PROBE}, {"role": "user", "content": "?"}]
+        try:
+            return _PROBE in self._words.render(probe, thinking=False)
+        except Exception:
+            return False
+
+    def _as_text(self, content: str) -> str:
+        """What a message says, with the model's control tokens (a title can hold one) spelt so that they are none."""
+        for token in self._words.control_tokens:
+            content = content.replace(token, f"{token[0]} {token[1:]}")
+        return content
+
+    def _fit(self, messages: Messages, room: int, render: Callable[[Messages], str]) -> FittedPrompt:
+        """Tokens of the rendered messages that leave ``room``; as few history lines as possible go, oldest first."""
+        limit = self.context - room
+        ids = self._words.encode(render(messages))
+        if len(ids) <= limit:
+            return FittedPrompt(ids, 0)
+        droppable = sum(len(message.droppable) for message in messages)
+        low, high = 1, droppable + 1  # fewer than `low` do not fit; `high` does, or is more than there is
+        while low < high:
+            middle = (low + high) // 2
+            fits = len(self._words.encode(render(without_oldest(messages, middle)))) <= limit
+            low, high = (low, middle) if fits else (middle + 1, high)
+        if low > droppable:
+            least = len(self._words.encode(render(without_oldest(messages, droppable))))
+            raise EngineError(
+                f"The prompt has {least} tokens without any history, and {room} are kept free for what is written",
+                expected=f"at most {self.context} together, the context of the model as it is run",
+                fix="set fewer tokens per chain (RALLREC_MAX_TOKENS), or choose a model with a longer context",
+            )
+        return FittedPrompt(self._words.encode(render(without_oldest(messages, low))), low)
+
+
+class PieceReader:
+    """The text of a growing chain, piece by piece: the pieces join to :meth:`Chat.text`."""
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat, self._shown = chat, ""
+
+    def read(self, tokens: Sequence[int], *, last: bool = False) -> str:
+        """What is new since the last call; half a character, and half a ``<think>``, wait for the rest."""
+        text = self._chat.text(tokens)
+        if not last and (text.endswith("\ufffd") or THINK_OPEN.startswith(text)):
+            return ""
+        piece = text[len(self._shown) :]
+        self._shown = text
+        return piece
+
+
+def without_oldest(messages: Messages, count: int) -> Messages:
+    """The messages without their ``count`` first droppable parts."""
+    kept = []
+    for message in messages:
+        gone = message.droppable[:count]
+        count -= len(gone)
+        content = message.content
+        for start, end in sorted(gone, reverse=True):
+            content = content[:start] + content[end:]
+        kept.append(Message(message.role, content))
+    return tuple(kept)
+
+
+def _without_system(chat: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The same chat with what the system says at the head of the user's first turn."""
+    system = [turn["content"] for turn in chat if turn["role"] == "system"]
+    rest = [dict(turn) for turn in chat if turn["role"] != "system"]
+    for turn in rest:
+        if system and turn["role"] == "user":
+            turn["content"] = "\n\n".join([*system, turn["content"]])
+            break
+    return rest
+
+
+def _answer_tokens(vocabulary: Vocabulary) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The tokens that say Yes and those that say No: at a start, after a space, after a line break."""
+    pairs = set()
+    for before in _BEFORE_ANSWER:
+        yes, no = (vocabulary.encode(before + word) for word in ANSWERS)
+        where = _common(yes, no)
+        if (where and not before) or where >= min(len(yes), len(no)):
+            raise EngineError(
+                f"{ANSWERS[0]} and {ANSWERS[1]} begin with the same token in this model's tokenizer",
+                expected="answers that differ in their first token",
+                fix="choose another model",
+            )
+        pairs.add((yes[where], no[where]))
+    return tuple(sorted({yes for yes, _ in pairs})), tuple(sorted({no for _, no in pairs}))
+
+
+def _common(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """How many elements both begin with."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -1,0 +1,236 @@
+"""Drawing chains and texts token by token, rows of many prompts side by side. Importing it imports torch.
+
+Every row is at its own place: it writes, or (a chain that has ended) is fed what leads to the answer position, one
+token a step, until P(yes) can be read; then it leaves and another prompt's rows take its place. So the weights, which
+are what a step costs, are gone through once for all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from backend.engines.chat import FittedPrompt, PieceReader
+from backend.engines.sampling import draw
+from backend.seeding import derive_seed
+from backend.types import Messages, Sampling, Trace
+
+if TYPE_CHECKING:
+    from backend.engines.causal_lm import CausalLM
+
+# on_piece(prompt index, sample index, text)
+_OnPiece = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """The rows of one prompt: its ``number`` for the caller, its tokens, and the sample indices (None: one text)."""
+
+    number: int
+    messages: Messages
+    prompt: FittedPrompt
+    samples: tuple[int | None, ...]
+
+
+@dataclass
+class Row:
+    """One chain or text while it is written. ``feed``: tokens still to be fed, in order; ``finish``: how it ended;
+    ``read``: whether P(yes) after it is known."""
+
+    job: Job
+    sample: int | None
+    generator: torch.Generator
+    started: float
+    pieces: PieceReader | None = None
+    tokens: list[int] = field(default_factory=list)
+    feed: deque[int] = field(default_factory=deque)
+    finish: str = ""
+    read: bool = False
+
+
+class _Rows(Protocol):
+    """Rows that are fed side by side; which number a row has is its place in ``Decoder.rows``."""
+
+    def start(self, prompt: Sequence[int], count: int) -> Tensor: ...
+
+    def step(self, tokens: Sequence[int]) -> Tensor: ...
+
+    def remove(self, row: int) -> None: ...
+
+    def close(self, row: int, tokens: list[int], kept: int, closing: list[int]) -> list[int] | Tensor: ...
+
+
+class Decoder:
+    """Draws all ``jobs``; ``on_trace`` (chains) or ``on_text`` (texts) hears each row's end. ``stop`` raises."""
+
+    def __init__(self, lm: CausalLM, sampling: Sampling, stop: Callable[[], None]) -> None:
+        self._lm, self._sampling, self._stop = lm, sampling, stop
+        self._held: _Rows = _SharedRows(lm) if lm.shares_prefix else _CopiedRows(lm)
+        self._most = lm.rows_of(sampling.max_tokens) if lm.shares_prefix else 0
+        self._rows: list[Row] = []
+
+    @torch.inference_mode()
+    def run(
+        self,
+        jobs: Sequence[Job],
+        *,
+        on_piece: _OnPiece | None = None,
+        on_trace: Callable[[int, Trace], None] | None = None,
+        on_text: Callable[[int, str], None] | None = None,
+    ) -> None:
+        """Draw every row of every job, as many side by side as the model's machine has room for."""
+        self._on_piece, self._on_trace, self._on_text = on_piece, on_trace, on_text
+        waiting = deque(job for job in jobs if job.samples)
+        while waiting or self._rows:
+            while waiting and (not self._rows or len(self._rows) + len(waiting[0].samples) <= self._most):
+                self._stop()
+                self._start(waiting.popleft())
+            if not self._rows:
+                break
+            self._stop()
+            self._take(self._held.step([row.feed.popleft() for row in self._rows]))
+
+    def _start(self, job: Job) -> None:
+        logits = self._held.start(job.prompt.ids, len(job.samples))
+        words = [message.content for message in job.messages]
+        started = time.perf_counter()
+        for sample in job.samples:
+            named = [words] if sample is None else [words, sample]
+            generator = torch.Generator().manual_seed(derive_seed(self._sampling.seed, *named))
+            pieces = PieceReader(self._lm.chat) if self._on_piece and sample is not None else None
+            self._rows.append(Row(job, sample, generator, started, pieces))
+        first = len(self._rows) - len(job.samples)
+        self._draw(list(range(first, len(self._rows))), logits.expand(len(job.samples), -1))
+        self._leave()
+
+    def _take(self, logits: Tensor) -> None:
+        """What follows from the logits [rows, vocabulary] of one step: a token, a reading, or nothing yet."""
+        writing = [i for i, row in enumerate(self._rows) if not row.finish]
+        if writing:
+            self._draw(writing, logits[writing] if len(writing) < len(self._rows) else logits)
+        self._leave(logits)
+
+    def _draw(self, numbers: list[int], logits: Tensor) -> None:
+        sampling = self._sampling
+        rows = [self._rows[number] for number in numbers]
+        chosen = draw(logits, sampling.temperature, sampling.top_p, [row.generator for row in rows])
+        for number, row, token in zip(numbers, rows, chosen, strict=True):
+            if token not in self._lm.ends:
+                row.tokens.append(token)
+                row.feed.append(token)
+                if len(row.tokens) < sampling.max_tokens:
+                    self._show(row)
+                    continue
+            row.finish = "stop" if token in self._lm.ends else "length"
+            self._show(row, last=True)
+            self._close(number, row)
+
+    def _close(self, number: int, row: Row) -> None:
+        """The row has written its last: a text leaves, a chain is fed what leads to its answer."""
+        row.feed.clear()
+        if row.sample is None:
+            return
+        kept, closing = self._lm.chat.before_reading(row.tokens)
+        rest = self._held.close(number, row.tokens, kept, closing)
+        if isinstance(rest, Tensor):
+            self._end(row, rest)
+        else:
+            row.feed.extend(rest)
+
+    def _leave(self, logits: Tensor | None = None) -> None:
+        """Hand over the rows that have nothing left to feed, the last first: another row takes a leaver's number.
+
+        ``logits`` [rows, vocabulary]: of the step just made. A chain that has just started is not at its answer yet.
+        """
+        for number in reversed(range(len(self._rows))):
+            row = self._rows[number]
+            if row.feed:
+                continue
+            if row.sample is None:
+                if self._on_text:
+                    self._on_text(row.job.number, self._lm.chat.text(row.tokens))
+            elif not row.read:
+                assert logits is not None
+                self._end(row, logits[number])
+            self._held.remove(number)
+            self._rows[number] = self._rows[-1]
+            self._rows.pop()
+
+    def _end(self, row: Row, logits: Tensor) -> None:
+        """P(yes) with the chain in front of the answer position (section 4.3.3), handed over."""
+        seconds = time.perf_counter() - row.started
+        row.read = True
+        assert row.sample is not None
+        text, p_yes = self._lm.chat.text(row.tokens), self._lm.p_yes(logits)
+        trace = Trace(row.sample, text, p_yes, len(row.tokens), seconds, row.finish, row.job.prompt.dropped)
+        if self._on_trace:
+            self._on_trace(row.job.number, trace)
+
+    def _show(self, row: Row, *, last: bool = False) -> None:
+        if row.pieces is None or self._on_piece is None or row.sample is None:
+            return
+        piece = row.pieces.read(row.tokens, last=last)
+        if piece:
+            self._on_piece(row.job.number, row.sample, piece)
+
+
+class _SharedRows:
+    """Rows of any prompts over one :class:`RowCache`."""
+
+    def __init__(self, lm: CausalLM) -> None:
+        self._lm, self._cache = lm, lm.new_rows()
+
+    def start(self, prompt: Sequence[int], count: int) -> Tensor:
+        prefix, logits = self._lm.read(prompt)
+        self._cache.add(prefix, count)
+        return logits
+
+    def step(self, tokens: Sequence[int]) -> Tensor:
+        return self._lm.feed([[token] for token in tokens], self._cache)
+
+    def remove(self, row: int) -> None:
+        self._cache.remove(row)
+
+    def close(self, row: int, tokens: list[int], kept: int, closing: list[int]) -> list[int]:
+        """Cut the row back to the tokens that are kept; what it lacks before its answer is to be fed."""
+        self._cache.written[row] = min(self._cache.written[row], kept)
+        return tokens[self._cache.written[row] : kept] + closing
+
+
+class _CopiedRows:
+    """Rows of one prompt over the model's usual cache, copied per row: for layers that see only part of the context."""
+
+    def __init__(self, lm: CausalLM) -> None:
+        self._lm = lm
+        self._copies: Any = None
+
+    def start(self, prompt: Sequence[int], count: int) -> Tensor:
+        self._copies, logits = self._read(prompt)
+        self._copies.batch_repeat_interleave(count)
+        self._prompt, self._count = list(prompt), count
+        return logits
+
+    def step(self, tokens: Sequence[int]) -> Tensor:
+        return self._lm.forward([[token] for token in tokens], self._copies)
+
+    def remove(self, row: int) -> None:
+        last = self._count - 1
+        staying = [last if number == row else number for number in range(last)]
+        self._count = last
+        if staying:
+            self._copies.batch_select_indices(torch.tensor(staying, device=self._lm.device))
+
+    def close(self, row: int, tokens: list[int], kept: int, closing: list[int]) -> Tensor:  # noqa: ARG002
+        """The logits at the answer position, everything read anew: a window cannot be moved back."""
+        return self._read([*self._prompt, *tokens[:kept], *closing])[1]
+
+    def _read(self, ids: Sequence[int]) -> tuple[Any, Tensor]:
+        cache = DynamicCache(config=self._lm.model.config)
+        return cache, self._lm.forward([list(ids)], cache)[0]

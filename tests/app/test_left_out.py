@@ -1,0 +1,130 @@
+"""What models did not see or could not do is said in words: dropped history, and prompts of a run that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app import rendering
+from app.services.predict import PredictService
+from app.services.predict_view import Session
+from backend.datasets import Dataset
+from backend.engines import OnAnswer
+from backend.engines.scripted import ScriptedEngine
+from backend.errors import PartialError
+from backend.pipeline import Prediction
+from backend.types import Answer, Messages, Trace
+from storage.workspace import Workspace
+from tests.app.views import Reading, prediction_of, view_of
+
+NOTE = "The prompt was longer than the model's context:"
+
+
+def text_of(html: str) -> str:
+    return " ".join(" ".join(Reading(html).words).split())
+
+
+@pytest.fixture(scope="module")
+def done(small: Dataset) -> Prediction:
+    return prediction_of(small, "text")
+
+
+def dropping(done: Prediction, answers: int, chains: int) -> Prediction:
+    """The prediction after so many lines were dropped from the last prompt of each kind."""
+    *first, last = (answer for answer in done.answers if answer)
+    *begun, final = (trace for trace in done.traces if trace)
+    return replace(
+        done,
+        answers=(*first, replace(last, dropped=answers)),
+        traces=(*begun, replace(final, dropped=chains)),
+    )
+
+
+def test_a_prompt_that_was_cut_is_noted_where_its_results_are(small: Dataset, done: Prediction) -> None:
+    panels = (rendering.ask_panel, rendering.reason_panel)
+    for counts, words in (
+        ((0, 0), (None, None)),
+        ((3, 0), ("the 3 oldest past items were left out.", None)),
+        ((0, 1), (None, "the oldest past item was left out.")),
+        ((2, 7), ("the 2 oldest past items were left out.", "the 7 oldest past items were left out.")),
+    ):
+        view = view_of(dropping(done, *counts), small, "text")
+        for panel, said in zip(panels, words, strict=True):
+            text = text_of(panel(view))
+            assert (NOTE in text) == (said is not None)
+            assert said is None or f"{NOTE} {said}" in text
+
+
+def test_the_note_stays_with_old_numbers_of_another_setting(small: Dataset, done: Prediction) -> None:
+    now = replace(done, answers=(None,) * 3, reason_prompt=None, traces=(None,) * len(done.traces))
+    stale = view_of(now, small, "text", stale=dropping(done, 3, 3))
+    plain = view_of(now, small, "text", stale=done)
+    for panel in (rendering.ask_panel, rendering.reason_panel):
+        assert f"{NOTE} the 3 oldest past items were left out." in text_of(panel(stale))
+        assert NOTE not in text_of(panel(plain))
+
+
+class HalfBroken(ScriptedEngine):
+    """Answers all but the last of several prompts; ends the first of several chains and begins the second."""
+
+    def answer(self, prompts: Sequence[Messages], *, on_answer: OnAnswer | None = None, **more: Any) -> list[Answer]:
+        answers = [Answer(0.25, 9, 0.1, dropped=2)] * len(prompts)
+        for number, answer in enumerate(answers[: max(1, len(prompts) - 1)]):
+            assert on_answer is not None
+            on_answer(number, answer)
+        if len(prompts) > 1:
+            raise PartialError({len(prompts) - 1: "the server is full"}, len(prompts))
+        return answers
+
+    def reason(
+        self, prompts: Sequence[Messages], samples: Any, sampling: Any, *, on_piece: Any = None, on_trace: Any = None,
+        **more: Any,
+    ) -> list[list[Trace]]:  # fmt: skip
+        on_trace(0, Trace(samples[0], "It fits.\n</think>\nYes.", 0.75, 5, 0.1, "stop", dropped=2))
+        if len(samples) > 1:
+            on_piece(0, samples[1], "half a thou")
+            raise PartialError({0: "the server is full"}, len(prompts))
+        raise AssertionError("only several chains were asked for")
+
+
+def test_a_run_that_fails_in_part_says_why_and_keeps_what_succeeded(
+    workspace: Workspace, service: PredictService, session: Session, request_of: Any
+) -> None:
+    workspace.cached_engine("reasoning").inner = HalfBroken()
+    service.look(request_of(), session)
+    *_, last = service.ask(session).watch(0)
+    assert last.status == "failed"
+    view = service.watch(session)
+    assert "1 of 1 prompts failed; prompt 1: the server is full" in text_of(rendering.run_status(view))
+    assert "only what is missing is run" in text_of(rendering.run_status(view))
+    html = rendering.reason_panel(view)
+    assert "1 of 3 chains finished" in text_of(html)
+    assert f"{NOTE} the 2 oldest past items were left out." in text_of(html)
+    first, second, third = (text_of(part) for part in html.split("<article")[1:])
+    assert "P(yes) 0.75" in first
+    assert "not finished" in second
+    assert "half a thou" in second
+    assert "not written" in third
+    assert "writing" not in text_of(html)
+    again = service.look(request_of(), Session())  # another page has it from the cache
+    assert [bool(trace) for trace in again.prediction.traces] == [True, False, False]
+
+
+def test_answers_that_came_before_one_failed_stay_on_the_page(
+    workspace: Workspace, service: PredictService, session: Session, request_of: Any
+) -> None:
+    engine = HalfBroken()
+    workspace.cached_engine("tuned").inner = engine
+    service.look(request_of(traces=0), session)
+    *_, last = service.ask(session).watch(0)
+    assert (last.status, [bool(answer) for answer in last.prediction.answers]) == ("failed", [True, True, False])
+    view = service.watch(session)
+    assert "1 of 2 prompts failed; prompt 2: the server is full" in text_of(rendering.run_status(view))
+    text = text_of(rendering.ask_panel(view))
+    assert text.count("0.25") >= 3  # P_G and two orders
+    assert text.count("not asked") == 1
+    again = service.look(request_of(traces=0), Session())
+    assert again.prediction.answers == view.prediction.answers

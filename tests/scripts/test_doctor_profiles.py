@@ -1,0 +1,263 @@
+"""What ``rallrec doctor`` says of the model profiles: on this machine, with a pretended GPU, and of a real server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_process import Rallrec
+
+from scripts import servers
+from scripts.servers import ask_server, is_local
+
+LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
+R1 = "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"
+Doctor = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
+
+
+@pytest.fixture
+def doctor(rallrec: Rallrec, tmp_path: Path) -> Doctor:
+    """doctor("--profile", "paper", RALLREC_...=...): the exit code, and the findings by name. The hub is unknown."""
+
+    def ask(*arguments: Any, **environment: Any) -> tuple[int, dict[str, dict[str, Any]]]:
+        own = {"HF_HOME": tmp_path / "hub", "HF_TOKEN": "", "HF_HUB_OFFLINE": "0", "OPENAI_API_KEY": ""}
+        done = rallrec("doctor", "--json", *arguments, **own | environment)
+        findings = json.loads(done.stdout)["findings"]
+        assert len({finding["name"] for finding in findings}) == len(findings)
+        return done.returncode, {finding["name"]: finding for finding in findings}
+
+    return ask
+
+
+@pytest.fixture
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """gpu("NVIDIA H100, 81559, 81000") puts a driver first on the path that tells of this GPU."""
+
+    def pretend(line: str) -> None:
+        program = tmp_path / "bin" / "nvidia-smi"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\necho '{line}'\n", "utf-8")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+
+    return pretend
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    folder = tmp_path / "my-adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}", "utf-8")
+    return folder
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has a GPU")
+def test_without_a_gpu_every_profile_is_told_and_the_paper_lacks_one(doctor: Doctor) -> None:
+    _, found = doctor()
+    assert found["profile cpu-default"]["state"] == "ok"
+    assert "can run here" in found["profile cpu-default"]["detail"]
+    assert "(chosen)" in found["profile cpu-default"]["detail"]
+    paper = found["profile paper"]
+    assert (paper["state"], paper["profile"]) == ("optional", "paper")
+    assert "gpu" in paper["detail"]
+    assert "lacks" in paper["detail"]
+    assert found["paper: gpu"]["state"] == "optional"
+    assert "76 GiB" in found["paper: gpu"]["detail"]
+    assert LLAMA in found["paper: tuned_model"]["detail"]
+    assert "licence" in found["paper: tuned_model"]["detail"]
+    assert "paper: reasoning_model" not in found, "it is open, and fetched at first use"
+
+
+def test_what_the_chosen_profile_lacks_is_missing(doctor: Doctor, gpu: Callable[[str], None]) -> None:
+    gpu("NVIDIA L4, 23034, 22500")
+    code, found = doctor("--profile", "paper")
+    assert code == 1
+    assert found["profile paper"]["state"] == "missing"
+    assert found["paper: gpu"]["state"] == "missing"
+    assert "L4, 22 GiB" in found["paper: gpu"]["detail"]
+    assert found["paper: reasoning_model"]["state"] == "optional"
+    assert "not tuned" in found["paper: tuned_adapter"]["detail"]
+    assert found["profile cpu-default"]["state"] == "ok"
+    assert [name for name in found if name.startswith("cpu-default: ")] == []
+
+
+def test_a_large_gpu_a_token_and_an_adapter_are_seen(doctor: Doctor, gpu: Callable[[str], None], adapter: Path) -> None:
+    gpu("NVIDIA H100 80GB HBM3, 81559, 81000")
+    _, found = doctor("--profile", "paper", HF_TOKEN="hf_secret", RALLREC_TUNED_ADAPTER=adapter)
+    assert found["gpu"]["detail"] == found["paper: gpu"]["detail"] == "NVIDIA H100 80GB HBM3, 80 GiB, 79 GiB of it free"
+    assert found["paper: gpu"]["state"] == "ok"
+    assert (found["paper: tuned_model"]["state"], found["paper: tuned_adapter"]["state"]) == ("optional", "ok")
+    assert "token is there" in found["paper: tuned_model"]["detail"]
+    assert "hf_secret" not in json.dumps(found)
+    gpu("NVIDIA H100 80GB HBM3, 81559, 2000")
+    _, found = doctor("--profile", "paper", HF_TOKEN="hf_secret", RALLREC_TUNED_ADAPTER="gone")
+    assert "in use" in found["paper: gpu"]["detail"]
+    assert found["paper: tuned_adapter"]["state"] == "missing"
+    gpu("NVIDIA GB10, [N/A], [N/A]")
+    assert doctor()[1]["gpu"]["state"] == "optional"
+
+
+def test_a_model_in_the_hubs_cache_or_a_folder_is_on_disk(doctor: Doctor, tmp_path: Path) -> None:
+    snapshot = tmp_path / "hub" / "hub" / f"models--{R1.replace('/', '--')}" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("abc")
+    (snapshot / "config.json").write_text("{}")
+    own = {"RALLREC_REASONING_MODEL": R1, "HF_HUB_OFFLINE": "1"}
+    _, found = doctor(**own)
+    assert found["cpu-default: reasoning_model"]["state"] == "missing", "a config is no weights"
+    (snapshot / "model.safetensors").write_text("weights")
+    assert doctor(**own)[1]["cpu-default: reasoning_model"]["state"] == "ok"
+    code, found = doctor(RALLREC_TUNED_MODEL="./no-such-folder")
+    assert code == 1
+    assert "no such folder" in found["cpu-default: tuned_model"]["detail"]
+    assert doctor(RALLREC_TUNED_MODEL=tmp_path)[1]["cpu-default: tuned_model"]["state"] == "ok"
+
+
+def test_with_the_scripted_engine_no_profile_is_said_to_run(doctor: Doctor) -> None:
+    code, found = doctor(RALLREC_ENGINE="scripted")
+    assert code == 0
+    for name in ("cpu-default", "paper", "server"):
+        assert "scripted engine is set instead" in found[f"profile {name}"]["detail"]
+    assert "no model" in found["cpu-default: models"]["detail"]
+
+
+def test_own_profiles_are_told_too_and_unknown_engines(doctor: Doctor, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('engine = "llamafile"\n[profile]\nneeds = ["no-such-package"]\n', "utf-8")
+    code, found = doctor("--profile", "mine.toml")
+    assert code == 1
+    assert "llamafile" in found["mine.toml: engine"]["detail"]
+    assert found["mine.toml: no-such-package"]["state"] == "missing"
+    assert found["profile cpu-default"]["state"] == "ok"
+
+
+class _Server(ThreadingHTTPServer):
+    """Serves a list of models, and keeps what it was asked. ``reply``: (status, headers, body) instead of the list."""
+
+    daemon_threads = True
+
+    def __init__(self, *models: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.heard: list[tuple[str, str | None]] = []
+        body = json.dumps({"object": "list", "data": [{"id": name} for name in models]})
+        self.reply: tuple[int, dict[str, str], str] = (200, {}, body)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        self.server.heard.append((self.path, self.headers.get("Authorization")))
+        status, headers, body = self.server.reply
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., _Server]]:
+    started: list[_Server] = []
+
+    def start(*models: str) -> _Server:
+        started.append(_Server(*models))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_server_profile_is_checked_at_the_servers(doctor: Doctor, serve: Callable[..., _Server]) -> None:
+    both = serve(LLAMA, R1, "tuned")
+    at = {"RALLREC_TUNED_URL": f"{both.url}/", "RALLREC_REASONING_URL": both.url}
+    _, found = doctor("--profile", "server", OPENAI_API_KEY="sk-1", **at)
+    assert (found["server: tuned_model"]["state"], found["server: reasoning_model"]["state"]) == ("ok", "ok")
+    assert both.heard == [("/v1/models", "Bearer sk-1")], "asked once for both roles"
+    assert "sk-1" not in json.dumps(found)
+    _, found = doctor("--profile", "server", RALLREC_TUNED_ADAPTER="tuned", **at)
+    assert found["server: tuned_adapter"]["detail"] == f"tuned, served at {both.url}"
+    code, found = doctor("--profile", "server", RALLREC_REASONING_MODEL="other", **at)
+    assert code == 1
+    assert "not other" in found["server: reasoning_model"]["detail"]
+    assert "RALLREC_REASONING_MODEL" in found["server: reasoning_model"]["fix"]
+    both.reply = (401, {}, "{}")
+    _, found = doctor("--profile", "server", **at)
+    assert "401" in found["server: tuned_server"]["detail"]
+    assert found["server: tuned_server"]["fix"] == "set OPENAI_API_KEY"
+
+
+def test_a_server_that_is_not_there_is_said_at_once(doctor: Doctor) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    code, found = doctor("--profile", "server", RALLREC_TUNED_URL=url, RALLREC_REASONING_URL=url)
+    assert code == 1
+    assert found["server: tuned_server"]["state"] == "missing"
+    assert "cannot be reached" in found["server: tuned_server"]["detail"]
+    assert "RALLREC_TUNED_URL" in found["server: tuned_server"]["fix"]
+
+
+def test_a_server_that_never_answers_or_only_drop_by_drop_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "_TIMEOUT", 0.3)
+    monkeypatch.setattr(servers, "_DEADLINE", 0.8)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        started = time.monotonic()
+        assert "timed out" in ask_server(url).problem
+        dripping = threading.Event()
+
+        def drip() -> None:
+            for _ in range(2):  # the request above is still in the queue
+                held, _ = silent.accept()
+            while not dripping.wait(0.1):
+                try:
+                    held.sendall(b"H")
+                except OSError:
+                    return
+
+        threading.Thread(target=drip, daemon=True).start()
+        reply = ask_server(url)
+        dripping.set()
+        assert (reply.served, "no answer" in reply.problem) == (None, True)
+        assert time.monotonic() - started < 5
+
+
+def test_a_key_is_not_carried_to_another_address(serve: Callable[..., _Server]) -> None:
+    there, elsewhere = serve("a"), serve("b")
+    there.reply = (302, {"Location": f"{elsewhere.url}/models"}, "")
+    reply = ask_server(there.url, "sk-1")
+    assert (reply.served, elsewhere.heard) == (None, [])
+    assert "302" in reply.problem
+
+
+@pytest.mark.parametrize("body", ["", "<html>", "[]", '{"data": 1}', '{"data": [{"name": "a"}]}', "\xff"])
+def test_what_is_no_list_of_models_is_said(serve: Callable[..., _Server], body: str) -> None:
+    server = serve()
+    server.reply = (200, {}, body)
+    assert "something else" in ask_server(server.url).problem
+
+
+def test_which_addresses_are_this_machine() -> None:
+    assert all(map(is_local, ("http://127.0.0.1:8000/v1", "http://localhost/v1", "http://[::1]:1/v1")))
+    assert not any(map(is_local, ("http://10.0.0.1/v1", "https://api.example.com/v1", "http://localhost.example/v1")))
