@@ -14,7 +14,7 @@ help:
 	@echo "make lint    style, types, import rules"
 	@echo "make bench   speed, as JSON files in var/bench"
 	@echo "make bundle  make the shipped descriptions and item vectors anew"
-	@echo "make clean   remove .venv (what was computed stays in var)"
+	@echo "make clean   remove .venv and .venv-vllm (what was computed stays in var)"
 
 setup: .venv/.ready
 
@@ -56,6 +56,8 @@ lint: .venv/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck docker/*.sh .ci/run
 
 bench: .venv/.ready-dev chromium
 	mkdir -p var/bench
@@ -80,4 +82,4 @@ chromium:
 	  else echo "No Chromium: browser tests will be skipped. Install it, for example: sudo apt-get install chromium"; fi; fi
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-vllm

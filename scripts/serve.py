@@ -38,7 +38,8 @@ def run(*, host: str | None, port: int | None, profile: str | None, engine: str 
     log.print(f"RALLRec+ is starting on {url} (Ctrl-C stops it)", markup=False)
     if open_browser:
         threading.Thread(target=_open_when_ready, args=(url,), daemon=True).start()
-    config = uvicorn.Config("app.server:create_app", factory=True, log_level="warning")
+    # An open page keeps a stream open for ever: asked to end, the server does not wait for it.
+    config = uvicorn.Config("app.server:create_app", factory=True, log_level="warning", timeout_graceful_shutdown=3)
     gc.disable()  # importing Gradio makes little garbage, and looking for it takes 0.6 s of the start
     config.load()
     gc.enable()

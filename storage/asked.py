@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from backend.engines.base import OnAnswer, OnPiece, OnTrace
-from backend.errors import PartialError
+from backend.errors import EngineError, PartialError
 from backend.types import Answer, Messages, Trace
 from storage.cache import Prompt
 
@@ -54,9 +54,10 @@ def in_order(asked: Iterable[Asked]) -> list[Asked]:
     return [at[position] for position in sorted(at)]
 
 
-def failures_of(error: PartialError, items: Sequence[Asked]) -> dict[int, str]:
+def failures_of(error: EngineError, items: Sequence[Asked]) -> dict[int, str]:
     """What went wrong by the place in the caller's list, where ``items`` are the prompts that were run."""
-    return {position: problem for number, problem in error.failures.items() for position in items[number].positions}
+    by_item = error.failures if isinstance(error, PartialError) else dict.fromkeys(range(len(items)), error.problem)
+    return {position: problem for number, problem in by_item.items() for position in items[number].positions}
 
 
 def by_missing(asked: Iterable[Asked], indices: Sequence[int]) -> dict[tuple[int, ...], list[Asked]]:

@@ -43,8 +43,7 @@ class CachedEngine:
 
     def adapted(self, adapter: str | None) -> CachedEngine:
         """``inner`` with another adapter, behind the same database. The two take turns: they share their weights."""
-        with self._turn(None):
-            other = CachedEngine(self.inner.adapted(adapter), self._cache.database)
+        other = CachedEngine(self.inner.adapted(adapter), self._cache.database)
         other._inner_is_busy = self._inner_is_busy
         return other
 
@@ -103,15 +102,18 @@ class CachedEngine:
         self._recall_traces(asked, indices, sampling, on_trace)
         if any(item.missing(indices) for item in asked):
             failures: dict[int, str] = {}
-            first: PartialError | None = None
+            first: EngineError | None = None
             with self._turn(stop):
                 # While this call waited, another may have run some of it.
                 self._recall_traces(asked, indices, sampling, on_trace)
-                for missing, group in by_missing(asked, indices).items():
+                groups = by_missing(asked, indices)
+                for missing, group in groups.items():
                     _raise_if_stopped(stop)
                     try:
                         self._run_traces(group, missing, sampling, on_piece, on_trace, progress, stop)
-                    except PartialError as error:
+                    except EngineError as error:
+                        if len(groups) == 1 and not isinstance(error, PartialError):
+                            raise
                         # The other groups are still to be done.
                         failures |= failures_of(error, group)
                         first = first or error

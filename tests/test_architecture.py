@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "transformers", "gradio", "vllm", "sklearn", "faiss", "torch_geometric", "sentence_transformers")
+HEAVY = (
+    "torch",
+    "transformers",
+    "gradio",
+    "vllm",
+    "sklearn",
+    "faiss",
+    "torch_geometric",
+    "sentence_transformers",
+    "openai",
+    "peft",
+)
 
 
 def _run(*command: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -48,9 +48,3 @@ def answer_batch(lm: CausalLM, prompts: Sequence[list[int]]) -> list[float]:
     rows.add(lm.read_prefix(prompts[0][:shared]), len(prompts))
     logits = lm.feed([prompt[shared:] for prompt in prompts], rows)
     return [lm.p_yes(row) for row in logits]
-
-
-def answer_all(lm: CausalLM, prompts: Sequence[list[int]], on_batch: Callable[[list[int], list[float]], None]) -> None:
-    """Answer batch by batch; ``on_batch`` hears the indices of each and their P(yes), and may raise to stop."""
-    for batch in plan_batches(prompts, lm.tokens):
-        on_batch(batch, answer_batch(lm, [prompts[i] for i in batch]))

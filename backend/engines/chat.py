@@ -7,7 +7,7 @@ question. Imports no model library: what it needs of a tokenizer is a :class:`Vo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -53,27 +53,28 @@ class FittedPrompt:
     dropped: int
 
 
-@dataclass(frozen=True)
 class FittedPrompts:
-    """The prompts of a call that can be fed, by their place in it, and what is wrong with the others."""
+    """The prompts of a call as tokens (``fit``: a method of :class:`Chat`), made one by one as they are asked for.
 
-    fitted: dict[int, FittedPrompt]
-    failures: dict[int, EngineError]
+    Iterating gives the place in the call and the tokens of each that can be fed; the others are kept as failures.
+    """
+
+    def __init__(self, prompts: Sequence[Messages], fit: Callable[[Messages], FittedPrompt]) -> None:
+        self._prompts, self._fit = prompts, fit
+        self.failures: dict[int, EngineError] = {}
+
+    def __iter__(self) -> Iterator[tuple[int, FittedPrompt]]:
+        for number, prompt in enumerate(self._prompts):
+            try:
+                fitted = self._fit(prompt)
+            except EngineError as error:
+                self.failures[number] = error
+            else:
+                yield number, fitted
 
     def raise_failures(self) -> None:
         """Once the others are done: the error of the only prompt, or ``PartialError``."""
-        raise_failures(self.failures, len(self.fitted) + len(self.failures))
-
-
-def fit_all(prompts: Sequence[Messages], fit: Callable[[Messages], FittedPrompt]) -> FittedPrompts:
-    """Each prompt through ``fit`` (a method of :class:`Chat`)."""
-    found = FittedPrompts({}, {})
-    for number, prompt in enumerate(prompts):
-        try:
-            found.fitted[number] = fit(prompt)
-        except EngineError as error:
-            found.failures[number] = error
-    return found
+        raise_failures(self.failures, len(self._prompts))
 
 
 def raise_failures(failures: Mapping[int, EngineError], asked: int) -> None:
@@ -81,7 +82,8 @@ def raise_failures(failures: Mapping[int, EngineError], asked: int) -> None:
     if asked == 1 and failures:
         raise failures[0]
     if failures:
-        raise PartialError({number: error.problem for number, error in failures.items()}, asked)
+        problems = {number: error.problem for number, error in failures.items()}
+        raise PartialError(problems, asked, fix=next(iter(failures.values())).fix)
 
 
 class Chat:

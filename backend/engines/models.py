@@ -60,7 +60,10 @@ def resolve(name: str, revision: str | None = None, adapter: str | None = None) 
 def display_name(model: ModelRef) -> str:
     """What a screen calls the model."""
     base = EMBEDDED[model.name].title if model.name in EMBEDDED else model.name
-    return f"{base} + {model.adapter}" if model.adapter else base
+    name = f"{base} + {model.adapter}" if model.adapter else base
+    ways = [model.quantized, f"{model.context:,} tokens" if model.context else None]
+    how = ", ".join(way for way in ways if way)
+    return f"{name} ({how})" if how else name
 
 
 def is_fetched(model: ModelRef, models_dir: Path) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 
 from backend.engines import models
 from backend.engines.base import OnAnswer, OnPiece, OnTrace, check_pooling, sample_indices
-from backend.engines.chat import fit_all
+from backend.engines.chat import FittedPrompts
 from backend.errors import EngineError, Stopped
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
 
@@ -70,22 +70,21 @@ class TransformersEngine:
             lm = self._lm(progress)
             from backend.engines.answering import answer_batch, plan_batches
 
-            asked = fit_all(prompts, lm.chat.answer_prompt)
+            asked = FittedPrompts(prompts, lm.chat.answer_prompt)
+            fitted = list(asked)
             answers: dict[int, Answer] = {}
-            numbers = list(asked.fitted)
-            for batch in plan_batches([asked.fitted[number].ids for number in numbers], lm.tokens):
+            for batch in plan_batches([prompt.ids for _, prompt in fitted], lm.tokens):
                 _raise_if(stop)
                 started = time.perf_counter()
-                own = [numbers[place] for place in batch]
-                found = answer_batch(lm, [asked.fitted[number].ids for number in own])
-                seconds = (time.perf_counter() - started) / len(own)
-                for number, p_yes in zip(own, found, strict=True):
-                    prompt = asked.fitted[number]
+                found = answer_batch(lm, [fitted[place][1].ids for place in batch])
+                seconds = (time.perf_counter() - started) / len(batch)
+                for place, p_yes in zip(batch, found, strict=True):
+                    number, prompt = fitted[place]
                     answers[number] = Answer(p_yes, len(prompt.ids), seconds, prompt.dropped)
                     if on_answer:
                         on_answer(number, answers[number])
                 if progress:
-                    progress("answering", len(answers) / len(numbers))
+                    progress("answering", len(answers) / len(fitted))
             asked.raise_failures()
             return [answers[number] for number in range(len(prompts))]
 
@@ -108,7 +107,7 @@ class TransformersEngine:
                 progress("reasoning", None)
             from backend.engines.decoding import Decoder, Job
 
-            asked = fit_all(prompts, lambda prompt: lm.chat.reason_prompt(prompt, sampling.max_tokens))
+            asked = FittedPrompts(prompts, lambda prompt: lm.chat.reason_prompt(prompt, sampling.max_tokens))
             traces: dict[tuple[int, int], Trace] = {}
 
             def keep(number: int, trace: Trace) -> None:
@@ -116,7 +115,7 @@ class TransformersEngine:
                 if on_trace:
                     on_trace(number, trace)
 
-            jobs = [Job(number, prompts[number], fitted, tuple(indices)) for number, fitted in asked.fitted.items()]
+            jobs = [Job(number, prompts[number], fitted, tuple(indices)) for number, fitted in asked]
             Decoder(lm, sampling, lambda: _raise_if(stop)).run(jobs, on_piece=on_piece, on_trace=keep)
             asked.raise_failures()
             return [[traces[number, index] for index in indices] for number in range(len(prompts))]
@@ -147,10 +146,10 @@ class TransformersEngine:
             lm = self._lm(None)
             from backend.engines.decoding import Decoder, Job
 
-            asked = fit_all(prompts, lambda prompt: lm.chat.write_prompt(prompt, sampling.max_tokens))
+            asked = FittedPrompts(prompts, lambda prompt: lm.chat.write_prompt(prompt, sampling.max_tokens))
+            jobs = [Job(number, prompts[number], fitted, (None,)) for number, fitted in asked]
             asked.raise_failures()
             texts = [""] * len(prompts)
-            jobs = [Job(number, prompts[number], fitted, (None,)) for number, fitted in asked.fitted.items()]
             Decoder(lm, sampling, lambda: _raise_if(stop)).run(jobs, on_text=texts.__setitem__)
             return texts
 

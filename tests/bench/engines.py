@@ -21,6 +21,8 @@ from typing import Any
 
 from backend.datasets import build_samples, split
 from backend.engines import create_engine, models
+from backend.engines.config import VllmConfig
+from backend.pipeline import Pipeline
 from backend.settings import Settings
 from backend.types import Messages, ModelRef, Sampling
 from storage.workspace import Workspace
@@ -36,6 +38,7 @@ def main() -> None:
     parser.add_argument("--vllm", type=Path, default=Path(".venv-vllm/bin/python"))
     parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--sequences", type=int, help="texts that vLLM runs side by side (default: the engine's own)")
     parser.add_argument("--way", choices=WAYS, help="one of them, in this process (the others are run by themselves)")
     arguments = parser.parse_args()
     if arguments.way:
@@ -49,6 +52,7 @@ def main() -> None:
             continue
         command = [str(python), "-m", "tests.bench.engines", "--way", way, "--home", str(arguments.home)]
         command += ["--prompts", str(arguments.prompts), "--tokens", str(arguments.tokens)]
+        command += ["--sequences", str(arguments.sequences)] if arguments.sequences else []
         ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         found[way] = json.loads(ran.stdout.splitlines()[-1])
     answers = {way: own.pop("p_yes") for way, own in found.items() if "p_yes" in own}
@@ -79,6 +83,7 @@ def _measure(way: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "vllm" if way == "vllm" else "transformers",
         model=ModelRef(ref.name, ref.revision, quantized=quantized),
         models_dir=arguments.home / "models",
+        config=VllmConfig(max_sequences=arguments.sequences),
     )
     started = time.perf_counter()
     engine.load()
@@ -109,9 +114,9 @@ def _measure(way: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _prompts(home: Path, count: int) -> list[Messages]:
     """Real prompts of the test part, one of every few hundred samples."""
-    workspace = Workspace(Settings(home=home, database_url="sqlite://", engine="scripted"))
-    pipeline, recipe = workspace.pipeline(), workspace.recipe()
-    data = pipeline.dataset
+    workspace = Workspace(Settings(home=home))
+    nobody, data = create_engine("scripted"), workspace.dataset()
+    pipeline, recipe = Pipeline(data, workspace.space(), nobody, nobody), workspace.recipe()
     rows = split(build_samples(data), data).test[:: 9_000 // count][:count]
     questions = [pipeline.question(int(data.user_index[row]), int(data.item_index[row]), recipe) for row in rows]
     return [question.prompts[0].messages for question in questions]

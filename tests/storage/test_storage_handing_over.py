@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select
 from storage_fakes import CountingEngine, ask
 
+from backend.engines.scripted import FAIL_MARK, ScriptedEngine
 from backend.errors import EngineError, PartialError
 from backend.types import Answer, Message, ModelRef, Sampling
 from storage import CachedEngine, Database
@@ -121,6 +122,20 @@ def test_a_partial_failure_of_chains_keeps_the_rest_of_every_group(database: Dat
     rest = CountingEngine()
     CachedEngine(rest, database).reason([BAD, A, WORSE, C], 2, SAMPLING)
     assert sorted(rest.reason_calls, key=str) == sorted([([BAD], [0, 1]), ([WORSE], [1])], key=str)
+
+
+def test_a_prompt_that_fails_in_a_group_of_its_own_does_not_stop_the_other_groups(database: Database) -> None:
+    """An engine raises the error itself where one prompt is all it was asked."""
+    broken = ask(FAIL_MARK)
+    engine = CachedEngine(ScriptedEngine(), database)
+    engine.reason([A], [0], SAMPLING)  # it lacks fewer than the broken one: another group, after it
+    with pytest.raises(PartialError) as caught:
+        engine.reason([broken, A], 2, SAMPLING)
+    assert list(caught.value.failures) == [0]
+    assert None not in engine.peek_traces(A, 2, SAMPLING)
+    with pytest.raises(EngineError, match="contains") as alone:
+        engine.reason([broken, A], 2, SAMPLING)
+    assert not isinstance(alone.value, PartialError)
 
 
 def test_prompts_that_differ_in_what_may_be_dropped_alone_are_one(cached: CachedEngine, inner: CountingEngine) -> None:

@@ -1,0 +1,5 @@
+"""Any OpenAI-compatible server as an engine."""
+
+from backend.engines.openai.engine import OpenAIEngine
+
+__all__ = ["OpenAIEngine"]

@@ -1,0 +1,230 @@
+"""Speaking in chat messages: what every OpenAI-compatible server understands.
+
+The server renders the prompt, so whether the model thinks is the server's matter, and P(yes) is read from the likeliest
+tokens that it lists. What a server turns out not to know is remembered and left out of further requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from backend.engines.base import THINK_CLOSE, THINK_OPEN
+from backend.engines.openai.client import ServerClient, read_all
+from backend.engines.openai.dialect import Clock, Draw
+from backend.engines.openai.faults import ServerFault, TooLong
+from backend.engines.openai.fitting import fitted
+from backend.engines.openai.pieces import Show, Shown, ThinkingText, reasoning_of
+from backend.engines.openai.reading import Unreadable, listed_logprobs, p_yes, read_event, usage
+from backend.errors import EngineError
+from backend.types import Answer, Messages, Trace
+
+_PATH = "/chat/completions"
+_FOLLOW_UP = "So, is the answer Yes or No? Answer with one word."
+_LISTED, _FEWER_LISTED = 20, 5
+# Tokens that lead from a chain to the answer, where the context is limited by the model's reference.
+_CLOSING = 8
+
+
+@dataclass
+class _Learnt:
+    """What a server turned out to want, or not to know."""
+
+    limit_name: str = "max_tokens"
+    listed: int = _LISTED
+    tells_usage: bool = True
+    continues: bool = True
+    gave_logprobs: bool = False
+
+
+@dataclass(frozen=True)
+class _Said:
+    text: str
+    tokens: int
+    finish: str
+
+
+class ChatDialect:
+    """``context``: a limit of tokens below the server's own; kept by what the server says a prompt has."""
+
+    name = "chat"
+
+    def __init__(self, client: ServerClient, context: int | None) -> None:
+        self._client, self._context = client, context
+        self._learnt = _Learnt()
+
+    async def answer(self, model: str, messages: Messages) -> Answer:
+        async def ask(some: Messages) -> tuple[float, dict[str, Any], float]:
+            clock = Clock()
+            chance, told = await self._read(model, _as_chat(some), {})
+            self._check_context(told, 1)
+            return chance, told, clock.seconds
+
+        (chance, told, seconds), dropped = await fitted(messages, ask)
+        return Answer(chance, usage(told).get("prompt_tokens", 0), seconds, dropped)
+
+    def chains(self, messages: Messages) -> _Chains:
+        return _Chains(self, messages)
+
+    async def write(self, messages: Messages, draw: Draw) -> str:
+        async def ask(some: Messages) -> _Said:
+            await self._count(draw.model, some, draw.sampling.max_tokens)
+            return await self._speak(some, draw, None)
+
+        said, _ = await fitted(messages, ask)
+        return said.text
+
+    async def reason(self, messages: Messages, draw: Draw, show: Show | None) -> Trace:
+        """One chain, and P(yes) read after it with its thinking closed (section 4.3.3)."""
+        clock = Clock()
+
+        async def ask(some: Messages) -> tuple[_Said, Messages]:
+            await self._count(draw.model, some, draw.sampling.max_tokens + _CLOSING)
+            return await self._speak(some, draw, show), some
+
+        (said, kept), dropped = await fitted(messages, ask)
+        chance = await self._read_after(draw.model, kept, said.text)
+        return Trace(draw.index, said.text, chance, said.tokens, clock.seconds, said.finish, dropped)
+
+    async def _read_after(self, model: str, messages: Messages, text: str) -> float:
+        """The assistant's turn is continued behind the closed thinking; else the user asks for the word."""
+        reasoning, rejected = reasoning_of(text), False
+        if self._learnt.continues:
+            turn = f"{THINK_OPEN}{reasoning}\n{THINK_CLOSE}\n\n"
+            extra = {"continue_final_message": True, "add_generation_prompt": False}
+            try:
+                return (await self._read(model, [*_as_chat(messages), _turn("assistant", turn)], extra))[0]
+            except ServerFault as fault:
+                if not fault.rejected or isinstance(fault, TooLong):
+                    raise
+                rejected = True
+            except Unreadable as error:
+                if not error.listed:
+                    raise
+        turns = [_turn("assistant", reasoning.strip() or "..."), _turn("user", _FOLLOW_UP)]
+        chance, _ = await self._read(model, [*_as_chat(messages), *turns], {})
+        if rejected:
+            self._learnt.continues = False
+        return chance
+
+    async def _read(
+        self, model: str, chat: list[dict[str, str]], extra: dict[str, Any]
+    ) -> tuple[float, dict[str, Any]]:
+        """P(yes) as the next word of ``chat``, and the whole answer."""
+
+        def request() -> dict[str, Any]:
+            asked = {"model": model, "messages": chat, self._learnt.limit_name: 1, "temperature": 0.0, "logprobs": True}
+            return asked | {"top_logprobs": self._learnt.listed} | extra
+
+        try:
+            told = await self._adjusted(request, lambda body: self._client.ask(_PATH, body))
+            chance = p_yes(listed_logprobs(told))
+        except ServerFault as fault:
+            if fault.rejected and "logprobs" in str(fault) and not self._learnt.gave_logprobs:
+                raise self._no_logprobs(model) from fault
+            raise
+        except Unreadable as error:
+            if error.listed or self._learnt.gave_logprobs:
+                raise
+            raise self._no_logprobs(model) from error
+        self._learnt.gave_logprobs = True
+        return chance, told
+
+    async def _speak(self, messages: Messages, draw: Draw, show: Show | None) -> _Said:
+        shown = Shown(show)
+        return await self._client.retrying(
+            lambda: self._adjusted(
+                lambda: self._speech(messages, draw), lambda body: self._hear(body, draw.sampling.max_tokens, shown)
+            )
+        )
+
+    def _speech(self, messages: Messages, draw: Draw) -> dict[str, Any]:
+        request: dict[str, Any] = {"model": draw.model, "messages": _as_chat(messages), "stream": True}
+        request |= {"temperature": draw.sampling.temperature, "top_p": draw.sampling.top_p, "seed": draw.seed}
+        request[self._learnt.limit_name] = draw.sampling.max_tokens
+        return request | ({"stream_options": {"include_usage": True}} if self._learnt.tells_usage else {})
+
+    async def _hear(self, request: dict[str, Any], limit: int, shown: Shown) -> _Said:
+        """One stream to its end."""
+        written, parts, tokens, finish = ThinkingText(), 0, None, ""
+
+        def read(answer: dict[str, Any]) -> None:
+            nonlocal parts, tokens, finish
+            event = read_event(answer)
+            finish = event.finish or finish
+            parts += bool(event.content or event.reasoning)
+            tokens = (event.usage or {}).get("completion_tokens", tokens)
+            written.add(event.reasoning, event.content)
+            shown.grow(written.text())
+
+        await read_all(self._client.stream(_PATH, request), read)
+        if not finish:
+            raise self._client.place.cut()
+        text = written.text(last=True)
+        shown.grow(text, last=True)
+        return _Said(text, min(parts if tokens is None else tokens, limit), "length" if finish == "length" else "stop")
+
+    async def _adjusted(
+        self, request: Callable[[], dict[str, Any]], send: Callable[[dict[str, Any]], Awaitable[Any]]
+    ) -> Any:
+        """Send the request; where it is refused for something that can be said otherwise, say it so."""
+        while True:
+            body = request()
+            try:
+                return await send(body)
+            except ServerFault as fault:
+                self._learn(fault, body)
+                if request() == body:
+                    raise
+
+    def _learn(self, fault: ServerFault, body: dict[str, Any]) -> None:
+        said = str(fault)
+        if not fault.rejected or isinstance(fault, TooLong):
+            return
+        if "max_completion_tokens" in said and "max_tokens" in body:
+            self._learnt.limit_name = "max_completion_tokens"
+        if "top_logprobs" in said and body.get("top_logprobs", 0) > _FEWER_LISTED:
+            self._learnt.listed = _FEWER_LISTED
+        if "stream_options" in said:
+            self._learnt.tells_usage = False
+
+    async def _count(self, model: str, messages: Messages, room: int) -> None:
+        """Where the context is limited below the server's: ask how long the prompt is, by one token after it."""
+        if self._context is not None:
+            told = await self._adjusted(
+                lambda: {"model": model, "messages": _as_chat(messages), self._learnt.limit_name: 1},
+                lambda body: self._client.ask(_PATH, body),
+            )
+            self._check_context(told, room)
+
+    def _check_context(self, told: dict[str, Any], room: int) -> None:
+        needed = usage(told).get("prompt_tokens", 0) + room
+        if self._context is not None and needed > self._context:
+            raise TooLong(f"The prompt needs {needed} tokens, its context is {self._context}", needed, self._context)
+
+    def _no_logprobs(self, model: str) -> EngineError:
+        return ServerFault(
+            f"The server {self._client.place.shown} gives no log probabilities for the model {model!r}",
+            expected="logprobs with the answer: P(yes) is read from them",
+            fix="choose a model or a server that gives them (vLLM, llama.cpp)",
+            everywhere=True,
+        )
+
+
+class _Chains:
+    """The chains of one prompt."""
+
+    def __init__(self, dialect: ChatDialect, messages: Messages) -> None:
+        self._dialect, self._messages = dialect, messages
+
+    def draw(self, draw: Draw, show: Show | None) -> Awaitable[Trace]:
+        return self._dialect.reason(self._messages, draw, show)
+
+
+def _as_chat(messages: Messages) -> list[dict[str, str]]:
+    return [_turn(message.role, message.content) for message in messages]
+
+
+def _turn(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}

@@ -1,0 +1,126 @@
+"""Probabilities and texts out of what a server sent. Nothing in it is trusted: a wrong type is a clear error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backend.engines.chat import ANSWERS
+from backend.errors import EngineError
+
+_TOKEN_ID = "token_id:"
+# Float32 sums are not exact: a log probability may end a little above 0.
+_SLACK = 1e-3
+
+
+class Unreadable(EngineError):
+    """An answer that holds no P(yes). ``listed``: whether it listed probabilities at all."""
+
+    def __init__(self, problem: str, *, listed: bool, fix: str | None = None) -> None:
+        super().__init__(problem, expected="log probabilities of the answers Yes and No", fix=fix)
+        self.listed = listed
+
+
+@dataclass
+class Event:
+    """What one event of a stream, or one whole answer, says."""
+
+    content: str = ""
+    reasoning: str = ""
+    tokens: list[int] | None = None
+    finish: str | None = None
+    usage: dict[str, int] | None = None
+
+
+def first_choice(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer's first choice; empty where it has none."""
+    choices = answer.get("choices")
+    return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+
+
+def usage(answer: Mapping[str, Any]) -> dict[str, int]:
+    """Numbers of tokens, as far as they are told and are any."""
+    told = answer.get("usage")
+    if not isinstance(told, dict):
+        return {}
+    return {name: count for name, count in told.items() if type(count) is int and 0 <= count < 2**31}
+
+
+def read_event(answer: Mapping[str, Any]) -> Event:
+    """An event of ``/completions`` or ``/chat/completions``."""
+    choice = first_choice(answer)
+    said = next((own for own in (choice.get("delta"), choice.get("message")) if isinstance(own, dict)), {})
+    tokens = choice.get("token_ids")
+    whole = isinstance(tokens, list) and all(type(token) is int and token >= 0 for token in tokens)
+    return Event(
+        content=_text(said.get("content")) or _text(choice.get("text")),
+        reasoning=_text(said.get("reasoning_content")) or _text(said.get("reasoning")),
+        tokens=tokens if whole else None,
+        finish=_text(choice.get("finish_reason")) or None,
+        usage=usage(answer) or None,
+    )
+
+
+def token_logprobs(answer: Mapping[str, Any]) -> dict[int, float]:
+    """Log probabilities by token id, of the one token of a ``/completions`` answer."""
+    logprobs = first_choice(answer).get("logprobs")
+    listed = logprobs.get("top_logprobs") if isinstance(logprobs, dict) else None
+    top = listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else {}
+    return {
+        int(name.removeprefix(_TOKEN_ID)): _logprob(value)
+        for name, value in top.items()
+        if name.startswith(_TOKEN_ID) and name.removeprefix(_TOKEN_ID).isdecimal()
+    }
+
+
+def listed_logprobs(answer: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The likeliest first tokens of a ``/chat/completions`` answer, by text. Raises ``Unreadable`` where none are."""
+    logprobs = first_choice(answer).get("logprobs")
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    first = content[0] if isinstance(content, list) and content and isinstance(content[0], dict) else {}
+    top = first.get("top_logprobs")
+    listed = [
+        (own["token"], _logprob(own.get("logprob")))
+        for own in (top if isinstance(top, list) else [])
+        if isinstance(own, dict) and isinstance(own.get("token"), str)
+    ]
+    if not listed:
+        raise Unreadable("The answer lists no log probabilities", listed=False)
+    return listed
+
+
+def p_yes(listed: Iterable[tuple[str, float]]) -> float:
+    """P(yes), a softmax over the two answers, each the sum of its listed spellings.
+
+    An answer that is not listed is at most as likely as the least likely token listed: that bound stands for it.
+    Raises ``Unreadable`` where neither is listed.
+    """
+    listed = list(listed)
+    found = [[value for token, value in listed if token.strip() == word] for word in ANSWERS]
+    if not any(found):
+        shown = ", ".join(repr(token[:20]) for token, _ in listed[:5])
+        raise Unreadable(
+            f"Neither Yes nor No is among the {len(listed)} likeliest first tokens ({shown})",
+            listed=True,
+            fix="choose a model that answers without thinking first, or serve it with vLLM",
+        )
+    bound = [min(value for _, value in listed)]
+    yes, no = (_log_sum(values or bound) for values in found)
+    return 1 / (1 + math.exp(min(no - yes, 700.0)))
+
+
+def _log_sum(values: list[float]) -> float:
+    highest = max(values)
+    return highest + math.log(sum(math.exp(value - highest) for value in values))
+
+
+def _logprob(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e6 <= value <= _SLACK:
+        raise Unreadable(f"A log probability is {str(value)[:40]!r}", listed=True, fix="look at the server's log")
+    return float(value)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

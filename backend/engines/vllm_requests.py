@@ -1,0 +1,202 @@
+"""What the vllm engine asks of vLLM: one request per sample, all stepped in one loop, each heard token by token.
+
+Knows vLLM's requests and outputs, no weights and no locks: loading is ``vllm_loading``, the engine's contract
+``vllm_engine``. Importing it imports vLLM.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count, islice
+from typing import Any
+
+from vllm import SamplingParams
+from vllm.exceptions import VLLMValidationError
+from vllm.inputs.engine import tokens_input
+from vllm.sampling_params import RequestOutputKind
+
+from backend.engines.chat import Chat, FittedPrompt, PieceReader
+from backend.errors import EngineError
+from backend.types import Sampling, Trace
+
+_numbers = count()
+
+
+@dataclass
+class Request:
+    """Token ids to go on from, how, and ``hear``, which takes each output and says what to ask next."""
+
+    ids: Sequence[int]
+    params: SamplingParams
+    hear: Callable[[Any], Iterable[Request]]
+
+
+class RequestLoop:
+    """vLLM's engine, stepped here. ``adapter``: the ``LoRARequest`` of every request, or None.
+
+    Nothing else may step the engine meanwhile: its owner holds a lock.
+    """
+
+    def __init__(self, engine: Any, adapter: Any = None) -> None:
+        self._engine = engine
+        self._adapter = adapter
+        self._width: int = engine.vllm_config.scheduler_config.max_num_seqs
+
+    def run(self, requests: Iterable[Request], check: Callable[[], None]) -> None:
+        """Hear every request to its end, and what each asks next. ``check``, called before every step, may raise.
+
+        However this ends, no request is left open. Raises what ``check`` and the requests raise, ``EngineError``
+        where vLLM fails.
+        """
+        waiting = iter(requests)
+        running: dict[str, Request] = {}
+        try:
+            while True:
+                check()
+                # As many as vLLM runs side by side: what a finished one asks next (a reading) queues behind nobody.
+                for request in islice(waiting, max(0, self._width - len(running))):
+                    self._add(request, running)
+                if not running:
+                    return
+                for output in self._step():
+                    request = running[output.request_id]
+                    if output.finished:
+                        del running[output.request_id]
+                    for following in request.hear(output):
+                        self._add(following, running)
+        finally:
+            with suppress(Exception):  # an engine that died cannot, and what killed it is on its way up
+                self._engine.abort_request(list(running))
+
+    def _add(self, request: Request, running: dict[str, Request]) -> None:
+        name = f"rallrec-{next(_numbers)}"
+        try:
+            self._engine.add_request(name, tokens_input(list(request.ids)), request.params, lora_request=self._adapter)
+        except Exception as error:
+            raise _failed(error) from error
+        running[name] = request
+
+    def _step(self) -> list[Any]:
+        try:
+            outputs: list[Any] = self._engine.step()
+        except Exception as error:
+            raise _failed(error) from error
+        return outputs
+
+
+class Reading:
+    """The probability of Yes right after ``ids``, at most one context long; ``hear(p_yes)`` is told it, once."""
+
+    def __init__(self, chat: Chat, hear: Callable[[float], None]) -> None:
+        self._chat, self._hear = chat, hear
+        # vLLM takes these from the raw logits, before any temperature, normalised over the whole vocabulary; p_yes
+        # normalises over the answers, which is the softmax of their logits alone.
+        self._params = SamplingParams(
+            temperature=0.0,
+            max_tokens=1,
+            logprob_token_ids=chat.answer_ids,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def request(self, ids: Sequence[int]) -> Request:
+        return Request(ids, self._params, self._heard)
+
+    def _heard(self, output: Any) -> tuple[()]:
+        [position] = output.outputs[0].logprobs
+        self._hear(self._chat.p_yes({token: found.logprob for token, found in position.items()}))
+        return ()
+
+
+@dataclass
+class Text:
+    """A text that grows: ``tokens`` so far, without the token that ends it. Feeds on vLLM's outputs."""
+
+    chat: Chat
+    prompt: FittedPrompt
+    sampling: Sampling
+    seed: int
+    tokens: list[int] = field(default_factory=list)
+    finish: str | None = None
+
+    def request(self) -> Request:
+        return Request(self.prompt.ids, sampled(self.sampling, self.seed), self.heard)
+
+    def heard(self, output: Any) -> Iterable[Request]:
+        new = output.outputs[0]
+        self.tokens += new.token_ids
+        if output.finished:
+            self.finish = new.finish_reason
+            if self.finish not in ("stop", "length"):
+                raise EngineError(f"vLLM ended a text for another reason than its end or its length: {self.finish!r}")
+            if self.finish == "stop":  # no stop strings are set: it was the model's end token
+                self.tokens.pop()
+        return ()
+
+
+@dataclass
+class Chain(Text):
+    """One reasoning chain, read as soon as it ends (section 4.3.3), over the cached prompt and chain."""
+
+    index: int = 0
+    on_piece: Callable[[int, str], None] | None = None
+    on_trace: Callable[[Trace], None] = lambda _trace: None
+    started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        self._pieces = PieceReader(self.chat)
+
+    def heard(self, output: Any) -> Iterable[Request]:
+        super().heard(output)
+        if self.on_piece and (piece := self._pieces.read(self.tokens, last=output.finished)):
+            self.on_piece(self.index, piece)
+        if not output.finished:
+            return []
+        kept, closing = self.chat.before_reading(self.tokens)
+        return [Reading(self.chat, self._read).request([*self.prompt.ids, *self.tokens[:kept], *closing])]
+
+    def _read(self, p_yes: float) -> None:
+        self.on_trace(
+            Trace(
+                index=self.index,
+                text=self.chat.text(self.tokens),
+                p_yes=p_yes,
+                tokens=len(self.tokens),
+                seconds=time.perf_counter() - self.started,
+                finish=self.finish or "",
+                dropped=self.prompt.dropped,
+            )
+        )
+
+
+def sampled(sampling: Sampling, seed: int) -> SamplingParams:
+    """``sampling`` in vLLM's words: temperature, then top-p, no top-k; ``seed`` in [0, 2**63). Raises ``EngineError``.
+
+    The model's end tokens (tokenizer, generation config) are added by vLLM; nothing else of that config is.
+    """
+    try:
+        return SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            seed=seed,
+            detokenize=False,
+            output_kind=RequestOutputKind.DELTA,
+        )
+    except (ValueError, VLLMValidationError) as error:
+        raise EngineError(
+            f"vLLM cannot sample like this: {error}",
+            expected="a temperature of at most 2, top_p in (0, 1]",
+            fix="set the temperature lower (RALLREC_TEMPERATURE), or RALLREC_ENGINE=transformers",
+        ) from error
+
+
+def _failed(error: Exception) -> EngineError:
+    return EngineError(
+        f"vLLM failed: {error or type(error).__name__}",
+        expected="a running model",
+        fix="vLLM's log (stderr) may say more; start again, with less RALLREC_MAX_TOKENS where memory ran out",
+    )
