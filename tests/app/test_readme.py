@@ -10,6 +10,7 @@ import pytest
 import typer.main
 
 from backend.datasets import Dataset
+from backend.engines.config import ServerConfig, VllmConfig
 from backend.settings import CONFIG_VARIABLE, PREFIX, Settings
 from scripts.cli import app
 from storage.stages.graph import STAGES
@@ -62,6 +63,8 @@ def problems(text: str) -> list[str]:
     wrong += [line for line in code(text) if re.fullmatch(r"--[a-z-]+", line) and line not in anywhere]
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE, PLACEHOLDER}
     known |= {f"{PREFIX}{stage.table}__{field}".upper() for stage in STAGES for field in stage.config.model_fields}
+    tables = {"vllm": VllmConfig, "server": ServerConfig}
+    known |= {f"{PREFIX}{table}__{field}".upper() for table, model in tables.items() for field in model.model_fields}
     wrong += sorted(set(re.findall(rf"\b{PREFIX}[A-Z_]+", text)) - known)
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
