@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from backend.engines.base import Engine, OnAnswer, OnPiece, OnTrace, sample_indices
-from backend.errors import EngineError, PartialError, Stopped, UsageError
+from backend.engines.base import Engine, OnAnswer, OnPiece, OnTrace, raise_if, sample_indices
+from backend.errors import EngineError, PartialError, UsageError
 from backend.types import Answer, Messages, Progress, Sampling, Stop, Trace
 from storage.asked import Asked, by_missing, distinct, failures_of, for_every_position, in_order
 from storage.cache import Prompt, ResultCache
@@ -71,7 +71,7 @@ class CachedEngine:
                 self._recall_answers(asked, on_answer)
                 missing = [item for item in asked if item.answer is None]
                 if missing:
-                    _raise_if_stopped(stop)
+                    raise_if(stop)
                     share = _share(progress, 1 - len(missing) / len(asked))
                     try:
                         self._run_answers(missing, on_answer, share, stop)
@@ -108,7 +108,7 @@ class CachedEngine:
                 self._recall_traces(asked, indices, sampling, on_trace)
                 groups = by_missing(asked, indices)
                 for missing, group in groups.items():
-                    _raise_if_stopped(stop)
+                    raise_if(stop)
                     try:
                         self._run_traces(group, missing, sampling, on_piece, on_trace, progress, stop)
                     except EngineError as error:
@@ -242,7 +242,7 @@ class CachedEngine:
     def _turn(self, stop: Stop | None) -> Iterator[None]:
         """Wait until no other thread uses ``inner``; raises ``Stopped`` if asked to meanwhile."""
         while not self._inner_is_busy.acquire(timeout=0.1):
-            _raise_if_stopped(stop)
+            raise_if(stop)
         try:
             yield
         finally:
@@ -254,11 +254,6 @@ def _checked_indices(samples: int | Sequence[int]) -> list[int]:
     if any(index < 0 for index in indices):
         raise UsageError(f"The samples {indices} were asked for", expected="indices from 0")
     return indices
-
-
-def _raise_if_stopped(stop: Stop | None) -> None:
-    if stop is not None and stop():
-        raise Stopped
 
 
 def _share(progress: Progress | None, start: float) -> Progress | None:

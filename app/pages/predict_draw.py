@@ -17,7 +17,7 @@ def draw_all(view: View) -> list[Any]:
     meta = view.data.meta
     return [
         rendering.notice(
-            view.one_model,
+            view.one_small_model,
             view.scripted,
             view.models["tuned"],
             view.models["reasoning"],

@@ -13,11 +13,11 @@ def header(current: str, dataset: str, licence: str) -> str:
     return render("header.html", routes=ROUTES, current=current, dataset=dataset, licence=licence)
 
 
-def notice(one_model: bool, scripted: bool, tuned: str, reasoning: str, *, time_ordered: bool = True) -> str:
+def notice(one_small_model: bool, scripted: bool, tuned: str, reasoning: str, *, time_ordered: bool = True) -> str:
     """What a reader must know before believing a number; empty where there is nothing."""
     return render(
         "notice.html",
-        one_model=one_model,
+        one_small_model=one_small_model,
         scripted=scripted,
         tuned=tuned,
         reasoning=reasoning,

@@ -153,7 +153,7 @@ class PredictService:
             data=data,
             prediction=look_up(pipeline, question, recipe),
             models={"tuned": models.display_name(tuned), "reasoning": models.display_name(reasoning)},
-            one_model=tuned == reasoning and tuned.name in models.EMBEDDED and not tuned.adapter,
+            one_small_model=tuned == reasoning and tuned.name in models.EMBEDDED and not tuned.adapter,
             scripted=SCRIPTED.name in (tuned.name, reasoning.name),
             stretches=self._stretches(question, recipe.retrieval, session.view),
             explained=neighbourhood.explain(

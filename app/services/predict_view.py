@@ -69,7 +69,7 @@ class View:
     data: Dataset
     prediction: Prediction
     models: Mapping[str, str]
-    one_model: bool
+    one_small_model: bool
     scripted: bool
     stretches: Stretches
     explained: Explained

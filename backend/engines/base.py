@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from backend.errors import UnknownNameError
+from backend.errors import Stopped, UnknownNameError
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
 
 # on_piece(prompt index, sample index, newly written text)
@@ -159,3 +159,14 @@ def check_pooling(pooling: str) -> None:
 def sample_indices(samples: int | Sequence[int]) -> list[int]:
     """The sample indices that ``reason`` is asked for: ``3`` means ``[0, 1, 2]``."""
     return list(range(samples)) if isinstance(samples, int) else list(samples)
+
+
+def parts(count: int, size: int) -> list[list[int]]:
+    """0 .. count-1 cut into runs of ``size``, the last one shorter."""
+    return [list(range(start, min(start + size, count))) for start in range(0, count, size)]
+
+
+def raise_if(stop: Stop | None) -> None:
+    """Raise ``Stopped`` once ``stop()`` is true."""
+    if stop and stop():
+        raise Stopped

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from backend.engines.base import THINK_CLOSE, OnAnswer, OnPiece, OnTrace, check_pooling, sample_indices
+from backend.engines.base import THINK_CLOSE, OnAnswer, OnPiece, OnTrace, check_pooling, parts, raise_if, sample_indices
 from backend.engines.chat import raise_failures, without_oldest
-from backend.errors import EngineError, Stopped
+from backend.errors import EngineError
 from backend.seeding import derive_seed
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
 
@@ -114,8 +114,7 @@ class ScriptedEngine:
         """One fixed random vector per word, averaged: texts that share words are close."""
         check_pooling(pooling)
         self.calls.append(("embed", len(texts)))
-        if stop and stop():
-            raise Stopped
+        raise_if(stop)
         words = [[_word_vector(word) for word in text.lower().split()] or [np.zeros(_WIDTH)] for text in texts]
         rows = [own[-1] if pooling == "last" else np.mean(own, axis=0) for own in words]
         if progress:
@@ -124,7 +123,7 @@ class ScriptedEngine:
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """Four at a time."""
-        return [list(range(start, min(start + 4, len(prompts)))) for start in range(0, len(prompts), 4)]
+        return parts(len(prompts), 4)
 
     def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
         """The last words of each prompt in a drawn order; every seventh text is one word over and over."""
@@ -202,8 +201,7 @@ def _text(prompt: Messages) -> str:
 
 
 def _check(prompt: Messages, stop: Stop | None) -> None:
-    if stop and stop():
-        raise Stopped
+    raise_if(stop)
     if FAIL_MARK in _text(prompt):
         raise EngineError(f"The prompt contains {FAIL_MARK}", fix="leave it out")
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from backend.errors import EngineError, Stopped
+from backend.engines.base import raise_if
+from backend.errors import EngineError
 from backend.types import ModelRef, Progress, Stop
 
 # Texts between two looks at ``stop``.
@@ -66,8 +67,7 @@ class SentenceEncoder:
             width = self._loaded.get_embedding_dimension()
             rows = np.zeros((len(texts), width), dtype=np.float32)
             for start in range(0, len(texts), _BATCH):
-                if stop and stop():
-                    raise Stopped
+                raise_if(stop)
                 some = list(texts[start : start + _BATCH])
                 rows[start : start + len(some)] = self._loaded.encode(some, show_progress_bar=False)
                 if progress:

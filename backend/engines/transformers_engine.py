@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backend.engines import models
-from backend.engines.base import OnAnswer, OnPiece, OnTrace, check_pooling, sample_indices
+from backend.engines.base import OnAnswer, OnPiece, OnTrace, check_pooling, parts, raise_if, sample_indices
 from backend.engines.chat import FittedPrompts
-from backend.errors import EngineError, Stopped
+from backend.errors import EngineError
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class TransformersEngine:
             fitted = list(asked)
             answers: dict[int, Answer] = {}
             for batch in plan_batches([prompt.ids for _, prompt in fitted], lm.tokens):
-                _raise_if(stop)
+                raise_if(stop)
                 started = time.perf_counter()
                 found = answer_batch(lm, [fitted[place][1].ids for place in batch])
                 seconds = (time.perf_counter() - started) / len(batch)
@@ -116,7 +116,7 @@ class TransformersEngine:
                     on_trace(number, trace)
 
             jobs = [Job(number, prompts[number], fitted, tuple(indices)) for number, fitted in asked]
-            Decoder(lm, sampling, lambda: _raise_if(stop)).run(jobs, on_piece=on_piece, on_trace=keep)
+            Decoder(lm, sampling, lambda: raise_if(stop)).run(jobs, on_piece=on_piece, on_trace=keep)
             asked.raise_failures()
             return [[traces[number, index] for index in indices] for number in range(len(prompts))]
 
@@ -132,13 +132,13 @@ class TransformersEngine:
         check_pooling(pooling)
         with self._base.lock:
             lm = self._lm(progress)
-            return lm.embed(texts, pooling, progress, lambda: _raise_if(stop))
+            return lm.embed(texts, pooling, progress, lambda: raise_if(stop))
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """As many neighbours as are worth writing side by side."""
         with self._base.lock:
             size = self._lm(None).batch_size
-            return [list(range(start, min(start + size, len(prompts)))) for start in range(0, len(prompts), size)]
+            return parts(len(prompts), size)
 
     def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
         """The texts, written side by side."""
@@ -150,7 +150,7 @@ class TransformersEngine:
             jobs = [Job(number, prompts[number], fitted, (None,)) for number, fitted in asked]
             asked.raise_failures()
             texts = [""] * len(prompts)
-            Decoder(lm, sampling, lambda: _raise_if(stop)).run(jobs, on_text=texts.__setitem__)
+            Decoder(lm, sampling, lambda: raise_if(stop)).run(jobs, on_text=texts.__setitem__)
             return texts
 
     def _lm(self, progress: Progress | None) -> CausalLM:
@@ -181,8 +181,3 @@ class TransformersEngine:
                     ) from error
             base.loaded.use(self.model.adapter)
             return base.loaded
-
-
-def _raise_if(stop: Stop | None) -> None:
-    if stop and stop():
-        raise Stopped

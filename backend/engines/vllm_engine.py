@@ -16,11 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from backend.engines.base import OnAnswer, OnPiece, OnTrace, sample_indices
+from backend.engines.base import OnAnswer, OnPiece, OnTrace, parts, raise_if, sample_indices
 from backend.engines.chat import FittedPrompt, FittedPrompts
 from backend.engines.config import VllmConfig
 from backend.engines.vllm_loading import LoadedVllm, check_adapter, load_vllm
-from backend.errors import Stopped
 from backend.seeding import derive_seed
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
 
@@ -92,7 +91,7 @@ class VllmEngine:
                     hear = partial(known, number, prompt, time.perf_counter())
                     yield Reading(loaded.chat, hear).request(prompt.ids)
 
-            loop.run(requests(), partial(_raise_if, stop))
+            loop.run(requests(), partial(raise_if, stop))
             fitted.raise_failures()
             return [answers[number] for number in range(len(prompts))]
 
@@ -138,14 +137,13 @@ class VllmEngine:
                             on_trace=partial(known, number),
                         ).request()
 
-            loop.run(requests(), partial(_raise_if, stop))
+            loop.run(requests(), partial(raise_if, stop))
             fitted.raise_failures()
             return [[traces[number, index] for index in indices] for number in range(len(prompts))]
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """Parts of equal size by position: vLLM batches what it is given, whatever the lengths."""
-        numbers = list(range(len(prompts)))
-        return [numbers[start : start + _PLANNED] for start in range(0, len(numbers), _PLANNED)]
+        return parts(len(prompts), _PLANNED)
 
     def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
         """The texts, all side by side."""
@@ -161,7 +159,7 @@ class VllmEngine:
                     texts[number] = Text(loaded.chat, prompt, sampling, _seed(sampling, prompts[number]))
                     yield texts[number].request()
 
-            loop.run(requests(), partial(_raise_if, stop))
+            loop.run(requests(), partial(raise_if, stop))
             fitted.raise_failures()
             return [loaded.chat.text(texts[number].tokens) for number in range(len(prompts))]
 
@@ -181,8 +179,3 @@ class VllmEngine:
 def _seed(sampling: Sampling, prompt: Messages, *index: int) -> int:
     """The seed of one sample, in [0, 2**63), as every engine derives it; vLLM takes all of these."""
     return derive_seed(sampling.seed, [message.content for message in prompt], *index)
-
-
-def _raise_if(stop: Stop | None) -> None:
-    if stop and stop():
-        raise Stopped

@@ -60,7 +60,7 @@ def view_of(prediction: Prediction, data: Dataset, text: str, **more: Any) -> Vi
         "data": data,
         "prediction": prediction,
         "models": {"tuned": text, "reasoning": text},
-        "one_model": True,
+        "one_small_model": True,
         "scripted": False,
         "stretches": stretches if config.strategy == "rerank" else (),
         "explained": explained_of(list(dict.fromkeys([*both.relevant, *both.recent]))),

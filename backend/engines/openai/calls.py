@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from threading import Event, RLock
 from typing import Any
 
+from backend.engines.base import raise_if
 from backend.engines.openai.client import ServerClient
 from backend.engines.openai.faults import ServerFault
-from backend.errors import EngineError, PartialError, RallrecError, Stopped
+from backend.errors import EngineError, PartialError, RallrecError
 from backend.types import Stop
 
 # Seconds between two looks at ``stop`` while nothing comes from the server.
@@ -151,9 +152,3 @@ def holding(lock: RLock, stop: Stop | None) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def raise_if(stop: Stop | None) -> None:
-    """Raise ``Stopped`` once ``stop()`` is true."""
-    if stop and stop():
-        raise Stopped

@@ -11,9 +11,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from backend.engines.base import OnAnswer, OnPiece, OnTrace, sample_indices
+from backend.engines.base import OnAnswer, OnPiece, OnTrace, parts, raise_if, sample_indices
 from backend.engines.config import ServerConfig
-from backend.engines.openai.calls import Calls, Unit, holding, raise_if
+from backend.engines.openai.calls import Calls, Unit, holding
 from backend.engines.openai.connection import Connection
 from backend.engines.openai.dialect import Chains, Draw
 from backend.seeding import derive_seed
@@ -101,7 +101,7 @@ class OpenAIEngine:
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """By position: the server itself groups what it runs."""
-        return [list(range(start, min(start + _PART, len(prompts)))) for start in range(0, len(prompts), _PART)]
+        return parts(len(prompts), _PART)
 
     def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
         """The texts, several at once."""
