@@ -10,12 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from backend import datasets
 from backend.datasets import Dataset
 from backend.engines import models
 from backend.representation import PARTS, ItemSpace, mix
 from backend.types import ModelRef
+
+# How long an example takes says something about the machine's other work, not about the code.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 ROOT = Path(__file__).resolve().parent.parent
 # Where the embedded model is, or is fetched to. Read once: to the program, it would be an unknown setting.

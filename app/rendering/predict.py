@@ -12,7 +12,7 @@ from app.services.predict_view import View
 from backend.engines import THINK_CLOSE
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
-from backend.prompting import build_prompt, read_verdict
+from backend.prompting import Prompt, build_prompt, read_verdict
 from backend.record import left_out
 from backend.retrieval import orders_from
 from backend.types import Trace
@@ -43,7 +43,6 @@ def ask_panel(view: View) -> str:
     # Until the tuned model has answered, the prompt has a hole where its sentence will stand.
     hole = f"[ once asked: the tuned model's answer as a sentence, {wording} wording ]"
     prompt = view.prediction.reason_prompt or build_prompt("reason", question.subject, question.lines, hole)
-    start, end = prompt.knowledge_span or (len(prompt.text), len(prompt.text))
     return render(
         "ask.html",
         answers=[
@@ -53,12 +52,24 @@ def ask_panel(view: View) -> str:
         left_out=left_out(shown.answers),
         p_g=shown.p_g,
         var_g=shown.var_g,
-        parts=(prompt.text[:start], prompt.text[start:end], prompt.text[end:]),
+        parts=_parts(prompt, max((trace.dropped for trace in view.prediction.traces if trace), default=0)),
+        injected=prompt.knowledge_span is not None,
         waits=view.prediction.reason_prompt is None,
         stale=_setting(shown) if stale else "",
         model=view.models["tuned"],
         live=_live(view),
     )
+
+
+def _parts(prompt: Prompt, dropped: int) -> list[tuple[str, str]]:
+    """The prompt's text in parts, each with what it is: ``knowledge``, ``dropped`` for want of room, or nothing."""
+    marked = [(*span, "dropped") for span in prompt.droppable[:dropped]]
+    marked += [(*prompt.knowledge_span, "knowledge")] if prompt.knowledge_span else []
+    parts, at = [], 0
+    for start, end, kind in sorted(marked):
+        parts += [("", prompt.text[at:start]), (kind, prompt.text[start:end])]
+        at = end
+    return [*parts, ("", prompt.text[at:])]
 
 
 def reason_panel(view: View) -> str:

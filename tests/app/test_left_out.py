@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from html import unescape
 from typing import Any
 
 import pytest
@@ -128,3 +130,15 @@ def test_answers_that_came_before_one_failed_stay_on_the_page(
     assert text.count("not asked") == 1
     again = service.look(request_of(traces=0), Session())
     assert again.prediction.answers == view.prediction.answers
+
+
+def test_the_lines_that_were_left_out_are_struck_through_in_the_prompt(small: Dataset, done: Prediction) -> None:
+    prompt = done.reason_prompt
+    assert prompt is not None
+    html = rendering.ask_panel(view_of(dropping(done, 0, 2), small, "text"))
+    struck = re.findall(r"<del[^>]*>(.*?)</del>", html, re.DOTALL)
+    oldest = [prompt.text[start:end] for start, end in prompt.droppable[:2]]
+    assert sorted(unescape(line) for line in struck) == sorted(oldest)
+    [whole] = re.findall(r"<pre[^>]*>(.*?)</pre>", html, re.DOTALL)
+    assert unescape(re.sub(r"<[^>]+>", "", whole)) == prompt.text
+    assert "<del" not in rendering.ask_panel(view_of(done, small, "text"))
