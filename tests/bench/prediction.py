@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from backend.datasets import build_samples, split
-from backend.engines import THINK_OPEN
 from backend.pipeline import Listener, Pipeline, Question, Recipe
 from backend.settings import Settings
 from storage.lookup import look_up
@@ -85,17 +84,17 @@ def _full_length(workspace: Workspace, question: Question, recipe: Recipe) -> di
     import torch
 
     engine: Any = workspace.engine("reasoning")
-    lm = engine._loaded
+    lm = engine._base.loaded
     uncached = Pipeline(workspace.dataset(), workspace.pipeline().retriever.space, engine, engine)
     ends, lm.ends = lm.ends, set()
     ours = _predict(uncached, question, recipe)
     lm.ends = ends
     sampling = recipe.reasoning.sampling
-    ids = torch.tensor([lm.chat_ids(question.prompts[0].messages, THINK_OPEN)])
+    ids = torch.tensor([lm.chat.reason_prompt(question.prompts[0].messages, sampling.max_tokens).ids])
     started = time.perf_counter()
-    out = lm._model.generate(
+    out = lm.model.generate(
         ids, do_sample=True, temperature=sampling.temperature, top_p=sampling.top_p, num_return_sequences=6,
-        min_new_tokens=sampling.max_tokens, max_new_tokens=sampling.max_tokens, pad_token_id=lm._tokenizer.pad_token_id,
+        min_new_tokens=sampling.max_tokens, max_new_tokens=sampling.max_tokens, pad_token_id=lm.tokenizer.pad_token_id,
     )  # fmt: skip
     naive = time.perf_counter() - started
     started = time.perf_counter()
