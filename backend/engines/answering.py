@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from backend.engines.chat import common_length
+
 if TYPE_CHECKING:
     from backend.engines.causal_lm import CausalLM
 
@@ -33,9 +35,7 @@ def plan_batches(prompts: Sequence[list[int]], tokens: int) -> list[list[int]]:
 
 def shared_length(prompts: Sequence[list[int]]) -> int:
     """How many tokens prompts in dictionary order begin with in common; each is left one that is its own to feed."""
-    first, last = prompts[0], prompts[-1]
-    shortest = min(map(len, prompts)) - 1
-    return next((i for i in range(shortest) if first[i] != last[i]), shortest)
+    return min(common_length(prompts[0], prompts[-1]), min(map(len, prompts)) - 1)
 
 
 @torch.inference_mode()

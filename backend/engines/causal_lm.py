@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging as transformers_logging
 
-from backend.engines.chat import Chat
+from backend.engines.chat import Chat, common_length
 from backend.engines.shared_prefix import ATTENTION, Prefix, RowCache, supports_shared_prefix
 from backend.engines.vocabulary import TokenizerVocabulary
 from backend.errors import EngineError
@@ -120,11 +120,12 @@ class CausalLM:
 
         What it has in common with the prompt read before is taken from there: a user's prompts differ little.
         """
-        known = _common_length(self._last.ids, ids[:-1]) if self._last else 0
+        known = common_length(self._last.ids, ids[:-1]) if self._last else 0
         cache = self._last.cache(known, self.model.config) if self._last else DynamicCache(config=self.model.config)
         logits = self.forward([list(ids[known:])], cache)[0]
-        self._last = Prefix.of(ids, cache) if self.shares_prefix else None
-        return Prefix.of(ids, cache), logits
+        prefix = Prefix.of(ids, cache) if self.shares_prefix else Prefix(list(ids), [])
+        self._last = prefix if self.shares_prefix else None
+        return prefix, logits
 
     def read_prefix(self, ids: Sequence[int]) -> Prefix:
         """The cache of what several prompts begin with; it may be nothing."""
@@ -207,8 +208,3 @@ class CausalLM:
             if progress:
                 progress("embedding texts", start / len(order))
         return out
-
-
-def _common_length(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens both begin with."""
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

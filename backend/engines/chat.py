@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 from backend.engines.base import THINK_CLOSE, THINK_OPEN
 from backend.errors import EngineError, PartialError
@@ -153,7 +153,7 @@ class Chat:
     def _before_answer(self, text: str) -> list[int]:
         # With an answer behind it, as it is in real text: alone, its line breaks can be other tokens.
         yes, no = (self._words.encode(text + word) for word in ANSWERS)
-        return yes[: _common(yes, no)]
+        return yes[: common_length(yes, no)]
 
     def _ask_answer(self, messages: Messages) -> str:
         text = self._render(messages, thinking=False)
@@ -260,7 +260,7 @@ def _answer_tokens(vocabulary: Vocabulary) -> tuple[tuple[int, ...], tuple[int, 
     pairs = set()
     for before in _BEFORE_ANSWER:
         yes, no = (vocabulary.encode(before + word) for word in ANSWERS)
-        where = _common(yes, no)
+        where = common_length(yes, no)
         if (where and not before) or where >= min(len(yes), len(no)):
             raise EngineError(
                 f"{ANSWERS[0]} and {ANSWERS[1]} begin with the same token in this model's tokenizer",
@@ -271,6 +271,6 @@ def _answer_tokens(vocabulary: Vocabulary) -> tuple[tuple[int, ...], tuple[int, 
     return tuple(sorted({yes for yes, _ in pairs})), tuple(sorted({no for _, no in pairs}))
 
 
-def _common(one: Sequence[Any], other: Sequence[Any]) -> int:
-    """How many elements both begin with."""
+def common_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens both begin with."""
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

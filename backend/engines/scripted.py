@@ -7,6 +7,7 @@ fails. A word is a token to it. Nothing it says is a prediction, and its model's
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 from collections.abc import Sequence
@@ -41,9 +42,9 @@ class ScriptedEngine:
 
     def adapted(self, adapter: str | None) -> ScriptedEngine:
         """Another engine that answers otherwise and records its calls in the same list."""
-        engine = ScriptedEngine(replace(self.model, adapter=adapter), delay=self.delay)
-        engine.calls = self.calls
-        return engine
+        other = copy.copy(self)
+        other.model = replace(self.model, adapter=adapter)
+        return other
 
     def answer(
         self,

@@ -6,6 +6,7 @@ own random stream. torch and transformers are imported on first use.
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import time
@@ -53,9 +54,9 @@ class TransformersEngine:
 
     def adapted(self, adapter: str | None) -> TransformersEngine:
         """The same loaded base with another adapter."""
-        engine = TransformersEngine(replace(self.model, adapter=adapter), models_dir=self._base.models_dir)
-        engine._base = self._base
-        return engine
+        other = copy.copy(self)
+        other.model = replace(self.model, adapter=adapter)
+        return other
 
     def answer(
         self,

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen3NextConfig
 
 from backend.engines import shared_prefix
 from backend.engines.answering import answer_batch, plan_batches, shared_length
@@ -123,6 +123,14 @@ def test_prompts_answered_side_by_side_are_answered_as_if_alone(tiny: CausalLM, 
     prompts = sorted(prompts)
     alone = [tiny.p_yes(_from_scratch(tiny, prompt)) for prompt in prompts]
     assert answer_batch(tiny, prompts) == pytest.approx(alone, abs=1e-5)
+
+
+def test_a_model_with_layers_of_another_kind_answers_too() -> None:
+    """Linear attention keeps no keys and values that prompts could share."""
+    lm = tiny_lm(Qwen3NextConfig(**TINY, layer_types=["linear_attention", "full_attention"]))
+    prompts = [[11, 12, 13], [11, 12, 20, 21]]
+    alone = [lm.p_yes(_from_scratch(lm, prompt)) for prompt in prompts]
+    assert answer_batch(lm, prompts) == pytest.approx(alone, abs=1e-4)
 
 
 def test_a_prompt_that_begins_like_the_last_one_reads_only_the_rest(tiny: CausalLM, monkeypatch: Any) -> None:

@@ -6,6 +6,7 @@ imports neither the ``openai`` client nor any model library.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -45,9 +46,8 @@ class OpenAIEngine:
 
     def adapted(self, adapter: str | None) -> OpenAIEngine:
         """The same server asked for another of its names."""
-        other = object.__new__(OpenAIEngine)
+        other = copy.copy(self)
         other.model = replace(self.model, adapter=adapter)
-        other._connection = self._connection
         return other
 
     def answer(
