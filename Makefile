@@ -13,7 +13,7 @@ help:
 	@echo "make test-vllm  test the vllm and openai engines on a real vLLM (its CPU build, in .venv-vllm)"
 	@echo "make lint    style, types, import rules"
 	@echo "make bench   speed, as JSON files in var/bench"
-	@echo "make bundle  make the shipped descriptions and item vectors anew"
+	@echo "make bundle  make what ships anew: descriptions, item vectors, cached results"
 	@echo "make clean   remove .venv and .venv-vllm (what was computed stays in var)"
 
 setup: .venv/.ready
@@ -64,15 +64,16 @@ bench: .venv/.ready-dev chromium
 	$(BIN)/python -m tests.bench.sliders | tee var/bench/sliders.json
 	$(BIN)/python -m tests.bench.prediction | tee var/bench/prediction.json
 	$(BIN)/python -m tests.bench.engines | tee var/bench/engines.json
+	$(BIN)/python -m tests.bench.tuning | tee var/bench/tuning.json
 	$(BIN)/python -m tests.bench.retrieval | tee var/bench/retrieval.json
 	$(BIN)/python -m tests.bench.first_page | tee var/bench/first_page.json
 
-# Every file of storage/bundle from the data and the model (about an hour on two cores; goes on where it was stopped).
-# What var/artifacts already holds is taken over: remove it to make all anew.
+# Every file of storage/bundle from the data and the models (about an hour on two cores; goes on where it was stopped).
+# What var already holds, artifacts and cached results, is taken over: remove it to make all anew.
 bundle: setup
 	rm -rf storage/bundle
 	$(BIN)/rallrec prepare --model
-	$(BIN)/python -m scripts.bundle
+	$(BIN)/rallrec bundle build
 
 # Browser tests use the system's Chromium. Only root on Debian and its kin can be helped from here.
 chromium:

@@ -14,13 +14,22 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from backend.datasets import MIN_HISTORY, Dataset
+from backend.datasets import Dataset
+from backend.datasets.statistics import TrainingStatistics
 from backend.engines import Engine, ReasoningConfig
-from backend.errors import SettingsError, UnknownNameError, UsageError
+from backend.errors import SettingsError, UnknownNameError
+from backend.evaluation.calibration import scale
 from backend.merging import MergingConfig, mean_and_variance, merge
-from backend.prompting import HistoryLine, Prompt, PromptingConfig, PromptSubject, build_prompt, knowledge_sentence
+from backend.prompting import (
+    Prompt,
+    PromptingConfig,
+    build_prompt,
+    knowledge_sentence,
+)
+from backend.questions import Question as Question  # of this module too, for those who predict
+from backend.questions import Questions
 from backend.representation import ItemSpace
-from backend.retrieval import Channels, RankedItem, RetrievalConfig, Retriever, order_items, orders_from
+from backend.retrieval import RetrievalConfig, Retriever
 from backend.seeding import digest
 from backend.settings import Settings
 from backend.types import Answer, Progress, Stop, Trace
@@ -71,26 +80,6 @@ _STAGES: dict[str, type[BaseModel]] = {
 
 
 @dataclass(frozen=True)
-class Question:
-    """One user, one target, and the history chosen for it.
-
-    ``history_rows``: the interactions before the target, oldest first; ``label`` is None where the user never rated
-    the target (then the whole history is before it). ``prompts``: M_G's prompt per history order, the first one being
-    the recipe's.
-    """
-
-    user: int
-    item: int
-    label: bool | None
-    history_rows: range
-    channels: Channels
-    chosen: tuple[RankedItem, ...]
-    prompts: tuple[Prompt, ...]
-    subject: PromptSubject
-    lines: tuple[HistoryLine, ...]
-
-
-@dataclass(frozen=True)
 class Prediction:
     """A question with what the models have said so far. Means and variances are NaN until there is enough to say."""
 
@@ -104,13 +93,19 @@ class Prediction:
     def p_g(self) -> float:
         """M_G's answer to the first history order, or the mean over the orders."""
         if self.recipe.prompting.p_g == "mean":
-            return mean_and_variance([a.p_yes for a in self.answers if a])[0] if all(self.answers) else float("nan")
-        return self.answers[0].p_yes if self.answers[0] else float("nan")
+            return mean_and_variance(self._said)[0] if all(self.answers) else float("nan")
+        return self._said[0] if self.answers[0] else float("nan")
 
     @cached_property
     def var_g(self) -> float:
         """Population variance of M_G's answers over the history orders (the ruling on sigma_G^2)."""
-        return mean_and_variance([a.p_yes for a in self.answers if a])[1] if all(self.answers) else float("nan")
+        return mean_and_variance(self._said)[1] if all(self.answers) else float("nan")
+
+    @cached_property
+    def _said(self) -> list[float]:
+        """P(yes) of the answers that are there, temperature scaled where the recipe says so."""
+        raw = [answer.p_yes for answer in self.answers if answer]
+        return scale(raw, self.recipe.prompting.p_g_temperature).tolist()
 
     @cached_property
     def p_r(self) -> float:
@@ -159,39 +154,24 @@ class Listener:
 class Pipeline:
     """A dataset, its items' vectors, the tuned model M_G and the reasoning model M_R."""
 
-    def __init__(self, dataset: Dataset, space: ItemSpace, tuned: Engine, reasoner: Engine) -> None:
-        if len(space) != dataset.n_items:
-            raise UsageError(f"There are {len(space)} vectors for {dataset.n_items} items", fix="rallrec precompute")
+    def __init__(
+        self,
+        dataset: Dataset,
+        space: ItemSpace,
+        tuned: Engine,
+        reasoner: Engine,
+        statistics: TrainingStatistics | None = None,
+    ) -> None:
         self.dataset, self.tuned, self.reasoner = dataset, tuned, reasoner
-        self.retriever = Retriever(space)
+        self.questions = Questions(dataset, space, statistics)
+
+    @property
+    def retriever(self) -> Retriever:
+        return self.questions.retriever
 
     def question(self, user: int, item: int, recipe: Recipe) -> Question:
         """Retrieve, rerank and write the prompts for the user and item codes. Raises ``UsageError``."""
-        data, config = self.dataset, recipe.retrieval
-        row = data.find_row(user, item)
-        past = data.user_rows(user) if row is None else data.history_before(row)
-        if past.stop - past.start < MIN_HISTORY:
-            raise UsageError(
-                f"User {data.user_ids[user]} has {past.stop - past.start} ratings before {data.item_label(item)}",
-                expected=f"at least {MIN_HISTORY}, as for every sample",
-                fix="choose an item the user rated later, or one the user has not rated",
-            )
-        history = data.item_index[past]
-        found = self.retriever.retrieve(history, item, config)
-        both, chosen = found.channels, found.chosen
-        when = {int(code): position for position, code in enumerate(history)}
-        subject = PromptSubject(data.meta, self._line(item))
-        orders = orders_from(config.order)
-        rated = {row.item: self._past_line(row.item, past.start, when[row.item]) for row in chosen}
-        prompts = tuple(
-            build_prompt(
-                "answer", subject, [rated[row.item] for row in order_items(chosen, order, when, both.similarity)]
-            )
-            for order in orders
-        )
-        lines = tuple(rated[row.item] for row in order_items(chosen, config.order, when, both.similarity))
-        label = None if row is None else bool(data.labels[row])
-        return Question(user, item, label, range(past.start, past.stop), both, chosen, prompts, subject, lines)
+        return self.questions.ask(user, item, recipe.retrieval, recipe.prompting.template)
 
     def unasked(self, question: Question, recipe: Recipe) -> Prediction:
         """The question as a prediction to which nobody has said anything yet."""
@@ -262,13 +242,6 @@ class Pipeline:
             stop=stop,
         )
         return now.taking_traces(done)
-
-    def _past_line(self, item: int, start: int, position: int) -> HistoryLine:
-        """The item at ``position`` of the past whose interactions begin at row ``start``."""
-        return replace(self._line(item), rating=float(self.dataset.rating[start + position]), position=position)
-
-    def _line(self, item: int) -> HistoryLine:
-        return HistoryLine(self.dataset.item_label(item), self.dataset.categories[item])
 
 
 def _tell(listener: Listener, prediction: Prediction) -> None:

@@ -40,6 +40,7 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
         ],
         "prompt": prompt.text,
         "p_g": _number(prediction.p_g),
+        "p_g_temperature": recipe.prompting.p_g_temperature,
         "var_g": _number(prediction.var_g),
         "p_r": _number(prediction.p_r),
         "var_r": _number(prediction.var_r),

@@ -64,15 +64,22 @@ class Settings(BaseSettings):
         "smollm2-135m-instruct", description="M_R: an embedded name, a folder, a hub id, or a server's name for it"
     )
     tuned_adapter: str = Field(
-        "", description="LoRA adapter of M_G: a folder, or a server's name for it; empty: none, M_G is untuned"
+        "",
+        description="LoRA adapter of M_G: a recipe of rallrec tune (rallrec, rella), a folder, or a server's name for "
+        "it; empty: none, M_G is untuned",
     )
     reasoning_adapter: str = Field(
-        "", description="LoRA adapter of M_R: a folder, or a server's name for it; empty: none"
+        "",
+        description="LoRA adapter of M_R: a recipe (reasoner, the stand-in), a folder, or a server's name for it; "
+        "empty: none",
     )
     quantized: str = Field(
         "",
-        description="form that M_G and M_R are rounded to: bfloat16 (transformers, CPU), 8bit (transformers, CUDA), or "
-        "vllm's name for it, such as fp8; empty: as they are",
+        description="form that M_G and M_R are rounded to: 8bit (transformers, CUDA), or vllm's name for it, such as "
+        "fp8; empty: as they are",
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="how the transformers engine holds numbers; auto: float32 on a CPU, as stored on CUDA"
     )
     context: int = Field(
         0,
@@ -106,6 +113,9 @@ class Settings(BaseSettings):
     compare: dict[str, Any] = Field({}, description='stage compare (retrieval table), such as {"k": 30}')
     map: dict[str, Any] = Field({}, description="stage map of the item space")
 
+    tune: dict[str, Any] = Field({}, description='tuning of M_G (LoRA), such as {"samples": 512}')
+    reasoner: dict[str, Any] = Field({}, description='tuning of the stand-in reasoner, such as {"samples": 512}')
+
     variant: str = Field("concat+ssl", description="item vectors that are compared: text, id, concat or concat+ssl")
     strategy: str = Field(
         "rerank", description="how past items are chosen: recent, retrieve-then-mix, mix-then-retrieve or rerank"
@@ -115,8 +125,12 @@ class Settings(BaseSettings):
     beta: float = Field(1.0, description="beta: how fast the score falls with the rank")
     combine: str = Field("max", description="what an item in both channels keeps: max or sum")
     order: str = Field("rank", description="order of the prompt's history: rank, chronological or relevance")
+    template: str = Field("paper", description="how prompts write the history: paper, or answered (for small models)")
     knowledge: str = Field("paper", description="wording of the injected sentence: paper, graded or none")
     p_g: str = Field("first", description="P_G: the first history order's answer, or the mean of all: first or mean")
+    calibration: Literal["none", "temperature"] = Field(
+        "none", description="temperature: P_G is scaled by what was fitted on validation samples when M_G was tuned"
+    )
     traces: int = Field(6, description="reasoning chains per sample")
     max_tokens: int = Field(128, description="token limit of a chain")
     temperature: float = Field(0.6, description="sampling temperature of the chains")

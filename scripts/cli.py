@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from backend.errors import RallrecError
+from scripts.bundle_commands import bundle
+from scripts.options import Json
 
 app = typer.Typer(
     name="rallrec",
@@ -35,7 +37,6 @@ STAGES = {
     "map": "Lay the items out on a flat map",
 }
 
-Json = Annotated[bool, typer.Option("--json", help="Report as one JSON object on standard output.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run and why; make nothing.")]
 DatasetName = Annotated[str | None, typer.Option(help="Dataset name (default: the setting 'dataset').")]
 Variant = Annotated[str | None, typer.Option(help="Item vectors: text, id, concat or concat+ssl.")]
@@ -115,6 +116,25 @@ for _stage, _help in STAGES.items():
     _stage_command(_stage, _help)
 
 
+@app.command(epilog="Example: rallrec tune --recipe rella --dry-run")
+def tune(
+    recipe: Annotated[
+        str,
+        typer.Option(help="rallrec (M_G), rella (M_G on text similarity alone) or reasoner (the stand-in for M_R)."),
+    ] = "rallrec",
+    dataset: DatasetName = None,
+    profile: ProfileName = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Tune anew, also if nothing changed.")] = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Tune a LoRA adapter on the training part (section 4.2.5). Resumes when interrupted."""
+    from scripts.precompute import run, tune_stage
+
+    stage = tune_stage(recipe)
+    run(dataset=dataset, profile=profile, until=stage, fresh=[stage] if fresh else [], dry_run=dry_run, as_json=json)
+
+
 @app.command(epilog="Example: rallrec retrieve --part test --strategy recent --out test.parquet")
 def retrieve(
     out: Annotated[str, typer.Option(help="Parquet file to write.")],
@@ -179,6 +199,78 @@ def predict(
     run(dataset=dataset, user=user, item=item, profile=profile, engine=engine, recipe=recipe, as_json=json)
 
 
+@app.command(
+    epilog="Example: rallrec reason --limit 300 --users 60 --knowledge paper --knowledge none --out test.jsonl"
+)
+def reason(
+    part: Annotated[str | None, typer.Option(help="Samples of this part: train, validation or test (default).")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many samples, the earliest ones.")] = None,
+    users: Annotated[
+        int | None, typer.Option(min=1, help="Draw the samples evenly from so many users, both labels first.")
+    ] = None,
+    draw_seed: Annotated[int, typer.Option(min=0, help="Seed of that draw.")] = 0,
+    samples: Annotated[str | None, typer.Option(help="CSV file with the columns user,item, instead of a part.")] = None,
+    dataset: DatasetName = None,
+    variant: Variant = None,
+    strategy: Strategy = None,
+    gamma: Annotated[
+        list[float] | None,
+        typer.Option(help="Weight of the relevance channel (repeatable: each with each --knowledge)."),
+    ] = None,
+    beta: Beta = None,
+    k: Annotated[int | None, typer.Option(help="Past items in the prompt.")] = None,
+    traces: Annotated[int | None, typer.Option(help="Reasoning chains per sample.")] = None,
+    knowledge: Annotated[
+        list[str] | None, typer.Option(help="Injected sentence: paper, graded or none (repeatable).")
+    ] = None,
+    answers_only: Annotated[bool, typer.Option("--answers-only", help="Ask the tuned model alone.")] = False,
+    max_tokens: Annotated[int | None, typer.Option(help="Token limit of a chain.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the chains.")] = None,
+    prompts_per_call: Annotated[
+        int, typer.Option(min=1, help="Prompts that the reasoning model is given at a time.")
+    ] = 64,
+    profile: ProfileName = None,
+    engine: EngineName = None,
+    out: Annotated[str | None, typer.Option(help="JSON-lines file to write: a line per sample and recipe.")] = None,
+    json: Json = False,
+) -> None:
+    """Ask both models about many samples and keep all they say. Runs only what is missing; resumes when interrupted."""
+    from scripts.reason import Choice, run
+
+    recipe: dict[str, Any] = {
+        "variant": variant, "strategy": strategy, "beta": beta, "k": k, "traces": traces, "max_tokens": max_tokens,
+        "seed": seed,
+    }  # fmt: skip
+    run(
+        dataset=dataset, choice=Choice(samples, part, limit, users, draw_seed), gammas=gamma or [],
+        knowledge=knowledge or [], answers_only=answers_only, prompts_per_call=prompts_per_call, profile=profile,
+        engine=engine, recipe=recipe, out_file=out, as_json=json,
+    )  # fmt: skip
+
+
+@app.command(epilog="Example: rallrec report --samples test.csv --validation validation.csv --json")
+def report(
+    samples: Annotated[
+        str | None, typer.Option(help="CSV file with the columns user,item: what is scored (default: the shipped one).")
+    ] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="As --samples: what alpha and epsilon are chosen on (default: the shipped one).")
+    ] = None,
+    gamma: Gamma = None,
+    dataset: DatasetName = None,
+    profile: ProfileName = None,
+    engine: EngineName = None,
+    json: Json = False,
+) -> None:
+    """Compare the systems on a list of samples, and say how readable and grounded the chains are. Runs no model."""
+    from scripts.report import run
+
+    run(
+        samples=samples, validation=validation, gamma=gamma, dataset=dataset, profile=profile, engine=engine,
+        as_json=json,
+    )  # fmt: skip
+
+
 @app.command(epilog="Example: rallrec serve --port 8000 --engine scripted")
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
@@ -191,6 +283,9 @@ def serve(
     from scripts.serve import run
 
     run(host=host, port=port, profile=profile, engine=engine, open_browser=open_browser)
+
+
+app.add_typer(bundle, name="bundle")
 
 
 def main() -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from backend.errors import UsageError
 from backend.types import Progress as Report
 
 out = Console(highlight=False, soft_wrap=True)
 log = Console(stderr=True, highlight=False)
+# Seconds between two lines of progress where there is no terminal.
+LINE_EVERY = 30.0
 
 
 def print_table(table: Table) -> None:
@@ -27,9 +32,23 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))  # noqa: T201
 
 
+def checked_out(file: str, fix: str = "") -> Path:
+    """A file that is to be written, checked before the work begins. Raises ``UsageError``."""
+    path = Path(file)
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise UsageError(f"{path} cannot be written", expected="a file in a folder that exists", fix=fix)
+    return path
+
+
 @contextmanager
 def progress_bar() -> Iterator[Report]:
-    """A progress function that draws one bar on standard error (if that is a terminal), relabelled as work goes on."""
+    """A progress function that draws one bar on standard error, relabelled as work goes on.
+
+    Where standard error is no terminal, a line every half minute says how far the work is and how long it may take.
+    """
+    if not log.is_terminal:
+        yield _Lines()
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -37,15 +56,45 @@ def progress_bar() -> Iterator[Report]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=log, transient=True, disable=not log.is_terminal) as bar:
+    with Progress(*columns, console=log, transient=True) as bar:
         task = bar.add_task("starting", total=None)
         current = ""
 
         def report(what: str, fraction: float | None) -> None:
             nonlocal current
-            if what != current:  # a new kind of work starts its own clock
+            if _kind(what) != current:  # a new kind of work starts its own clock
                 bar.reset(task, total=None)
-                current = what
+                current = _kind(what)
             bar.update(task, description=what, total=None if fraction is None else 1.0, completed=fraction or 0.0)
 
         yield report
+
+
+class _Lines:
+    """Progress for logs: a line every ``LINE_EVERY`` seconds; short work says nothing."""
+
+    def __init__(self) -> None:
+        self._current = ""
+        self._begun = self._printed = 0.0
+        self._start = 0.0
+
+    def __call__(self, what: str, fraction: float | None) -> None:
+        now = time.monotonic()
+        if _kind(what) != self._current:
+            self._current, self._begun, self._printed, self._start = _kind(what), now, now, fraction or 0.0
+        elif now - self._printed < LINE_EVERY:
+            return
+        else:
+            self._printed = now
+            log.print(f"{what}{self._left(now, fraction)}", markup=False, soft_wrap=True)
+
+    def _left(self, now: float, fraction: float | None) -> str:
+        if fraction is None or fraction <= self._start:
+            return ""
+        left = (now - self._begun) * (1 - fraction) / (fraction - self._start)
+        return f" ({fraction:.0%}, about {left / 60:.0f} min left)" if left >= 60 else f" ({fraction:.0%})"
+
+
+def _kind(what: str) -> str:
+    """The kind of work: what stands before a colon; numbers behind it change from step to step."""
+    return what.partition(":")[0]

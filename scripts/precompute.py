@@ -7,7 +7,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from backend.errors import UnknownNameError
 from backend.settings import load_settings
+from backend.training.config import RECIPES
 from backend.types import Progress
 from scripts.console import log, print_json, print_table, progress_bar
 from storage.artifacts import Artifact
@@ -17,9 +19,24 @@ from storage.workspace import Workspace
 _STATES = {"shipped": "shipped with the program", "missing": "to be made"}
 
 
-def run(*, dataset: str | None, until: str | None, fresh: list[str], dry_run: bool, as_json: bool) -> None:
+def tune_stage(recipe: str) -> str:
+    """The stage that tunes an adapter. Raises ``UnknownNameError``."""
+    if recipe not in RECIPES:
+        raise UnknownNameError("recipe of tuning", recipe, RECIPES)
+    return f"tune-{recipe}"
+
+
+def run(
+    *,
+    dataset: str | None,
+    until: str | None,
+    fresh: list[str],
+    dry_run: bool,
+    as_json: bool,
+    profile: str | None = None,
+) -> None:
     """Make what is missing of a dataset's artifacts, or say what would be made."""
-    workspace = Workspace(load_settings(dataset=dataset))
+    workspace = Workspace(load_settings(dataset=dataset, profile=profile))
     with progress_bar() as progress:
         work = workspace.precompute(workspace.dataset(progress=progress).meta.name)
         plan = work.plan(until, fresh)

@@ -14,9 +14,11 @@ from backend.engines import ENGINES, models
 from backend.errors import RallrecError
 from backend.profiles import About, shipped_profiles
 from backend.settings import PREFIX, Settings, load_settings, read_profile
+from backend.training.config import RECIPES
 from backend.types import ModelRef
 from scripts.findings import Finding, Gpu, installed
 from scripts.servers import Reply, ask_server, is_local
+from storage.artifacts import ArtifactStore
 from storage.roles import ROLES, SCRIPTED, Role, options_of, role_of
 
 _PACKAGES = {"transformers": ("torch", "transformers"), "vllm": ("vllm",), "openai": ("openai",)}
@@ -143,7 +145,9 @@ def _on_disk(settings: Settings, about: About, name: str, role: Role) -> Iterato
         yield Finding(what, "missing", f"{model.name}: no such folder", f"mend {variable}_MODEL")
     else:
         yield _on_the_hub(what, model, gated=model.name in about.gated)
-    if role.adapter is not None:
+    if role.adapter in RECIPES:
+        yield _tuned_here(settings, f"{name}_adapter", role)
+    elif role.adapter is not None:
         adapter = Path(role.adapter).expanduser()
         if (adapter / "adapter_config.json").is_file():
             yield Finding(f"{name}_adapter", "ok", role.adapter)
@@ -151,6 +155,20 @@ def _on_disk(settings: Settings, about: About, name: str, role: Role) -> Iterato
             detail = "no adapter_config.json in it" if adapter.is_dir() else "no such folder"
             fix = f"{variable}_ADAPTER names a folder that peft saved, or nothing"
             yield Finding(f"{name}_adapter", "missing", f"{role.adapter}: {detail}", fix)
+
+
+def _tuned_here(settings: Settings, what: str, role: Role) -> Finding:
+    """An adapter that is named by its recipe: whether any dataset has one for this base. No dataset is opened."""
+    recipes = (
+        artifact.meta["recipe"]
+        for artifact in ArtifactStore(settings.home / "artifacts").all()
+        if artifact.meta.get("kind") == role.adapter
+    )
+    names = sorted(recipe["data"]["name"] for recipe in recipes if recipe["model"]["name"] == role.base.model.name)
+    if names:
+        return Finding(what, "ok", f"{role.adapter}, tuned on {', '.join(dict.fromkeys(names))}")
+    detail = f"{role.adapter}: not tuned yet; without it the model answers as it is"
+    return Finding(what, "optional", detail, f"rallrec tune --recipe {role.adapter}")
 
 
 def _on_the_hub(what: str, model: ModelRef, *, gated: bool) -> Finding:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from backend.datasets import build_samples, split
-from backend.errors import UsageError
 from backend.retrieval import write_retrieval
 from backend.settings import load_settings
-from scripts.console import out, print_json, progress_bar
+from scripts.console import checked_out, out, print_json, progress_bar
 from storage.workspace import Workspace
 
 
@@ -18,11 +16,7 @@ def run(
     *, out_file: str, dataset: str | None, part: str, limit: int | None, recipe: dict[str, Any], as_json: bool
 ) -> None:
     """Write the retrieved and reranked histories of a part of the samples as Parquet."""
-    path = Path(out_file)
-    if path.is_dir() or not path.resolve().parent.is_dir():
-        raise UsageError(
-            f"{path} cannot be written", expected="a file in a folder that exists", fix="give another --out"
-        )
+    path = checked_out(out_file, "give another --out")
     workspace = Workspace(load_settings(dataset=dataset))
     config = workspace.recipe(**recipe).retrieval
     with progress_bar() as progress:

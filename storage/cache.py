@@ -5,7 +5,6 @@ Which results are wanted, and running the model for those that are missing, is `
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +27,7 @@ from storage.cache_keys import (
     trace_options,
 )
 from storage.database import Database
-from storage.models import AnswerRow, Base, PromptRow, TraceRow
+from storage.models import AnswerRow, Base, PromptRow, TraceRow, insert_or_pass
 
 # Keys per SELECT: few enough for every database's limit on parameters.
 KEYS_PER_SELECT = 500
@@ -204,9 +203,7 @@ def _prompt_rows(prompts: Iterable[Prompt]) -> list[dict[str, Any]]:
 
 def _insert_new(session: Session, model: type[Base], rows: list[dict[str, Any]], key: str) -> int:
     """Insert those of ``rows`` that are not there yet; for one row, how many that was."""
-    # SQLite and PostgreSQL each have their own insert with the same ON CONFLICT.
-    insert = importlib.import_module(f"sqlalchemy.dialects.{session.get_bind().dialect.name}").insert
     # Always in the same order, so that two processes that write the same rows cannot wait for each other in a circle.
     rows = sorted(rows, key=lambda row: str(row[key]))
-    result: CursorResult[Any] = session.connection().execute(insert(model.__table__).on_conflict_do_nothing(), rows)
+    result: CursorResult[Any] = session.connection().execute(insert_or_pass(session, model), rows)
     return result.rowcount

@@ -41,9 +41,9 @@ class CachedEngine:
         with self._turn(None):
             self.inner.load(progress)
 
-    def adapted(self, adapter: str | None) -> CachedEngine:
+    def adapted(self, adapter: str | None, folder: str | None = None) -> CachedEngine:
         """``inner`` with another adapter, behind the same database. The two take turns: they share their weights."""
-        other = CachedEngine(self.inner.adapted(adapter), self._cache.database)
+        other = CachedEngine(self.inner.adapted(adapter, folder), self._cache.database)
         other._inner_is_busy = self._inner_is_busy
         return other
 
@@ -133,16 +133,24 @@ class CachedEngine:
 
     def peek_answers(self, prompts: Sequence[Messages]) -> list[Answer | None]:
         """The stored answer of every prompt, in order, None where there is none. Runs and writes nothing."""
-        keys = [self._cache.answer_key(Prompt(tuple(messages))) for messages in prompts]
+        keys = self.answer_keys(prompts)
         found = self._cache.answers(dict.fromkeys(keys))
         return [found.get(key) for key in keys]
 
     def peek_traces(self, prompt: Messages, samples: int | Sequence[int], sampling: Sampling) -> list[Trace | None]:
         """The stored chains of one prompt, one per sample, None where there is none. Runs and writes nothing."""
-        asked = Prompt(tuple(prompt))
-        keys = [self._cache.trace_key(asked, sampling, index) for index in _checked_indices(samples)]
+        keys = self.trace_keys(prompt, samples, sampling)
         found = self._cache.traces(dict.fromkeys(keys))
         return [found.get(key) for key in keys]
+
+    def answer_keys(self, prompts: Sequence[Messages]) -> list[str]:
+        """Under which keys the answers are kept, in order."""
+        return [self._cache.answer_key(Prompt(tuple(messages))) for messages in prompts]
+
+    def trace_keys(self, prompt: Messages, samples: int | Sequence[int], sampling: Sampling) -> list[str]:
+        """Under which keys the chains of one prompt are kept, one per sample."""
+        asked = Prompt(tuple(prompt))
+        return [self._cache.trace_key(asked, sampling, index) for index in _checked_indices(samples)]
 
     def _recall_answers(self, asked: Iterable[Asked], on_answer: OnAnswer | None) -> None:
         """Give every prompt the answer that it lacks, if that is stored."""

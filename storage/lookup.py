@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from backend.pipeline import Pipeline, Prediction, Question, Recipe
+from backend.pipeline import Pipeline, Prediction, Recipe
+from backend.questions import Question
 from backend.types import Trace
 from storage.cached_engine import CachedEngine
 

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy models: prompts, and what models made of them.
+"""The tables, as SQLAlchemy models: prompts, what models made of them, and which files of results were imported.
 
 Only the shape is here. Reading and writing rows is ``storage.cache``; bringing a database into this shape is
 ``storage.schema`` with the numbered files of ``storage/migrations/versions``, which never import this module, so that
@@ -7,7 +7,9 @@ an old migration goes on meaning what it meant.
 
 from __future__ import annotations
 
+import importlib
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -22,7 +24,7 @@ from sqlalchemy import (
     String,
     Text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 
@@ -58,6 +60,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+
+def insert_or_pass(session: Session, table: type[Base]) -> Any:
+    """An INSERT that passes over rows that are there: SQLite and PostgreSQL each have their own, in the same words."""
+    dialect = importlib.import_module(f"sqlalchemy.dialects.{session.get_bind().dialect.name}")
+    return dialect.insert(table.__table__).on_conflict_do_nothing()
 
 
 class PromptRow(Base):
@@ -119,3 +127,15 @@ class TraceRow(_Result, Base):
     text: Mapped[str] = mapped_column(Text)
     tokens: Mapped[int] = mapped_column(Integer)
     finish: Mapped[str] = mapped_column(String(16))
+
+
+class ImportRow(Base):
+    """A file of results that was imported, by the SHA-256 of its bytes; ``answers`` and ``traces`` count its rows."""
+
+    __tablename__ = "imports"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    answers: Mapped[int] = mapped_column(Integer)
+    traces: Mapped[int] = mapped_column(Integer)
+    imported_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

@@ -56,11 +56,15 @@ class Precompute:
         self.nodes = build_graph(dataset, settings, models)
         self._dataset, self._settings, self._store, self._engine_of = dataset, settings, store, engine_of
 
-    def plan(self, until: str | None = None, fresh: Sequence[str] = ()) -> list[Planned]:
-        """What a run would do, in order; ``fresh`` names stages to make anew. Raises ``UnknownNameError``."""
+    def plan(self, until: str | None = None, fresh: Sequence[str] = (), *, extra: bool = False) -> list[Planned]:
+        """What a run would do, in order; ``fresh`` names stages to make anew, ``extra``: with the extra stages too.
+
+        Raises ``UnknownNameError``.
+        """
         for name in fresh:
             kinds_until(name)
-        return [self._planned(self.nodes[kind], fresh) for kind in kinds_until(until)]
+        kinds = list(self.nodes) if extra and until is None else kinds_until(until)
+        return [self._planned(self.nodes[kind], fresh) for kind in kinds]
 
     def run(
         self,
@@ -69,10 +73,12 @@ class Precompute:
         progress: Progress | None = None,
         stop: Stop | None = None,
         on_done: Callable[[Artifact], None] | None = None,
+        *,
+        extra: bool = False,
     ) -> list[Artifact]:
         """Make what is missing; all artifacts of the plan, in order. Raises ``Stopped``, and what the stages raise."""
         artifacts = []
-        for planned in self.plan(until, fresh):
+        for planned in self.plan(until, fresh, extra=extra):
             artifact = planned.artifact
             if artifact is None:
                 anew = planned.state == "damaged" or planned.node.stage.name in fresh
@@ -81,6 +87,10 @@ class Precompute:
                     on_done(artifact)
             artifacts.append(artifact)
         return artifacts
+
+    def ready(self, kind: str) -> Artifact | None:
+        """The finished artifact of a kind, or None. Makes nothing."""
+        return self._store.find(kind, self.nodes[kind].recipe)
 
     def artifact(self, kind: str, progress: Progress | None = None) -> Artifact:
         """A finished artifact; one that takes but seconds is made now if all it needs is there.
@@ -125,7 +135,7 @@ class Precompute:
             and other.meta["recipe"].get("data", {}).get("name") == self._dataset.meta.name
         ]
         if not others:
-            return "never made"
+            return "never made: it is made only when asked for" if node.stage.extra else "never made"
         latest = max(others, key=lambda other: other.meta["made"])
         changes = _differences(latest.meta["recipe"], node.recipe)
         return "changed since the last one: " + ", ".join(changes)
@@ -155,7 +165,7 @@ class Precompute:
         def load_engine() -> Engine | Encoder:
             return self._engine_of(node.stage.role or "")
 
-        job = Job(self._dataset, self._settings, node.config, part, inputs, load_engine, report, stop)
+        job = Job(self._dataset, self._settings, node.config, part, inputs, load_engine, report, stop, node.model)
         clock.job = job
         progress(node.stage.name, None)
         facts = node.stage.make(job)

@@ -16,6 +16,7 @@ from backend.engines import models
 from backend.engines.config import ServerConfig, VllmConfig
 from backend.errors import SettingsError, UnknownNameError
 from backend.settings import Settings
+from backend.training.config import RECIPES
 from backend.types import ModelRef
 
 # The roles that answer.
@@ -29,19 +30,23 @@ Checked = TypeVar("Checked", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Base:
-    """Base weights (without adapter) and who runs them, at which server if it is one."""
+    """Base weights (without adapter) and who runs them, at which server if it is one; ``dtype``: how the transformers
+    engine holds numbers.
+    """
 
     engine: str
     model: ModelRef
     url: str = ""
+    dtype: str = "auto"
 
 
 @dataclass(frozen=True)
 class Role:
-    """What plays a role: a base, and the LoRA adapter on top (or None)."""
+    """What plays a role: a base, and the LoRA adapter on top (or None), kept in ``folder`` (None: its name is it)."""
 
     base: Base
     adapter: str | None = None
+    folder: str | None = None
 
     @property
     def model(self) -> ModelRef:
@@ -52,7 +57,9 @@ class Role:
 def role_of(settings: Settings, role: str) -> Role:
     """Who plays ``tuned``, ``reasoning`` or ``describer``. Raises ``UnknownNameError``.
 
-    The describer takes no adapter and is never quantized: what it wrote is kept under its name alone.
+    An adapter that is tuned here is named by its recipe (``backend.training.config.RECIPES``); which files that means
+    is known where the dataset is (``storage.workspace``). The describer takes no adapter and is never quantized: what
+    it wrote is kept under its name alone.
     """
     if role == "describer":
         if settings.describer == SCRIPTED.name:
@@ -63,12 +70,20 @@ def role_of(settings: Settings, role: str) -> Role:
         raise UnknownNameError("role", role, ROLES)
     engine = getattr(settings, f"{role}_engine") or settings.engine
     adapter = getattr(settings, f"{role}_adapter") or None
+    if adapter in RECIPES and engine in (SCRIPTED.name, "openai"):  # no weights of ours to put it on
+        adapter = None
     if engine == SCRIPTED.name:
         return Role(Base(engine, SCRIPTED), adapter)
     url = getattr(settings, f"{role}_url") or settings.server_url
     # A server rounds its weights, or does not, when it is started: nothing to ask of it.
     quantized = settings.quantized if engine != "openai" else ""
-    return Role(_base(settings, engine, getattr(settings, f"{role}_model"), url, quantized), adapter)
+    base = _base(settings, engine, getattr(settings, f"{role}_model"), url, quantized)
+    return Role(replace(base, dtype=settings.dtype) if engine == "transformers" else base, adapter)
+
+
+def base_of(settings: Settings, role: str) -> ModelRef:
+    """The base weights of ``tuned`` or ``reasoning`` as they are tuned: neither rounded nor cut short."""
+    return replace(role_of(settings, role).base.model, context=None, quantized=None)
 
 
 def encoder_of(settings: Settings) -> Base:

@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backend import datasets
-from backend.datasets import Dataset
-from backend.engines import Encoder, Engine, create_encoder, create_engine
-from backend.errors import NotPreparedError, UnknownNameError
+from backend.datasets import Dataset, build_samples, split
+from backend.datasets.statistics import TrainingStatistics
+from backend.engines import Encoder, Engine, create_encoder, create_engine, models
+from backend.errors import CorruptCacheError, NotPreparedError, UnknownNameError
 from backend.pipeline import Pipeline, Recipe
 from backend.representation import VARIANTS, ItemSpace
 from backend.retrieval import nearest, open_index
 from backend.settings import Settings
+from backend.training.config import RECIPES
 from backend.types import ModelRef, Progress
-from storage.artifacts import ArtifactStore
+from storage.artifacts import BUNDLE, ArtifactStore
 from storage.cached_engine import CachedEngine
 from storage.database import Database, open_database
 from storage.precompute import Precompute
-from storage.roles import SCRIPTED, Base, Role, encoder_of, options_of, role_of
+from storage.roles import ROLES, SCRIPTED, Base, Role, base_of, encoder_of, options_of, role_of
+from storage.shipped import import_shipped, shipped_results, shipped_samples
 from storage.stages.job import load_array
 from storage.stages.mix import load_space
+from storage.stages.tune import adapter_name
 
 __all__ = ["SCRIPTED", "Workspace"]
 
@@ -36,10 +41,12 @@ __all__ = ["SCRIPTED", "Workspace"]
 class Workspace:
     """Opened from :class:`~backend.settings.Settings`; nothing is read before it is asked for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, bundle: Path = BUNDLE) -> None:
         self.settings = settings
+        self._bundle = bundle
         self._lock = threading.RLock()
         self._engines: dict[Base, Any] = {}
+        self._roles: dict[tuple[str, str], Role] = {}
         self._cached: dict[Role, CachedEngine] = {}
         self._datasets: dict[str, Dataset] = {}
         self._spaces: dict[str, ItemSpace] = {}
@@ -48,7 +55,7 @@ class Workspace:
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
-        return ArtifactStore(self.settings.home / "artifacts")
+        return ArtifactStore(self.settings.home / "artifacts", self._bundle)
 
     @property
     def database(self) -> Database:
@@ -57,11 +64,26 @@ class Workspace:
 
     @cached_property
     def _database(self) -> Database:
-        return open_database(self.settings.url)
+        database = open_database(self.settings.url)
+        import_shipped(database, self._bundle, {role_of(self.settings, role).base.model.name for role in ROLES})
+        return database
 
     def recipe(self, **overrides: Any) -> Recipe:
-        """The settings' recipe with some values replaced. Raises ``SettingsError``."""
+        """The settings' recipe with some values replaced. Raises ``SettingsError``.
+
+        With the setting ``calibration``, M_G's answers are scaled by the temperature that its adapter was found to
+        need; where it was not tuned here, there is none.
+        """
+        if self.settings.calibration == "temperature":
+            overrides = {"p_g_temperature": self._temperature, **overrides}
         return Recipe.from_settings(self.settings, **overrides)
+
+    @cached_property
+    def _temperature(self) -> float:
+        """What the tuned adapter's answers are to be scaled by."""
+        recipe = models.recipe_of(self.model("tuned"))
+        tuned = self.precompute().ready(recipe) if recipe else None
+        return float(tuned.meta.get("temperature", 1.0)) if tuned else 1.0
 
     def dataset(self, name: str | None = None, progress: Progress | None = None) -> Dataset:
         """A prepared dataset (the settings' by default); one that ships with the program is prepared on first use.
@@ -80,9 +102,28 @@ class Workspace:
                     self._datasets[name] = datasets.prepare(name, root, progress=progress)
             return self._datasets[name]
 
-    def model(self, role: str) -> ModelRef:
-        """Which weights play ``tuned`` (M_G) or ``reasoning`` (M_R)."""
-        return role_of(self.settings, role).model
+    def model(self, role: str, name: str | None = None) -> ModelRef:
+        """Which weights play ``tuned`` (M_G) or ``reasoning`` (M_R) for a dataset."""
+        return self.role(role, name).model
+
+    def role(self, role: str, name: str | None = None) -> Role:
+        """Who plays a role for a dataset: an adapter named by its recipe is the one that was tuned on this dataset.
+
+        Its name in results holds the hash of its weights, so that one tuned anew is another. Where none was tuned for
+        this base, it plays without an adapter.
+        """
+        found = role_of(self.settings, role)
+        if found.adapter not in RECIPES:
+            return found
+        key = role, name or self.settings.dataset
+        with self._lock:
+            if key not in self._roles:
+                work = self.precompute(name)
+                fits = work.nodes[found.adapter].model == base_of(self.settings, role)
+                tuned = work.ready(found.adapter) if fits else None
+                adapter = (adapter_name(tuned), str(tuned.folder)) if tuned else ()
+                self._roles[key] = Role(found.base, *adapter)
+            return self._roles[key]
 
     @property
     def describer(self) -> ModelRef:
@@ -94,12 +135,12 @@ class Workspace:
         """Which weights turn item texts into vectors."""
         return encoder_of(self.settings).model
 
-    def engine(self, role: str) -> Engine:
+    def engine(self, role: str, name: str | None = None) -> Engine:
         """The engine that plays a role. Roles with the same base share its weights, whatever their adapters."""
         with self._lock:
-            found = role_of(self.settings, role)
+            found = self.role(role, name)
             base = self._base(found.base)
-            return base if found.adapter is None else base.adapted(found.adapter)
+            return base if found.adapter is None else base.adapted(found.adapter, found.folder)
 
     def item_encoder(self) -> Encoder:
         """What turns item texts into vectors: never quantized, and run in this process."""
@@ -115,6 +156,7 @@ class Workspace:
         """The one engine of these base weights. What runs in this process encodes too: the encoder can be it."""
         if base not in self._engines:
             options = options_of(self.settings, base.engine) | ({"url": base.url} if base.url else {})
+            options |= {"dtype": base.dtype} if base.engine == "transformers" else {}
             self._engines[base] = create_engine(base.engine, model=base.model, **options)
         engine: Engine = self._engines[base]
         return engine
@@ -123,21 +165,22 @@ class Workspace:
         """Who plays a role that makes artifacts: ``encoder`` or ``describer``."""
         return self.item_encoder() if role == "encoder" else self.engine(role)
 
-    def cached_engine(self, role: str) -> CachedEngine:
+    def cached_engine(self, role: str, name: str | None = None) -> CachedEngine:
         """The engine of a role behind the database's cache. Roles with the same base wait for each other's misses."""
         with self._lock:
-            found = role_of(self.settings, role)
+            found = self.role(role, name)
             if found not in self._cached:
                 plain = Role(found.base)
                 if plain not in self._cached:
                     self._cached[plain] = CachedEngine(self._base(found.base), self.database)
                 if found.adapter is not None:
-                    self._cached[found] = self._cached[plain].adapted(found.adapter)
+                    self._cached[found] = self._cached[plain].adapted(found.adapter, found.folder)
             return self._cached[found]
 
     def precompute(self, name: str | None = None) -> Precompute:
         """What is made ahead from a dataset under the settings."""
         roles = {"encoder": self.encoder, "describer": self.describer}
+        roles |= {role: base_of(self.settings, role) for role in ROLES}
         return Precompute(self.dataset(name), self.settings, self.artifacts, roles, self._maker)
 
     def space(self, name: str | None = None, progress: Progress | None = None) -> ItemSpace:
@@ -175,13 +218,26 @@ class Workspace:
             raise UnknownNameError("embedding variant", variant, VARIANTS)
         return load_array(self.precompute(name).artifact("map"), f"{variant}.npy")
 
+    def prepared_samples(self) -> list[tuple[str, str]]:
+        """(user id, item id) of the samples whose results ship; none where other models play than made these."""
+        try:
+            shipped = shipped_results(self._bundle)
+        except CorruptCacheError:  # said once, where the results are taken over
+            return []
+        made = {entry.ref for entry in shipped.manifest.models} if shipped else set()
+        if not {self.model(role) for role in ROLES} <= made:
+            return []
+        return shipped_samples(self._bundle, "test")
+
     def pipeline(self, name: str | None = None) -> Pipeline:
         """The pipeline over a dataset. Raises ``NotPreparedError`` where its vectors are missing."""
         name = name or self.settings.dataset
         with self._lock:
             if name not in self._pipelines:
-                engines = self.cached_engine("tuned"), self.cached_engine("reasoning")
-                self._pipelines[name] = Pipeline(self.dataset(name), self.space(name), *engines)
+                engines = self.cached_engine("tuned", name), self.cached_engine("reasoning", name)
+                data = self.dataset(name)
+                statistics = TrainingStatistics(data, split(build_samples(data), data, self.settings.split))
+                self._pipelines[name] = Pipeline(data, self.space(name), *engines, statistics)
             return self._pipelines[name]
 
     def close(self) -> None:

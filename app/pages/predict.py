@@ -91,7 +91,7 @@ def _wire_pickers(service: PredictService, layout: Layout) -> None:
         return [*_picked(service, user, item), user, item, "", False, *drawn]
 
     def user_picked(event: gr.EventData, request: gr.Request, *values: Any) -> list[Any]:
-        items = service.find_items(event.id)
+        items = service.choices.find_items(event.id)
         return picked(request, event.id, items[0][1] if items else "", values)
 
     def item_picked(event: gr.EventData, request: gr.Request, *values: Any) -> list[Any]:
@@ -206,8 +206,8 @@ def _wire_runs(service: PredictService, layout: Layout) -> None:
 
 def _picked(service: PredictService, user: str, item: str) -> list[Any]:
     """The two pickers as they show what is picked."""
-    shown = service.item_choice(item)[0] if item else ""
-    return [gr.update(value=service.user_choice(user)[0]), gr.update(value=shown, within=user)]
+    shown = service.choices.item_choice(user, item)[0] if item else ""
+    return [gr.update(value=service.choices.user_choice(user)[0]), gr.update(value=shown, within=user)]
 
 
 def _request(service: PredictService, named: dict[str, Any]) -> Request:

@@ -16,13 +16,7 @@ def draw_all(view: View) -> list[Any]:
     """For ``Panels.all()``."""
     meta = view.data.meta
     return [
-        rendering.notice(
-            view.one_small_model,
-            view.scripted,
-            view.models["tuned"],
-            view.models["reasoning"],
-            time_ordered=meta.time_ordered,
-        ),
+        rendering.notice(view.cast, view.models["tuned"], view.models["reasoning"], time_ordered=meta.time_ordered),
         rendering.target_card(view),
         *draw_live(view),
     ]

@@ -145,11 +145,11 @@ def lay_out(service: PredictService, settings: Settings) -> Layout:
     notice = _panel("notice")
     with gr.Row(elem_classes="pickers"):
         pickers = Pickers(
-            picker("user", "User: type part of an id", lambda text, _: service.find_users(text)),
+            picker("user", "User: type part of an id", lambda text, _: service.choices.find_users(text)),
             picker(
                 "item",
                 "Item: this user's ratings, newest first; type to search all",
-                lambda text, user: service.find_items(user, text),
+                lambda text, user: service.choices.find_items(user, text),
             ),
         )
     target = _panel("target")

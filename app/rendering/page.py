@@ -13,12 +13,11 @@ def header(current: str, dataset: str, licence: str) -> str:
     return render("header.html", routes=ROUTES, current=current, dataset=dataset, licence=licence)
 
 
-def notice(one_small_model: bool, scripted: bool, tuned: str, reasoning: str, *, time_ordered: bool = True) -> str:
-    """What a reader must know before believing a number; empty where there is nothing."""
+def notice(cast: str, tuned: str, reasoning: str, *, time_ordered: bool = True) -> str:
+    """What a reader must know before believing a number (``View.cast``); empty where there is nothing."""
     return render(
         "notice.html",
-        one_small_model=one_small_model,
-        scripted=scripted,
+        cast=cast,
         tuned=tuned,
         reasoning=reasoning,
         time_ordered=time_ordered,

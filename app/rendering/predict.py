@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import Any
 
 from app.rendering import curves
+from app.rendering.chains import ABOUT, written
 from app.rendering.templating import render
 from app.services.predict_view import View
-from backend.engines import THINK_CLOSE
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
-from backend.prompting import Prompt, build_prompt, read_verdict
+from backend.prompting import Prompt, build_prompt
 from backend.record import left_out
 from backend.retrieval import orders_from
-from backend.types import Trace
 
 _ORDER_WORDS = {"rank": "rank of eq. 8", "chronological": "oldest first", "relevance": "most similar first"}
 
@@ -52,6 +50,7 @@ def ask_panel(view: View) -> str:
         left_out=left_out(shown.answers),
         p_g=shown.p_g,
         var_g=shown.var_g,
+        temperature=shown.recipe.prompting.p_g_temperature,
         parts=_parts(prompt, max((trace.dropped for trace in view.prediction.traces if trace), default=0)),
         injected=prompt.knowledge_span is not None,
         waits=view.prediction.reason_prompt is None,
@@ -77,11 +76,16 @@ def reason_panel(view: View) -> str:
     shown, stale = _shown(view, lambda p: any(p.traces))
     pieces = view.run.pieces if view.run and not stale else {}
     live = _live(view)
-    chains = [_chain(index, trace, pieces.get(index), live) for index, trace in enumerate(shown.traces)]
+    question = shown.question
+    chains = [
+        written(index, trace, pieces.get(index), live, question.lines, question.subject.target)
+        for index, trace in enumerate(shown.traces)
+    ]
     known = [trace.p_yes for trace in shown.traces if trace]
     return render(
         "reason.html",
         chains=chains,
+        about=ABOUT,
         dots=curves.dots(known, shown.p_r) if known else "",
         left_out=left_out(shown.traces),
         count=len(known),
@@ -126,33 +130,6 @@ def run_status(view: View) -> str:
     prediction, run = view.prediction, view.run
     missing = sum(answer is None for answer in prediction.answers) + sum(trace is None for trace in prediction.traces)
     return render("status.html", run=run, other=view.other_run, complete=prediction.complete, missing=missing)
-
-
-@dataclass(frozen=True)
-class _Chain:
-    number: int
-    trace: Trace | None
-    thinking: str
-    conclusion: str
-    verdict: str
-    why: str
-    writing: bool
-
-
-def _chain(index: int, trace: Trace | None, piece: str | None, live: bool) -> _Chain:
-    text = trace.text if trace else piece or ""
-    before, closed, after = text.rpartition(THINK_CLOSE)
-    thinking, conclusion = (before, after) if closed else (text, "")
-    verdict = read_verdict(text) if trace else None
-    return _Chain(
-        index + 1,
-        trace,
-        thinking.strip(),
-        conclusion.strip(),
-        verdict.answer if verdict else "",
-        verdict.reason if verdict else "",
-        live and trace is None and piece is not None,
-    )
 
 
 def _shown(view: View, known: Any) -> tuple[Prediction, bool]:

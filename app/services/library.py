@@ -46,7 +46,7 @@ class LibraryService:
         except RallrecError as error:
             return Shelf((), tuple(self._others({})), str(error))
         keys = {artifact_name(kind, node.recipe): kind for kind, node in work.nodes.items()}
-        own = [self._entry(planned, data, keys) for planned in work.plan()]
+        own = [self._entry(planned, data, keys) for planned in work.plan(extra=True)]
         return Shelf(tuple(own), tuple(self._others(keys)))
 
     def datasets(self) -> list[DatasetEntry]:

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,12 @@ def _training(*names: str) -> Callable[[Artifact, Dataset], Facts]:
     return facts
 
 
+def _adapter(artifact: Artifact, dataset: Dataset) -> Facts:
+    """The curves of a tuned adapter, and its scores on the held-out samples."""
+    trained, scores = _training("parameters", "held_out")(artifact, dataset), artifact.meta["scores"]
+    return replace(trained, table=table_of([scores]) if scores else None)
+
+
 def _space(artifact: Artifact, _dataset: Dataset) -> Facts:
     widths = artifact.meta["dimensions"]
     kept = {"variance_kept": number(artifact.meta["variance_kept"])} if "variance_kept" in artifact.meta else {}
@@ -121,6 +128,9 @@ _FACTS: dict[str, Callable[[Artifact, Dataset], Facts]] = {
     "descriptions": _descriptions,
     "collaborative": _training("items_with_a_vector"),
     "aligned": _training("held_out_pairs", "held_out_random"),
+    "rallrec": _adapter,
+    "rella": _adapter,
+    "reasoner": _adapter,
     "space": _space,
     "index": _index,
 }

@@ -12,7 +12,7 @@ import numpy as np
 
 from backend.datasets import Dataset
 from backend.errors import RallrecError
-from backend.pipeline import Question
+from backend.questions import Question
 from backend.representation import PARTS
 from storage.workspace import Workspace
 

@@ -12,21 +12,21 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import fields, replace
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
-import numpy as np
-
 from app.services import neighbourhood
+from app.services.choices import Choices
 from app.services.neighbourhood import Nearest
 from app.services.predict_view import Request, Session, Stretches, View, exact_gamma
 from app.services.runs import Run, RunQueue
-from backend.datasets import MIN_HISTORY, Dataset, build_samples, split
+from backend.datasets import Dataset, build_samples, split
 from backend.engines import models
 from backend.errors import UsageError
 from backend.merging import MergingConfig
-from backend.pipeline import Pipeline, Prediction, Question, Recipe
+from backend.pipeline import Pipeline, Prediction, Recipe
+from backend.questions import Question
 from backend.retrieval import RetrievalConfig, gamma_breakpoints
+from backend.types import ModelRef
 from storage.lookup import look_up
 from storage.workspace import SCRIPTED, Workspace
 
@@ -43,6 +43,7 @@ class PredictService:
         self._runs = RunQueue()
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
+        self.choices = Choices(workspace)
 
     def session(self, page: str) -> Session:
         """What the open page with this key remembers; the pages used longest ago are forgotten first."""
@@ -61,41 +62,6 @@ class PredictService:
     def _data(self) -> Dataset:
         return self._workspace.dataset()
 
-    def find_users(self, text: str = "") -> list[tuple[str, str]]:
-        """(what to show, id) of users with samples whose id holds ``text``, in id order, 50 at most."""
-        data = self._data
-        counts = np.diff(data.user_ptr).tolist()
-        found = (
-            (f"User {user} · {counts[code]:,} ratings", user)
-            for code, user in enumerate(data.user_ids)
-            if counts[code] > MIN_HISTORY and text.lower() in user.lower()
-        )
-        return list(islice(found, _MAX_HITS))
-
-    def user_choice(self, user: str) -> tuple[str, str]:
-        """(what to show, id) of one user."""
-        rows = self._data.user_rows(self._data.user_code(user))
-        return f"User {user} · {rows.stop - rows.start:,} ratings", user
-
-    def find_items(self, user: str, text: str = "") -> list[tuple[str, str]]:
-        """(what to show, id) of items whose title holds ``text``, 50 at most.
-
-        First those that make samples of this user, newest first; then, where ``text`` is not empty, the rest of the
-        catalogue, most rated first.
-        """
-        data, wanted = self._data, text.lower()
-        rows = data.user_rows(data.user_code(user))
-        own = data.item_index[rows.start + MIN_HISTORY : rows.stop][::-1].tolist()
-        hits = [code for code in own if wanted in self._titles[code]]
-        if wanted:
-            rated = set(data.item_index[rows].tolist())
-            hits += [code for code in data.most_interacted if code not in rated and wanted in self._titles[code]]
-        return [self.item_choice(data.item_ids[code]) for code in hits[:_MAX_HITS]]
-
-    def item_choice(self, item: str) -> tuple[str, str]:
-        """(what to show, id) of one item."""
-        return self._data.item_label(self._data.item_code(item)), item
-
     def item_id(self, code: Any) -> str:
         """The id of an item code, which may be anything that a browser sends. Raises ``UsageError``."""
         if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code < self._data.n_items:
@@ -104,12 +70,15 @@ class PredictService:
 
     @cached_property
     def default_request(self) -> Request:
-        """The first test sample, at the settings' values."""
+        """The first prepared sample, or else the first test sample, at the settings' values."""
         data, settings = self._data, self._workspace.settings
-        row = int(split(build_samples(data), data, settings.split).test[0])
+        prepared = self._workspace.prepared_samples()
+        if not prepared:
+            row = int(split(build_samples(data), data, settings.split).test[0])
+            prepared = [(data.user_ids[data.user_index[row]], data.item_ids[data.item_index[row]])]
         return Request(
-            user=data.user_ids[data.user_index[row]],
-            item=data.item_ids[data.item_index[row]],
+            user=prepared[0][0],
+            item=prepared[0][1],
             **{name.name: getattr(settings, name.name) for name in fields(Request) if hasattr(settings, name.name)},
         )
 
@@ -136,7 +105,7 @@ class PredictService:
                 ) from None
         request = replace(self.default_request, **values)
         if "user" in values and "item" not in values:
-            choices = self.find_items(request.user)
+            choices = self.choices.find_items(request.user)
             if choices:
                 request = replace(request, item=choices[0][1])
         return replace(request, gamma=exact_gamma(request.gamma), epsilon=float(f"{request.epsilon:.9g}"))
@@ -153,8 +122,7 @@ class PredictService:
             data=data,
             prediction=look_up(pipeline, question, recipe),
             models={"tuned": models.display_name(tuned), "reasoning": models.display_name(reasoning)},
-            one_small_model=tuned == reasoning and tuned.name in models.EMBEDDED and not tuned.adapter,
-            scripted=SCRIPTED.name in (tuned.name, reasoning.name),
+            cast=_cast(tuned, reasoning),
             stretches=self._stretches(question, recipe.retrieval, session.view),
             explained=neighbourhood.explain(
                 self._workspace, list(dict.fromkeys([*both.relevant, *both.recent])), question.item
@@ -256,9 +224,15 @@ class PredictService:
         )
         return session.view
 
-    @cached_property
-    def _titles(self) -> list[str]:
-        return [self._data.item_label(code).lower() for code in range(self._data.n_items)]
+
+def _cast(tuned: ModelRef, reasoning: ModelRef) -> str:
+    if SCRIPTED.name in (tuned.name, reasoning.name):
+        return "scripted"
+    if tuned == reasoning and tuned.name in models.EMBEDDED and not tuned.adapter:
+        return "untuned"
+    if reasoning.name in models.EMBEDDED and not reasoning.adapter:
+        return "untuned reasoner"
+    return "stand-in" if models.recipe_of(reasoning) == "reasoner" else ""
 
 
 def _sample(prediction: Prediction) -> tuple[int, int]:

@@ -60,17 +60,18 @@ class View:
     """One setting of the Predict page, ready to be drawn.
 
     ``prediction`` is what is known for exactly this setting. ``stale`` is the page's last answered prediction, of
-    another setting, where this one has no answer yet. ``entered`` and ``left`` are item codes, against the setting
-    drawn before. ``run`` is the live run of exactly this setting. ``explained`` covers the items of both channels.
-    ``stretches`` is empty where gamma does not apply; ``nearest`` is None until its fold is opened.
+    another setting, where this one has no answer yet. ``cast``: what a reader must know of who answers: ``scripted``,
+    ``untuned`` (one small model plays both parts as it is), ``untuned reasoner``, ``stand-in`` (for M_R), or nothing.
+    ``entered`` and ``left`` are item codes, against the setting drawn before. ``run`` is the live run of exactly this
+    setting. ``explained`` covers the items of both channels. ``stretches`` is empty where gamma does not apply;
+    ``nearest`` is None until its fold is opened.
     """
 
     request: Request
     data: Dataset
     prediction: Prediction
     models: Mapping[str, str]
-    one_small_model: bool
-    scripted: bool
+    cast: str
     stretches: Stretches
     explained: Explained
     nearest: Nearest | None = None

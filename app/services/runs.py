@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from backend.errors import RallrecError, Stopped
-from backend.pipeline import Listener, Pipeline, Prediction, Question, Recipe
+from backend.pipeline import Listener, Pipeline, Prediction, Recipe
+from backend.questions import Question
 
 _log = logging.getLogger(__name__)
 

@@ -44,8 +44,11 @@ class Engine(Protocol):
         """Fetch and load what the first call needs. Idempotent; the other methods call it themselves."""
         ...
 
-    def adapted(self, adapter: str | None) -> Engine:
-        """The same base model with another LoRA adapter (None: with none); base weights are loaded once for all."""
+    def adapted(self, adapter: str | None, folder: str | None = None) -> Engine:
+        """The same base model with another LoRA adapter (None: with none); base weights are loaded once for all.
+
+        ``adapter``: its name, under which results are kept; ``folder``: where its files are (default: the name is it).
+        """
         ...
 
     def answer(

@@ -31,7 +31,7 @@ _TOKENS = {"cpu": 256, "cuda": 16_384}
 # What the tokens of rows that are written side by side may take of memory, in bytes.
 _ROOM = 4 * 2**30
 # How weights can be rounded when they are loaded, by device.
-QUANTIZED = {"cpu": ("bfloat16",), "cuda": ("8bit",)}
+QUANTIZED: dict[str, tuple[str, ...]] = {"cpu": (), "cuda": ("8bit",)}
 # Which adapter is in force after one could not be loaded.
 _UNKNOWN = "?"
 
@@ -52,30 +52,30 @@ class CausalLM:
         self.batch_size, self.rows, self.tokens = (
             sizes.get(self.device.type, sizes["cpu"]) for sizes in (_BATCH, _ROWS, _TOKENS)
         )
+        self._head = _ExactHead(model, self.chat.answer_ids)
         self._last: Prefix | None = None
         self._adapted: Any = None
         self._adapter: str | None = None
 
     @classmethod
-    def load(cls, source: str, ref: ModelRef, device: str) -> CausalLM:
-        """Load weights and tokenizer from a folder or hub id; float32 on a CPU, the stored dtype on CUDA.
+    def load(cls, source: str, ref: ModelRef, device: str, dtype: str = "auto") -> CausalLM:
+        """Load weights and tokenizer from a folder or hub id.
 
-        Raises ``EngineError`` for a ``ref.quantized`` that the device does not know.
+        ``dtype``: ``float32``, ``bfloat16``, or ``auto``: float32 on a CPU, what is stored on CUDA. Raises
+        ``EngineError`` for a ``ref.quantized`` that the device does not know.
         """
         transformers_logging.disable_progress_bar()
         where = "cuda" if device == "auto" and torch.cuda.is_available() else "cpu" if device == "auto" else device
         if ref.quantized and ref.quantized not in QUANTIZED[where]:
             raise EngineError(
                 f"The transformers engine cannot load weights as {ref.quantized!r} on {where}",
-                expected=" or ".join(QUANTIZED[where]),
-                fix="set RALLREC_QUANTIZED to that, or to nothing",
+                expected=" or ".join(QUANTIZED[where]) or "weights as they are",
+                fix="unset RALLREC_QUANTIZED; RALLREC_DTYPE=bfloat16 is what makes a CPU faster",
             )
         # A folder has no revisions; a hub's model is asked for by its name.
         revision = {"revision": ref.revision} if source == ref.name and not Path(source).is_dir() else {}
-        options: dict[str, Any] = {"dtype": torch.float32 if where == "cpu" else "auto"}
-        if ref.quantized == "bfloat16":
-            options["dtype"] = torch.bfloat16
-        elif ref.quantized == "8bit":
+        options: dict[str, Any] = {"dtype": "float32" if where == "cpu" and dtype == "auto" else dtype}
+        if ref.quantized == "8bit":
             from transformers import BitsAndBytesConfig
 
             options |= {"quantization_config": BitsAndBytesConfig(load_in_8bit=True), "device_map": {"": 0}}
@@ -155,8 +155,8 @@ class CausalLM:
         )
         cache.fed(counts)
         where = torch.tensor([last.index(count - 1) for count in counts], device=self.device)
-        logits: Tensor = out.logits[torch.arange(len(rows), device=self.device), where]
-        return logits.float().cpu()
+        places = torch.arange(len(rows), device=self.device), where
+        return self._head.logits(out.logits, places)
 
     @torch.inference_mode()
     def forward(self, ids: Sequence[list[int]], cache: Any) -> Tensor:
@@ -167,8 +167,8 @@ class CausalLM:
             use_cache=True,
             logits_to_keep=1,
         )
-        logits: Tensor = out.logits[:, -1]
-        return logits.float().cpu()
+        places = torch.arange(len(ids), device=self.device), torch.tensor(-1, device=self.device)
+        return self._head.logits(out.logits, places)
 
     def p_yes(self, logits: Tensor) -> float:
         """Softmax over the two answers (:meth:`Chat.p_yes`), from logits of shape [vocabulary]."""
@@ -208,3 +208,38 @@ class CausalLM:
             if progress:
                 progress("embedding texts", start / len(order))
         return out
+
+
+def scales_logits(config: Any) -> str | None:
+    """The setting by which a model does more to its logits than its last layer, or None."""
+    names = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+    return next((name for name in names if getattr(config, name, None) not in (None, 1)), None)
+
+
+class _ExactHead:
+    """The logits of the answers in float32 where the model's own are rounded: in bfloat16 they are 1/8 apart, so P(yes)
+    would move in steps of up to 0.03, and the variance over history orders would often be nothing.
+    """
+
+    def __init__(self, model: Any, answers: Sequence[int]) -> None:
+        self._answers = list(answers)
+        head, config = model.get_output_embeddings(), model.config.get_text_config()
+        weight = getattr(head, "weight", None)
+        self._states: Tensor | None = None
+        self._rows: Tensor | None = None
+        if weight is None or not weight.is_floating_point() or weight.dtype == torch.float32 or scales_logits(config):
+            return
+        self._rows = weight[self._answers].detach().float()
+        bias = getattr(head, "bias", None)
+        self._bias = 0.0 if bias is None else bias[self._answers].detach().float()
+        head.register_forward_pre_hook(self._keep)
+
+    def _keep(self, _module: Any, given: tuple[Tensor, ...]) -> None:
+        self._states = given[0]
+
+    def logits(self, logits: Tensor, places: tuple[Tensor, Tensor]) -> Tensor:
+        """The logits [rows, vocabulary] at these ``places`` of what the model gave, float32, on the CPU."""
+        found = logits[places].float()
+        if self._rows is not None and self._states is not None:
+            found[:, self._answers] = self._states[places].float() @ self._rows.T + self._bias
+        return found.cpu()

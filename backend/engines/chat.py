@@ -99,11 +99,11 @@ class Chat:
 
     def answer_prompt(self, messages: Messages) -> FittedPrompt:
         """The question, up to the answer position; a template's open thinking is closed at once."""
-        return self._fit(messages, 1, self._ask_answer)
+        return self._fit(messages, 1, self.ask_answer)
 
     def reason_prompt(self, messages: Messages, max_tokens: int) -> FittedPrompt:
         """The question with the thinking opened, and room for a chain and its closing behind it."""
-        return self._fit(messages, max_tokens + len(self._closing) + 1, self._ask_chain)
+        return self._fit(messages, max_tokens + len(self._closing) + 1, self.ask_chain)
 
     def write_prompt(self, messages: Messages, max_tokens: int) -> FittedPrompt:
         """The request for a text, with room for it."""
@@ -142,6 +142,11 @@ class Chat:
         """Every token that is an answer."""
         return [*self.yes, *self.no]
 
+    def written(self, rationale: str, answer: bool) -> list[int]:
+        """A chain as a model is taught to write it: tokens of the ``rationale``, its closing, and the answer's word."""
+        word = ANSWERS[0] if answer else ANSWERS[1]
+        return self._words.encode(rationale) + self._words.encode(f"\n{THINK_CLOSE}{_GAP}{word}")
+
     @cached_property
     def _closing(self) -> list[int]:
         return self._before_answer(f"\n{THINK_CLOSE}{_GAP}")
@@ -155,11 +160,13 @@ class Chat:
         yes, no = (self._words.encode(text + word) for word in ANSWERS)
         return yes[: common_length(yes, no)]
 
-    def _ask_answer(self, messages: Messages) -> str:
+    def ask_answer(self, messages: Messages) -> str:
+        """The question as text, up to the answer position."""
         text = self._render(messages, thinking=False)
         return text.rstrip() + f"\n{THINK_CLOSE}{_GAP}" if text.rstrip().endswith(THINK_OPEN.strip()) else text
 
-    def _ask_chain(self, messages: Messages) -> str:
+    def ask_chain(self, messages: Messages) -> str:
+        """The question as text, with the thinking opened."""
         text = self._render(messages, thinking=True)
         if text.rstrip().endswith(THINK_OPEN.strip()):  # some templates open the thinking themselves
             return text.rstrip() + "\n"

@@ -46,6 +46,8 @@ EMBEDDED: dict[str, WheelModel] = {
         title="SmolLM2-135M-Instruct",
     )
 }
+# Adapters that are tuned here (``backend.training``), by recipe, in words.
+TUNED = {"rallrec": "tuned (RALLRec)", "rella": "tuned (ReLLa)", "reasoner": "stand-in reasoner"}
 # Written last into a converted folder: without it, the folder is unfinished.
 _COMPLETE = "complete"
 
@@ -60,10 +62,18 @@ def resolve(name: str, revision: str | None = None, adapter: str | None = None) 
 def display_name(model: ModelRef) -> str:
     """What a screen calls the model."""
     base = EMBEDDED[model.name].title if model.name in EMBEDDED else model.name
-    name = f"{base} + {model.adapter}" if model.adapter else base
+    name = f"{base}, {TUNED[recipe]}" if (recipe := recipe_of(model)) else base
+    if model.adapter and not recipe:
+        name = f"{base} + {model.adapter}"
     ways = [model.quantized, f"{model.context:,} tokens" if model.context else None]
     how = ", ".join(way for way in ways if way)
     return f"{name} ({how})" if how else name
+
+
+def recipe_of(model: ModelRef) -> str | None:
+    """The recipe of an adapter that was tuned here; None for others, and for none."""
+    recipe = (model.adapter or "").rpartition("-")[0]
+    return recipe if recipe in TUNED else None
 
 
 def is_fetched(model: ModelRef, models_dir: Path) -> bool:

@@ -40,7 +40,7 @@ class ScriptedEngine:
     def load(self, progress: Progress | None = None) -> None:
         """There is nothing to load."""
 
-    def adapted(self, adapter: str | None) -> ScriptedEngine:
+    def adapted(self, adapter: str | None, folder: str | None = None) -> ScriptedEngine:  # noqa: ARG002
         """Another engine that answers otherwise and records its calls in the same list."""
         other = copy.copy(self)
         other.model = replace(self.model, adapter=adapter)
@@ -182,10 +182,14 @@ class ScriptedEngine:
         raise EngineError(f"The prompt has more than {limit} words without any history", fix="ask a shorter one")
 
 
+# A line of the history, as either template writes it.
+_PAST_ITEM = r"^\d+\. (.+?)(?:: [\d.]+ of |(?: \[[^\]]*\])?\. Others: )"
+
+
 def _script(prompt: Messages, index: int, sampling: Sampling, named: Sequence[Any]) -> list[str]:
     """The words of one chain, each with its leading space, at most ``max_tokens`` of them."""
     text = _text(prompt)
-    titles = re.findall(r"^\d+\. (.+): [\d.]+ of ", text, re.MULTILINE) or ["nothing"]
+    titles = re.findall(_PAST_ITEM, text, re.MULTILINE) or ["nothing"]
     pick = derive_seed(sampling.seed, sampling.temperature, text, *named)
     verdict = "Yes" if pick % 100 < 60 else "No"
     chain = (

@@ -30,32 +30,38 @@ if TYPE_CHECKING:
 class _Base:
     """A base model that engines with different adapters share: its weights, once loaded, and the lock around them."""
 
-    def __init__(self, models_dir: Path, device: str) -> None:
-        self.models_dir, self.device = models_dir, device
+    def __init__(self, models_dir: Path, device: str, dtype: str) -> None:
+        self.models_dir, self.device, self.dtype = models_dir, device, dtype
         self.lock = threading.RLock()
         self.loaded: CausalLM | None = None
 
 
 class TransformersEngine:
-    """``model``: what to load; ``models_dir``: where embedded models are kept; ``device``: ``auto``, ``cpu``, ``cuda``.
+    """``model``: what to load; ``models_dir``: where embedded models are kept; ``device``: ``auto``, ``cpu``, ``cuda``;
+    ``dtype``: how numbers are held, ``auto``, ``float32`` or ``bfloat16``. What is answered differs by about 0.01
+    between the two, as it does between machines, so results go by the same name.
 
     One lock serialises calls: two at once would only slow each other down on one device.
     """
 
     name = "transformers"
 
-    def __init__(self, model: ModelRef, *, models_dir: Path, device: str = "auto", **_unused: Any) -> None:
+    def __init__(
+        self, model: ModelRef, *, models_dir: Path, device: str = "auto", dtype: str = "auto", **_unused: Any
+    ) -> None:
         self.model = model
-        self._base = _Base(Path(models_dir), device)
+        self._adapter_folder = model.adapter
+        self._base = _Base(Path(models_dir), device, dtype)
 
     def load(self, progress: Progress | None = None) -> None:
         """Fetch the weights where they are missing, then load them. Raises ``EngineError``."""
         self._lm(progress)
 
-    def adapted(self, adapter: str | None) -> TransformersEngine:
+    def adapted(self, adapter: str | None, folder: str | None = None) -> TransformersEngine:
         """The same loaded base with another adapter."""
         other = copy.copy(self)
         other.model = replace(self.model, adapter=adapter)
+        other._adapter_folder = folder or adapter
         return other
 
     def answer(
@@ -171,7 +177,7 @@ class TransformersEngine:
                 if progress:
                     progress(f"loading {models.display_name(self.model)}", None)
                 try:
-                    base.loaded = CausalLM.load(source, self.model, base.device)
+                    base.loaded = CausalLM.load(source, self.model, base.device, base.dtype)
                 except EngineError:
                     raise
                 except Exception as error:
@@ -180,5 +186,5 @@ class TransformersEngine:
                         expected=f"an embedded model ({', '.join(models.EMBEDDED)}), a folder, or a hub id",
                         fix="rallrec doctor shows what this machine has",
                     ) from error
-            base.loaded.use(self.model.adapter)
+            base.loaded.use(self._adapter_folder)
             return base.loaded

@@ -48,6 +48,7 @@ class VllmEngine:
 
     def __init__(self, model: ModelRef, *, models_dir: Path, config: VllmConfig | None = None, **_unused: Any) -> None:
         self.model = model
+        self._adapter_folder = model.adapter
         self._models_dir = Path(models_dir)
         self._config = config or VllmConfig()
         self._shared = _Shared()
@@ -57,10 +58,11 @@ class VllmEngine:
         with self._shared.lock:
             self._load(progress)
 
-    def adapted(self, adapter: str | None) -> VllmEngine:
+    def adapted(self, adapter: str | None, folder: str | None = None) -> VllmEngine:
         """The same loaded model, and the same lock, with the adapter in that folder."""
         other = copy.copy(self)
         other.model = replace(self.model, adapter=adapter)
+        other._adapter_folder = folder or adapter
         return other
 
     def answer(
@@ -165,15 +167,15 @@ class VllmEngine:
 
     def _load(self, progress: Progress | None) -> tuple[LoadedVllm, RequestLoop]:
         """The running vLLM, and a loop whose requests go through this engine's adapter."""
-        if self.model.adapter is not None:
-            check_adapter(self.model.adapter)  # before the base model's minutes
+        if self._adapter_folder is not None:
+            check_adapter(self._adapter_folder)  # before the base model's minutes
         if self._shared.loaded is None:
             base = replace(self.model, adapter=None)
             self._shared.loaded = load_vllm(base, self._models_dir, self._config, progress)
         from backend.engines.vllm_requests import RequestLoop
 
         loaded = self._shared.loaded
-        return loaded, RequestLoop(loaded.engine, loaded.adapter(self.model.adapter))
+        return loaded, RequestLoop(loaded.engine, loaded.adapter(self._adapter_folder))
 
 
 def _seed(sampling: Sampling, prompt: Messages, *index: int) -> int:

@@ -1,18 +1,30 @@
 """Words around numbers: prompts with injected knowledge (sections 4.2.5 and 4.3.2), and verdicts read from text."""
 
 from backend.prompting.knowledge import KNOWLEDGE_WORDINGS, knowledge_sentence
-from backend.prompting.prompts import HistoryLine, Prompt, PromptingConfig, PromptSubject, build_prompt
+from backend.prompting.prompts import (
+    HistoryLine,
+    Layout,
+    Prompt,
+    PromptingConfig,
+    PromptSubject,
+    RatingHabit,
+    build_prompt,
+    template_digest,
+)
 from backend.prompting.verdict import NO_ANSWER, Verdict, read_verdict
 
 __all__ = [
     "KNOWLEDGE_WORDINGS",
     "NO_ANSWER",
     "HistoryLine",
+    "Layout",
     "Prompt",
     "PromptSubject",
     "PromptingConfig",
+    "RatingHabit",
     "Verdict",
     "build_prompt",
     "knowledge_sentence",
     "read_verdict",
+    "template_digest",
 ]

@@ -7,55 +7,83 @@ of ``backend.retrieval``; the chat format is the engine's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from jinja2 import FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from backend.datasets import DatasetMeta
+from backend.seeding import digest
 from backend.types import Message, Messages
 
-# While a template is rendered, one stands for the knowledge, the other before each line of the history and behind the
-# last one, so that their places in the text are known exactly. Neither is let in from outside.
+# While a template is rendered, one stands for the knowledge, one before each line of the history and behind the last
+# one, one before a past item's answer, so that their places in the text are known exactly. None is let in from outside.
 _KNOWLEDGE_MARK = "\ue000"
 _LINE_MARK = "\ue001"
+_ANSWER_MARK = "\ue002"
+_NO_MARKS = str.maketrans("", "", _KNOWLEDGE_MARK + _LINE_MARK + _ANSWER_MARK)
+_TEMPLATES = Path(__file__).parent / "templates"
 # The words of a dataset that templates use.
 _WORDS = ("item_noun", "item_noun_plural", "verb_past", "rating_unit")
 
 
+Layout = Literal["paper", "answered"]
+
+
 class PromptingConfig(BaseModel):
-    """``knowledge``: how M_G's answer is put to M_R. ``p_g``: M_G's answer to the first history order, or the mean."""
+    """``template``: how the history is written. ``paper``: titles and ratings; ``answered``: every past item also
+    carries its own answer, and what other users gave it on average, so that a small model learns from each of them.
+
+    ``knowledge``: how M_G's answer is put to M_R. ``p_g``: M_G's answer to the first history order, or the mean.
+    ``p_g_temperature``: the logits of M_G's answers are divided by it (temperature scaling; 1: as they are).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    template: Layout = "paper"
     knowledge: Literal["paper", "graded", "none"] = "paper"
     p_g: Literal["first", "mean"] = "first"
+    p_g_temperature: float = Field(1.0, gt=0)
 
 
 @dataclass(frozen=True)
 class HistoryLine:
     """One past item as the prompt shows it; ``rating`` and ``position`` are None for the target.
 
-    ``position``: its place in the user's past, greater is newer. A line without one is never left out.
+    ``position``: its place in the user's past, greater is newer. A line without one is never left out. ``others``: the
+    mean rating by other users of the training part, None where too few rated it.
     """
 
     label: str
     categories: tuple[str, ...]
     rating: float | None = None
     position: int | None = None
+    others: float | None = None
+
+
+@dataclass(frozen=True)
+class RatingHabit:
+    """How a user rates, from all ratings before the target: how many, their mean, and the share that is a "yes"."""
+
+    count: int
+    mean: float
+    liked: float
 
 
 @dataclass(frozen=True)
 class PromptSubject:
-    """What a prompt is about: the dataset's words, the user's profile lines, and the target item."""
+    """What a prompt is about: the dataset's words, the user's profile lines and habit, and the target item."""
 
     meta: DatasetMeta
     target: HistoryLine
     profile: tuple[str, ...] = ()
+    habit: RatingHabit | None = None
+    layout: Layout = "paper"
 
 
 @dataclass(frozen=True)
@@ -63,12 +91,14 @@ class Prompt:
     """A rendered prompt: ``text``, and where in it the injected sentence stands (``None`` where nothing was).
 
     ``droppable``: where the history's lines stand, each with its line break, oldest interaction first: what may be left
-    out where a model's context is too short.
+    out where a model's context is too short. ``answers``: where the answers of the past items stand (``Yes`` or
+    ``No``), in the order of the text; empty for a layout without them.
     """
 
     text: str
     knowledge_span: tuple[int, int] | None = None
     droppable: tuple[tuple[int, int], ...] = ()
+    answers: tuple[tuple[int, int], ...] = ()
 
     @property
     def messages(self) -> Messages:
@@ -82,26 +112,43 @@ def build_prompt(
     knowledge: str | None = None,
 ) -> Prompt:
     """The question for M_G (``answer``) or M_R (``reason``), with ``history`` in the order given."""
+    rule = subject.meta.label_rule
     marked = (
         _template(kind)
         .render(
+            layout=subject.layout,
             meta=_unmarked(subject.meta),
             profile=[_one_line(line) for line in subject.profile],
+            habit=subject.habit,
             target=_clean(subject.target),
             history=[_clean(line) for line in history],
+            liked=lambda rating: bool(rule.apply(np.asarray(rating))),
             knowledge=_KNOWLEDGE_MARK if knowledge else None,
             line_mark=_LINE_MARK,
+            answer_mark=_ANSWER_MARK,
             number=_number,
         )
         .strip()
     )
+    marked, answers = _answer_spans(marked)
     head, _, tail = marked.partition(_KNOWLEDGE_MARK)
     before, *lines, question = head.split(_LINE_MARK)
     head = "".join((before, *lines, question))
     droppable = _oldest_first(history, lines, len(before))
     if not knowledge:
-        return Prompt(head, None, droppable)
-    return Prompt(head + knowledge + tail, (len(head), len(head) + len(knowledge)), droppable)
+        return Prompt(head, None, droppable, answers)
+    return Prompt(head + knowledge + tail, (len(head), len(head) + len(knowledge)), droppable, answers)
+
+
+def _answer_spans(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """The text without its marks of answers, and where the words behind them stand once no mark is left."""
+    first, *rest = marked.split(_ANSWER_MARK)
+    spans, length = [], len(first.replace(_LINE_MARK, ""))
+    for piece in rest:
+        word = piece.split(",", 1)[0]
+        spans.append((length + len(word) - len(word.lstrip()), length + len(word)))
+        length += len(piece.replace(_LINE_MARK, ""))
+    return first + "".join(rest), tuple(spans)
 
 
 def _oldest_first(history: Sequence[HistoryLine], lines: Sequence[str], start: int) -> tuple[tuple[int, int], ...]:
@@ -116,16 +163,22 @@ def _oldest_first(history: Sequence[HistoryLine], lines: Sequence[str], start: i
 
 
 @cache
+def template_digest() -> str:
+    """One name for the wording of all prompts: what is learned from them depends on it."""
+    return digest([[path.name, path.read_text("utf-8")] for path in sorted(_TEMPLATES.glob("*.j2"))], 16)
+
+
+@cache
 def _template(kind: str) -> Template:
     # Prompts are plain text for a model: no HTML escaping here. Screens escape what they show.
     environment = ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"), undefined=StrictUndefined, autoescape=False
+        loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, autoescape=False
     )
     return environment.get_template(f"{kind}.j2")
 
 
 def _clean(line: HistoryLine) -> HistoryLine:
-    return HistoryLine(_one_line(line.label), tuple(map(_one_line, line.categories)), line.rating, line.position)
+    return replace(line, label=_one_line(line.label), categories=tuple(map(_one_line, line.categories)))
 
 
 def _unmarked(meta: DatasetMeta) -> DatasetMeta:
@@ -141,7 +194,7 @@ def _one_line(text: str) -> str:
 
 
 def _without_marks(text: str) -> str:
-    return text.replace(_KNOWLEDGE_MARK, "").replace(_LINE_MARK, "")
+    return text.translate(_NO_MARKS)
 
 
 def _number(value: float) -> str:

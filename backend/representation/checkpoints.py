@@ -160,12 +160,11 @@ def _seal(key: str, payload: bytes) -> bytes:
 
 @contextmanager
 def seeded(seed: int, *parts: Any) -> Iterator[None]:
-    """torch's CPU generator seeded from ``seed`` and ``parts`` in here, and afterwards as it was before."""
+    """torch's generators (the CPU's, and every GPU's) seeded from ``seed`` and ``parts`` in here, then as before."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):
-        # not torch.manual_seed, which would also seed the GPUs, and nothing would set those back
-        torch.default_generator.manual_seed(derive_seed(seed, *parts))
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(derive_seed(seed, *parts))
         yield
 
 

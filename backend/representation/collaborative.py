@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from backend.datasets.samples import PARTS, Split
+from backend.datasets.samples import Split
 from backend.datasets.schema import Dataset
+from backend.datasets.statistics import training_rows
 from backend.errors import DataError
 from backend.representation.checkpoints import Point, Run, pick_device, run_key, seeded
 from backend.seeding import derive_seed
@@ -73,21 +74,6 @@ class _Graph:
     items: np.ndarray
     n_users: int
     n_items: int
-
-
-def training_rows(dataset: Dataset, split: Split) -> np.ndarray:
-    """The interactions that may be learned from: int64, ascending.
-
-    Those of ``split.train``, and of the interactions that are no sample (each user's first few) those that are not
-    later than the last training sample. So never one of validation or test, and for the chronological split none that
-    lies in the time of either.
-    """
-    if not len(split.train):
-        return np.empty(0, dtype=np.int64)
-    allowed = dataset.timestamp <= dataset.timestamp[split.train].max()
-    for name in PARTS:
-        allowed[split.part(name)] = name == "train"
-    return np.flatnonzero(allowed)
 
 
 def train_collaborative(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from backend.datasets import Dataset
 from backend.errors import SettingsError, UnknownNameError
+from backend.prompting import template_digest
 from backend.representation import TITLE_TEMPLATE
 from backend.representation.collaborative import CollaborativeConfig
 from backend.representation.descriptions import FIXED_TEMPLATE, DescribeConfig, describe_template
@@ -20,9 +21,10 @@ from backend.representation.flat import FlatConfig
 from backend.representation.projector import AlignConfig
 from backend.retrieval.index import IndexConfig
 from backend.settings import Settings
+from backend.training.config import ReasonerConfig, TuneConfig
 from backend.types import ModelRef
 from storage.artifacts import recipe_hash
-from storage.stages import compare, describe, embed, index, mix, train
+from storage.stages import compare, describe, embed, index, mix, train, tune
 from storage.stages.job import Stage
 
 # In the order in which they run: every stage comes after its inputs.
@@ -31,9 +33,9 @@ STAGES = (
         "descriptions", "describe", 1, describe.make, DescribeConfig,
         table="describe", role="describer", seeded=True,
     ),
-    Stage("title-vectors", "embed", 1, embed.make_titles, embed.EmbedConfig, table="embed", role="encoder"),
+    Stage("title-vectors", "embed", 2, embed.make_titles, embed.EmbedConfig, table="embed", role="encoder"),
     Stage(
-        "description-vectors", "embed", 1, embed.make_descriptions, embed.EmbedConfig, ("descriptions",),
+        "description-vectors", "embed", 2, embed.make_descriptions, embed.EmbedConfig, ("descriptions",),
         table="embed", role="encoder",
     ),
     Stage(
@@ -54,6 +56,18 @@ STAGES = (
         table="compare", split=True,
     ),
     Stage("map", "map", 1, mix.make_map, FlatConfig, ("space",), table="map", seeded=True),
+    Stage(
+        "rallrec", "tune-rallrec", 1, tune.make_rallrec, TuneConfig, ("space",),
+        table="tune", role="tuned", seeded=True, split=True, extra=True,
+    ),
+    Stage(
+        "rella", "tune-rella", 1, tune.make_rella, TuneConfig, ("space",),
+        table="tune", role="tuned", seeded=True, split=True, extra=True,
+    ),
+    Stage(
+        "reasoner", "tune-reasoner", 2, tune.make_reasoner, ReasonerConfig, ("space",),
+        table="reasoner", role="reasoning", seeded=True, split=True, extra=True,
+    ),
 )  # fmt: skip
 STAGE_NAMES = tuple(dict.fromkeys(stage.name for stage in STAGES))
 
@@ -99,9 +113,12 @@ def build_graph(dataset: Dataset, settings: Settings, models: Mapping[str, Model
 
 
 def kinds_until(name: str | None) -> list[str]:
-    """Kinds of the artifacts that the stage ``name`` needs and makes (None: of all stages). ``UnknownNameError``."""
+    """Kinds of the artifacts that the stage ``name`` needs and makes (None: of all but the extra ones).
+
+    Raises ``UnknownNameError``.
+    """
     if name is None:
-        return [stage.kind for stage in STAGES]
+        return [stage.kind for stage in STAGES if not stage.extra]
     if name not in STAGE_NAMES:
         raise UnknownNameError("stage", name, STAGE_NAMES)
     wanted: set[str] = set()
@@ -132,4 +149,6 @@ def _wording(stage: Stage, dataset: Dataset) -> list[str]:
     """The fixed texts that an artifact depends on."""
     if stage.kind == "descriptions":
         return [describe_template(dataset.meta.item_noun), FIXED_TEMPLATE]
+    if stage.extra:
+        return [template_digest()]
     return [TITLE_TEMPLATE] if stage.kind == "title-vectors" else []

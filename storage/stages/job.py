@@ -16,7 +16,7 @@ from backend.datasets import Dataset, Split, build_samples, split
 from backend.engines import Encoder, Engine
 from backend.errors import CorruptCacheError, Stopped
 from backend.settings import Settings
-from backend.types import Progress, Stop
+from backend.types import ModelRef, Progress, Stop
 from storage.artifacts import SCRATCH, Artifact
 
 # The file of an artifact that is one row per item.
@@ -31,7 +31,8 @@ class Stage:
     inputs would give other bytes. ``inputs``: kinds of the artifacts it reads. ``config``: the model that checks the
     stage's settings, which are the table ``table`` of :class:`Settings`. ``role``: which model it asks, if any.
     ``seeded``: whether it draws anything. ``split``: whether it depends on the split. ``quick``: seconds of work, so
-    that it is made when it is first needed. ``make`` writes the files into ``job.part`` and returns facts.
+    that it is made when it is first needed. ``extra``: made only where it is asked for by name. ``make`` writes the
+    files into ``job.part`` and returns facts.
     """
 
     kind: str
@@ -45,11 +46,15 @@ class Stage:
     seeded: bool = False
     split: bool = False
     quick: bool = False
+    extra: bool = False
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a stage's ``make`` is given. ``part``: the folder to fill; what an interrupted run left is still in it."""
+    """What a stage's ``make`` is given. ``part``: the folder to fill; what an interrupted run left is still in it.
+
+    ``model``: the weights of the stage's role, if it has one.
+    """
 
     dataset: Dataset
     settings: Settings
@@ -59,6 +64,7 @@ class Job:
     load_engine: Callable[[], Engine | Encoder]
     progress: Progress
     stop: Stop
+    model: ModelRef | None = None
 
     @property
     def scratch(self) -> Path:
@@ -83,7 +89,7 @@ class Job:
         player.load(self.progress)
         return player
 
-    @property
+    @cached_property
     def data_split(self) -> Split:
         """The split under the settings."""
         return split(build_samples(self.dataset), self.dataset, self.settings.split)

@@ -12,6 +12,7 @@ from backend.errors import CorruptCacheError
 from backend.representation import PARTS, VARIANTS, ItemSpace, mix
 from backend.representation.flat import FlatConfig, flatten
 from storage.artifacts import Artifact
+from storage.stages.embed import load_text_vectors
 from storage.stages.job import VECTORS, Job, load_array, save_array, save_text
 
 FILE = "rows.npy"
@@ -29,8 +30,7 @@ class MixConfig(BaseModel):
 
 def text_rows(job: Job) -> np.ndarray:
     """e_text = [e_title, e_desc] (eq. 3), [items, 2 d] float32."""
-    halves = [load_array(job.inputs[kind], VECTORS) for kind in ("title-vectors", "description-vectors")]
-    return np.concatenate(halves, axis=1, dtype=np.float32)
+    return np.concatenate([load_text_vectors(job.inputs[k]) for k in ("title-vectors", "description-vectors")], axis=1)
 
 
 def make(job: Job) -> dict[str, Any]:

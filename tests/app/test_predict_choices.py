@@ -27,16 +27,16 @@ def ids(choices: list[tuple[str, str]]) -> list[str]:
 
 def test_users_with_samples_are_listed_in_id_order_with_their_number_of_ratings(service: PredictService) -> None:
     # Users 0 and 1 have 2 and 5 ratings: none of theirs has five earlier ones.
-    assert service.find_users() == [
+    assert service.choices.find_users() == [
         (f"User {user} · {2 + 3 * user + {2: 2, 3: 1}.get(user, 0)} ratings", str(user)) for user in range(2, 8)
     ]
-    assert service.find_users("6") == [("User 6 · 20 ratings", "6")]
-    assert service.find_users("6")[0] == service.user_choice("6")
+    assert service.choices.find_users("6") == [("User 6 · 20 ratings", "6")]
+    assert service.choices.find_users("6")[0] == service.choices.user_choice("6")
 
 
 @pytest.mark.parametrize("odd", ["%", "_", ".", "(", "[0-9]", "\\", "nobody", "x" * 100_000, "\x00"])
 def test_odd_characters_match_no_user(service: PredictService, odd: str) -> None:
-    assert service.find_users(odd) == []
+    assert service.choices.find_users(odd) == []
 
 
 def test_a_users_own_samples_come_newest_first(service: PredictService, workspace: Workspace) -> None:
@@ -44,13 +44,13 @@ def test_a_users_own_samples_come_newest_first(service: PredictService, workspac
     for user in ("2", "7"):
         rows = data.user_rows(data.user_code(user))
         own = sorted(range(rows.start, rows.stop), key=lambda row: (data.timestamp[row], data.item_index[row]))
-        assert ids(service.find_items(user)) == [data.item_ids[data.item_index[row]] for row in own[:4:-1]]
-    assert ids(service.find_items("2"))[:2] == ["902", "901"]
+        assert ids(service.choices.find_items(user)) == [data.item_ids[data.item_index[row]] for row in own[:4:-1]]
+    assert ids(service.choices.find_items("2"))[:2] == ["902", "901"]
 
 
 def test_every_listed_item_of_a_user_can_be_asked_about(service: PredictService) -> None:
-    for user in ids(service.find_users()):
-        for item in ids(service.find_items(user)) + ids(service.find_items(user, "movie")):
+    for user in ids(service.choices.find_users()):
+        for item in ids(service.choices.find_items(user)) + ids(service.choices.find_items(user, "movie")):
             service.look(service.request({"user": user, "item": item}), service.session(user))
 
 
@@ -58,8 +58,8 @@ def test_a_search_finds_own_items_first_and_then_the_catalogue_by_popularity(
     service: PredictService, workspace: Workspace
 ) -> None:
     data = workspace.dataset()
-    found = ids(service.find_items("3", "number"))
-    own = ids(service.find_items("3"))
+    found = ids(service.choices.find_items("3", "number"))
+    own = ids(service.choices.find_items("3"))
     own = [item for item in own if item != "902"]
     assert found[: len(own)] == own
     rest = found[len(own) :]
@@ -74,7 +74,7 @@ def test_items_rated_too_early_to_be_a_sample_are_not_offered(service: PredictSe
     data = workspace.dataset()
     rows = data.user_rows(data.user_code("7"))
     early = {data.item_ids[code] for code in data.item_index[rows][:MIN_HISTORY]}
-    assert early.isdisjoint(ids(service.find_items("7", "movie")))
+    assert early.isdisjoint(ids(service.choices.find_items("7", "movie")))
     with pytest.raises(UsageError, match="at least 5"):
         service.look(service.request({"user": "7", "item": early.pop()}), service.session("page"))
 
@@ -86,7 +86,7 @@ def test_items_rated_too_early_to_be_a_sample_are_not_offered(service: PredictSe
      ("[a-z]", []), ("x" * 100_000, [])],
 )  # fmt: skip
 def test_a_search_is_literal_and_ignores_case(service: PredictService, text: str, found: list[str]) -> None:
-    catalogue = set(ids(service.find_items("7", text)))
+    catalogue = set(ids(service.choices.find_items("7", text)))
     assert catalogue & {str(n) for n in range(901, 907)} == set(found)
     if text != "(1999)":
         assert catalogue == set(found)
@@ -98,17 +98,17 @@ def test_at_most_fifty_are_listed(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     datasets.prepare("ml-latest-small", tmp_path / "datasets", source=write_movielens(tmp_path / "r", movies, ratings))
     service = PredictService(Workspace(settings))
-    assert ids(service.find_users()) == [str(n) for n in range(50)]
-    assert ids(service.find_users("5")) == [str(n) for n in range(60) if "5" in str(n)]
+    assert ids(service.choices.find_users()) == [str(n) for n in range(50)]
+    assert ids(service.choices.find_users("5")) == [str(n) for n in range(60) if "5" in str(n)]
     for text in ("", "film", "f"):
-        assert len(service.find_items("3", text)) == 50
+        assert len(service.choices.find_items("3", text)) == 50
 
 
 def test_unknown_ids_are_errors_that_say_what_there_is(service: PredictService) -> None:
     for call in (
-        lambda: service.find_items("nobody"),
-        lambda: service.user_choice(""),
-        lambda: service.item_choice("x"),
+        lambda: service.choices.find_items("nobody"),
+        lambda: service.choices.user_choice(""),
+        lambda: service.choices.item_choice("1", "x"),
     ):
         with pytest.raises(UsageError, match="such as"):
             call()
@@ -142,7 +142,7 @@ def test_a_deep_link_sets_every_field_from_text(service: PredictService) -> None
 def test_what_a_link_leaves_out_or_empty_keeps_its_default(service: PredictService) -> None:
     default = service.default_request
     assert service.request({"gamma": "", "k": None, "user": ""}) == default
-    assert service.request({"user": "7"}).item == service.find_items("7")[0][1]
+    assert service.request({"user": "7"}).item == service.choices.find_items("7")[0][1]
     assert service.request({"user": "7", "item": "901"}).item == "901"
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from app.services.runs import Run, RunQueue
 from backend.engines.scripted import FAIL_MARK, ScriptedEngine
-from backend.pipeline import Pipeline, Question
+from backend.pipeline import Pipeline
+from backend.questions import Question
 from storage.lookup import look_up
 from storage.workspace import Workspace
 from tests.app.conftest import BrokenEngine, HeldEngine, hold, over

@@ -60,8 +60,7 @@ def view_of(prediction: Prediction, data: Dataset, text: str, **more: Any) -> Vi
         "data": data,
         "prediction": prediction,
         "models": {"tuned": text, "reasoning": text},
-        "one_small_model": True,
-        "scripted": False,
+        "cast": "untuned",
         "stretches": stretches if config.strategy == "rerank" else (),
         "explained": explained_of(list(dict.fromkeys([*both.relevant, *both.recent]))),
         "entered": frozenset(codes[:1]),
@@ -129,9 +128,11 @@ def every_panel(view: View) -> dict[str, str]:
     meta = view.data.meta
     drawn = {
         "header": rendering.header("/", meta.title, meta.licence),
-        "notice": rendering.notice(True, False, *view.models.values(), time_ordered=meta.time_ordered),
-        "scripted notice": rendering.notice(True, True, *view.models.values()),
-        "two models' notice": rendering.notice(False, False, *view.models.values()),
+        "notice": rendering.notice("untuned", *view.models.values(), time_ordered=meta.time_ordered),
+        "scripted notice": rendering.notice("scripted", *view.models.values()),
+        "untuned reasoner's notice": rendering.notice("untuned reasoner", *view.models.values()),
+        "stand-in's notice": rendering.notice("stand-in", *view.models.values()),
+        "two models' notice": rendering.notice("", *view.models.values()),
         "error": rendering.error_box(meta.title),
     }
     panels = (

@@ -24,7 +24,7 @@ from backend.engines import create_engine, models
 from backend.engines.config import VllmConfig
 from backend.pipeline import Pipeline
 from backend.settings import Settings
-from backend.types import Messages, ModelRef, Sampling
+from backend.types import Messages, Sampling
 from storage.workspace import Workspace
 
 CHAINS = 6
@@ -78,11 +78,11 @@ def _measure(way: str, arguments: argparse.Namespace) -> dict[str, Any]:
     prompts = _prompts(arguments.home, arguments.prompts)
     sampling = Sampling(max_tokens=arguments.tokens)
     ref = models.resolve(MODEL)
-    quantized = "bfloat16" if way == "ours_bfloat16" else None
     engine: Any = create_engine(
         "vllm" if way == "vllm" else "transformers",
-        model=ModelRef(ref.name, ref.revision, quantized=quantized),
+        model=ref,
         models_dir=arguments.home / "models",
+        dtype="bfloat16" if way == "ours_bfloat16" else "auto",
         config=VllmConfig(max_sequences=arguments.sequences),
     )
     started = time.perf_counter()

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from backend.datasets import build_samples, split
-from backend.pipeline import Listener, Pipeline, Question, Recipe
+from backend.pipeline import Listener, Pipeline, Recipe
+from backend.questions import Question
 from backend.settings import Settings
 from storage.lookup import look_up
 from storage.workspace import Workspace

@@ -32,6 +32,8 @@ from backend.datasets import Dataset, build_samples, split
 from backend.errors import RallrecError
 from backend.representation import ItemSpace, mix
 from backend.retrieval import IndexConfig, RetrievalConfig, Retriever, build_index, nearest, open_index, retrieve_rows
+from storage.artifacts import BUNDLE, ArtifactStore
+from storage.stages.embed import load_text_vectors
 
 CONFIG = RetrievalConfig()
 WIDTHS = {"text": 1152, "collaborative": 64, "aligned": 64}
@@ -62,8 +64,8 @@ def item_space(home: Path, data: Dataset) -> tuple[ItemSpace, str]:
         return Workspace(Settings(home=home)).space(), "prepared"
     except (ImportError, AttributeError, RallrecError):
         rng = np.random.default_rng(0)
-        shipped = list(Path("storage/bundle").glob("title-vectors-*/vectors.npy"))
-        text = np.load(shipped[0]).astype(np.float32) if shipped else rng.standard_normal((data.n_items, 576)) + 1
+        shipped = [one for one in ArtifactStore(BUNDLE / "nothing").all() if one.meta["kind"] == "title-vectors"]
+        text = load_text_vectors(shipped[0]) if shipped else rng.standard_normal((data.n_items, 576)) + 1
         other = [rng.standard_normal((data.n_items, WIDTHS[part])) for part in ("collaborative", "aligned")]
         rows = mix([np.concatenate([text, text], axis=1), *other]).astype(np.float32)
         return ItemSpace(rows, WIDTHS), f"stand-ins ({'title vectors' if shipped else 'random'} and random parts)"

@@ -6,7 +6,8 @@ import pytest
 
 from backend.datasets import Dataset
 from backend.engines.scripted import ScriptedEngine
-from backend.pipeline import Pipeline, Question, Recipe
+from backend.pipeline import Pipeline, Recipe
+from backend.questions import Question
 from backend.types import ModelRef
 from tests.conftest import random_space
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.engines.chat import without_oldest
-from backend.pipeline import Pipeline, Question, Recipe
+from backend.pipeline import Pipeline, Recipe
 from backend.prompting import HistoryLine, Prompt, PromptSubject, build_prompt
+from backend.questions import Question
 from tests.method.test_prompts import META, SENTENCE, TARGET
 
 KNOWLEDGE_MARK, LINE_MARK = "\ue000", "\ue001"

@@ -12,7 +12,8 @@ import pytest
 from backend.engines.scripted import FAIL_MARK, ScriptedEngine
 from backend.errors import EngineError, PartialError, Stopped
 from backend.merging import merge
-from backend.pipeline import Listener, Pipeline, Prediction, Question, Recipe
+from backend.pipeline import Listener, Pipeline, Prediction, Recipe
+from backend.questions import Question
 from backend.types import Answer, Trace
 from tests.conftest import random_space
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.datasets import Dataset, build_samples
+from backend.datasets import MIN_HISTORY, Dataset, build_samples
 from backend.engines.scripted import ScriptedEngine
 from backend.errors import UsageError
-from backend.pipeline import MIN_HISTORY, Pipeline, Question, Recipe
+from backend.pipeline import Pipeline, Recipe
+from backend.questions import Question
 from backend.retrieval import STRATEGIES, rerank
 from tests.conftest import random_space
 

@@ -13,25 +13,27 @@ from backend.settings import Settings, load_settings
 
 CHANGES: dict[str, Any] = {
     "variant": "text", "strategy": "recent", "k": 11, "gamma": 0.25, "beta": 2.0, "combine": "sum",
-    "order": "chronological", "knowledge": "graded", "p_g": "mean", "traces": 3, "max_tokens": 64,
+    "order": "chronological", "knowledge": "graded", "p_g": "mean",
+    "template": "paper", "p_g_temperature": 2.0, "traces": 3, "max_tokens": 64,
     "temperature": 0.7, "top_p": 0.9, "seed": 5, "alpha": 0.2, "epsilon": 0.01,
 }  # fmt: skip
 
 
 def test_the_default_recipe_is_the_one_of_the_default_settings() -> None:
-    assert Recipe.from_settings(Settings()) == Recipe()
+    assert Recipe.from_settings(Settings(template="paper")) == Recipe()
+    assert Recipe.from_settings(Settings()).prompting.template == "answered"  # the small model's profile
 
 
 def test_every_choice_changes_the_hash_and_no_two_changes_collide() -> None:
     hashes = [Recipe.from_settings(Settings(), **{name: value}).hash for name, value in CHANGES.items()]
-    assert len({Recipe().hash, *hashes}) == len(CHANGES) + 1
+    assert len({Recipe.from_settings(Settings()).hash, *hashes}) == len(CHANGES) + 1
     fields = [name for stage in Recipe.model_fields for name in type(getattr(Recipe(), stage)).model_fields]
     assert sorted(fields) == sorted(CHANGES), "a choice is missing from this test"
 
 
 def test_the_hash_is_stable_across_runs_and_through_json() -> None:
-    assert Recipe().hash == "13e6f549a1db6980"
-    assert Recipe.model_validate_json(Recipe().model_dump_json()).hash == "13e6f549a1db6980"
+    assert Recipe().hash == "0ba9408638a58efc"
+    assert Recipe.model_validate_json(Recipe().model_dump_json()).hash == "0ba9408638a58efc"
 
 
 @pytest.mark.parametrize("stage", [None, *Recipe.model_fields])

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from backend.pipeline import Pipeline, Question, Recipe
+from backend.pipeline import Pipeline, Recipe
 from backend.prompting import read_verdict
+from backend.questions import Question
 from backend.record import left_out, prediction_record
 from backend.types import Answer
 
@@ -47,7 +48,7 @@ def test_a_record_has_exactly_the_promised_keys_and_title_seed_and_recipe(
     pipeline: Pipeline, question: Question, recipe: Recipe
 ) -> None:
     record = prediction_record(pipeline, pipeline.predict(question, recipe), cached=False)
-    assert sorted(record) == sorted([*PROMISED, "title", "seed", "recipe", "answers"])
+    assert sorted(record) == sorted([*PROMISED, "title", "seed", "recipe", "answers", "p_g_temperature"])
     for row in record["history"]:
         assert list(row) == ["item", "title", "rating", "score", "relevance_rank", "recency_rank"]
     for trace in record["traces"]:

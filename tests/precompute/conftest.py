@@ -45,7 +45,7 @@ def precompute(small: datasets.Dataset, store: ArtifactStore) -> Callable[..., P
     def of(**settings: Any) -> Precompute:
         from backend.engines.scripted import ScriptedEngine
 
-        roles = {"encoder": SCRIPTED, "describer": SCRIPTED}
+        roles = dict.fromkeys(("encoder", "describer", "tuned", "reasoning"), SCRIPTED)
         return Precompute(small, Settings(**QUICK | settings), store, roles, lambda _role: ScriptedEngine())
 
     return of

@@ -91,7 +91,7 @@ def test_useless_texts_are_drawn_again_then_marked_and_replaced(small: Dataset, 
 
     engine = _Stubborn()
     settings = Settings(describe={"items": 10, "attempts": 3})
-    roles = {"encoder": SCRIPTED, "describer": SCRIPTED}
+    roles = dict.fromkeys(("encoder", "describer", "tuned", "reasoning"), SCRIPTED)
     [artifact] = Precompute(small, settings, store, roles, lambda _role: engine).run("describe")
     rows = load_descriptions(artifact)
     assert [row.item for row in rows] == small.item_ids

@@ -10,16 +10,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.errors import CorruptCacheError, NotPreparedError, SettingsError, Stopped, StorageError, UnknownNameError
-from backend.representation import PARTS, mix
+from backend.datasets import Dataset
+from backend.engines.scripted import ScriptedEngine
+from backend.errors import (
+    CorruptCacheError,
+    DataError,
+    NotPreparedError,
+    SettingsError,
+    Stopped,
+    StorageError,
+    UnknownNameError,
+)
+from backend.representation import PARTS, mix, title_texts
+from backend.training.config import RECIPES
 from storage.artifacts import ArtifactStore
 from storage.precompute import Precompute
+from storage.stages.describe import load_descriptions
+from storage.stages.embed import load_text_vectors
 from storage.stages.graph import STAGE_NAMES, STAGES, kinds_until
 from storage.stages.job import load_array
 from storage.stages.mix import load_space
 
 Make = Callable[..., Precompute]
-ALL = [stage.kind for stage in STAGES]
+ALL = [stage.kind for stage in STAGES if not stage.extra]
 
 
 def _states(work: Precompute, until: str | None = None) -> dict[str, str]:
@@ -32,8 +45,9 @@ def _why(work: Precompute, kind: str) -> str:
 
 
 def test_every_stage_comes_after_its_inputs() -> None:
+    kinds = [stage.kind for stage in STAGES]
     for place, stage in enumerate(STAGES):
-        assert set(stage.inputs) <= set(ALL[:place])
+        assert set(stage.inputs) <= set(kinds[:place])
     assert kinds_until(None) == ALL
     assert kinds_until("describe") == ["descriptions"]
     assert kinds_until("embed") == ["descriptions", "title-vectors", "description-vectors"]
@@ -105,19 +119,46 @@ def test_a_stage_can_be_made_anew_and_comes_out_the_same(precompute: Make) -> No
 
 def test_the_space_is_the_mixture_of_its_parts(precompute: Make) -> None:
     artifacts = {artifact.meta["kind"]: artifact for artifact in precompute().run()}
-    titles, texts, taste, aligned = (
-        load_array(artifacts[kind], "vectors.npy")
-        for kind in ("title-vectors", "description-vectors", "collaborative", "aligned")
-    )
+    titles, texts = (load_text_vectors(artifacts[kind]) for kind in ("title-vectors", "description-vectors"))
+    taste, aligned = (load_array(artifacts[kind], "vectors.npy") for kind in ("collaborative", "aligned"))
     space = load_space(artifacts["space"])
     assert isinstance(space.rows, np.memmap)
-    expected = mix([np.concatenate([titles, texts], axis=1).astype(np.float32), taste, aligned])
+    expected = mix([np.concatenate([titles, texts], axis=1), taste, aligned])
     np.testing.assert_allclose(space.rows, expected, atol=1e-6)
     assert list(space.widths) == list(PARTS)
     unseen = np.flatnonzero(~np.any(taste, axis=1))
     assert len(unseen) >= 2
     assert not space.variant("id")[unseen].any()
     assert space.variant("text")[unseen].any(axis=1).all()
+
+
+def test_text_vectors_are_those_of_the_encoder_in_a_byte_per_number(precompute: Make, small: Dataset) -> None:
+    artifacts = {artifact.meta["kind"]: artifact for artifact in precompute().run("embed")}
+    labels = [small.item_label(code) for code in range(small.n_items)]
+    texts = {
+        "title-vectors": title_texts(small.meta.item_noun, labels, small.categories),
+        "description-vectors": [row.text for row in load_descriptions(artifacts["descriptions"])],
+    }
+    for kind, own in texts.items():
+        codes, columns = (load_array(artifacts[kind], name) for name in ("vectors.npy", "columns.npy"))
+        assert (codes.dtype, columns.dtype, columns.shape) == (np.int8, np.float32, (2, codes.shape[1]))
+        made = ScriptedEngine().embed(own)
+        assert codes.shape == made.shape
+        assert (np.abs(load_text_vectors(artifacts[kind]) - made) <= columns[1] / 2 + 1e-3 * np.abs(made).max()).all()
+
+
+def test_text_vectors_that_are_not_finite_are_refused_before_they_are_kept(
+    precompute: Make, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = precompute()
+    work.run("describe")
+    embed = ScriptedEngine.embed
+    with monkeypatch.context() as broken:
+        broken.setattr(ScriptedEngine, "embed", lambda *given, **named: embed(*given, **named) * np.float32(np.nan))
+        with pytest.raises(DataError, match=r"not finite.*titles 0 to 32"):
+            work.run("embed")
+    assert not list(store.part("title-vectors", work.nodes["title-vectors"].recipe).rglob("rows-*.npy"))
+    work.run("embed")
 
 
 def test_text_can_be_reduced_first(precompute: Make) -> None:
@@ -225,6 +266,11 @@ def test_damaged_files_are_said_to_be(precompute: Make) -> None:
     (artifacts["space"].folder / "rows.npy").write_bytes(b"half a file")
     with pytest.raises(CorruptCacheError, match=r"rows\.npy is damaged"):
         load_space(artifacts["space"])
+    columns = artifacts["title-vectors"].folder / "columns.npy"
+    for content in (np.zeros((2, 1), np.float32), np.zeros((3, 4), np.float32), np.float32(1)):
+        np.save(columns, content)
+        with pytest.raises(CorruptCacheError, match=r"title-vectors.*is damaged"):
+            load_text_vectors(artifacts["title-vectors"])
     (artifacts["descriptions"].folder / "descriptions.jsonl").write_text('{"item": "1"}\n')
     work = precompute(embed={"pooling": "last"})
     with pytest.raises(CorruptCacheError, match="descriptions"):
@@ -244,4 +290,4 @@ def test_an_artifact_whose_meta_is_damaged_is_made_anew(precompute: Make, conten
 def test_the_commands_are_the_stages() -> None:
     from scripts.cli import STAGES as COMMANDS
 
-    assert tuple(COMMANDS) == STAGE_NAMES
+    assert (*COMMANDS, *(f"tune-{recipe}" for recipe in RECIPES)) == STAGE_NAMES

@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from torch_geometric.nn.models import LightGCN
 
 from backend.datasets import Dataset, Split, build_samples, split
+from backend.datasets.statistics import training_rows
 from backend.errors import DataError, Stopped
 from backend.representation import collaborative
 from backend.representation.checkpoints import Run
-from backend.representation.collaborative import Collaborative, CollaborativeConfig, training_rows
+from backend.representation.collaborative import Collaborative, CollaborativeConfig
 from tests.representation.conftest import Train
 
 

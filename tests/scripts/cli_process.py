@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Rallrec = Callable[..., subprocess.CompletedProcess[str]]
@@ -13,6 +15,17 @@ Rallrec = Callable[..., subprocess.CompletedProcess[str]]
 
 def command(*arguments: Any) -> list[str]:
     return [sys.executable, "-m", "scripts", *map(str, arguments)]
+
+
+def interrupted(arguments: Sequence[Any], environment: dict[str, str], begun: Callable[[], Any]) -> tuple[int, str]:
+    """A command that is sent Ctrl-C once ``begun()`` is true: its exit code, and what it said on standard error."""
+    with subprocess.Popen(command(*arguments), env=environment, stderr=subprocess.PIPE, text=True) as process:
+        while not begun():
+            assert process.poll() is None, "it ended before it could be interrupted"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr
 
 
 def as_json(done: subprocess.CompletedProcess[str]) -> Any:

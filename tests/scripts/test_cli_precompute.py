@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_process import Rallrec, as_json, command, one_line_error
+from cli_process import Rallrec, as_json, command, interrupted, one_line_error
 
 from tests.conftest import small_movies, small_ratings, write_movielens
 
@@ -80,13 +78,10 @@ def test_ctrl_c_keeps_what_was_finished_and_the_next_run_goes_on(rallrec: Rallre
     shutil.copytree(made / "home" / "datasets", home / "datasets")
     longer = SMALL | {"RALLREC_COLLABORATIVE": '{"dimensions": 8, "max_epochs": 400, "patience": 400}'}
     own = os.environ | longer | {"RALLREC_HOME": str(home)}
-    with subprocess.Popen(command("collaborative"), env=own, stderr=subprocess.PIPE, text=True) as process:
-        while not list(home.glob("artifacts/.*.part/scratch/checkpoint*")):
-            assert process.poll() is None, "it ended before it could be interrupted"
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 1
+    code, stderr = interrupted(
+        ("collaborative",), own, lambda: list(home.glob("artifacts/.*.part/scratch/checkpoint*"))
+    )
+    assert code == 1
     assert stderr.splitlines()[-1] == "rallrec: stopped; what was finished is kept"
     assert "Traceback" not in stderr
     [row] = _rows(rallrec("collaborative", "--dry-run", "--json", RALLREC_HOME=home, **longer)).values()

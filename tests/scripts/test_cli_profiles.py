@@ -12,6 +12,7 @@ from backend.keys import looks_like_a_key
 from backend.pipeline import Recipe
 from backend.profiles import shipped_profiles
 from backend.settings import Settings, load_settings, origins, read_profile
+from backend.training.config import ReasonerConfig, TuneConfig
 from storage.roles import engine_tables, role_of
 
 
@@ -50,6 +51,11 @@ def test_the_default_profile_says_what_the_defaults_are(monkeypatch: pytest.Monk
     assert {"paper", "server"} < set(shipped_profiles())
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     given = read_profile("cpu-default").settings
+    # What a small model needs, and the paper's do not.
+    own = {name: given.pop(name) for name in ("tuned_adapter", "reasoning_adapter", "template", "tune", "reasoner")}
+    assert (own["tuned_adapter"], own["reasoning_adapter"], own["template"]) == ("rallrec", "reasoner", "answered")
+    assert TuneConfig(**own["tune"]).samples < TuneConfig().samples
+    assert ReasonerConfig(**own["reasoner"]).template == "answered"
     assert given == {name: defaults[name] for name in given}
 
 
@@ -59,6 +65,10 @@ def test_the_papers_profile_has_the_papers_numbers() -> None:
     assert settings.reasoning_model == "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"
     assert (settings.k, settings.traces, settings.temperature, settings.top_p) == (30, 6, 0.6, 0.95)
     assert (settings.gamma, settings.beta, settings.alpha, settings.epsilon) == (2 / 3, 1, 0.1, 1e-3)
+    tune = TuneConfig(**settings.tune)
+    assert tune == TuneConfig(base="8bit"), "the defaults are the paper's; section 5.1 loads the base in 8 bit"
+    assert (tune.rank, tune.lora_alpha, tune.dropout, tune.targets) == (8, 16, 0.05, ("q_proj", "v_proj"))
+    assert (tune.epochs, tune.batch_size, tune.samples, tune.k) == (5, 256, 8192, 30)
     assert settings.max_tokens > 2 * 740, "table 7: the average is up to 740"
     assert settings.max_tokens < settings.context
     assert 2 * engine_tables(settings)["vllm"]["gpu_memory"] < 0.9, "two models side by side"

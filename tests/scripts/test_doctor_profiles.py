@@ -261,3 +261,17 @@ def test_what_is_no_list_of_models_is_said(serve: Callable[..., _Server], body: 
 def test_which_addresses_are_this_machine() -> None:
     assert all(map(is_local, ("http://127.0.0.1:8000/v1", "http://localhost/v1", "http://[::1]:1/v1")))
     assert not any(map(is_local, ("http://10.0.0.1/v1", "https://api.example.com/v1", "http://localhost.example/v1")))
+
+
+def test_an_adapter_that_is_tuned_here_is_told_by_its_datasets(doctor: Doctor, tmp_path: Path) -> None:
+    own = {"RALLREC_PROFILE": "cpu-default", "RALLREC_TUNED_ADAPTER": "rella", "RALLREC_HOME": tmp_path / "home"}
+    _, found = doctor(**own, RALLREC_TUNED_MODEL=str(tmp_path))  # no adapter is of this base
+    assert found["cpu-default: tuned_adapter"]["state"] == "optional"
+    assert found["cpu-default: tuned_adapter"]["fix"] == "rallrec tune --recipe rella"
+    folder = tmp_path / "home" / "artifacts" / "rella-0123456789abcdef"
+    folder.mkdir(parents=True)
+    recipe = {"data": {"name": "my-data"}, "model": {"name": str(tmp_path)}}
+    (folder / "meta.json").write_text(json.dumps({"kind": "rella", "recipe": recipe, "files": {}}), "utf-8")
+    _, found = doctor(**own, RALLREC_TUNED_MODEL=str(tmp_path))
+    assert found["cpu-default: tuned_adapter"]["state"] == "ok"
+    assert "tuned on my-data" in found["cpu-default: tuned_adapter"]["detail"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from backend.engines.base import OnAnswer, OnPiece, OnTrace, sample_indices
 from backend.errors import PartialError, Stopped
@@ -13,6 +16,22 @@ from backend.types import Answer, Message, Messages, ModelRef, Progress, Samplin
 
 def ask(text: str) -> Messages:
     return (Message("system", "You are a recommender."), Message("user", text))
+
+
+def together(code: str, count: int = 3) -> list[str]:
+    """Run ``code`` in so many processes: each says "ready" and reads a line; then all go on at once. What they said."""
+    pipes: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    processes = [subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) for _ in range(count)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0] * count, said
+    return [out for out, _ in said]
 
 
 class CountingEngine:
@@ -43,7 +62,7 @@ class CountingEngine:
     def load(self, progress: Progress | None = None) -> None:
         self.loads += 1
 
-    def adapted(self, adapter: str | None) -> CountingEngine:
+    def adapted(self, adapter: str | None, folder: str | None = None) -> CountingEngine:
         return type(self)(replace(self.model, adapter=adapter))
 
     def answer(

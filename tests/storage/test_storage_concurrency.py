@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from storage_fakes import CountingEngine, ask
+from storage_fakes import CountingEngine, ask, together
 
 import storage.schema
 from backend.errors import Stopped
@@ -143,26 +141,7 @@ engine.reason(prompts, 3, Sampling())
 
 def test_processes_that_open_the_same_fresh_database_and_write_the_same_rows(database_url: str) -> None:
     code = OPEN_AND_WRITE.format(root=str(ROOT), tests=str(Path(__file__).parent), url=database_url)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(3)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
+    together(code)
     database = open_database(database_url)
     with database.session(read_only=True) as session:
         assert session.execute(select(func.count()).select_from(TraceRow)).scalar() == 36

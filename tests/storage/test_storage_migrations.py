@@ -50,15 +50,15 @@ def next_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "a 100% copy"
     shutil.copytree(storage.schema.MIGRATIONS, folder)
     monkeypatch.setattr(storage.schema, "MIGRATIONS", folder)
-    return folder / "versions" / "0003_next.py"
+    return folder / "versions" / "0004_next.py"
 
 
 NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 def upgrade():
     with op.batch_alter_table("prompts") as batch:
@@ -76,7 +76,7 @@ def test_a_later_migration_can_rebuild_tables_that_hold_rows(database_url: str, 
 
     next_migration.write_text(NEXT)
     new = open_database(database_url)
-    assert new.revision == "0003"
+    assert new.revision == "0004"
     assert CachedEngine(engine, new).reason([ask("x")], 2, sampling) == before
     assert len(engine.drawn) == 2
     with new.session(read_only=True) as session:
@@ -97,7 +97,7 @@ def test_a_migration_that_fails_changes_nothing(database_url: str, next_migratio
     with pytest.raises(StorageError):
         open_database(database_url)
     with old.session(read_only=True) as session:
-        assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0002"
+        assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0003"
         assert session.execute(text("SELECT count(*) FROM traces")).scalar() == 2
     assert "note" not in {column["name"] for column in inspect(old.engine).get_columns("prompts")}
     old.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +11,23 @@ from typing import Any, ClassVar
 
 import pytest
 
+from backend.datasets import Dataset
 from backend.engines.config import ServerConfig, VllmConfig
 from backend.engines.scripted import ScriptedEngine
 from backend.errors import SettingsError
 from backend.settings import Settings
+from backend.training.lora import ADAPTER_FILE
 from backend.types import Message, ModelRef
 from storage import workspace as workspace_module
+from storage.artifacts import Artifact
+from storage.cached_engine import CachedEngine
 from storage.roles import Base, Role, encoder_of, options_of, role_of
 from storage.workspace import SCRIPTED, Workspace
 
 LLAMA, R1 = "meta-llama/Llama-3.1-8B-Instruct", "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"
 SMALL = "smollm2-135m-instruct"
+# The default profile's roles are tuned.
+UNTUNED = {"tuned_adapter": "", "reasoning_adapter": ""}
 
 
 class Counting(ScriptedEngine):
@@ -32,11 +39,12 @@ class Counting(ScriptedEngine):
         super().__init__(options["model"])
         self.name = name
         self.weights = object()
+        self.folder: str | None = None
         Counting.made.append((name, options))
 
-    def adapted(self, adapter: str | None) -> Counting:
+    def adapted(self, adapter: str | None, folder: str | None = None) -> Counting:
         other = copy.copy(self)
-        other.model = replace(self.model, adapter=adapter)
+        other.model, other.folder = replace(self.model, adapter=adapter), folder
         return other
 
 
@@ -65,13 +73,13 @@ def opened(tmp_path: Path) -> Iterator[Any]:
 def test_the_default_roles_are_one_small_model_that_encodes_too(
     opened: Any, made: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    workspace = opened()
+    workspace = opened(**UNTUNED)
     assert workspace.cached_engine("tuned") is workspace.cached_engine("reasoning")
     assert workspace.engine("describer") is workspace.engine("tuned") is workspace.item_encoder()
     [(name, options)] = made
     assert name == "transformers"
     assert options == {"model": workspace.model("tuned"), "models_dir": workspace.settings.home / "models",
-                       "device": "auto"}  # fmt: skip
+                       "device": "auto", "dtype": "auto"}  # fmt: skip
     assert (options["model"].name, options["model"].adapter) == (SMALL, None)
 
 
@@ -91,7 +99,7 @@ def test_two_adapters_of_one_base_load_it_once_and_are_kept_apart(
     assert tuned.peek_answers([prompt]) == [answer]
     assert reasoning.peek_answers([prompt]) == [None], "another adapter's answer is not this one's"
     assert tuned._inner_is_busy is reasoning._inner_is_busy, "one device: they take turns"
-    bare = opened(tuned_adapter="one")
+    bare = opened(**UNTUNED | {"tuned_adapter": "one"})
     assert bare.cached_engine("reasoning").model.adapter is None
     assert bare.cached_engine("tuned").model.adapter == "one"
     assert len(made) == 2
@@ -101,7 +109,7 @@ def test_roles_that_differ_in_anything_but_the_adapter_have_an_engine_each(
     opened: Any, made: list[tuple[str, dict[str, Any]]]
 ) -> None:
     workspace = opened(engine="openai", tuned_url="http://one/v1/", reasoning_url="http://two/v1", tuned_model=LLAMA,
-                       reasoning_model=LLAMA, describer=LLAMA, server_url="http://one/v1")  # fmt: skip
+                       reasoning_model=LLAMA, describer=LLAMA, server_url="http://one/v1", **UNTUNED)  # fmt: skip
     assert workspace.cached_engine("tuned") is not workspace.cached_engine("reasoning")
     assert workspace.engine("describer") is workspace.engine("tuned"), "the same server, however its address ends"
     assert [(name, options["url"]) for name, options in made] == [
@@ -143,6 +151,114 @@ def test_who_plays_what() -> None:
     assert role_of(Settings(describer="scripted"), "describer").base.engine == "scripted"
     assert role_of(Settings(reasoning_engine="scripted"), "reasoning").model == SCRIPTED
     assert role_of(Settings(reasoning_engine="scripted"), "tuned").model.name == SMALL
+
+
+def _finish(workspace: Workspace, recipe: str, weights: bytes, name: str | None = None) -> Artifact:
+    """An adapter as tuning leaves it, of these bytes."""
+    wanted = workspace.precompute(name).nodes[recipe].recipe
+    part = workspace.artifacts.part(recipe, wanted)
+    part.mkdir(parents=True)
+    (part / ADAPTER_FILE).write_bytes(weights)
+    return workspace.artifacts.finish(recipe, wanted)
+
+
+@pytest.fixture
+def tuned(tmp_path: Path, small: Dataset, made: list[tuple[str, dict[str, Any]]]) -> Iterator[Any]:
+    """tuned(engine="vllm"): a workspace of the small dataset and of one of another name, with no bundle."""
+    workspaces: list[Workspace] = []
+
+    def of(**settings: Any) -> Workspace:
+        workspace = Workspace(Settings(home=tmp_path / "home", **settings), bundle=tmp_path / "no bundle")
+        other = replace(small, meta=small.meta.model_copy(update={"name": "other", "data_hash": "0" * 64}))
+        workspace._datasets |= {"ml-latest-small": small, "other": other}
+        workspaces.append(workspace)
+        return workspace
+
+    yield of
+    for workspace in workspaces:
+        workspace.close()
+
+
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_a_recipes_name_becomes_the_adapter_that_was_tuned(
+    engine: str, tuned: Any, made: list[tuple[str, dict[str, Any]]]
+) -> None:
+    workspace = tuned(engine=engine, tuned_adapter="rella", reasoning_adapter="reasoner")
+    artifact = _finish(workspace, "rella", b"learned")
+    name = f"rella-{hashlib.sha256(b'learned').hexdigest()[:12]}"
+    role = workspace.role("tuned")
+    assert (role.adapter, role.folder) == (name, str(artifact.folder))
+    assert workspace.model("tuned") == role.model == replace(role.base.model, adapter=name)
+    player = workspace.engine("tuned")
+    assert (player.model, player.folder) == (role.model, role.folder)
+    cached = workspace.cached_engine("tuned")
+    assert (cached.model, cached.inner.folder) == (role.model, role.folder)
+    # None was tuned to reason: the base does, and its weights are loaded once.
+    assert workspace.role("reasoning") == Role(role.base)
+    assert workspace.cached_engine("reasoning").model.adapter is None
+    assert workspace.cached_engine("reasoning").inner.weights is cached.inner.weights
+    assert len(made) == 1
+    _finish(workspace, "reasoner", b"to reason")
+    again = tuned(engine=engine, tuned_adapter="rella", reasoning_adapter="reasoner")
+    assert str(again.model("reasoning").adapter).startswith("reasoner-")
+
+
+def test_an_adapter_tuned_anew_is_another_in_results(tuned: Any) -> None:
+    def with_weights(weights: bytes) -> CachedEngine:
+        workspace = tuned(tuned_adapter="rallrec")
+        _finish(workspace, "rallrec", weights)
+        engine: CachedEngine = workspace.cached_engine("tuned")
+        return engine
+
+    first, prompt = with_weights(b"first"), (Message("user", "Will they?"),)
+    first.answer([prompt])
+    second = with_weights(b"second")
+    assert first.model.adapter != second.model.adapter
+    assert second.peek_answers([prompt]) == [None]
+    # The same weights again are the same name, and what they said is known.
+    assert with_weights(b"first").peek_answers([prompt]) != [None]
+
+
+def test_each_dataset_has_its_own_adapter(tuned: Any) -> None:
+    before, workspace = tuned(tuned_adapter="rallrec"), tuned(tuned_adapter="rallrec")
+    small = _finish(workspace, "rallrec", b"of small")
+    assert before.role("tuned").adapter
+    assert before.role("tuned", "other").adapter is None, "another dataset's is not taken"
+    other = _finish(workspace, "rallrec", b"of other", "other")
+    found = {name: workspace.role("tuned", name) for name in (None, "ml-latest-small", "other")}
+    assert found[None] == found["ml-latest-small"]
+    assert [found[name].folder for name in (None, "other")] == [str(small.folder), str(other.folder)]
+    assert found[None].adapter != found["other"].adapter
+    engines = [workspace.engine("tuned", name) for name in (None, "other")]
+    assert engines[0].weights is engines[1].weights
+    assert engines[0].folder != engines[1].folder
+
+
+def test_other_settings_of_the_tuning_are_another_adapter(tuned: Any) -> None:
+    _finish(tuned(tuned_adapter="rallrec"), "rallrec", b"as it was")
+    assert tuned(tuned_adapter="rallrec").role("tuned").adapter
+    assert tuned(tuned_adapter="rallrec", tune={"rank": 3}).role("tuned").adapter is None
+    assert tuned(tuned_adapter="rallrec", tuned_model=LLAMA).role("tuned").adapter is None, "not of this base"
+    # How the base is held, or how much it may read, is no other adapter.
+    changed = tuned(tuned_adapter="rallrec", context=512, dtype="bfloat16").role("tuned")
+    assert (changed.model.context, changed.base.dtype) == (512, "bfloat16")
+    assert str(changed.adapter).startswith("rallrec-")
+
+
+def test_servers_and_the_scripted_engine_have_no_adapter_of_a_recipe_but_one_of_their_own(tuned: Any) -> None:
+    served = tuned(engine="openai", tuned_adapter="rallrec", reasoning_adapter="theirs")
+    _finish(served, "rallrec", b"here")
+    assert (served.role("tuned").adapter, served.role("tuned").folder) == (None, None)
+    assert served.model("reasoning").adapter == "theirs"
+    scripted = tuned(engine="scripted", tuned_adapter="rallrec", reasoning_adapter="mine")
+    assert scripted.role("tuned") == Role(Base("scripted", SCRIPTED))
+    assert scripted.model("reasoning") == replace(SCRIPTED, adapter="mine")
+
+
+def test_an_adapter_that_is_no_recipe_is_taken_as_it_is(tuned: Any) -> None:
+    workspace = tuned(tuned_adapter="/somewhere/adapter")
+    assert (workspace.role("tuned").adapter, workspace.role("tuned").folder) == ("/somewhere/adapter", None)
+    assert workspace.engine("tuned").folder is None
 
 
 def test_an_engines_table_becomes_its_configuration() -> None:

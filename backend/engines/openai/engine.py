@@ -44,7 +44,7 @@ class OpenAIEngine:
         with self._connection.lock:
             self._open(progress, None)
 
-    def adapted(self, adapter: str | None) -> OpenAIEngine:
+    def adapted(self, adapter: str | None, folder: str | None = None) -> OpenAIEngine:  # noqa: ARG002
         """The same server asked for another of its names."""
         other = copy.copy(self)
         other.model = replace(self.model, adapter=adapter)

@@ -1,0 +1,200 @@
+"""How sure a metric is: percentile intervals of a bootstrap over users, for one system or the difference of two.
+
+Samples of one user hang together, so whole users are drawn, with replacement, as many as there are. What is compared
+is the metric over all samples of the users drawn, a user drawn twice counting twice. The four metrics of
+``backend.evaluation.metrics`` are computed for many draws at once; any other function is called draw by draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backend.errors import UnknownNameError, UsageError
+from backend.evaluation import metrics
+
+Float64 = NDArray[np.float64]
+# metric(users [n], labels [n], scores [n]) -> a number, NaN where it is not defined
+Metric = Callable[[ArrayLike, ArrayLike, ArrayLike], float]
+
+METRICS: dict[str, Metric] = {
+    "auc": lambda _users, labels, scores: metrics.auc(labels, scores),
+    "gauc": metrics.gauc,
+    "log_loss": lambda _users, labels, scores: metrics.log_loss(labels, scores),
+    "accuracy": lambda _users, labels, scores: metrics.accuracy(labels, scores),
+}
+DRAWS = 2000
+LEVEL = 0.95
+# How many numbers a block of draws may hold.
+_BLOCK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """``value``: the metric of all samples; ``low``, ``high``: the bounds of its interval.
+
+    ``undefined``: in how many of the ``draws`` the metric is not defined; they are left out. NaN where the value, or
+    every draw, is not defined.
+    """
+
+    value: float
+    low: float
+    high: float
+    draws: int
+    undefined: int = 0
+
+
+def bootstrap(
+    metric: str | Metric,
+    users: ArrayLike,
+    labels: ArrayLike,
+    scores: ArrayLike,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Interval:
+    """The metric with its interval. ``users`` of any type that can be compared, ``labels`` 0 or 1, ``scores``: [n].
+
+    ``metric``: one of :data:`METRICS`, or a function like them. The same seed draws the same users, whatever is
+    measured. Raises ``UsageError`` and ``UnknownNameError``.
+    """
+    data = _Data(users, labels)
+    drawn = data.drawn(metric, scores, draws, seed, level)
+    return _interval(data.value(metric, scores), drawn, level)
+
+
+def bootstrap_difference(
+    metric: str | Metric,
+    users: ArrayLike,
+    labels: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Interval:
+    """``metric(first) - metric(second)`` of two systems' scores on the same samples, with its interval.
+
+    Paired: in each draw both are measured on the same users, so what makes a user easy or hard for both cancels out.
+    """
+    data = _Data(users, labels)
+    value = data.value(metric, first) - data.value(metric, second)
+    drawn = data.drawn(metric, first, draws, seed, level) - data.drawn(metric, second, draws, seed, level)
+    return _interval(value, drawn, level)
+
+
+def _interval(value: float, drawn: Float64, level: float) -> Interval:
+    known = drawn[~np.isnan(drawn)]
+    if np.isnan(value) or not len(known):
+        return Interval(value, float("nan"), float("nan"), len(drawn), len(drawn) - len(known))
+    low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2))
+    return Interval(value, float(low), float(high), len(drawn), len(drawn) - len(known))
+
+
+class _Data:
+    """Samples and the users they belong to."""
+
+    def __init__(self, users: ArrayLike, labels: ArrayLike) -> None:
+        self.codes = np.unique(np.asarray(users), return_inverse=True)[1].reshape(-1)
+        self.labels = np.asarray(labels, dtype=np.float64)
+        if self.codes.shape != self.labels.shape:
+            raise UsageError(
+                f"The bootstrap was given {len(self.codes)} users and labels of the shape {self.labels.shape}",
+                expected="one user per label",
+            )
+        self.users = int(self.codes.max(initial=-1)) + 1
+
+    def value(self, metric: str | Metric, scores: ArrayLike) -> float:
+        return float(_function(metric)(self.codes, self.labels, np.asarray(scores, dtype=np.float64)))
+
+    def drawn(self, metric: str | Metric, scores: ArrayLike, draws: int, seed: int, level: float) -> Float64:
+        """float64[draws]: the metric of each draw.
+
+        The naive equivalent repeats every sample as often as its user was drawn and calls the metric.
+        """
+        if draws < 1 or not 0 < level < 1:
+            raise UsageError(f"{draws} draws and a level of {level} were asked for", expected="1 or more, and 0 to 1")
+        s = np.asarray(scores, dtype=np.float64)
+        if not self.users:
+            return np.full(draws, np.nan)
+        if callable(metric):
+            own = (self._one(metric, s, counts) for block in self._counts(draws, seed) for counts in block)
+            return np.fromiter(own, dtype=np.float64, count=draws)
+        _function(metric)
+        many = _AT_ONCE[metric]
+        return np.concatenate([many(self, s, block) for block in self._counts(draws, seed)])
+
+    def _counts(self, draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
+        """How often each user is drawn, [draws, users] in blocks: one stream of numbers whatever their size."""
+        rng = np.random.default_rng(seed)
+        size = max(1, _BLOCK // max(len(self.codes), 1))
+        for start in range(0, draws, size):
+            yield rng.multinomial(self.users, [1 / self.users] * self.users, size=min(size, draws - start))
+
+    def _one(self, metric: Metric, scores: Float64, counts: NDArray[np.int64]) -> float:
+        rows = np.repeat(np.arange(len(self.codes)), counts[self.codes])
+        return float(metric(self.codes[rows], self.labels[rows], scores[rows]))
+
+
+def _function(metric: str | Metric) -> Metric:
+    if callable(metric):
+        return metric
+    if metric not in METRICS:
+        raise UnknownNameError("metric", metric, METRICS)
+    return METRICS[metric]
+
+
+def _auc(data: _Data, scores: Float64, counts: NDArray[np.int64]) -> Float64:
+    """Weighted pairs in the right order: the samples by score, and for each run of equal scores what lies below it."""
+    order = np.argsort(scores, kind="stable")
+    s, y = scores[order], data.labels[order]
+    weights = counts[:, data.codes[order]].astype(np.float64)
+    starts = np.flatnonzero(np.r_[True, s[1:] != s[:-1]])
+    liked = np.add.reduceat(weights * y, starts, axis=1)
+    other = np.add.reduceat(weights * (1 - y), starts, axis=1)
+    below = np.cumsum(other, axis=1) - other
+    pairs = liked.sum(axis=1) * other.sum(axis=1)
+    right = (liked * (below + other / 2)).sum(axis=1)
+    return _divided(right, pairs)
+
+
+def _gauc(data: _Data, scores: Float64, counts: NDArray[np.int64]) -> Float64:
+    """A user's AUC does not change with the draw, only how often it counts."""
+    sizes = np.bincount(data.codes, minlength=data.users).astype(np.float64)
+    of_user = np.split(np.argsort(data.codes, kind="stable"), np.cumsum(sizes[:-1]).astype(np.int64))
+    areas = np.array([metrics.gauc(np.zeros(len(own)), data.labels[own], scores[own]) for own in of_user])
+    both = ~np.isnan(areas)
+    weights = counts[:, both] * sizes[both]
+    return _divided(weights @ areas[both], weights.sum(axis=1))
+
+
+def _mean_of(each: Callable[[Float64, Float64], Float64]) -> Callable[[_Data, Float64, NDArray[np.int64]], Float64]:
+    """For a metric that is the mean of one number per sample."""
+
+    def many(data: _Data, scores: Float64, counts: NDArray[np.int64]) -> Float64:
+        sums = np.bincount(data.codes, weights=each(data.labels, scores), minlength=data.users)
+        sizes = np.bincount(data.codes, minlength=data.users)
+        weights = counts.astype(np.float64)
+        return _divided(weights @ sums, weights @ sizes.astype(np.float64))
+
+    return many
+
+
+def _divided(total: Float64, weight: Float64) -> Float64:
+    """NaN where the weight is 0."""
+    return np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), np.nan)
+
+
+def _each_loss(labels: Float64, scores: Float64) -> Float64:
+    p = np.clip(scores, metrics.CLIP, 1 - metrics.CLIP)
+    return -np.where(labels == 1, np.log(p), np.log1p(-p))
+
+
+def _each_hit(labels: Float64, scores: Float64) -> Float64:
+    return ((scores > 0.5) == (labels == 1)).astype(np.float64)
+
+
+_AT_ONCE = {"auc": _auc, "gauc": _gauc, "log_loss": _mean_of(_each_loss), "accuracy": _mean_of(_each_hit)}

@@ -1,0 +1,94 @@
+"""From a user and a target to a question: the past items chosen for it, and M_G's prompt in every history order.
+
+The cheap part of a prediction (milliseconds, no model). Asking the models is ``backend.pipeline``, learning from
+questions ``backend.training``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from backend.datasets import MIN_HISTORY, Dataset, build_samples, split
+from backend.datasets.statistics import TrainingStatistics
+from backend.errors import UsageError
+from backend.prompting import HistoryLine, Layout, Prompt, PromptSubject, RatingHabit, build_prompt
+from backend.representation import ItemSpace
+from backend.retrieval import Channels, RankedItem, RetrievalConfig, Retriever, order_items, orders_from
+
+
+@dataclass(frozen=True)
+class Question:
+    """One user, one target, and the history chosen for it.
+
+    ``history_rows``: the interactions before the target, oldest first; ``label`` is None where the user never rated
+    the target (then the whole history is before it). ``prompts``: M_G's prompt per history order, the first one being
+    the recipe's.
+    """
+
+    user: int
+    item: int
+    label: bool | None
+    history_rows: range
+    channels: Channels
+    chosen: tuple[RankedItem, ...]
+    prompts: tuple[Prompt, ...]
+    subject: PromptSubject
+    lines: tuple[HistoryLine, ...]
+
+
+class Questions:
+    """Over a dataset and its items' vectors. ``statistics``: what prompts tell of other users; by default those of the
+    chronological split.
+    """
+
+    def __init__(self, dataset: Dataset, space: ItemSpace, statistics: TrainingStatistics | None = None) -> None:
+        if len(space) != dataset.n_items:
+            raise UsageError(f"There are {len(space)} vectors for {dataset.n_items} items", fix="rallrec precompute")
+        self.dataset = dataset
+        self.retriever = Retriever(space)
+        self._statistics = statistics
+
+    @cached_property
+    def statistics(self) -> TrainingStatistics:
+        return self._statistics or TrainingStatistics(self.dataset, split(build_samples(self.dataset), self.dataset))
+
+    def ask(self, user: int, item: int, config: RetrievalConfig, layout: Layout = "paper") -> Question:
+        """Retrieve, rerank and write the prompts for the user and item codes. Raises ``UsageError``."""
+        data = self.dataset
+        row = data.find_row(user, item)
+        past = data.user_rows(user) if row is None else data.history_before(row)
+        if past.stop - past.start < MIN_HISTORY:
+            raise UsageError(
+                f"User {data.user_ids[user]} has {past.stop - past.start} ratings before {data.item_label(item)}",
+                expected=f"at least {MIN_HISTORY}, as for every sample",
+                fix="choose an item the user rated later, or one the user has not rated",
+            )
+        history = data.item_index[past]
+        found = self.retriever.retrieve(history, item, config)
+        both, chosen = found.channels, found.chosen
+        when = {int(code): position for position, code in enumerate(history)}
+        subject = PromptSubject(data.meta, self._line(user, item), (), self._habit(past), layout)
+        rated = {row.item: self._past_line(user, row.item, past.start, when[row.item]) for row in chosen}
+
+        def lines(order: str) -> tuple[HistoryLine, ...]:
+            return tuple(rated[row.item] for row in order_items(chosen, order, when, both.similarity))
+
+        prompts = tuple(build_prompt("answer", subject, lines(order)) for order in orders_from(config.order))
+        label = None if row is None else bool(data.labels[row])
+        return Question(
+            user, item, label, range(past.start, past.stop), both, chosen, prompts, subject, lines(config.order)
+        )
+
+    def _past_line(self, user: int, item: int, start: int, position: int) -> HistoryLine:
+        """The item at ``position`` of the past whose interactions begin at row ``start``."""
+        rating = float(self.dataset.rating[start + position])
+        return replace(self._line(user, item), rating=rating, position=position)
+
+    def _line(self, user: int, item: int) -> HistoryLine:
+        data = self.dataset
+        return HistoryLine(data.item_label(item), data.categories[item], others=self.statistics.others(user, item))
+
+    def _habit(self, past: slice) -> RatingHabit:
+        ratings, liked = self.dataset.rating[past], self.dataset.labels[past]
+        return RatingHabit(len(ratings), float(ratings.mean(dtype="f8")), float(liked.mean()))

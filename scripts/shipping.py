@@ -1,0 +1,167 @@
+"""Which samples and results ship with the program: drawn, asked where they are missing, and named by their keys.
+
+Test samples under every shipped setting, so that the first page and its sliders answer at once; validation samples, on
+which alpha and epsilon are chosen; and the systems that the tuned models are compared with.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.batch import Batch, BatchListener, unasked_predictions
+from backend.datasets import Dataset, build_samples, split
+from backend.datasets.spread import spread_sample
+from backend.errors import NotPreparedError
+from backend.evaluation.citations import cited_titles
+from backend.pipeline import Pipeline, Prediction
+from backend.prompting import read_verdict
+from backend.retrieval import ORDERS
+from backend.settings import Settings, load_settings
+from backend.types import ModelRef, Stop
+from scripts.report_systems import KNOWLEDGE, ZERO_SHOT, rella_choices, untuned
+from scripts.sample_list import COLUMNS, Sample, read_samples
+from storage.cached_engine import CachedEngine
+from storage.lookup import look_up
+from storage.roles import ROLES
+from storage.shipped import samples_file
+from storage.workspace import Workspace
+
+# How many samples of how many users ship, by part.
+SAMPLES = {"test": (300, 60), "validation": (100, 50)}
+GAMMAS = (2 / 3, 1 / 2, 4 / 5)
+
+
+@dataclass(frozen=True)
+class System:
+    """Some recipes of one M_G and M_R on one part. ``settings``: what differs from the settings at hand. ``orders``: in
+    how many history orders M_G is asked; without the others there is no sigma_G^2.
+    """
+
+    name: str
+    part: str
+    settings: dict[str, Any]
+    recipes: tuple[dict[str, Any], ...]
+    orders: int = len(ORDERS)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A system's predictions, the models that made them, and the keys under which their parts are kept."""
+
+    system: System
+    predictions: list[Prediction]
+    models: frozenset[ModelRef]
+    keys: frozenset[str]
+
+
+def systems(settings: Settings) -> tuple[System, ...]:
+    """In the order in which they are worth having."""
+    both = tuple({"knowledge": wording} for wording in KNOWLEDGE)
+    by_text = rella_choices(settings) | {"traces": 0}
+    more = tuple({"gamma": gamma, "knowledge": wording} for gamma in GAMMAS[1:] for wording in KNOWLEDGE)
+    return (
+        System("RALLRec+", "test", {}, both),
+        System("RALLRec+", "validation", {}, both),
+        System("zero-shot", "test", {"tuned_adapter": ""}, (ZERO_SHOT | {"traces": 0},), 1),
+        System("ReLLa", "test", {"tuned_adapter": "rella"}, (by_text,), 1),
+        System("RALLRec+, other gamma", "test", {}, more),
+    )
+
+
+def draw_samples(workspace: Workspace, folder: Path) -> None:
+    """Write the lists of samples that ship; always the same for the same data."""
+    data = workspace.dataset()
+    parts = split(build_samples(data), data, workspace.settings.split)
+    for part, (limit, users) in SAMPLES.items():
+        # A second rating of the same item is not asked about: the page could not show it.
+        rows = np.array([row for row in parts.part(part) if data.find_row(*_pair(data, row)) == row], dtype=np.int64)
+        present = len(np.unique(data.user_index[rows]))
+        chosen = spread_sample(data, rows, min(users, present), limit, workspace.settings.seed)
+        _write(samples_file(folder, part), data, [_pair(data, row) for row in chosen])
+
+
+def put_front(folder: Path, data: Dataset, predictions: Sequence[Prediction]) -> None:
+    """Move the sample that shows most to the top of the test list: the first page opens on it.
+
+    Its chains disagree, and yet each can be read, cites only what its prompt shows, and the merged prediction is right;
+    of several, the one whose chains cite most. Where there is none, the list stays as it is.
+    """
+    found = max(predictions, key=_shows, default=None)
+    if found is None or not _shows(found):
+        return
+    first = found.question.user, found.question.item
+    pairs = list(dict.fromkeys((own.question.user, own.question.item) for own in predictions))
+    _write(samples_file(folder, "test"), data, [first, *(pair for pair in pairs if pair != first)])
+
+
+def _shows(own: Prediction) -> int:
+    question = own.question
+    chains = [trace.text for trace in own.traces if trace]
+    verdicts = {read_verdict(text).answer for text in chains}
+    cited = [title for text in chains for title in cited_titles(text, question.lines, question.subject.target)]
+    grounded = all(title.in_prompt and title.rating_right is not False for title in cited)
+    right = own.complete and (own.p_final > 0.5) == question.label
+    return len(cited) if right and grounded and verdicts == {"yes", "no"} else 0
+
+
+def _write(path: Path, data: Dataset, pairs: Iterable[tuple[int, int]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows((data.user_ids[user], data.item_ids[item]) for user, item in pairs)
+
+
+def ask(folder: Path, listener: BatchListener, stop: Stop) -> Iterator[Asked]:
+    """Every system on its samples, asked for what is missing; what is made is kept as it comes. Raises ``Stopped``."""
+    for system in systems(load_settings()):
+        workspace = Workspace(load_settings(**system.settings))
+        try:
+            _check_tuned(workspace, system)
+            pipeline = workspace.pipeline()
+            samples = read_samples(samples_file(folder, system.part), workspace.dataset())
+            batch = Batch(pipeline, known(workspace, system, samples))
+            batch.run(listener, stop)
+            yield Asked(system, batch.predictions, *_keys(pipeline, batch.predictions))
+        finally:
+            workspace.close()
+
+
+def known(workspace: Workspace, system: System, samples: Sequence[Sample]) -> Iterator[Prediction]:
+    """What is cached of a system's predictions: all recipes of the first sample first. Runs no model."""
+    pipeline = workspace.pipeline()
+    recipes = [workspace.recipe(**recipe) for recipe in system.recipes]
+    for own in unasked_predictions(pipeline, [(sample.user, sample.item) for sample in samples], recipes):
+        yield look_up(pipeline, replace(own.question, prompts=own.question.prompts[: system.orders]), own.recipe)
+
+
+def _check_tuned(workspace: Workspace, system: System) -> None:
+    """Raise ``NotPreparedError`` where an adapter is missing: the base model alone would be asked instead."""
+    for role in ROLES:
+        if why := untuned(workspace, role):
+            raise NotPreparedError(f"The {role} model of {system.name} is {why}")
+
+
+def _keys(pipeline: Pipeline, predictions: Sequence[Prediction]) -> tuple[frozenset[ModelRef], frozenset[str]]:
+    """Whose results the predictions are made of, and under which keys they are kept."""
+    tuned, reasoner = pipeline.tuned, pipeline.reasoner
+    assert isinstance(tuned, CachedEngine)
+    assert isinstance(reasoner, CachedEngine)
+    keys: set[str] = set()
+    models = {tuned.model}
+    for own in predictions:
+        keys.update(tuned.answer_keys([prompt.messages for prompt in own.question.prompts]))
+        if own.reason_prompt and own.traces:
+            models.add(reasoner.model)
+            sampling = own.recipe.reasoning.sampling
+            keys.update(reasoner.trace_keys(own.reason_prompt.messages, len(own.traces), sampling))
+    return frozenset(models), frozenset(keys)
+
+
+def _pair(data: Dataset, row: int) -> tuple[int, int]:
+    return int(data.user_index[row]), int(data.item_index[row])

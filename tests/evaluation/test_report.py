@@ -1,0 +1,281 @@
+"""``rallrec report`` on a small home: the scripted engine fills the cache, and is forbidden from then on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from backend import datasets
+from backend.batch import Batch, unasked_predictions
+from backend.datasets import Dataset, build_samples, split
+from backend.datasets.statistics import training_rows
+from backend.engines.scripted import ScriptedEngine
+from backend.errors import UsageError
+from backend.evaluation.metrics import accuracy, auc, gauc, log_loss
+from backend.merging import merge
+from backend.merging.choose import ALPHAS, EPSILONS
+from backend.pipeline import Prediction, Recipe
+from backend.prompting import HistoryLine, read_verdict
+from backend.settings import load_settings
+from backend.types import Trace
+from scripts.cli import app
+from scripts.report_systems import own_adapter, shown_lines, untuned
+from storage.workspace import Workspace
+
+OWN = {
+    "ENGINE": "scripted", "ENCODER": "scripted", "DESCRIBER": "scripted", "SCRIPTED_DELAY": "0", "TEMPLATE": "paper",
+    "DESCRIBE": '{"items": 20}', "COLLABORATIVE": '{"dimensions": 8, "max_epochs": 3}', "ALIGN": '{"max_epochs": 3}',
+    "TUNED_ADAPTER": "mine", "TRACES": "4", "K": "3",
+}  # fmt: skip
+MERGES = [f"merge-{wording}-{which}" for wording in ("none", "paper") for which in ("usual", "chosen")]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, small_source: Path) -> Path:
+    folder = tmp_path_factory.mktemp("report") / "home"
+    datasets.prepare("ml-latest-small", folder / "datasets", source=small_source)
+    return folder
+
+
+@pytest.fixture
+def settings(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small home, with a database of the test's own."""
+    for name, value in (OWN | {"HOME": str(home), "DATABASE_URL": f"sqlite:///{tmp_path / 'own.db'}"}).items():
+        monkeypatch.setenv(f"RALLREC_{name}", value)
+    workspace = Workspace(load_settings())
+    workspace.precompute().run("mix")
+    workspace.close()
+
+
+Lists = dict[str, list[tuple[int, int]]]
+
+
+@pytest.fixture
+def lists(small: Dataset, tmp_path: Path) -> Lists:
+    """Samples of the test part and, next to them, of validation, as codes; the files lie in ``tmp_path``."""
+    rows = build_samples(small).rows
+    named = {"test": rows[-14:], "validation": rows[-24:-14]}
+    for name, chosen in named.items():
+        lines = [f"{small.user_ids[small.user_index[row]]},{small.item_ids[small.item_index[row]]}" for row in chosen]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["user,item", *lines]) + "\n", "utf-8")
+    return {
+        name: [(int(small.user_index[row]), int(small.item_index[row])) for row in chosen]
+        for name, chosen in named.items()
+    }
+
+
+Asked = dict[str, list[Prediction]]
+
+
+def ask(adapter: str, samples: Sequence[tuple[int, int]], knowledge: Sequence[str], **recipe: Any) -> Asked:
+    """Fill the cache as ``rallrec reason`` does; the predictions by knowledge."""
+    workspace = Workspace(load_settings(tuned_adapter=adapter))
+    pipeline = workspace.pipeline()
+    recipes = [workspace.recipe(knowledge=wording, **recipe) for wording in knowledge]
+    done = Batch(pipeline, unasked_predictions(pipeline, samples, recipes)).run()
+    workspace.close()
+    return {wording: done[place :: len(recipes)] for place, wording in enumerate(knowledge)}
+
+
+@pytest.fixture
+def report(settings: None, lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """report() is the parsed object, report(as_json=False) the printed text. No engine may run."""
+
+    def run(*options: str, as_json: bool = True) -> Any:
+        def forbidden(*_given: Any, **_named: Any) -> Any:
+            raise AssertionError("a model was asked")
+
+        files = ("--samples", str(tmp_path / "test.csv"), "--validation", str(tmp_path / "validation.csv"))
+        with monkeypatch.context() as patch:
+            for method in ("answer", "reason", "embed", "write", "load"):
+                patch.setattr(ScriptedEngine, method, forbidden)
+            done = CliRunner().invoke(app, ["report", *files, *options, *(["--json"] if as_json else [])])
+        if done.exception:
+            raise done.exception
+        return json.loads(done.stdout) if as_json else done.stdout
+
+    return run
+
+
+def _systems(found: Any) -> dict[str, Any]:
+    return {system["key"]: system for system in found["systems"]}
+
+
+def _values(system: Any) -> dict[str, float]:
+    return {metric: own["value"] for metric, own in system["metrics"].items()}
+
+
+def test_every_system_is_scored_as_its_predictions_are(
+    report: Callable[..., Any], lists: Lists, small: Dataset
+) -> None:
+    full = ask("mine", lists["test"], ("none", "paper"))
+    held_out = ask("mine", lists["validation"], ("none", "paper"))
+    plain = ask("", lists["test"], ("none",), template="paper", traces=0)["none"]
+    found = report()
+    labels = np.array([float(bool(own.question.label)) for own in plain])
+    users = [user for user, _ in lists["test"]]
+
+    def values(scores: Sequence[float]) -> Any:
+        own = {"auc": auc(labels, scores), "gauc": gauc(users, labels, scores)}
+        own |= {"log_loss": log_loss(labels, scores), "accuracy": accuracy(labels, scores)}
+        return pytest.approx(own, abs=1e-9)
+
+    systems = _systems(found)
+    assert [key for key in systems if key.startswith("merge")] == MERGES
+    assert [key for key, system in systems.items() if system["missing"]] == ["rella"]
+    assert _values(systems["zero-shot"]) == values([own.p_g for own in plain])
+    assert _values(systems["rallrec"]) == values([own.p_g for own in full["none"]])
+    assert _values(systems["rallrec"]) != _values(systems["zero-shot"])
+    for wording in ("none", "paper"):
+        here, there = full[wording], held_out[wording]
+        assert _values(systems[f"reasoner-{wording}"]) == values([own.p_r for own in here])
+        assert _values(systems[f"merge-{wording}-usual"]) == values([own.p_final for own in here])
+        truth = [float(bool(own.question.label)) for own in there]
+
+        def merged(asked: list[Prediction], alpha: float, epsilon: float) -> Any:
+            return [float(merge(own.p_r, own.var_r, own.p_g, own.var_g, alpha, epsilon)) for own in asked]
+
+        losses = {(a, e): log_loss(truth, merged(there, a, e)) for a in ALPHAS for e in EPSILONS}
+        weights = found["weights"][wording]["chosen"]
+        chosen = weights["alpha"], weights["epsilon"]
+        assert losses[chosen] == pytest.approx(min(losses.values()), abs=1e-12)
+        assert _values(systems[f"merge-{wording}-chosen"]) == values(merged(here, *chosen))
+    rows = [small.find_row(*pair) for pair in lists["test"]]
+    assert None not in rows
+    prior = small.labels[training_rows(small, split(build_samples(small), small))].mean()
+    past = [small.labels[small.history_before(int(row or 0))] for row in rows]
+    assert _values(systems["user-mean"]) == values([(own.sum() + 3 * prior) / (len(own) + 3) for own in past])
+    for system in systems.values():
+        for own in (system["metrics"] or {}).values():
+            assert own["low"] <= own["value"] <= own["high"]
+    pairs = [(own["first"], own["second"], own["metric"]) for own in found["differences"]]
+    assert pairs == [
+        ("rallrec", "item-mean", "gauc"), ("rallrec", "item-mean", "log_loss"),
+        ("merge-paper-chosen", "rallrec", "gauc"), ("merge-paper-chosen", "rallrec", "log_loss"),
+    ]  # fmt: skip
+    for own in found["differences"]:
+        first, second = (_values(systems[own[side]])[own["metric"]] for side in ("first", "second"))
+        assert own["value"] == pytest.approx(first - second)
+
+
+def test_rella_is_asked_by_the_retrieval_that_its_adapter_was_tuned_with(
+    report: Callable[..., Any], lists: Lists
+) -> None:
+    # The scripted engine knows no recipe's adapter, so the untuned model with these prompts stands for it.
+    tuned_k = load_settings().tune["k"]
+    own = ask("", lists["test"], ("none",), k=tuned_k, variant="text", strategy="mix-then-retrieve", traces=0)["none"]
+    system = _systems(report())["rella"]
+    labels = [float(bool(prediction.question.label)) for prediction in own]
+    assert system["metrics"]["log_loss"]["value"] == pytest.approx(log_loss(labels, [each.p_g for each in own]))
+
+
+def test_chains_are_counted_by_knowledge(report: Callable[..., Any], lists: Lists) -> None:
+    full = ask("mine", lists["test"], ("none", "paper"))
+    found = {own["knowledge"]: own for own in report()["chains"]}
+    for wording, predictions in full.items():
+        traces = [trace for own in predictions for trace in own.traces if trace]
+        own = found[wording]
+        assert (own["chains"], own["wanted"]) == (len(traces), 4 * 14) == (56, 56)
+        assert own["readable"] == sum(read_verdict(trace.text).answer != "no_answer" for trace in traces) == 42
+        assert own["readable_share"] == 0.75  # every fourth scripted chain is never closed
+        # A scripted chain names one title of its prompt, with its year.
+        assert (own["cited"], own["in_prompt"], own["in_prompt_share"]) == (56, 56, 1.0)
+        assert (own["rated"], own["rated_right_share"]) == (0, None)
+        assert own["mean_tokens"] == pytest.approx(sum(trace.tokens for trace in traces) / 56)
+
+
+def test_what_is_not_cached_for_all_is_named_and_not_scored(report: Callable[..., Any], lists: Lists) -> None:
+    nothing = report()
+    assert {key for key, system in _systems(nothing).items() if system["metrics"]} == {"user-mean", "item-mean"}
+    assert _systems(nothing)["rallrec"]["missing"] == "not cached (0 of 14)"
+    assert (nothing["weights"], nothing["differences"]) == ({}, [])
+    assert [own["chains"] for own in nothing["chains"]] == [0, 0]
+    ask("mine", lists["test"][:5], ("none",))
+    ask("mine", lists["test"], ("paper",))
+    ask("mine", lists["validation"][:9], ("paper",))
+    some = report()
+    systems = _systems(some)
+    assert systems["rallrec"]["missing"] is None
+    assert systems["reasoner-none"]["missing"] == "not cached (5 of 14)"
+    assert systems["merge-none-usual"]["missing"] == "not cached (5 of 14)"
+    assert systems["merge-paper-usual"]["missing"] is None
+    assert systems["merge-paper-chosen"]["missing"] == "not chosen: 9 of 10 validation samples cached"
+    assert systems["merge-paper-chosen"]["metrics"] is None
+    assert [own["chains"] for own in some["chains"]] == [20, 56]
+    assert [own["first"] for own in some["differences"]][2:] == ["merge-paper-usual"] * 2
+    assert _systems(report("--gamma", "0"))["rallrec"]["cached"] < 14
+
+
+def test_the_tables_for_people(report: Callable[..., Any], lists: Lists) -> None:
+    ask("mine", lists["test"], ("paper",))
+    ask("mine", lists["validation"], ("paper",))
+    said = report(as_json=False)
+    lines = said.splitlines()
+    assert lines[0].startswith("14 samples (")
+    assert any(line.startswith("M_G: scripted with mine. M_R: scripted, untuned.") for line in lines)
+    rows = {line.split("  ")[0]: line for line in lines}
+    assert "[" in rows["user mean"]
+    assert "not cached (0 of 14)" in rows["reasoner without injection, P_R"]
+    assert rows["merge with injection, chosen weights"].count("[") == 4
+    assert "56 of 56" in rows["knowledge paper"]
+    assert "75.0%" in rows["knowledge paper"]
+    assert any(line.startswith("Knowledge paper: alpha ") for line in lines)
+    assert any(line.startswith("RALLRec, P_G minus item mean") for line in lines)
+
+
+def test_lists_that_cannot_be_scored_are_refused(
+    report: Callable[..., Any], lists: Lists, tmp_path: Path, small: Dataset
+) -> None:
+    kept = (tmp_path / "validation.csv").read_text("utf-8")
+    second = (tmp_path / "test.csv").read_text("utf-8").splitlines()[1]
+    (tmp_path / "validation.csv").write_text(f"{kept}{second}\n", "utf-8")
+    with pytest.raises(UsageError, match=r"1 samples are in both lists; the first is .*test\.csv, line 2"):
+        report()
+    user = lists["test"][0][0]
+    unseen = next(item for item in range(small.n_items) if small.find_row(user, item) is None)
+    (tmp_path / "validation.csv").write_text(f"user,item\n{small.user_ids[user]},{small.item_ids[unseen]}\n", "utf-8")
+    with pytest.raises(UsageError, match=r"validation\.csv, line 2: user .* never rated Movie"):
+        report()
+    first = small.user_rows(user).start
+    early = f"{small.user_ids[user]},{small.item_ids[small.item_index[first]]}"
+    (tmp_path / "validation.csv").write_text(f"user,item\n{early}\n", "utf-8")
+    with pytest.raises(UsageError, match=r"validation\.csv, line 2: .*0 ratings before"):
+        report()
+    (tmp_path / "test.csv").unlink()
+    with pytest.raises(UsageError, match="cannot be read"):
+        report()
+
+
+def test_an_adapter_that_was_never_tuned_is_no_system(settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RALLREC_ENGINE", "transformers")
+    for name in ("rallrec", "rella"):
+        workspace = Workspace(load_settings(tuned_adapter=name))
+        assert untuned(workspace) == f"not tuned: rallrec tune --recipe {name}"
+        workspace.close()
+    for name in ("", "my-adapter"):
+        workspace = Workspace(load_settings(tuned_adapter=name))
+        assert untuned(workspace) is None
+        workspace.close()
+    assert [own_adapter(load_settings(tuned_adapter=name)) for name in ("", "rallrec", "rella", "mine")] == [
+        "rallrec", "rallrec", "rallrec", "mine",
+    ]  # fmt: skip
+
+
+def test_lines_that_did_not_fit_are_not_in_the_prompt(settings: None, lists: Lists) -> None:
+    workspace = Workspace(load_settings())
+    question = workspace.pipeline().question(*lists["test"][0], Recipe())
+    workspace.close()
+
+    def shown(dropped: int) -> list[HistoryLine]:
+        return shown_lines(question, Trace(0, "", 0.5, 1, 0.0, "stop", dropped))
+
+    assert shown(0) == list(question.lines)
+    by_time = sorted(question.lines, key=lambda line: line.position or 0)
+    assert set(shown(2)) == set(by_time[2:])
+    assert shown(99) == []

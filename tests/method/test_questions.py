@@ -1,0 +1,112 @@
+"""Questions: what past they are asked from, what they say of it, and that later ratings are not in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from backend.datasets import MIN_HISTORY, Dataset, build_samples, split
+from backend.datasets.statistics import TrainingStatistics
+from backend.errors import UsageError
+from backend.questions import Question, Questions
+from backend.retrieval import RetrievalConfig
+from tests.conftest import random_space
+
+CONFIG = RetrievalConfig(k=4)
+
+
+@pytest.fixture(scope="module")
+def questions(small: Dataset) -> Questions:
+    return Questions(small, random_space(small.n_items))
+
+
+def _ask(questions: Questions, row: int, config: RetrievalConfig = CONFIG) -> Question:
+    data = questions.dataset
+    return questions.ask(int(data.user_index[row]), int(data.item_index[row]), config, "answered")
+
+
+def test_each_sample_is_asked_from_the_ratings_before_it_alone(questions: Questions) -> None:
+    data = questions.dataset
+    for row in map(int, build_samples(data).rows):
+        question = _ask(questions, row)
+        past = range(int(data.user_ptr[data.user_index[row]]), row)
+        assert question.history_rows == past
+        assert question.label is bool(data.labels[row])
+        rows_of = {data.item_label(int(data.item_index[at])): at for at in past}
+        assert len(question.lines) == min(4, len(rows_of))
+        for line in question.lines:
+            at = rows_of[line.label]
+            assert (line.rating, line.position) == (float(data.rating[at]), at - past.start)
+        habit = question.subject.habit
+        assert habit is not None
+        assert habit.count == len(past)
+        assert habit.mean == pytest.approx(np.mean(data.rating[list(past)]))
+        assert habit.liked == pytest.approx(np.mean(data.labels[list(past)]))
+
+
+def test_a_question_says_the_same_whatever_is_rated_later(questions: Questions) -> None:
+    data = questions.dataset
+    parts = split(build_samples(data), data)
+    for row in map(int, parts.train[::5]):
+        later = np.flatnonzero(np.arange(data.n_interactions) >= row) if row else np.arange(0)
+        mine = later[data.user_index[later] == data.user_index[row]]
+        rating = data.rating.copy()
+        rating[mine] = 5.5 - rating[mine]  # of the target too
+        other = Questions(replace(data, rating=rating), questions.retriever.space)
+        assert _ask(other, row).prompts == _ask(questions, row).prompts
+
+
+def test_what_others_say_is_of_the_statistics_that_were_given(small: Dataset) -> None:
+    statistics = TrainingStatistics(small, split(build_samples(small), small, "per-user"))
+    given, default = (Questions(small, random_space(small.n_items), each) for each in (statistics, None))
+    chronological = TrainingStatistics(small, split(build_samples(small), small))
+    differing = 0
+    for row in map(int, build_samples(small).rows):
+        user, item = int(small.user_index[row]), int(small.item_index[row])
+        one, two = (_ask(each, row).subject.target.others for each in (given, default))
+        assert (one, two) == (statistics.others(user, item), chronological.others(user, item))
+        differing += one != two
+    assert differing
+
+
+def test_an_item_that_was_never_rated_is_asked_from_the_whole_past(questions: Questions) -> None:
+    data = questions.dataset
+    user = data.n_users - 1
+    unseen = next(item for item in range(data.n_items) if data.find_row(user, item) is None)
+    question = questions.ask(user, unseen, CONFIG)
+    rows = data.user_rows(user)
+    assert (question.label, question.history_rows) == (None, range(rows.start, rows.stop))
+    assert question.subject.layout == "paper"
+    assert question.prompts[0].answers == ()
+
+
+def test_a_past_that_is_too_short_is_refused(questions: Questions) -> None:
+    data = questions.dataset
+    user = data.n_users - 1
+    early = int(data.item_index[data.user_rows(user).start + MIN_HISTORY - 1])
+    with pytest.raises(UsageError, match=rf"has {MIN_HISTORY - 1} ratings before.*at least {MIN_HISTORY}"):
+        questions.ask(user, early, CONFIG)
+    first = int(data.item_index[data.user_rows(user).start + MIN_HISTORY])
+    assert len(questions.ask(user, first, CONFIG).history_rows) == MIN_HISTORY
+
+
+def test_every_order_tells_the_same_lines_the_recipes_order_first(questions: Questions) -> None:
+    row = int(build_samples(questions.dataset).rows[-1])
+    for order in ("rank", "chronological", "relevance"):
+        question = _ask(questions, row, CONFIG.model_copy(update={"order": order}))
+        assert len(question.prompts) == 3
+        told = [
+            {prompt.text[slice(*span)].split(". ", 1)[1] for span in prompt.droppable} for prompt in question.prompts
+        ]
+        assert told[0] == told[1] == told[2]
+        first = [question.prompts[0].text.index(line.label) for line in question.lines]
+        assert first == sorted(first)
+        if order == "chronological":
+            assert [line.position for line in question.lines] == sorted(line.position or 0 for line in question.lines)
+
+
+def test_vectors_of_another_dataset_are_refused(small: Dataset) -> None:
+    with pytest.raises(UsageError, match="vectors for"):
+        Questions(small, random_space(small.n_items + 1))
