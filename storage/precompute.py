@@ -127,7 +127,8 @@ class Precompute:
         return Planned(node, "missing", self._why_missing(node), None)
 
     def _why_missing(self, node: Node) -> str:
-        """What differs from the artifact of this kind and dataset that was made last."""
+        """What differs from the last artifact of this kind and dataset, and whether it waits to be asked for."""
+        asked = "; it is made only when asked for" if node.stage.extra else ""
         others = [
             other
             for other in self._store.all()
@@ -135,10 +136,10 @@ class Precompute:
             and other.meta["recipe"].get("data", {}).get("name") == self._dataset.meta.name
         ]
         if not others:
-            return "never made: it is made only when asked for" if node.stage.extra else "never made"
+            return "never made" + asked
         latest = max(others, key=lambda other: other.meta["made"])
         changes = _differences(latest.meta["recipe"], node.recipe)
-        return "changed since the last one: " + ", ".join(changes)
+        return "changed since the last one: " + ", ".join(changes) + asked
 
     def _make(self, node: Node, progress: Progress, stop: Stop, *, anew: bool = False, wait: float = 0.0) -> Artifact:
         """Make one artifact under its lock; one that another run finished meanwhile is taken, unless ``anew``."""

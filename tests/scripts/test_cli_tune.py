@@ -69,11 +69,9 @@ def test_a_dry_run_says_what_would_be_tuned_and_makes_nothing(
 ) -> None:
     before = sorted(ready.rglob("*"))
     row = _last(rallrec("tune", "--recipe", recipe, "--dry-run", "--json", RALLREC_HOME=ready, **settings))
-    assert (row["stage"], row["state"], row["why"]) == (
-        f"tune-{recipe}",
-        "missing",
-        "never made: it is made only when asked for",
-    )
+    assert (row["stage"], row["state"]) == (f"tune-{recipe}", "missing")
+    # "never made", or what differs from one that ships with the program
+    assert row["why"].endswith("; it is made only when asked for")
     other = settings | {"RALLREC_TUNE__RANK": "3"}
     text = rallrec("tune", "--dry-run", RALLREC_HOME=ready, **other).stdout
     assert "config.rank: 8 -> 3" in text
