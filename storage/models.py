@@ -139,3 +139,14 @@ class ImportRow(Base):
     answers: Mapped[int] = mapped_column(Integer)
     traces: Mapped[int] = mapped_column(Integer)
     imported_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class StoryRow(Base):
+    """A story that somebody told (:class:`backend.stories.Story` as JSON), under the hash of what it says."""
+
+    __tablename__ = "stories"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    title: Mapped[str] = mapped_column(Text)
+    story: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
