@@ -67,8 +67,8 @@ def test_a_story_is_told_kept_and_opened_by_its_link(page: Any, site: str, chrom
     other = chromium.new_context(viewport={"width": 390, "height": 844})
     reader = other.new_page()
     reader.goto(page.url)
-    reader.wait_for_selector(".story h2")
-    assert reader.inner_text(".story h2") == HOSTILE
+    reader.wait_for_selector(".story h1")
+    assert reader.inner_text(".story h1") == HOSTILE
     assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
     reader.screenshot(path=SCREENSHOTS / "story-narrow.png")
     other.close()
