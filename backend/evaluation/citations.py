@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 
 from backend.prompting import HistoryLine
 
@@ -64,13 +64,15 @@ class Citation:
     """``title`` as the chain writes it, with its year. ``rating``: what it says the user gave, directly behind it.
 
     ``rating_right``: whether the prompt says so too; None where no rating is given, or where the prompt has none to
-    compare it with (the target, and titles that are not in it).
+    compare it with (the target, and titles that are not in it). ``label``: the line of the prompt that is meant, by its
+    label (the first of several); empty for a title that is not in it.
     """
 
     title: str
     in_prompt: bool
     rating: float | None = None
     rating_right: bool | None = None
+    label: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,12 @@ def cited_titles(text: str, history: Sequence[HistoryLine], target: HistoryLine)
     """Every title that the chain ``text`` cites, in order; ``history`` and ``target`` as its prompt shows them."""
     text = "\n".join(" ".join(line.split()) for line in text.splitlines())
     ratings: dict[str, set[float]] = {}
+    named: dict[str, str] = {}
     forms = {line.label: _forms(line.label) for line in (*history, target)}
     for line in (*history, target):
         for form in forms[line.label]:
             ratings.setdefault(form.lower(), set()).update(() if line.rating is None else (line.rating,))
+            named.setdefault(form.lower(), line.label)
     own_words = _OPENERS | {name.lower() for line in (*history, target) for name in line.categories}
     found, end = [], 0
     for start, stop in _places(text, set().union(*forms.values())):
@@ -107,7 +111,7 @@ def cited_titles(text: str, history: Sequence[HistoryLine], target: HistoryLine)
         rating = _rating_behind(text, stop)
         if known is not None and not _goes_on(text[end:start], own_words):
             right = rating in known if rating is not None and known else None
-            found.append(Citation(text[start:stop], True, rating, right))
+            found.append(Citation(text[start:stop], True, rating, right, named[text[start:stop].lower()]))
         elif title := _unknown(text[end:stop], own_words):
             found.append(Citation(title, False, rating))
         end = stop

@@ -11,6 +11,7 @@ from backend.prompting.prompts import (
     build_prompt,
     template_digest,
 )
+from backend.prompting.steps import Step, split_steps
 from backend.prompting.verdict import NO_ANSWER, Verdict, read_verdict
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "PromptSubject",
     "PromptingConfig",
     "RatingHabit",
+    "Step",
     "Verdict",
     "build_prompt",
     "knowledge_sentence",
     "read_verdict",
+    "split_steps",
     "template_digest",
 ]
