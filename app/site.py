@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from storage.workspace import Workspace
 
 ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = ("rallrec.js", "library.js", "stories.js")
-_STYLES = ("rallrec.css", "library.css")
+_SCRIPTS = ("rallrec.js", "predict.js", "library.js", "stories.js")
+_STYLES = ("rallrec.css", "predict.css", "library.css")
 # Gradio confines the others to its own container: what is outside of it, or depends on its page, goes into the head.
 _HEAD_STYLES = ("stories.css",)
 

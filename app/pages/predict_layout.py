@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -36,6 +37,7 @@ BOUNDS: dict[str, tuple[float, float, float]] = {
 }
 
 
+_CHAINS_SCRIPT = (Path(__file__).parents[1] / "assets" / "chains.js").read_text("utf-8")
 # The sliders that only the strategy rerank uses.
 EQUATION_8 = ("gamma", "beta")
 
@@ -176,7 +178,7 @@ def lay_out(service: PredictService, settings: Settings) -> Layout:
             controls["traces"] = _slider("traces", settings, "Chains")
             controls["max_tokens"] = _slider("max_tokens", settings, "Token limit of a chain")
             controls["seed"] = gr.Number(settings.seed, label="Seed", precision=0, minimum=0, elem_id="seed")
-        reason = _panel("reason")
+        reason = _panel("reason", _CHAINS_SCRIPT)
     with gr.Accordion("5 · Merge: one probability out of two", open=True):
         with gr.Row():
             controls["alpha"] = _slider("alpha", settings, "alpha (α): weight of the reasoning model")

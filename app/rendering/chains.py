@@ -1,18 +1,18 @@
-"""A chain as the page draws it: its verdict, and its text with the titles that it cites marked: in the prompt, with
+"""A chain as the page draws it: its verdict, and its steps with the titles that they cite marked: in the prompt, with
 another rating there, or not in it at all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from backend.engines import THINK_CLOSE
 from backend.evaluation.citations import Citation, cited_titles
-from backend.prompting import HistoryLine, read_verdict
+from backend.prompting import HistoryLine, read_verdict, split_steps
 from backend.types import Trace
-
-Pieces = tuple[tuple[str, str], ...]
 
 # What a mark means, said on hover.
 ABOUT = {
@@ -20,18 +20,37 @@ ABOUT = {
     "misquoted": "in the prompt, with another rating",
     "invented": "not in the prompt",
 }
+MARKS = {"misquoted": "≠", "invented": "?"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """``kind``: a key of :data:`ABOUT` for a cited title, or nothing. ``label``: of the prompt's line that is meant."""
+
+    kind: str
+    text: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """``pieces`` hold all text up to the next step. ``flags``: (mark, words) for each title that is wrongly cited."""
+
+    pieces: tuple[Piece, ...]
+    flags: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Written:
-    """One chain. ``thinking``: its text before ``</think>``, in pieces (:func:`marked`); ``conclusion``: what follows.
+    """One chain. ``steps``: its text before ``</think>``; ``closing``: from there to ``conclusion``, which follows.
 
     ``verdict`` is empty until the chain has ended, and ``why`` says why there is none. ``writing``: it still grows.
     """
 
     number: int
     trace: Trace | None
-    thinking: Pieces
+    steps: tuple[Step, ...]
+    closing: str
     conclusion: str
     verdict: str
     why: str
@@ -49,12 +68,14 @@ def written(
     """The ``index``-th chain: finished (``trace``), or as far as it is written (``piece``)."""
     text = trace.text if trace else piece or ""
     before, closed, after = text.rpartition(THINK_CLOSE)
-    thinking, conclusion = (before.strip(), after.strip()) if closed else (text.strip(), "")
+    thinking, conclusion = (before, after.strip()) if closed else (text, "")
+    space = after[: len(after) - len(after.lstrip())]
     verdict = read_verdict(text) if trace else None
     return Written(
         index + 1,
         trace,
-        marked(thinking, history, target) if trace else (("", thinking),) if thinking else (),
+        read(thinking, history, target) if trace else _in_steps(thinking, []),
+        closed + space,
         conclusion,
         verdict.answer if verdict else "",
         verdict.reason if verdict else "",
@@ -62,20 +83,63 @@ def written(
     )
 
 
+@dataclass(frozen=True)
+class _Place:
+    start: int
+    end: int
+    cited: Citation
+    kind: str
+    flag: str
+
+
 @lru_cache(maxsize=512)  # a slider redraws the same chains many times
-def marked(text: str, history: tuple[HistoryLine, ...], target: HistoryLine) -> Pieces:
-    """``text`` in pieces, each with its kind: a key of :data:`ABOUT`, or nothing."""
-    pieces, at = [], 0
+def read(text: str, history: tuple[HistoryLine, ...], target: HistoryLine) -> tuple[Step, ...]:
+    """``text`` in steps, with what it cites."""
+    places, at = [], 0
     for cited in cited_titles(text, history, target):
         start = text.find(cited.title, at)
         if start < 0:  # a title across a line break
             continue
-        pieces += [("", text[at:start]), (_kind(cited), cited.title)]
         at = start + len(cited.title)
-    return tuple(piece for piece in (*pieces, ("", text[at:])) if piece[1])
+        kind = _kind(cited)
+        places.append(_Place(start, at, cited, kind, _flag(cited, kind, history)))
+    return _in_steps(text, places)
+
+
+def _in_steps(text: str, places: Sequence[_Place]) -> tuple[Step, ...]:
+    found = split_steps(text)
+    edges = [0, *(step.start for step in found[1:]), len(text)]
+    return tuple(
+        Step(
+            _pieces(text, start, end, places),
+            tuple((MARKS[p.kind], p.flag) for p in places if p.flag and start <= p.start < end),
+        )
+        for start, end in pairwise(edges if found else ())
+    )
+
+
+def _pieces(text: str, start: int, end: int, places: Sequence[_Place]) -> tuple[Piece, ...]:
+    """``text[start:end]`` in pieces; of a title that begins or ends elsewhere, the part that is here."""
+    pieces, at = [], start
+    for place in places:
+        first, last = max(place.start, start), min(place.end, end)
+        if first < last:
+            pieces += [Piece("", text[at:first]), Piece(place.kind, text[first:last], place.cited.label)]
+            at = last
+    return tuple(piece for piece in (*pieces, Piece("", text[at:end])) if piece.text)
 
 
 def _kind(cited: Citation) -> str:
     if not cited.in_prompt:
         return "invented"
     return "misquoted" if cited.rating_right is False else "cited"
+
+
+def _flag(cited: Citation, kind: str, history: Sequence[HistoryLine]) -> str:
+    """What is wrong with it, in words; empty where nothing is."""
+    if kind == "invented":
+        return f"{cited.title} is not in the prompt"
+    if kind != "misquoted":
+        return ""
+    ratings = [f"{line.rating:g}" for line in history if line.label == cited.label and line.rating is not None]
+    return f"{cited.title}: the prompt says {' or '.join(ratings)}, not {cited.rating:g}"

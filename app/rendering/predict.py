@@ -7,6 +7,7 @@ from typing import Any
 
 from app.rendering import curves
 from app.rendering.chains import ABOUT, written
+from app.rendering.retrieval import row_anchor
 from app.rendering.templating import render
 from app.services.predict_view import View
 from backend.merging import merge_weights
@@ -30,6 +31,7 @@ def target_card(view: View) -> str:
         noun=view.data.meta.item_noun,
         rated=question.label is not None,
         command=_command(view),
+        still=view.still,
     )
 
 
@@ -54,6 +56,7 @@ def ask_panel(view: View) -> str:
         parts=_parts(prompt, max((trace.dropped for trace in view.prediction.traces if trace), default=0)),
         injected=prompt.knowledge_span is not None,
         waits=view.prediction.reason_prompt is None,
+        still=view.still,
         stale=_setting(shown) if stale else "",
         model=view.models["tuned"],
         live=_live(view),
@@ -86,6 +89,8 @@ def reason_panel(view: View) -> str:
         "reason.html",
         chains=chains,
         about=ABOUT,
+        rows=_cited_rows(view),
+        still=view.still,
         dots=curves.dots(known, shown.p_r) if known else "",
         left_out=left_out(shown.traces),
         count=len(known),
@@ -98,6 +103,13 @@ def reason_panel(view: View) -> str:
         nothing=not known and not pieces,
         model=view.models["reasoning"],
     )
+
+
+def _cited_rows(view: View) -> dict[str, str]:
+    """Where the page shows what a chain can cite, by label: the target, and the rows of step 2 as they are now."""
+    question, data = view.prediction.question, view.data
+    rows = {data.item_label(row.item): row_anchor(row.item) for row in reversed(question.chosen)}
+    return rows | {question.subject.target.label: "question"}
 
 
 def merge_panel(view: View) -> str:

@@ -52,6 +52,7 @@ def retrieve_panel(view: View) -> str:
         target_silent=question.item in view.explained.silent,
         meta=view.data.meta,
         past=len(question.history_rows),
+        still=view.still,
     )
 
 
@@ -63,7 +64,13 @@ def rerank_panel(view: View) -> str:
     return render(
         "rerank.html",
         lines=[
-            {"label": data.item_label(row.item), "code": row.item, "row": row, "entered": row.item in view.entered}
+            {
+                "label": data.item_label(row.item),
+                "code": row.item,
+                "anchor": row_anchor(row.item),
+                "row": row,
+                "entered": row.item in view.entered,
+            }
             | _scores(row, how, largest)
             for row in question.chosen
         ],
@@ -73,7 +80,13 @@ def rerank_panel(view: View) -> str:
         how=how,
         strip=curves.gamma_strip(view.stretches, config.gamma) if view.stretches else "",
         sets=len(view.stretches),
+        still=view.still,
     )
+
+
+def row_anchor(item: int) -> str:
+    """The id of a chosen item's row in step 2."""
+    return f"past-{item}"
 
 
 def nearest_panel(view: View) -> str:
@@ -103,6 +116,7 @@ def nearest_panel(view: View) -> str:
             for row in near.rows
         ],
         meta=data.meta,
+        still=view.still,
     )
 
 

@@ -64,7 +64,7 @@ class View:
     ``untuned`` (one small model plays both parts as it is), ``untuned reasoner``, ``stand-in`` (for M_R), or nothing.
     ``entered`` and ``left`` are item codes, against the setting drawn before. ``run`` is the live run of exactly this
     setting. ``explained`` covers the items of both channels. ``stretches`` is empty where gamma does not apply;
-    ``nearest`` is None until its fold is opened.
+    ``nearest`` is None until its fold is opened. ``still``: drawn for reading alone, with nothing to press.
     """
 
     request: Request
@@ -81,6 +81,7 @@ class View:
     run: Snapshot | None = None
     other_run: bool = False
     truth: bool = False
+    still: bool = False
 
 
 def exact_gamma(gamma: float) -> float:

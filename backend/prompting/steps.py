@@ -37,15 +37,15 @@ _YEAR = re.compile(r"\s*\(\d{4}\)")
 # Words with a capital up to a year, as a title goes on: the rest of "Hot Shots! Part Deux (1993)".
 _TITLE_GOES_ON = re.compile(r"(?:(?:[A-Z0-9][\w'’&-]*|of|the|and|a|an|in|to)[!?:,]*\s+){1,6}\(\d{4}\)")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
-# A full stop behind these says nothing of a sentence's end.
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms mx dr prof st mt ft fr rev gen col capt cpt lt sgt maj hon gov sen rep pres messrs mme mlle vs cf ca "
-    "approx esp incl fig eq sec ch ep vol pt eds dept est feat viz al".split()
-)
-# These only where a number follows: "The answer is No." ends.
-_BEFORE_NUMBERS = frozenset("no nos p pp art".split())
-# A sentence may end behind these: what follows decides.
-_MAY_END = frozenset("etc jr sr inc ltd co corp bros min max a.m p.m".split())
+# A full stop behind these says nothing of a sentence's end; behind some only where a number follows ("The answer is
+# No." ends); behind others what follows decides.
+_ABBREVIATED = """
+al approx ca capt cf ch col cpt dept dr ed eds ep eq esp est feat fig fr ft gen gov hon incl lt maj messrs mlle mme mr
+mrs ms mt mx prof pt rep rev sec sen sgt st viz vol vs
+"""
+_ABBREVIATIONS = frozenset(_ABBREVIATED.split())
+_BEFORE_NUMBERS = frozenset(("art", "no", "nos", "p", "pp"))
+_MAY_END = frozenset(("a.m", "bros", "co", "corp", "etc", "inc", "jr", "ltd", "max", "min", "p.m", "sr"))
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _line_ends(text: str, place: int) -> bool:
 
 
 def _sentence_ends(text: str, begin: int, end: re.Match[str], bracket: tuple[int, int] | None) -> bool:
-    """Whether a mark in the step that starts at ``begin`` ends it. ``bracket``: where brackets around the mark stand."""
+    """Whether a mark in the step that starts at ``begin`` ends it. ``bracket``: where the brackets around it stand."""
     mark, after = end["mark"], text[end.end() : end.end() + 80]
     if bracket is not None and (end.end() < bracket[1] or text[bracket[0]] in "《【"):
         return False

@@ -178,7 +178,7 @@ def test_the_command_line_is_safe_to_paste_and_asks_for_the_same(small: Dataset)
     data = dataset_of(small, "a b'; echo $HOME")
     view = view_of(prediction_of(data, "text"), data, "x; rm -rf ~ `id` $(id)")
     request = replace(view.request, gamma=2 / 3, epsilon=0.00501187234, alpha=0.1234567, knowledge="none", seed=3)
-    [command] = re.findall(r"<code>(.*?)</code>", rendering.target_card(replace(view, request=request)), re.DOTALL)
+    [command] = re.findall(r"<code[^>]*>(.*?)</code>", rendering.target_card(replace(view, request=request)), re.DOTALL)
     words = shlex.split(Reading(command).words[0])
     given = dict(zip(words[2:-1:2], words[3:-1:2], strict=True))
     assert words[:2] == ["rallrec", "predict"]
