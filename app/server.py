@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
+from app.beside import add_routes
 from app.services.item_map import ItemMaps
 from app.services.stories import StoryService
 from app.site import appearance, build_over
@@ -24,7 +25,7 @@ _MOST_BYTES = 200_000
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The UI at ``/``; ``/healthz`` (the process answers), ``/readyz`` (data, vectors and database can be used) and
-    ``/map/<dataset>/<variant>`` (the item map's dots).
+    ``/map/<dataset>/<variant>`` (the item map's dots); for what is beside the Predict page, see :mod:`app.beside`.
 
     ``settings``: by default, those of the environment and the settings file.
     """
@@ -69,6 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         """Keep a story that somebody told on the page."""
         return await _keep_story(told, request)
 
+    add_routes(app, workspace)
     # Rendering on the server needs Node, and does not do several pages under FastAPI.
     options: dict[str, Any] = {"show_error": True, "mcp_server": False, "ssr_mode": False}
     gradio.mount_gradio_app(app, build_over(workspace), path="/", **options, **appearance())

@@ -1,4 +1,5 @@
-// What can be done with what the Predict page has drawn, wherever it stands: copy it, follow a citation.
+// What can be done with what the Predict page has drawn: copy it, follow a citation, export it; and what is fetched once
+// its sliders rest: the command line, and marks at the values that were asked before.
 // Listens on the document, since panels are redrawn at any time.
 (() => {
   // One spoken line for all of them; made when it is first needed.
@@ -60,4 +61,82 @@
       citedFrom.focus();
     }
   });
+  // An export is of the view as it is now.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[data-export]");
+    if (!link) return;
+    rallrec.settle?.();
+    const query = new URLSearchParams(location.search || link.search);
+    if (document.querySelector("#truth input")?.checked) query.set("truth", "1");
+    link.search = query.toString();
+  }, true);
+
+  const WORDS = { gamma: "gamma", k: "K", traces: "chains" };
+  const THUMB = 16;
+  const spell = (name, value) => (name === "gamma" ? String(Number(value.toFixed(3))) : String(value));
+  const set = (input, value) => {
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(input, value);
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const tick = (name, input, { low, high, pick }) => {
+    const button = document.createElement("button"), span = input.max - input.min;
+    const values = low === high ? spell(name, low) : `${spell(name, low)} to ${spell(name, high)}`;
+    button.type = "button";
+    button.title = `${WORDS[name]} ${values}: asked before, the answers are there`;
+    button.setAttribute("aria-label", `${WORDS[name]} ${spell(name, pick)}, asked before`);
+    button.style.left = `calc(${THUMB / 2}px + (100% - ${THUMB}px) * ${(low - input.min) / span})`;
+    button.style.width = `max(4px, (100% - ${THUMB}px) * ${(high - low) / span})`;
+    button.addEventListener("click", () => set(input, spell(name, pick)));
+    return button;
+  };
+  let answered = {};
+  const drawTicks = () => {
+    for (const name of Object.keys(WORDS)) {
+      const input = document.querySelector(`#${name} input[type=range]`);
+      if (!input) continue;
+      let row = input.parentElement.querySelector(".ticks");
+      if (!row) {
+        row = document.createElement("div");
+        row.className = "ticks";
+        row.setAttribute("role", "group");
+        row.setAttribute("aria-label", `Values of ${WORDS[name]} that were asked before`);
+        input.parentElement.append(row);
+      }
+      row.style.left = `${input.offsetLeft}px`;
+      row.style.width = `${input.offsetWidth}px`;
+      row.replaceChildren(...(answered[name] ?? []).map((stretch) => tick(name, input, stretch)));
+    }
+  };
+  let timer, asking;
+  const fetchAside = async () => {
+    asking?.abort();
+    asking = new AbortController();
+    try {
+      const answer = await fetch(new URL(`aside${location.search}`, location.href.split("?")[0]), { signal: asking.signal });
+      const body = await answer.json();
+      answered = body.answered;
+      const code = document.querySelector("#target .command code");
+      if (code && body.command) code.textContent = body.command;
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      answered = {};  // the server is away: nothing is promised
+    }
+    document.getElementById("target")?.classList.remove("moving");
+    drawTicks();
+  };
+  const later = () => {
+    clearTimeout(timer);
+    timer = setTimeout(fetchAside, 150);
+  };
+  // Called once the page is filled. A run that ends changes the status, and what has been asked.
+  rallrec.beside = () => {
+    drawTicks();
+    document.addEventListener("rallrec:view", () => {
+      document.getElementById("target")?.classList.add("moving");
+      later();
+    });
+    new MutationObserver(later).observe(document.getElementById("status"), { childList: true, subtree: true, characterData: true });
+    addEventListener("resize", drawTicks);
+    later();
+  };
 })();

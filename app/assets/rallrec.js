@@ -11,6 +11,7 @@ window.rallrec = {
     const url = location.pathname + "?" + query.toString();
     if (push) history.pushState(null, "", url);
     else history.replaceState(null, "", url);
+    document.dispatchEvent(new Event("rallrec:view"));
   },
   // Follows the page's controls by what is in them. Not a Gradio event: it would cost each move of a slider 10 ms.
   follow(names) {
@@ -21,9 +22,15 @@ window.rallrec = {
       return found?.value;
     };
     let timer;
+    const settle = () => {
+      clearTimeout(timer);
+      if (timer) rallrec.link(names, names.map(read), false);
+      timer = 0;
+    };
+    rallrec.settle = settle;  // for who needs the address now
     const later = () => {
       clearTimeout(timer);
-      timer = setTimeout(() => rallrec.link(names, names.map(read), false), 250);
+      timer = setTimeout(settle, 250);
     };
     const controls = names.map((name) => document.getElementById(name));
     const ours = (event) => controls.some((control) => control?.contains(event.target) && !event.target.closest(".picker"));

@@ -11,8 +11,9 @@ import gradio as gr
 
 from app import rendering
 from app.pages.predict_draw import draw_all, draw_answers, draw_live, draw_near, guard, only_changed, record
-from app.pages.predict_layout import EQUATION_8, NAMES, Layout, applicability, check_bounds, control_update, lay_out
+from app.pages.predict_layout import EQUATION_8, NAMES, Layout, applicability, control_update, lay_out
 from app.rendering import choices
+from app.services.bounds import check_bounds
 from app.services.predict import PredictService
 from app.services.predict_view import Request, Session, View
 from backend.errors import RallrecError
@@ -35,8 +36,12 @@ _EXPLAINED = {"variant": choices.VARIANTS, "strategy": choices.STRATEGIES}
 _LINK = f"(...values) => {{ rallrec.link({json.dumps(NAMES)}, values, true); }}"
 # The same without an entry of its own, for an item whose nearest are shown; they come into sight.
 _NEAR_LINK = f"(...values) => {{ rallrec.link({json.dumps(NAMES)}, values, false); rallrec.reveal('nearest'); }}"
-# Browser code that keeps the address in step with the controls, and says what each choice means on hover.
-_FOLLOW = f"rallrec.welcome(); rallrec.follow({json.dumps(NAMES)}); rallrec.explain({json.dumps(_EXPLAINED)});"
+# Browser code that keeps the address in step with the controls, says what each choice means on hover, and fetches what
+# is shown once the sliders rest.
+_FOLLOW = (
+    f"rallrec.welcome(); rallrec.follow({json.dumps(NAMES)}); rallrec.explain({json.dumps(_EXPLAINED)}); "
+    "rallrec.beside();"
+)
 
 
 def page(service: PredictService, settings: Settings) -> None:

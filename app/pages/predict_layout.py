@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,10 +13,9 @@ from app import rendering
 from app.pages.item_map import NEAR_SCRIPT, item_map
 from app.pages.picker import picker
 from app.rendering import choices
-from app.rendering.curves import EPSILON_EXPONENTS
+from app.services.bounds import bounds, to_control
 from app.services.predict import PredictService
 from app.services.predict_view import Request
-from backend.errors import UsageError
 from backend.prompting import KNOWLEDGE_WORDINGS
 from backend.representation import VARIANTS
 from backend.retrieval import STRATEGIES
@@ -25,18 +23,6 @@ from backend.settings import Settings
 
 # The names of the controls, in the order in which handlers get their values. They are a deep link's parameters too.
 NAMES = tuple(field.name for field in fields(Request))
-# (least, most, step) of every slider; epsilon's is of its exponent.
-BOUNDS: dict[str, tuple[float, float, float]] = {
-    "gamma": (0, 1, 0.001),
-    "beta": (0, 3, 0.05),
-    "k": (1, 30, 1),
-    "traces": (1, 16, 1),
-    "max_tokens": (16, 512, 16),
-    "alpha": (0, 1, 0.01),
-    "epsilon": (*EPSILON_EXPONENTS, 0.1),
-}
-
-
 _CHAINS_SCRIPT = (Path(__file__).parents[1] / "assets" / "chains.js").read_text("utf-8")
 # The sliders that only the strategy rerank uses.
 EQUATION_8 = ("gamma", "beta")
@@ -96,11 +82,6 @@ class Layout:
     truth: gr.Checkbox
 
 
-def to_control(name: str, value: Any) -> Any:
-    """What a control shows for a request's value."""
-    return round(math.log10(value), 6) if name == "epsilon" else round(value, 3) if name == "gamma" else value
-
-
 def control_update(name: str, request: Request) -> Any:
     """A control as a request sets it. Gamma and beta keep their values under strategies that do not use them."""
     value = to_control(name, getattr(request, name))
@@ -113,30 +94,6 @@ def applicability(strategy: str) -> dict[str, Any]:
     """Whether eq. 8's sliders can be moved, and why not."""
     applies = strategy == "rerank"
     return {"interactive": applies, "info": "" if applies else choices.EQUATION_8_ONLY}
-
-
-def bounds(settings: Settings) -> dict[str, tuple[float, float, float]]:
-    """:data:`BOUNDS`, widened where a setting's own value lies outside."""
-    wide = {}
-    for name, (low, high, step) in BOUNDS.items():
-        value = to_control(name, getattr(settings, name))
-        wide[name] = (min(low, value), max(high, value), step)
-    return wide
-
-
-def check_bounds(request: Request, settings: Settings) -> Request:
-    """The request, if the page's controls can show it. Raises ``UsageError`` naming the value that they cannot."""
-    for name, (low, high, _) in bounds(settings).items():
-        value = getattr(request, name)
-        if name == "epsilon":
-            low, high = 10.0**low, 10.0**high
-        if not low <= value <= high:
-            raise UsageError(
-                f"{name} is {value:g}",
-                expected=f"{low:g} to {high:g} on this page",
-                fix="mend the link; rallrec predict takes a wider range",
-            )
-    return request
 
 
 def lay_out(service: PredictService, settings: Settings) -> Layout:

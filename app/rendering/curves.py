@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 from markupsafe import Markup
 
+from app.services.bounds import EPSILON_EXPONENTS
 from backend.merging import merge
 from backend.pipeline import Prediction
 
-EPSILON_EXPONENTS = (-6.0, -1.0)
 _POINTS = 61
 # One viewBox for all curves; CSS sizes them.
 _W, _H, _PAD = 320, 120, 24

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 from app.rendering import curves
 from app.rendering.chains import ABOUT, written
 from app.rendering.retrieval import row_anchor
 from app.rendering.templating import render
+from app.services.links import address_of, command_line
 from app.services.predict_view import View
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
@@ -30,7 +30,8 @@ def target_card(view: View) -> str:
         ratings=len(question.history_rows),
         noun=view.data.meta.item_noun,
         rated=question.label is not None,
-        command=_command(view),
+        command=command_line(view.request, view.data.meta.name),
+        address=address_of(view.request),
         still=view.still,
     )
 
@@ -162,14 +163,3 @@ def _setting(prediction: Prediction) -> str:
         f"{weights}K {retrieval.k}, strategy {retrieval.strategy}, variant {retrieval.variant}, "
         f"knowledge {recipe.prompting.knowledge}, {recipe.reasoning.traces} chains, seed {recipe.reasoning.seed}"
     )
-
-
-def _command(view: View) -> str:
-    r = view.request
-    words = {
-        "dataset": view.data.meta.name, "user": r.user, "item": r.item, "variant": r.variant, "strategy": r.strategy,
-        "gamma": f"{r.gamma:.12g}", "beta": f"{r.beta:.12g}", "k": r.k, "knowledge": r.knowledge, "traces": r.traces,
-        "max-tokens": r.max_tokens, "seed": r.seed, "alpha": f"{r.alpha:.12g}", "epsilon": f"{r.epsilon:.12g}",
-    }  # fmt: skip
-    options = (f"--{name} {shlex.quote(str(value))}" for name, value in words.items())
-    return f"rallrec predict {' '.join(options)} --json"

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from app.services import neighbourhood
+from app.services.answered import Answered, answered_values
 from app.services.choices import Choices
 from app.services.neighbourhood import Nearest
 from app.services.predict_view import Request, Session, Stretches, View, exact_gamma
@@ -161,6 +162,11 @@ class PredictService:
         with session.lock:
             assert session.view is not None
             return self._remember(session.view, session)
+
+    def answered(self, request: Request) -> Answered:
+        """For which values of its sliders the other choices of a request are answered already."""
+        user, item = self._data.user_code(request.user), self._data.item_code(request.item)
+        return answered_values(self.pipeline, user, item, self._recipe(request))
 
     def ask(self, session: Session) -> Run:
         """Start asking both models about what the page shows; an earlier run of this page is stopped first."""

@@ -5,7 +5,7 @@ from backend.retrieval.channels import Channels
 from backend.retrieval.config import STRATEGIES, RetrievalConfig
 from backend.retrieval.index import IndexConfig, build_index, nearest, open_index
 from backend.retrieval.orders import ORDERS, order_items, orders_from
-from backend.retrieval.rerank import RankedItem, gamma_breakpoints, rerank, rerank_rows
+from backend.retrieval.rerank import RankedItem, gamma_breakpoints, gamma_orders, rerank, rerank_rows
 from backend.retrieval.retriever import Retrieval, Retriever
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Retriever",
     "build_index",
     "gamma_breakpoints",
+    "gamma_orders",
     "nearest",
     "open_index",
     "order_items",

@@ -106,24 +106,53 @@ def gamma_breakpoints(
 
     All steps at once; the naive equivalent is :func:`rerank` per step.
     """
-    _check(k, 0.0, beta, combine)
+    gammas = np.arange(steps + 1) / steps
+    rows, best = _ranked(relevant, recent, k, gammas, beta, combine)
+    chosen = np.zeros((len(gammas), len(rows)), dtype=bool)
+    np.put_along_axis(chosen, best, True, axis=1)
+    first = np.flatnonzero(np.r_[True, (chosen[1:] != chosen[:-1]).any(axis=1)])
+    return [(step / steps, frozenset(rows[i] for i in np.flatnonzero(chosen[step]))) for step in first.tolist()]
+
+
+def gamma_orders(
+    relevant: Sequence[Hashable],
+    recent: Sequence[Hashable],
+    k: int,
+    beta: float,
+    gammas: Sequence[float],
+    combine: str = "max",
+) -> list[tuple[Hashable, ...]]:
+    """The items that each of ``gammas`` chooses, best first: gammas with the same list ask the models the same.
+
+    All at once; the naive equivalent is :func:`rerank` per gamma.
+    """
+    rows, best = _ranked(relevant, recent, k, np.asarray(gammas, dtype=np.float64), beta, combine)
+    return [tuple(rows[i] for i in order) for order in best.tolist()]
+
+
+def _ranked(
+    relevant: Sequence[Hashable],
+    recent: Sequence[Hashable],
+    k: int,
+    gammas: NDArray[np.float64],
+    beta: float,
+    combine: str,
+) -> tuple[list[Hashable], NDArray[np.int64]]:
+    """All items of the channels, and per gamma the places of the ``k`` best among them, best first."""
+    _check(k, float(gammas.min(initial=0.0)), beta, combine)
+    _check(k, float(gammas.max(initial=0.0)), beta, combine)
     by_relevance, by_recency = _ranks(relevant[:k], "relevant"), _ranks(recent[:k], "recent")
     # In the order that decides ties, so that a stable sort by the score alone is the whole order of eq. 8.
     rows = [RankedItem(item, 0.0, by_relevance.get(item), by_recency.get(item)) for item in by_relevance | by_recency]
     rows.sort(key=_sort_key)
-    if not rows:
-        return [(0.0, frozenset())]
-    gamma = np.arange(steps + 1)[:, None] / steps
     # A rank of infinity scores 0: for the larger of two scores as for their sum, that is an item not in the channel.
     relevance_rank = np.array([row.relevance_rank or inf for row in rows], dtype=np.float64)
     recency_rank = np.array([row.recency_rank or inf for row in rows], dtype=np.float64)
-    parts = [_channel_scores(gamma, relevance_rank, beta), _channel_scores(1.0 - gamma, recency_rank, beta)]
+    weight = gammas[:, None]
+    parts = [_channel_scores(weight, relevance_rank, beta), _channel_scores(1.0 - weight, recency_rank, beta)]
     scores = np.maximum(*parts) if combine == "max" else np.add(*parts)
     best = np.argsort(-np.round(scores, TIE_DECIMALS), axis=1, kind="stable")[:, :k]
-    chosen = np.zeros(scores.shape, dtype=bool)
-    np.put_along_axis(chosen, best, True, axis=1)
-    first = np.flatnonzero(np.r_[True, (chosen[1:] != chosen[:-1]).any(axis=1)])
-    return [(step / steps, frozenset(rows[i].item for i in np.flatnonzero(chosen[step]))) for step in first.tolist()]
+    return [row.item for row in rows], best
 
 
 def _score(relevance_rank: int | None, recency_rank: int | None, gamma: float, beta: float, combine: str) -> float:

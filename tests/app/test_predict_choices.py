@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.pages.predict_layout import to_control
+from app.services.bounds import to_control
 from app.services.predict import PredictService
 from app.services.predict_view import exact_gamma
 from backend import datasets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
@@ -142,6 +143,11 @@ def every_panel(view: View) -> dict[str, str]:
     return drawn | {name: getattr(rendering, name)(view) for name in panels}
 
 
+def _path(value: str | None) -> str | None:
+    """An export's address without its query, which holds words."""
+    return value.split("?")[0] if value and re.fullmatch(r"export/[\w.]+\?[\w.=&%+-]*", value) else value
+
+
 class Reading(HTMLParser):
     """``elements``: (tag, names of its attributes, values of those that hold no words); ``words``: all text, and
     the values of the attributes that hold words; ``open``: elements that were not closed."""
@@ -159,7 +165,7 @@ class Reading(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, [(name, None if name in self.WORDS else value) for name, value in attrs]))
+        self.elements.append((tag, [(name, None if name in self.WORDS else _path(value)) for name, value in attrs]))
         self.words += [value or "" for name, value in attrs if name in self.WORDS]
         if tag not in self.VOID:
             self.open.append(tag)

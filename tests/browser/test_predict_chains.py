@@ -9,7 +9,7 @@ from tests.browser.actions import ask, open_page, slide, wait_until
 from tests.browser.conftest import HOSTILE
 
 Command = Callable[..., dict[str, Any]]
-SAMPLE = "user=15&item=2"
+SAMPLE = "user=15&item=16"
 
 
 def open_chains(page: Any, site: str, query: str = SAMPLE) -> None:
@@ -43,7 +43,7 @@ def test_a_cited_title_leads_to_its_row_and_escape_leads_back(page: Any, site: s
 
 def test_two_chains_are_compared_by_what_the_command_line_says_of_them(page: Any, site: str, command: Command) -> None:
     open_chains(page, site)
-    traces = command("predict", "--user", "15", "--item", "2")["traces"]
+    traces = command("predict", "--user", "15", "--item", "16")["traces"]
     for one, other in ((1, 4), (2, 3)):
         page.click(f"#reason [data-chain='{one}'] [data-compare]")
         page.click(f"#reason [data-chain='{other}'] [data-compare]")
@@ -78,7 +78,7 @@ def test_prompt_chain_and_command_are_copied_with_and_without_a_clipboard(
 ) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     open_chains(page, site)
-    record = command("predict", "--user", "15", "--item", "2")
+    record = command("predict", "--user", "15", "--item", "16")
     wanted = {"the prompt": record["prompt"], "chain 1": record["traces"][0]["text"].strip()}
     for plain_http in (False, True):
         if plain_http:

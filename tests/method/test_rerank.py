@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backend.errors import UsageError
-from backend.retrieval import RankedItem, gamma_breakpoints, rerank
+from backend.retrieval import RankedItem, gamma_breakpoints, gamma_orders, rerank
 
 lists = st.lists(st.integers(0, 25), unique=True, max_size=15)
 ks = st.integers(1, 20)
@@ -156,6 +156,14 @@ def test_breakpoints_are_exactly_where_the_chosen_set_changes(
         gamma = step / 20
         in_force = [chosen for first, chosen in stretches if first <= gamma][-1]
         assert in_force == set(_items(rerank(relevant, recent, k, gamma, beta, combine)))
+
+
+@given(lists, lists, ks, betas, combines, st.lists(gammas, max_size=6))
+def test_the_orders_of_many_gammas_are_those_of_each(
+    relevant: list[int], recent: list[int], k: int, beta: float, combine: str, some: list[float]
+) -> None:
+    each = [tuple(_items(rerank(relevant, recent, k, gamma, beta, combine))) for gamma in some]
+    assert gamma_orders(relevant, recent, k, beta, some, combine) == each
 
 
 @pytest.mark.parametrize(

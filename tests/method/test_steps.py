@@ -18,7 +18,8 @@ CASES = {
     ),
     "titles with marks before their year or inside": (
         "O Brother, Where Art Thou? (2000) got 5. They liked Hot Shots! Part Deux (1993). "
-        "Monsters, Inc. (2001) is a 4. L.A. Confidential (1997) and E.T. the Extra-Terrestrial (1982) too. Godzilla vs. Mothra (1992) no!",
+        "Monsters, Inc. (2001) is a 4. L.A. Confidential (1997) and E.T. the Extra-Terrestrial (1982) too. "
+        "Godzilla vs. Mothra (1992) no!",
         ["O Brother, Where Art Thou? (2000) got 5.", "They liked Hot Shots! Part Deux (1993).",
          "Monsters, Inc. (2001) is a 4.", "L.A. Confidential (1997) and E.T. the Extra-Terrestrial (1982) too.",
          "Godzilla vs. Mothra (1992) no!"],

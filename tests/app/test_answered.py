@@ -1,0 +1,83 @@
+"""Which values of a slider are answered already: the naive look-up at every value is the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app.services.answered import Stretch
+from app.services.predict import PredictService
+from app.services.predict_view import Request, Session
+from storage.workspace import Workspace
+from tests.app.conftest import answered
+
+RequestOf = Callable[..., Request]
+
+
+def complete(service: PredictService, request: Request) -> bool:
+    return service.look(request, Session()).prediction.complete
+
+
+def inside(stretches: tuple[Stretch, ...], value: float) -> bool:
+    return any(stretch.low <= value <= stretch.high for stretch in stretches)
+
+
+def test_nothing_is_answered_before_anything_was_asked(service: PredictService, request_of: RequestOf) -> None:
+    found = service.answered(request_of())
+    assert (found.gamma, found.k, found.traces) == ((), (), ())
+
+
+def test_every_value_is_in_a_stretch_exactly_if_a_look_at_it_is_complete(
+    service: PredictService, session: Session, request_of: RequestOf
+) -> None:
+    # Few past items enter, so that the list changes along gamma.
+    for gamma, k in (("0.5", "5"), ("0.2", "5"), ("0.9", "8")):
+        answered(service, request_of(gamma=gamma, k=k), session)
+    here = request_of(gamma="0.5", k="5")
+    found = service.answered(here)
+    assert found.gamma
+    assert len(found.gamma) >= 2
+    for step in range(0, 1001, 13):
+        value = request_of(gamma=str(step / 1000), k="5")
+        assert inside(found.gamma, value.gamma) == complete(service, value), step
+    for k in range(1, 31):
+        assert inside(found.k, k) == complete(service, request_of(gamma="0.5", k=str(k))), k
+    for stretch in found.gamma:
+        assert stretch.low <= stretch.pick <= stretch.high
+        assert complete(service, request_of(gamma=f"{round(stretch.pick, 3)}", k="5"))
+
+
+def test_fewer_chains_than_there_are_need_no_others(
+    service: PredictService, session: Session, request_of: RequestOf
+) -> None:
+    answered(service, request_of(traces="4"), session)
+    assert service.answered(request_of(traces="9")).traces == (Stretch(1, 4, 4),)
+    assert service.answered(request_of(traces="9")).gamma == ()
+    assert complete(service, request_of(traces="4"))
+    assert not complete(service, request_of(traces="5"))
+
+
+def test_a_larger_k_than_the_past_asks_the_same(
+    service: PredictService, session: Session, request_of: RequestOf
+) -> None:
+    past = len(service.look(request_of(k="30"), session).prediction.question.chosen)
+    assert past < 30
+    answered(service, request_of(k="30"), session)
+    assert service.answered(request_of(k="30")).k == (Stretch(past, 30, past),)
+
+
+@pytest.mark.parametrize("strategy", ["recent", "retrieve-then-mix", "mix-then-retrieve"])
+def test_gamma_has_no_answered_values_where_it_does_not_apply(
+    service: PredictService, session: Session, request_of: RequestOf, strategy: str
+) -> None:
+    answered(service, request_of(strategy=strategy), session)
+    found = service.answered(request_of(strategy=strategy))
+    assert found.gamma == ()
+    assert inside(found.k, request_of().k)
+
+
+def test_no_model_is_asked(service: PredictService, workspace: Workspace, request_of: RequestOf) -> None:
+    service.answered(request_of())
+    inner = workspace.cached_engine("tuned").inner
+    assert inner.calls == []  # type: ignore[attr-defined]
