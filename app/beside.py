@@ -11,7 +11,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from app.rendering.against import against_table
 from app.rendering.export import export_page
+from app.rendering.page import error_box
 from app.services.answered import Answered
 from app.services.export import asked_for, file_name, open_view, record_of
 from app.services.links import address_of, command_line
@@ -27,7 +29,8 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 def add_routes(app: FastAPI, workspace: Workspace) -> None:
     """``/export/predict.html`` and ``.json``: the view as a file. ``/aside``: the command that gives the same, and
     for which values the page's sliders have answers (empty for a wrong query, of which the page itself tells). A view
-    that cannot be exported is answered with ``problem``; 400 says that the query is wrong.
+    that cannot be exported is answered with ``problem``; 400 says that the query is wrong. ``/against``: markup of the
+    page's choice of past items beside that of another variant or strategy.
     """
     service, settings = PredictService(workspace), workspace.settings
 
@@ -49,6 +52,15 @@ def add_routes(app: FastAPI, workspace: Workspace) -> None:
             return Response(text, media_type="application/json", headers=_download(file_name(view, "json")))
 
         return _or_problem(answer)
+
+    @app.get("/against")
+    def against(request: Request) -> Response:
+        try:
+            asked, other = asked_for(service, settings, request.query_params), request.query_params.get("against", "")
+            told = against_table(service.against(asked, other), service.pipeline.dataset)
+        except RallrecError as error:
+            told = error_box(str(error))
+        return HTMLResponse(told, headers=_HEADERS | {"Content-Security-Policy": _POLICY})
 
     @app.get("/aside")
     def aside(request: Request) -> Response:

@@ -8,6 +8,8 @@ window.rallrec = {
       if (name === "epsilon") value = Number(Math.pow(10, value).toPrecision(9));
       query.set(name, value);
     });
+    const against = new URLSearchParams(location.search).get("against");  // see against.js
+    if (against) query.set("against", against);
     const url = location.pathname + "?" + query.toString();
     if (push) history.pushState(null, "", url);
     else history.replaceState(null, "", url);

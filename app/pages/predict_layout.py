@@ -13,6 +13,7 @@ from app import rendering
 from app.pages.item_map import NEAR_SCRIPT, item_map
 from app.pages.picker import picker
 from app.rendering import choices
+from app.rendering.against import against_box
 from app.services.bounds import bounds, to_control
 from app.services.predict import PredictService
 from app.services.predict_view import Request
@@ -23,7 +24,9 @@ from backend.settings import Settings
 
 # The names of the controls, in the order in which handlers get their values. They are a deep link's parameters too.
 NAMES = tuple(field.name for field in fields(Request))
-_CHAINS_SCRIPT = (Path(__file__).parents[1] / "assets" / "chains.js").read_text("utf-8")
+_ASSETS = Path(__file__).parents[1] / "assets"
+_CHAINS_SCRIPT = (_ASSETS / "chains.js").read_text("utf-8")
+_AGAINST_SCRIPT = (_ASSETS / "against.js").read_text("utf-8")
 # The sliders that only the strategy rerank uses.
 EQUATION_8 = ("gamma", "beta")
 
@@ -154,6 +157,8 @@ def _lay_out_retrieval(controls: dict[str, Any], settings: Settings) -> tuple[gr
         controls["variant"] = _radio("variant", VARIANTS, settings.variant, "Compare items by (Table 6)")
         controls["strategy"] = _radio("strategy", STRATEGIES, settings.strategy, "Choose past items by (Fig. 8)")
     retrieve = _panel("retrieve", NEAR_SCRIPT)
+    # No handler's output: it fetches for itself, so no slider pays for it.
+    gr.HTML(against_box(), elem_id="against", elem_classes="panel", js_on_load=_AGAINST_SCRIPT, apply_default_css=False)
     with (
         gr.Accordion("Item map and nearest items", open=False, elem_id="near-fold") as fold,
         gr.Row(elem_classes="near-row"),

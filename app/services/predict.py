@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from app.services import neighbourhood
+from app.services.against import Side, against
 from app.services.answered import Answered, answered_values
 from app.services.choices import Choices
 from app.services.neighbourhood import Nearest
@@ -165,8 +166,11 @@ class PredictService:
 
     def answered(self, request: Request) -> Answered:
         """For which values of its sliders the other choices of a request are answered already."""
-        user, item = self._data.user_code(request.user), self._data.item_code(request.item)
-        return answered_values(self.pipeline, user, item, self._recipe(request))
+        return answered_values(self.pipeline, *self._codes(request), self._recipe(request))
+
+    def against(self, request: Request, other: str) -> tuple[Side, Side]:
+        """What enters a request's prompt, beside what would by another variant or strategy."""
+        return against(self.pipeline, *self._codes(request), self._recipe(request), other)
 
     def ask(self, session: Session) -> Run:
         """Start asking both models about what the page shows; an earlier run of this page is stopped first."""
@@ -182,6 +186,9 @@ class PredictService:
         run = session.run
         if run and run.snapshot().live:
             run.stop()
+
+    def _codes(self, request: Request) -> tuple[int, int]:
+        return self._data.user_code(request.user), self._data.item_code(request.item)
 
     def _recipe(self, request: Request) -> Recipe:
         named = {name.name: getattr(request, name.name) for name in fields(Request)}

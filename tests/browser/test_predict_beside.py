@@ -110,3 +110,28 @@ def test_hostile_titles_are_text_in_an_exported_page(chromium: Any, hostile_site
     assert page.locator("img").count() == 0
     assert said == []
     page.close()
+
+
+def test_another_choice_is_shown_beside_the_pages_own_and_is_part_of_the_link(
+    page: Any, site: str, command: Command
+) -> None:
+    open_page(page, site, f"{QUERY}&k=5")
+    page.click(".against summary")
+    page.select_option(".against select", "recent")
+    page.wait_for_selector(".against-told table")
+
+    def shown(place: int) -> list[str]:
+        return [
+            str(t) for t in page.locator(f".against-told table >> nth={place} >> td:nth-child(2)").all_inner_texts()
+        ]
+
+    for k in ("5", "3"):
+        slide(page, "k", int(k))
+        lists = [command("predict", *SAMPLE, "--k", k, "--strategy", way)["history"] for way in ("rerank", "recent")]
+        wait_until(lambda lists=lists: [shown(0), shown(1)] == [[row["title"] for row in own] for own in lists])
+    wait_until(lambda: "against=recent" in address(page) and "k=3&" in address(page))
+    page.reload()
+    page.wait_for_selector(".against-told table")
+    assert page.input_value(".against select") == "recent"
+    page.click(".against summary")
+    wait_until(lambda: "against" not in address(page))
