@@ -37,7 +37,7 @@ const column = (number, other) => {
   for (const cited of text.querySelectorAll(".cited, .misquoted, .invented")) {
     cited.after(made("small", shared.has(key(cited)) ? "tag in-both" : "tag", shared.has(key(cited)) ? "both" : `only ${number}`));
   }
-  return made("section", "side", made("h4", "", `Chain ${number} `, chain(number).querySelector(".verdict").cloneNode(true)), text);
+  return made("section", "side", made("h3", "", `Chain ${number} `, chain(number).querySelector(".verdict").cloneNode(true)), text);
 };
 const draw = () => {
   const now = known(), box = element.querySelector(".pair");

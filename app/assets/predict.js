@@ -2,12 +2,16 @@
 // its sliders rest: the command line, and marks at the values that were asked before.
 // Listens on the document, since panels are redrawn at any time.
 (() => {
-  // One spoken line for all of them; made when it is first needed.
+  // For ears alone. In place, since Gradio confines the styles to its own part of the document.
+  const HIDDEN = "position: fixed; left: 0; bottom: 0; width: 1px; height: 1px; margin: 0; padding: 0; border: 0; "
+    + "overflow: hidden; opacity: 0; white-space: pre";
+  // One spoken line for all; made when it is first needed.
   let spoken;
   rallrec.say = (words) => {
     if (!spoken) {
       spoken = document.createElement("p");
       spoken.className = "spoken";
+      spoken.style.cssText = HIDDEN;
       spoken.setAttribute("role", "status");
       document.body.append(spoken);
     }
@@ -19,7 +23,7 @@
     // Over plain http there is only this.
     const before = document.activeElement, area = document.createElement("textarea");
     area.value = text;
-    area.className = "spoken";
+    area.style.cssText = HIDDEN;
     document.body.append(area);
     area.select();
     const done = document.execCommand("copy");

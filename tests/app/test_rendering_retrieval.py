@@ -42,7 +42,7 @@ def test_the_columns_are_the_channels_with_the_similarities_that_ranked_them(
     both = shown.prediction.question.channels
     html = rendering.retrieve_panel(shown)
     columns = html.split("<section")[1:]
-    assert [re.search(r"<h4>(\w+)", column)[1].lower() for column in columns] == list(both.names)  # type: ignore[index]
+    assert [re.search(r"<h3>(\w+)", column)[1].lower() for column in columns] == list(both.names)  # type: ignore[index]
     ranked = (both.ranked_by[0], both.ranked_by[1] or both.similarity)
     variants = ("text", "id") if strategy == "retrieve-then-mix" else (variant, variant)
     for column, items, similarity, used in zip(columns, (both.relevant, both.recent), ranked, variants, strict=True):

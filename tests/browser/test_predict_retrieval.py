@@ -41,7 +41,7 @@ def test_variant_and_strategy_are_live_and_give_the_command_lines_list(
     sample = ("--user", "15", "--item", "1", "--gamma", "0.3")
     record = command("predict", *sample, "--variant", variant, "--strategy", strategy)
     wait_until(lambda: chosen(page) == expected(record))
-    assert [head.split()[0] for head in page.locator("#retrieve h4").all_inner_texts()] == columns
+    assert [head.split()[0] for head in page.locator("#retrieve h3").all_inner_texts()] == columns
     wait_until(lambda: page.is_disabled("#gamma input[type=range]") == (strategy != "rerank"))
     assert page.is_disabled("#beta input[type=range]") == (strategy != "rerank")
     assert page.input_value("#gamma input[type=range]") == "0.3"
@@ -71,7 +71,7 @@ def test_the_map_is_fetched_once_per_variant_and_only_when_its_fold_is_opened(pa
     choose(page, "variant", "id")
     wait_until(lambda: "without a signal" in page.inner_text(".map-unplaced"))
     assert [url.rsplit("/", 1)[1] for url in fetched] == ["concat%2Bssl", "id"]
-    assert page.inner_text("#nearest h4").startswith("Nearest to Toy Story (1995)")
+    assert page.inner_text("#nearest h3").startswith("Nearest to Toy Story (1995)")
     page.click(".map-legend button >> nth=0")
     assert page.get_attribute(".map-legend button >> nth=0", "aria-pressed") == "true"
 
@@ -82,14 +82,14 @@ def test_the_nearest_items_of_any_item_are_shown_by_a_click_the_keyboard_or_a_li
     title = item.inner_text()
     item.click()
     page.wait_for_selector("#nearest table")
-    wait_until(lambda: page.inner_text("#nearest h4") == f"Nearest to {title}")
+    wait_until(lambda: page.inner_text("#nearest h3") == f"Nearest to {title}")
     assert page.locator("#nearest tbody tr").count() == 10
     wait_until(lambda: "near=" in address(page))
     open_page(page, site, address(page).split("?", 1)[1])
     page.wait_for_selector("#nearest table")
-    assert page.inner_text("#nearest h4") == f"Nearest to {title}"
+    assert page.inner_text("#nearest h3") == f"Nearest to {title}"
     page.click("#nearest p .near-of")
-    wait_until(lambda: "Toy Story (1995) the target" in page.inner_text("#nearest h4"))
+    wait_until(lambda: "Toy Story (1995) the target" in page.inner_text("#nearest h3"))
     wait_until(lambda: "near=" not in address(page))
     page.focus(".map-marks")
     for _ in range(2):
@@ -97,13 +97,13 @@ def test_the_nearest_items_of_any_item_are_shown_by_a_click_the_keyboard_or_a_li
     first = chosen(page)[0][0]
     wait_until(lambda: page.inner_text(".map-read").startswith(first))
     page.keyboard.press("Enter")
-    wait_until(lambda: page.inner_text("#nearest h4") == f"Nearest to {first}")
+    wait_until(lambda: page.inner_text("#nearest h3") == f"Nearest to {first}")
     page.hover(".map-marks")
     page.mouse.down()
     page.mouse.up()
     wait_until(lambda: page.locator(".map-tip").is_visible())
     dot = page.inner_text(".map-tip").split(" · ")[0]
-    wait_until(lambda: page.inner_text("#nearest h4").startswith(f"Nearest to {dot}"))
+    wait_until(lambda: page.inner_text("#nearest h3").startswith(f"Nearest to {dot}"))
 
 
 def test_a_map_that_was_never_made_says_the_command(chromium: Any, home: Any) -> None:
