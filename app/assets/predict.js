@@ -128,9 +128,10 @@
     document.getElementById("target")?.classList.remove("moving");
     drawTicks();
   };
+  // Long enough that a drag with pauses is one drag: what is fetched costs the server more than a slider's move.
   const later = () => {
     clearTimeout(timer);
-    timer = setTimeout(fetchAside, 150);
+    timer = setTimeout(fetchAside, 400);
   };
   // Called once the page is filled. A run that ends changes the status, and what has been asked.
   rallrec.beside = () => {
@@ -139,7 +140,14 @@
       document.getElementById("target")?.classList.add("moving");
       later();
     });
-    new MutationObserver(later).observe(document.getElementById("status"), { childList: true, subtree: true, characterData: true });
+    const status = document.getElementById("status");
+    const words = () => status.querySelector(".status")?.textContent ?? "";
+    let before = words();
+    new MutationObserver(() => {
+      if (before === words()) return;  // Gradio marks every panel as pending at every event
+      before = words();
+      later();
+    }).observe(status, { childList: true, subtree: true, characterData: true });
     addEventListener("resize", drawTicks);
     later();
   };

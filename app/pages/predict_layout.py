@@ -119,8 +119,8 @@ def lay_out(service: PredictService, settings: Settings) -> Layout:
         retrieve, fold, nearest, flat = _lay_out_retrieval(controls, settings)
     with gr.Accordion("2 · Rerank: which of it enters the prompt", open=True):
         with gr.Row():
-            controls["gamma"] = _slider("gamma", settings, "gamma (γ): weight of relevance against recency")
-            controls["beta"] = _slider("beta", settings, "beta (β): how fast the score falls with the rank")
+            controls["gamma"] = _slider("gamma", settings, "gamma (γ): relevance against recency")
+            controls["beta"] = _slider("beta", settings, "beta (β): how fast scores fall by rank")
             controls["k"] = _slider("k", settings, "K: past items in the prompt")
         rerank = _panel("rerank", NEAR_SCRIPT)
     with gr.Row(elem_classes="asking"):
