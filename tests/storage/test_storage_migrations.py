@@ -44,21 +44,26 @@ def test_file_names_carry_the_revisions() -> None:
     assert scripts.get_heads() == [known[-1]]
 
 
+# The newest revision, and the one that is not written yet.
+HEAD = storage.schema.known_revisions()[-1]
+AFTER = f"{int(HEAD) + 1:04}"
+
+
 @pytest.fixture
 def next_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a migration that is not written yet."""
     folder = tmp_path / "a 100% copy"
     shutil.copytree(storage.schema.MIGRATIONS, folder)
     monkeypatch.setattr(storage.schema, "MIGRATIONS", folder)
-    return folder / "versions" / "0004_next.py"
+    return folder / "versions" / f"{AFTER}_next.py"
 
 
-NEXT = """
+NEXT = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "{AFTER}"
+down_revision = "{HEAD}"
 
 def upgrade():
     with op.batch_alter_table("prompts") as batch:
@@ -76,7 +81,7 @@ def test_a_later_migration_can_rebuild_tables_that_hold_rows(database_url: str, 
 
     next_migration.write_text(NEXT)
     new = open_database(database_url)
-    assert new.revision == "0004"
+    assert new.revision == AFTER
     assert CachedEngine(engine, new).reason([ask("x")], 2, sampling) == before
     assert len(engine.drawn) == 2
     with new.session(read_only=True) as session:
@@ -97,7 +102,7 @@ def test_a_migration_that_fails_changes_nothing(database_url: str, next_migratio
     with pytest.raises(StorageError):
         open_database(database_url)
     with old.session(read_only=True) as session:
-        assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0003"
+        assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
         assert session.execute(text("SELECT count(*) FROM traces")).scalar() == 2
     assert "note" not in {column["name"] for column in inspect(old.engine).get_columns("prompts")}
     old.close()
