@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from storage.workspace import Workspace
 
 ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = ("rallrec.js", "library.js")
+_SCRIPTS = ("rallrec.js", "library.js", "what_if.js")
 
 
 def build(settings: Settings) -> gradio.Blocks:
@@ -29,12 +29,16 @@ def build_over(workspace: Workspace) -> gradio.Blocks:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
-    from app.pages import library, predict
+    from app.pages import library, predict, what_if
     from app.services.library import LibraryService
     from app.services.predict import PredictService
+    from app.services.what_if import WhatIfService
 
+    predicting = PredictService(workspace)
     with gradio.Blocks(title="RALLRec+", analytics_enabled=False, fill_width=True) as blocks:
-        predict.page(PredictService(workspace), workspace.settings)
+        predict.page(predicting, workspace.settings)
+    with blocks.route("What-if", what_if.ROUTE):
+        what_if.page(WhatIfService(workspace, predicting))
     with blocks.route("Library", library.ROUTE):
         library.page(LibraryService(workspace))
     return blocks
@@ -54,7 +58,7 @@ def appearance() -> dict[str, Any]:
             radius_size="sm",
             spacing_size="sm",
         ),
-        "css_paths": [ASSETS / "rallrec.css", ASSETS / "library.css"],
+        "css_paths": [ASSETS / "rallrec.css", ASSETS / "library.css", ASSETS / "what_if.css"],
         "head": "".join(f"<script>{(ASSETS / name).read_text('utf-8')}</script>" for name in _SCRIPTS),
         "footer_links": [],
         "run_history": False,

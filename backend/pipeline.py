@@ -61,8 +61,12 @@ class Recipe(BaseModel):
 
     def replacing(self, **values: Any) -> Recipe:
         """This recipe with some choices replaced, named as settings are. Raises as :meth:`from_settings`."""
-        own = {name: value for stage in self.model_dump().values() for name, value in stage.items()}
-        return self._of(own, values)
+        return self._of(self.named, values)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Every choice by its name, as settings name it."""
+        return {name: value for stage in self.model_dump().values() for name, value in stage.items()}
 
     @classmethod
     def _of(cls, named: dict[str, Any], overrides: dict[str, Any]) -> Recipe:

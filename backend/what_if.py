@@ -8,7 +8,7 @@ ones (``backend.questions``, ``backend.pipeline``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
@@ -81,10 +81,10 @@ class Edits(BaseModel):
         return self
 
     @classmethod
-    def read(cls, text: str) -> Edits:
-        """Edits out of their JSON. Raises ``UsageError`` naming the first part that is wrong."""
+    def read(cls, given: str | dict[str, Any]) -> Edits:
+        """Edits out of their JSON, or what that holds. Raises ``UsageError`` naming the first part that is wrong."""
         try:
-            return cls.model_validate_json(text)
+            return cls.model_validate_json(given) if isinstance(given, str) else cls.model_validate(given)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "edits"

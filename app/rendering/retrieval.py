@@ -64,6 +64,7 @@ def rerank_panel(view: View) -> str:
         "rerank.html",
         lines=[
             {"label": data.item_label(row.item), "code": row.item, "row": row, "entered": row.item in view.entered}
+            | {"id": data.item_ids[row.item]}
             | _scores(row, how, largest)
             for row in question.chosen
         ],
