@@ -3,7 +3,7 @@ const send = (control, value) => trigger("select", { do: control.dataset.do, nam
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-do]");
   if (!button) return;
-  const field = button.dataset.valueOf && element.querySelector(`#${button.dataset.valueOf}`);
+  const field = button.dataset.from && element.querySelector(`#${button.dataset.from}`);
   send(button, field ? field.value : "");
 });
 element.addEventListener("change", (event) => {

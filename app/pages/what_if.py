@@ -20,8 +20,9 @@ from backend.errors import RallrecError
 ROUTE = "/what-if"
 _SCRIPT = (Path(__file__).parents[1] / "assets" / "what_if_editor.js").read_text("utf-8")
 _MAX_VALUE = 1000
-# Browser code that makes the address what the page shows; every edit is a step back.
+# Browser code that makes the address what the page shows; every edit is a step that Back undoes.
 _SHOW = f"(link) => {{ rallrec.showWhatIf(link, true, {MAX_LINK}); }}"
+_SHOW_OPENED = f"(link) => {{ rallrec.showWhatIf(link, false, {MAX_LINK}); }}"
 _LIVE: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 
 
@@ -82,11 +83,11 @@ def _lay_out(service: WhatIfService) -> Layout:
         with gr.Column(scale=2, min_width=330, elem_classes="editor"):
             history = _panel("what-if-history", _SCRIPT)
             add = picker("add", "Add to the past, as the newest: type a title", service.find_items)
-            settings = _panel("what-if-settings", _SCRIPT)
             target = picker("target-of", "Ask about another item: type a title", service.find_items)
+            settings = _panel("what-if-settings", _SCRIPT)
         with gr.Column(scale=3, min_width=330):
             with gr.Row(elem_classes="asking"):
-                ask = gr.Button("Ask what is missing", variant="primary", elem_id="ask", scale=0, min_width=180)
+                ask = gr.Button("Ask both models", variant="primary", elem_id="ask", scale=0, min_width=180)
                 stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=90)
                 status = _panel("status")
             numbers, keep = _panel("what-if-numbers"), _panel("what-if-keep", _SCRIPT)
@@ -120,9 +121,10 @@ def _wire_opening(service: WhatIfService, layout: Layout) -> None:
             return [rendering.header(ROUTE, "", ""), rendering.error_box(str(error)), *skipped, *nothing]
 
     outputs = [layout.header, layout.notice, layout.link, layout.add, layout.target, *panels.all()]
-    gr.context.Context.root_block.load(  # type: ignore[union-attr]
+    loaded = gr.context.Context.root_block.load(  # type: ignore[union-attr]
         opened, None, outputs, show_progress="hidden", api_visibility="private"
     )
+    loaded.then(None, layout.link, None, js=_SHOW_OPENED)
 
 
 def _wire_editor(service: WhatIfService, layout: Layout) -> None:

@@ -24,6 +24,15 @@ from backend.prompting import build_prompt
 from backend.what_if import Edits
 from storage.what_ifs import MAX_NAME, Kept
 
+# What settings are called in a sentence, where it is not by their names.
+SETTING_WORDS = {
+    "k": "K",
+    "max_tokens": "token limit",
+    "top_p": "nucleus",
+    "traces": "chains",
+    "order": "history order",
+}
+
 
 def question(view: View) -> str:
     """Who is asked about what, and the list of edits."""
@@ -116,8 +125,7 @@ def prompts(view: View) -> str:
     return render(
         "what_if_prompt.html",
         lines=lines,
-        left=sum(line.kind == "left" for line in lines),
-        entered=sum(line.kind == "entered" for line in lines),
+        **{kind: sum(line.kind == kind for line in lines) for kind in ("left", "entered", "moved")},
         edited=view.edited,
     )
 
@@ -172,7 +180,7 @@ def edits_in_words(edits: Edits, data: Dataset) -> list[str]:
         said.append(f"asked about {_label(edits.target, data)}")
     if edits.hint is not None:
         said.append("no hint" if edits.hint == "none" else f"hint {json.dumps(edits.injected, ensure_ascii=False)}")
-    settings = sorted(edits.settings.items())
+    settings = sorted((SETTING_WORDS.get(name, name), value) for name, value in edits.settings.items())
     return said + [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in settings]
 
 

@@ -64,7 +64,7 @@ def settings(view: View) -> str:
 
 
 def _rows(view: View) -> list[dict[str, Any]]:
-    """In the order of the prompt after the edits, then what is not in it."""
+    """In the order of the prompt after the edits; what left it stands about where it stood."""
     data, edits = view.data, view.what_if.edits
     ranks = [
         {row.item: place for place, row in enumerate(side.prediction.question.chosen, start=1)}
@@ -72,8 +72,11 @@ def _rows(view: View) -> list[dict[str, Any]]:
     ]
     added = {data.item_code(row.item): row for row in edits.added}
     named = [data.item_code(item) for item in (*(row.item for row in edits.rated), *edits.removed)]
-    # Where an item that left stands is where it stood, as near as the others allow.
-    codes = list(dict.fromkeys([*ranks[1], *added, *ranks[0], *named]))
+    last = len(ranks[0]) + len(ranks[1]) + 1
+    codes = sorted(
+        dict.fromkeys([*ranks[1], *added, *ranks[0], *named]),
+        key=lambda code: ranks[1].get(code, ranks[0].get(code, last) - 0.5),
+    )
     gone = {data.item_code(item) for item in edits.removed} - added.keys()
     return [
         {
