@@ -104,6 +104,7 @@ def chosen(view: View) -> str:
                 "label": label(code),
                 "rating": rating,
                 "mark": fresh if code not in other else "re-rated" if other[code] != rating else "",
+                "other": other.get(code),
                 "added": code in added,
             }
             for code, rating in own.items()

@@ -26,24 +26,24 @@ def diff_lines(before: str, after: str) -> list[Line]:
     """
     old, new = before.splitlines(), after.splitlines()
     was, now = ([_NUMBER.sub("", line) for line in lines] for lines in (old, new))
-    # The history's lines that are in both, by what they say but for the number.
+    # Lines of the history that are once in each text, by what they say but for their number before.
     numbers = {text: _number(line) for text, line in zip(was, old, strict=True) if _number(line)}
-    stays = numbers.keys() & {text for text, line in zip(now, new, strict=True) if _number(line)}
+    stay = {text for text in numbers if was.count(text) == now.count(text) == 1}
     lines: list[Line] = []
     # No junk: every line counts, also one that is often there.
     for kind, start, end, new_start, new_end in SequenceMatcher(None, was, now, autojunk=False).get_opcodes():
-        if kind != "equal":
-            lines += [
-                Line("left", line)
-                for text, line in zip(was[start:end], old[start:end], strict=True)
-                if text not in stays
-            ]
+        if kind == "equal":
+            lines += [_same(*pair) for pair in zip(old[start:end], new[new_start:new_end], strict=True)]
+            continue
+        lines += [Line("left", old[place]) for place in range(start, end) if was[place] not in stay]
         for place in range(new_start, new_end):
-            line, text = new[place], now[place]
-            here = "same" if kind == "equal" else "moved" if text in stays else "entered"
-            number = numbers.get(text, "") if here != "entered" else ""
-            lines.append(Line(here, line, number if number != _number(line) else ""))
+            moved = now[place] in stay
+            lines.append(Line("moved", new[place], numbers[now[place]]) if moved else Line("entered", new[place]))
     return lines
+
+
+def _same(was: str, now: str) -> Line:
+    return Line("same", now, "" if was == now else _number(was))
 
 
 def _number(line: str) -> str:
