@@ -153,7 +153,10 @@ def test_what_is_not_asked_has_no_number_and_no_difference(small: Dataset) -> No
 def test_what_left_entered_or_has_another_rating_is_marked(small: Dataset) -> None:
     view = view_of(small, "x")
     before, after = (side.prediction.question for side in (view.before, view.after))
-    lists = [re.findall(r'<li class="([^"]*)">(.*?) <span', part) for part in drawing.chosen(view).split("<h4>")[1:]]
+    lists = [
+        re.findall(r'<li class="([^"]*)"><span class="title">(.*?)</span>', part)
+        for part in drawing.chosen(view).split("<h4>")[1:]
+    ]
     codes = [[row.item for row in question.chosen] for question in (before, after)]
     for own, other, kind, rows in ((0, 1, "left", lists[0]), (1, 0, "entered", lists[1])):
         expected = []
