@@ -62,13 +62,15 @@ lint: .venv/.ready-dev
 bench: .venv/.ready-dev chromium
 	mkdir -p var/bench
 	$(BIN)/python -m tests.bench.sliders | tee var/bench/sliders.json
+	$(BIN)/python -m tests.bench.crowd | tee var/bench/crowd.json
 	$(BIN)/python -m tests.bench.prediction | tee var/bench/prediction.json
 	$(BIN)/python -m tests.bench.engines | tee var/bench/engines.json
 	$(BIN)/python -m tests.bench.tuning | tee var/bench/tuning.json
 	$(BIN)/python -m tests.bench.retrieval | tee var/bench/retrieval.json
 	$(BIN)/python -m tests.bench.first_page | tee var/bench/first_page.json
 
-# Every file of storage/bundle from the data and the models (about an hour on two cores; goes on where it was stopped).
+# Every file of storage/bundle from the data and the models (some six hours on two cores, most of them for the adapters
+# and the chains; goes on where it was stopped).
 # What var already holds, artifacts and cached results, is taken over: remove it to make all anew.
 bundle: setup
 	rm -rf storage/bundle

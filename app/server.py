@@ -8,13 +8,18 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from app.services.item_map import ItemMaps
+from app.services.stories import StoryService
 from app.site import appearance, build_over
-from backend.errors import RallrecError, UnknownNameError
+from backend.errors import RallrecError, UnknownNameError, UsageError
 from backend.settings import Settings, load_settings
 from storage.workspace import Workspace
+
+# Of a story that is sent to be kept: thirty long steps.
+_MOST_BYTES = 200_000
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -57,10 +62,33 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         """Where every item lies on the flat map of a variant; see :func:`app.services.item_map.map_content`."""
         return _map_response(maps, dataset, variant, request)
 
+    told = StoryService(workspace)
+
+    @app.post("/story")
+    async def keep_story(request: Request) -> JSONResponse:
+        """Keep a story that somebody told on the page."""
+        return await _keep_story(told, request)
+
     # Rendering on the server needs Node, and does not do several pages under FastAPI.
     options: dict[str, Any] = {"show_error": True, "mcp_server": False, "ssr_mode": False}
     gradio.mount_gradio_app(app, build_over(workspace), path="/", **options, **appearance())
     return app
+
+
+async def _keep_story(told: StoryService, request: Request) -> JSONResponse:
+    """JSON alone is taken: that is what another site's page cannot send in somebody's name."""
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        return JSONResponse({"problem": "A story is sent as application/json"}, status_code=415)
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _MOST_BYTES:
+            return JSONResponse({"problem": f"A story has {_MOST_BYTES:,} bytes at most"}, status_code=413)
+    try:
+        key = await run_in_threadpool(told.keep, bytes(body))
+    except RallrecError as error:
+        return JSONResponse({"problem": str(error)}, status_code=400 if isinstance(error, UsageError) else 503)
+    return JSONResponse({"story": key}, status_code=201)
 
 
 def _map_response(maps: ItemMaps, dataset: str, variant: str, request: Request) -> Response:

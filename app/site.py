@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from storage.workspace import Workspace
 
 ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = ("rallrec.js", "library.js", "what_if.js")
+_SCRIPTS = ("rallrec.js", "library.js", "stories.js", "what_if.js")
+_STYLES = ("rallrec.css", "library.css", "what_if.css")
+# Gradio confines the others to its own container: what is outside of it, or depends on its page, goes into the head.
+_HEAD_STYLES = ("stories.css",)
 
 
 def build(settings: Settings) -> gradio.Blocks:
@@ -29,9 +32,10 @@ def build_over(workspace: Workspace) -> gradio.Blocks:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
-    from app.pages import library, predict, what_if
+    from app.pages import library, predict, stories, what_if
     from app.services.library import LibraryService
     from app.services.predict import PredictService
+    from app.services.stories import StoryService
     from app.services.what_if import WhatIfService
 
     predicting = PredictService(workspace)
@@ -39,6 +43,8 @@ def build_over(workspace: Workspace) -> gradio.Blocks:
         predict.page(predicting, workspace.settings)
     with blocks.route("What-if", what_if.ROUTE):
         what_if.page(WhatIfService(workspace, predicting))
+    with blocks.route("Stories", stories.ROUTE):
+        stories.page(StoryService(workspace))
     with blocks.route("Library", library.ROUTE):
         library.page(LibraryService(workspace))
     return blocks
@@ -58,8 +64,12 @@ def appearance() -> dict[str, Any]:
             radius_size="sm",
             spacing_size="sm",
         ),
-        "css_paths": [ASSETS / "rallrec.css", ASSETS / "library.css", ASSETS / "what_if.css"],
-        "head": "".join(f"<script>{(ASSETS / name).read_text('utf-8')}</script>" for name in _SCRIPTS),
+        "css_paths": [ASSETS / name for name in _STYLES],
+        "head": _inline("style", _HEAD_STYLES) + _inline("script", _SCRIPTS),
         "footer_links": [],
         "run_history": False,
     }
+
+
+def _inline(tag: str, names: tuple[str, ...]) -> str:
+    return "".join(f"<{tag}>{(ASSETS / name).read_text('utf-8')}</{tag}>" for name in names)

@@ -16,12 +16,14 @@ from backend.types import ModelRef
 from scripts.console import checked_out, log, out, print_json, progress_bar
 from scripts.reason import Teller, stop_when_interrupted
 from scripts.shipping import ask, draw_samples, put_front, systems
+from scripts.stories import find
 from storage.artifacts import BUNDLE, META, Artifact
 from storage.inventory import count_results
 from storage.results import export_results, import_results
 from storage.results_file import Manifest, ResultsFile
 from storage.roles import SCRIPTED
-from storage.shipped import BundleReport, is_bundle_file, ship_results, verify_bundle
+from storage.shipped import BundleReport, is_bundle_file, samples_file, ship_results, verify_bundle
+from storage.stories import STORIES, write_stories
 from storage.workspace import Workspace
 
 
@@ -106,6 +108,7 @@ def _put_results(workspace: Workspace, folder: Path) -> None:
                 put_front(folder, workspace.dataset(), asked.predictions)
             models |= asked.models
             keys |= asked.keys
+        write_stories(folder / STORIES, find(workspace, samples_file(folder, "test"), progress))
     ship_results(workspace.database, models, folder, keys)
 
 

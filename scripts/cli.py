@@ -271,6 +271,20 @@ def report(
     )  # fmt: skip
 
 
+@app.command(epilog="Example: rallrec stories --out my-stories.json")
+def stories(
+    samples: Annotated[
+        str | None, typer.Option(help="CSV file with the columns user,item: where to look (default: the shipped one).")
+    ] = None,
+    out: Annotated[str | None, typer.Option(help="JSON file to write.")] = None,
+    json: Json = False,
+) -> None:
+    """Find walkthroughs in what is cached: for each kind, the sample that tells it best. Runs no model."""
+    from scripts.stories import run
+
+    run(samples=samples, out_file=out, as_json=json)
+
+
 @app.command(epilog="Example: rallrec serve --port 8000 --engine scripted")
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy models: prompts, what models made of them, imported files of results, and what-ifs.
+"""The tables, as SQLAlchemy models: prompts, what models made of them, imported files, kept what-ifs, and stories.
 
 Only the shape is here. Reading and writing rows is ``storage.cache``; bringing a database into this shape is
 ``storage.schema`` with the numbered files of ``storage/migrations/versions``, which never import this module, so that
@@ -159,4 +159,15 @@ class WhatIfRow(Base):
     item_id: Mapped[str] = mapped_column(Text)
     recipe: Mapped[str] = mapped_column(Text)
     edits: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class StoryRow(Base):
+    """A story that somebody told (:class:`backend.stories.Story` as JSON), under the hash of what it says."""
+
+    __tablename__ = "stories"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    title: Mapped[str] = mapped_column(Text)
+    story: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)

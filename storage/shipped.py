@@ -23,6 +23,7 @@ from storage.artifacts import META, Artifact, artifact_name
 from storage.database import Database
 from storage.results import Imported, export_results, import_results, is_imported
 from storage.results_file import Manifest, ResultsFile, read_results
+from storage.stories import STORIES, read_stories
 
 RESULTS = "results.jsonl.gz"
 RESULTS_META = "results.json"
@@ -74,7 +75,7 @@ def shipped_samples(bundle: Path, part: str) -> list[tuple[str, str]]:
 
 def is_bundle_file(path: Path) -> bool:
     """Whether a file has a name that a bundle's own files have, beside its artifacts."""
-    return path.name in (RESULTS, RESULTS_META, *(samples_file(path, part).name for part in PARTS))
+    return path.name in (RESULTS, RESULTS_META, STORIES, *(samples_file(path, part).name for part in PARTS))
 
 
 def ship_results(
@@ -153,8 +154,9 @@ def verify_bundle(folder: Path) -> BundleReport:
                 damaged.append(f"{RESULTS_META}: it does not match {RESULTS}")
         elif (folder / RESULTS).exists():
             damaged.append(f"{RESULTS}: {RESULTS_META} is missing")
+        read_stories(folder)
     except RallrecError as error:
-        damaged.append(f"results: {error.problem}")
+        damaged.append(f"results and stories: {error.problem}")
     files = [path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()]
     size, compressed = sum(map(len, files)), sum(len(zlib.compress(file)) for file in files)
     return BundleReport(folder, tuple(artifacts), results, size, compressed, tuple(damaged))

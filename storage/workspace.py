@@ -23,6 +23,7 @@ from backend.pipeline import Pipeline, Recipe
 from backend.representation import VARIANTS, ItemSpace
 from backend.retrieval import nearest, open_index
 from backend.settings import Settings
+from backend.stories import Story
 from backend.training.config import RECIPES
 from backend.types import ModelRef, Progress
 from storage.artifacts import BUNDLE, ArtifactStore
@@ -34,6 +35,7 @@ from storage.shipped import import_shipped, shipped_results, shipped_samples
 from storage.stages.job import load_array
 from storage.stages.mix import load_space
 from storage.stages.tune import adapter_name
+from storage.stories import read_stories
 
 __all__ = ["SCRIPTED", "Workspace"]
 
@@ -228,6 +230,10 @@ class Workspace:
         if not {self.model(role) for role in ROLES} <= made:
             return []
         return shipped_samples(self._bundle, "test")
+
+    def prepared_stories(self) -> dict[str, Story]:
+        """The stories that ship, by key; none where other models play than made the results that they are about."""
+        return read_stories(self._bundle) if self.prepared_samples() else {}
 
     def pipeline(self, name: str | None = None) -> Pipeline:
         """The pipeline over a dataset. Raises ``NotPreparedError`` where its vectors are missing."""

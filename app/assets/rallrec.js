@@ -38,6 +38,16 @@ window.rallrec = {
       }
     }
   },
+  // A hint that shows until somebody has read it, and not inside a story.
+  welcome() {
+    const hint = document.querySelector(".first-visit");
+    if (!hint || window.self !== window.top || localStorage.getItem("rallrec.welcomed")) return;
+    hint.hidden = false;
+    hint.querySelector("button").addEventListener("click", () => {
+      localStorage.setItem("rallrec.welcomed", "1");
+      hint.hidden = true;
+    });
+  },
   reveal(id) {
     document.getElementById(id)?.scrollIntoView({ block: "nearest" });
   },

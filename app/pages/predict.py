@@ -36,7 +36,7 @@ _LINK = f"(...values) => {{ rallrec.link({json.dumps(NAMES)}, values, true); }}"
 # The same without an entry of its own, for an item whose nearest are shown; they come into sight.
 _NEAR_LINK = f"(...values) => {{ rallrec.link({json.dumps(NAMES)}, values, false); rallrec.reveal('nearest'); }}"
 # Browser code that keeps the address in step with the controls, and says what each choice means on hover.
-_FOLLOW = f"rallrec.follow({json.dumps(NAMES)}); rallrec.explain({json.dumps(_EXPLAINED)});"
+_FOLLOW = f"rallrec.welcome(); rallrec.follow({json.dumps(NAMES)}); rallrec.explain({json.dumps(_EXPLAINED)});"
 
 
 def page(service: PredictService, settings: Settings) -> None:

@@ -235,3 +235,15 @@ def test_a_wrong_setting_is_said_where_it_is_seen_and_mended_by_the_next_move(pa
     page.fill("#seed input", "4")
     page.keyboard.press("Tab")
     wait_until(lambda: page.locator("#status .error").count() == 0)
+
+
+def test_a_first_visit_is_told_what_to_try_and_only_once(page: Any, site: str) -> None:
+    page.goto(site)
+    hint = page.locator(".first-visit")
+    hint.wait_for(state="visible")
+    hint.get_by_text("Got it").click()
+    assert hint.is_hidden()
+    page.reload()
+    page.wait_for_selector("#merge *", state="attached")
+    page.wait_for_timeout(300)
+    assert hint.is_hidden()

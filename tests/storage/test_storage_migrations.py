@@ -44,25 +44,22 @@ def test_file_names_carry_the_revisions() -> None:
     assert scripts.get_heads() == [known[-1]]
 
 
-# The newest revision, and the one that is not written yet.
-HEAD = storage.schema.known_revisions()[-1]
-AFTER = f"{int(HEAD) + 1:04}"
-
-
 @pytest.fixture
 def next_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a migration that is not written yet."""
     folder = tmp_path / "a 100% copy"
     shutil.copytree(storage.schema.MIGRATIONS, folder)
     monkeypatch.setattr(storage.schema, "MIGRATIONS", folder)
-    return folder / "versions" / f"{AFTER}_next.py"
+    return folder / "versions" / f"{FOLLOWING}_next.py"
 
 
+HEAD = storage.schema.known_revisions()[-1]
+FOLLOWING = f"{int(HEAD) + 1:04}"
 NEXT = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "{AFTER}"
+revision = "{FOLLOWING}"
 down_revision = "{HEAD}"
 
 def upgrade():
@@ -81,7 +78,7 @@ def test_a_later_migration_can_rebuild_tables_that_hold_rows(database_url: str, 
 
     next_migration.write_text(NEXT)
     new = open_database(database_url)
-    assert new.revision == AFTER
+    assert new.revision == FOLLOWING
     assert CachedEngine(engine, new).reason([ask("x")], 2, sampling) == before
     assert len(engine.drawn) == 2
     with new.session(read_only=True) as session:

@@ -101,7 +101,7 @@ def test_migration_0005_on_a_database_with_old_rows_keeps_them_and_goes_back(old
     kept = WhatIfs(database).keep(ONE, "mine")
     assert count_results(database) == counts
     assert CachedEngine(CountingEngine(MODEL), database).peek_traces(PROMPT, [3], SAMPLING) == [TRACE]
-    downgrade(database, "0003")
+    downgrade(database, "0004")
     assert "what_ifs" not in inspect(database.engine).get_table_names()
     assert count_results(database) == counts
     database.close()
