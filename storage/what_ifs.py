@@ -106,12 +106,14 @@ class WhatIfs:
             )
         return kept
 
-    def all(self, dataset: str, *, user: str | None = None, item: str | None = None) -> list[Kept]:
-        """Those of a dataset (of a user, of an item), the latest first; what cannot be read is left out."""
+    def all(
+        self, dataset: str, *, user: str | None = None, item: str | None = None, limit: int | None = None
+    ) -> list[Kept]:
+        """Those of a dataset (of a user, of an item), the latest ``limit`` first; what cannot be read is left out."""
         rows = select(WhatIfRow).where(WhatIfRow.dataset == dataset)
         for column, value in ((WhatIfRow.user_id, user), (WhatIfRow.item_id, item)):
             rows = rows if value is None else rows.where(column == value)
-        rows = rows.order_by(WhatIfRow.created_at.desc(), WhatIfRow.id)
+        rows = rows.order_by(WhatIfRow.created_at.desc(), WhatIfRow.id).limit(limit)
         with self._database.session(read_only=True) as session:
             found = list(session.execute(rows).scalars())
         kept = []

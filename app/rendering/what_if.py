@@ -155,7 +155,7 @@ def keep_bar(view: View) -> str:
 
 
 def kept_list(view: View) -> str:
-    """All kept what-ifs of the dataset, those of this question first."""
+    """Kept what-ifs: those of this question, and the latest of others."""
     here = [kept for kept in view.others if _same_question(kept, view)]
     rest = [kept for kept in view.others if not _same_question(kept, view)]
     return render(

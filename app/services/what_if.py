@@ -1,7 +1,8 @@
 """The What-if page's questions: a link to a what-if and back, what is known before and after, asking, keeping.
 
 Knows no Gradio and no HTML. Both sides go through the one pipeline and the one queue of runs. Nothing here is read by
-an evaluation: results of an edited prompt have keys of their own, and the kept edits a table of their own.
+an evaluation: results of an edited prompt have keys of their own, and the kept edits a table of their own. (An edit
+that leaves a prompt as it is asks the models the same, and shares its answer.)
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from storage.workspace import Workspace
 # Longer addresses are cut by some programs that they are sent with.
 MAX_LINK = 2000
 _MAX_SESSIONS = 1000
+_MAX_LISTED = 100
 _CHOICES = frozenset(Recipe().named)
 
 
@@ -119,12 +121,18 @@ class WhatIfService:
             plain_link=self.link(replace(what_if, edits=Edits())),
             step=self._step,
             kept=kept,
-            others=tuple(self._kept.all(data.meta.name)),
+            others=self._others(what_if),
             deleted=session.deleted,
             too_long=len(link) > MAX_LINK,
         )
         with session.lock:
             return self._remember(view, session)
+
+    def _others(self, what_if: WhatIf) -> tuple[Kept, ...]:
+        """All kept ones of this question, then the latest of the dataset."""
+        here = self._kept.all(what_if.dataset, user=what_if.user, item=what_if.item)
+        latest = self._kept.all(what_if.dataset, limit=_MAX_LISTED)
+        return tuple({kept.id: kept for kept in (*here, *latest)}.values())
 
     def act(self, do: str, name: str, value: str, session: Session) -> View:
         """One action in the editor, on what the page shows (:func:`app.services.what_if_edits.act`)."""
@@ -170,7 +178,7 @@ class WhatIfService:
         runs = self.ask(session)
         for run in runs:
             for _ in run.watch():
-                if run not in session.runs.values():
+                if all(run is not own for own in session.runs.values()):
                     return
                 yield self.watch(session)
         yield self.watch(session)

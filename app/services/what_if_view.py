@@ -36,7 +36,7 @@ class View:
 
     ``link``: the address's query (``plain_link``: without the edits); ``too_long`` for an address, so that only a kept
     one can be sent. ``step``: the least difference of two ratings. ``kept``: as what it is kept, if it is. ``others``:
-    all kept ones of the dataset, the latest first. ``deleted``: what this page deleted last and can bring back.
+    kept ones of this question, then the latest of the dataset. ``deleted``: what this page deleted last.
     ``other_run``: models answer another what-if of this page. ``cast``: as in :class:`app.services.predict_view.View`.
     """
 

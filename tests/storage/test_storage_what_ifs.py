@@ -61,6 +61,7 @@ def test_the_list_is_of_a_dataset_a_user_or_an_item_the_latest_first(what_ifs: W
 
     old, new, other, _elsewhere = of("1", "1", 2), of("1", "2", 4), of("2", "1", 3), of("1", "1", 5, "books")
     assert [kept.id for kept in what_ifs.all("films")] == [new, other, old]
+    assert [kept.id for kept in what_ifs.all("films", limit=2)] == [new, other]
     assert [kept.id for kept in what_ifs.all("films", user="1")] == [new, old]
     assert [kept.id for kept in what_ifs.all("films", user="1", item="1")] == [old]
     assert what_ifs.all("none") == []
