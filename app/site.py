@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from storage.workspace import Workspace
 
 ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = ("rallrec.js", "predict.js", "library.js", "stories.js")
-_STYLES = ("rallrec.css", "predict.css", "library.css")
+_SCRIPTS = ("rallrec.js", "predict.js", "library.js", "stories.js", "what_if.js")
+_STYLES = ("rallrec.css", "predict.css", "library.css", "what_if.css")
 # Gradio confines the others to its own container: what is outside of it, or depends on its page, goes into the head.
 _HEAD_STYLES = ("stories.css",)
 
@@ -32,13 +32,17 @@ def build_over(workspace: Workspace) -> gradio.Blocks:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
-    from app.pages import library, predict, stories
+    from app.pages import library, predict, stories, what_if
     from app.services.library import LibraryService
     from app.services.predict import PredictService
     from app.services.stories import StoryService
+    from app.services.what_if import WhatIfService
 
+    predicting = PredictService(workspace)
     with gradio.Blocks(title="RALLRec+", analytics_enabled=False, fill_width=True) as blocks:
-        predict.page(PredictService(workspace), workspace.settings)
+        predict.page(predicting, workspace.settings)
+    with blocks.route("What-if", what_if.ROUTE):
+        what_if.page(WhatIfService(workspace, predicting))
     with blocks.route("Stories", stories.ROUTE):
         stories.page(StoryService(workspace))
     with blocks.route("Library", library.ROUTE):

@@ -33,6 +33,7 @@ from backend.retrieval import RetrievalConfig, Retriever
 from backend.seeding import digest
 from backend.settings import Settings
 from backend.types import Answer, Progress, Stop, Trace
+from backend.what_if import Edits
 
 
 class Recipe(BaseModel):
@@ -56,10 +57,23 @@ class Recipe(BaseModel):
         Raises ``UnknownNameError`` for an override that is no stage's, ``SettingsError`` naming the value that a stage
         does not take.
         """
+        return cls._of(settings.model_dump(), overrides)
+
+    def replacing(self, **values: Any) -> Recipe:
+        """This recipe with some choices replaced, named as settings are. Raises as :meth:`from_settings`."""
+        return self._of(self.named, values)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Every choice by its name, as settings name it."""
+        return {name: value for stage in self.model_dump().values() for name, value in stage.items()}
+
+    @classmethod
+    def _of(cls, named: dict[str, Any], overrides: dict[str, Any]) -> Recipe:
         known = {name for model in _STAGES.values() for name in model.model_fields}
-        for name in overrides.keys() - known:
+        for name in sorted(overrides.keys() - known):
             raise UnknownNameError("choice of a recipe", name, known)
-        given = settings.model_dump() | {name: value for name, value in overrides.items() if value is not None}
+        given = named | {name: value for name, value in overrides.items() if value is not None}
         stages: dict[str, dict[str, Any]] = {
             stage: {name: given[name] for name in model.model_fields if name in given}
             for stage, model in _STAGES.items()
@@ -169,9 +183,12 @@ class Pipeline:
     def retriever(self) -> Retriever:
         return self.questions.retriever
 
-    def question(self, user: int, item: int, recipe: Recipe) -> Question:
-        """Retrieve, rerank and write the prompts for the user and item codes. Raises ``UsageError``."""
-        return self.questions.ask(user, item, recipe.retrieval, recipe.prompting.template)
+    def question(self, user: int, item: int, recipe: Recipe, edits: Edits | None = None) -> Question:
+        """Retrieve, rerank and write the prompts for the user and item codes. Raises ``UsageError``.
+
+        Of ``edits``, those of the question are made; those of the recipe (``settings``) are made in ``recipe``.
+        """
+        return self.questions.ask(user, item, recipe.retrieval, recipe.prompting.template, edits)
 
     def unasked(self, question: Question, recipe: Recipe) -> Prediction:
         """The question as a prediction to which nobody has said anything yet."""
@@ -182,11 +199,12 @@ class Pipeline:
         taken = replace(prediction, answers=tuple(answers))
         if taken.reason_prompt is not None and taken.p_g == prediction.p_g:
             return taken
-        wording = taken.recipe.prompting.knowledge
-        if np.isnan(taken.p_g) and wording != "none":
-            return taken
-        sentence = knowledge_sentence(taken.p_g, wording)
-        question = taken.question
+        question, wording = taken.question, taken.recipe.prompting.knowledge
+        sentence = question.edits.injected
+        if sentence is None:
+            if np.isnan(taken.p_g) and wording != "none":
+                return taken
+            sentence = knowledge_sentence(taken.p_g, wording)
         return replace(taken, reason_prompt=build_prompt("reason", question.subject, question.lines, sentence))
 
     def predict(

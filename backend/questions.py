@@ -6,7 +6,7 @@ questions ``backend.training``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from backend.datasets import MIN_HISTORY, Dataset, build_samples, split
@@ -15,6 +15,7 @@ from backend.errors import UsageError
 from backend.prompting import HistoryLine, Layout, Prompt, PromptSubject, RatingHabit, build_prompt
 from backend.representation import ItemSpace
 from backend.retrieval import Channels, RankedItem, RetrievalConfig, Retriever, order_items, orders_from
+from backend.what_if import Edits, Past, edit_past
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Question:
 
     ``history_rows``: the interactions before the target, oldest first; ``label`` is None where the user never rated
     the target (then the whole history is before it). ``prompts``: M_G's prompt per history order, the first one being
-    the recipe's.
+    the recipe's. ``past``: what the question is asked from: those interactions, with ``edits`` made.
     """
 
     user: int
@@ -35,6 +36,8 @@ class Question:
     prompts: tuple[Prompt, ...]
     subject: PromptSubject
     lines: tuple[HistoryLine, ...]
+    past: Past = field(compare=False, repr=False)
+    edits: Edits = field(default_factory=Edits)
 
 
 class Questions:
@@ -53,42 +56,52 @@ class Questions:
     def statistics(self) -> TrainingStatistics:
         return self._statistics or TrainingStatistics(self.dataset, split(build_samples(self.dataset), self.dataset))
 
-    def ask(self, user: int, item: int, config: RetrievalConfig, layout: Layout = "paper") -> Question:
-        """Retrieve, rerank and write the prompts for the user and item codes. Raises ``UsageError``."""
-        data = self.dataset
+    def ask(
+        self, user: int, item: int, config: RetrievalConfig, layout: Layout = "paper", edits: Edits | None = None
+    ) -> Question:
+        """Retrieve, rerank and write the prompts for the user and item codes.
+
+        With ``edits``, the past is the one before ``item``, whichever target they name. Raises ``UsageError``.
+        """
+        data, edits = self.dataset, edits or Edits()
         row = data.find_row(user, item)
-        past = data.user_rows(user) if row is None else data.history_before(row)
-        if past.stop - past.start < MIN_HISTORY:
+        rows = data.user_rows(user) if row is None else data.history_before(row)
+        if rows.stop - rows.start < MIN_HISTORY:
             raise UsageError(
-                f"User {data.user_ids[user]} has {past.stop - past.start} ratings before {data.item_label(item)}",
+                f"User {data.user_ids[user]} has {rows.stop - rows.start} ratings before {data.item_label(item)}",
                 expected=f"at least {MIN_HISTORY}, as for every sample",
                 fix="choose an item the user rated later, or one the user has not rated",
             )
-        history = data.item_index[past]
-        found = self.retriever.retrieve(history, item, config)
+        if edits.target is not None:
+            item = data.item_code(edits.target)
+            row = data.find_row(user, item)
+        past = edit_past(Past.of(data, rows), edits, data, item)
+        found = self.retriever.retrieve(past.items, item, config)
         both, chosen = found.channels, found.chosen
-        when = {int(code): position for position, code in enumerate(history)}
+        when = {code: position for position, code in enumerate(past.items.tolist())}
         subject = PromptSubject(data.meta, self._line(user, item), (), self._habit(past), layout)
-        rated = {row.item: self._past_line(user, row.item, past.start, when[row.item]) for row in chosen}
+        rated = {row.item: self._past_line(user, past, when[row.item]) for row in chosen}
 
         def lines(order: str) -> tuple[HistoryLine, ...]:
             return tuple(rated[row.item] for row in order_items(chosen, order, when, both.similarity))
 
         prompts = tuple(build_prompt("answer", subject, lines(order)) for order in orders_from(config.order))
         label = None if row is None else bool(data.labels[row])
-        return Question(
-            user, item, label, range(past.start, past.stop), both, chosen, prompts, subject, lines(config.order)
-        )
+        history, written = range(rows.start, rows.stop), lines(config.order)
+        return Question(user, item, label, history, both, chosen, prompts, subject, written, past, edits)
 
-    def _past_line(self, user: int, item: int, start: int, position: int) -> HistoryLine:
-        """The item at ``position`` of the past whose interactions begin at row ``start``."""
-        rating = float(self.dataset.rating[start + position])
-        return replace(self._line(user, item), rating=rating, position=position)
+    def _past_line(self, user: int, past: Past, position: int) -> HistoryLine:
+        """The item at ``position`` of a past."""
+        line = self._line(user, int(past.items[position]))
+        return replace(line, rating=float(past.ratings[position]), position=position)
 
     def _line(self, user: int, item: int) -> HistoryLine:
         data = self.dataset
         return HistoryLine(data.item_label(item), data.categories[item], others=self.statistics.others(user, item))
 
-    def _habit(self, past: slice) -> RatingHabit:
-        ratings, liked = self.dataset.rating[past], self.dataset.labels[past]
-        return RatingHabit(len(ratings), float(ratings.mean(dtype="f8")), float(liked.mean()))
+    def _habit(self, past: Past) -> RatingHabit | None:
+        """None for an empty past."""
+        if not len(past):
+            return None
+        liked = self.dataset.meta.label_rule.apply(past.ratings)
+        return RatingHabit(len(past), float(past.ratings.mean(dtype="f8")), float(liked.mean()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -18,6 +19,7 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
 
     ``prompt`` is what M_R was given (the injected sentence included); ``dropped`` counts the oldest of its past items
     that the model did not see (:func:`left_out`). ``answers``: M_G's, by history order. ``cached``: no model ran.
+    ``edits``: what was changed of the question on purpose; only where something was.
     """
     data, question, recipe = pipeline.dataset, prediction.question, prediction.recipe
     prompt = prediction.reason_prompt or question.prompts[0]
@@ -31,7 +33,7 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
             {
                 "item": data.item_ids[row.item],
                 "title": data.item_label(row.item),
-                "rating": _rating(pipeline, question.user, row.item),
+                "rating": question.past.rating_of(row.item),
                 "score": row.score,
                 "relevance_rank": row.relevance_rank,
                 "recency_rank": row.recency_rank,
@@ -74,6 +76,7 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
         "models": {"tuned": asdict(pipeline.tuned.model), "reasoning": asdict(pipeline.reasoner.model)},
         "recipe": recipe.hash,
         "cached": cached,
+        **({"edits": json.loads(question.edits.canonical)} if question.edits else {}),
     }
 
 
@@ -84,11 +87,6 @@ def left_out(results: Iterable[Answer | Trace | None]) -> str:
         return ""
     items = "the oldest past item was" if count == 1 else f"the {count} oldest past items were"
     return f"The prompt was longer than the model's context: {items} left out."
-
-
-def _rating(pipeline: Pipeline, user: int, item: int) -> float | None:
-    row = pipeline.dataset.find_row(user, item)
-    return None if row is None else float(pipeline.dataset.rating[row])
 
 
 def _number(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy models: prompts, what models made of them, and which files of results were imported.
+"""The tables, as SQLAlchemy models: prompts, what models made of them, imported files, kept what-ifs, and stories.
 
 Only the shape is here. Reading and writing rows is ``storage.cache``; bringing a database into this shape is
 ``storage.schema`` with the numbered files of ``storage/migrations/versions``, which never import this module, so that
@@ -139,6 +139,27 @@ class ImportRow(Base):
     answers: Mapped[int] = mapped_column(Integer)
     traces: Mapped[int] = mapped_column(Integer)
     imported_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class WhatIfRow(Base):
+    """A what-if that somebody kept; ``id`` is a hash of all but ``name`` and ``created_at``.
+
+    ``user_id`` and ``item_id`` are the dataset's ids; ``recipe`` (before the edits) and ``edits`` are canonical JSON.
+    Its answers and chains are in the cache, under the keys of its own prompts.
+    """
+
+    __tablename__ = "what_ifs"
+    __table_args__ = (Index("ix_what_ifs_dataset_user_id_item_id", "dataset", "user_id", "item_id"),)
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    dataset: Mapped[str] = mapped_column(Text)
+    data_hash: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[str] = mapped_column(Text)
+    item_id: Mapped[str] = mapped_column(Text)
+    recipe: Mapped[str] = mapped_column(Text)
+    edits: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
 
 
 class StoryRow(Base):

@@ -67,6 +67,7 @@ def rerank_panel(view: View) -> str:
             {
                 "label": data.item_label(row.item),
                 "code": row.item,
+                "id": data.item_ids[row.item],
                 "anchor": row_anchor(row.item),
                 "row": row,
                 "entered": row.item in view.entered,

@@ -42,7 +42,7 @@ class PredictService:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._runs = RunQueue()
+        self.runs = RunQueue()  # of the whole app
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
         self.choices = Choices(workspace)
@@ -124,7 +124,7 @@ class PredictService:
             data=data,
             prediction=look_up(pipeline, question, recipe),
             models={"tuned": models.display_name(tuned), "reasoning": models.display_name(reasoning)},
-            cast=_cast(tuned, reasoning),
+            cast=cast_of(tuned, reasoning),
             stretches=self._stretches(question, recipe.retrieval, session.view),
             explained=neighbourhood.explain(
                 self._workspace, list(dict.fromkeys([*both.relevant, *both.recent])), question.item
@@ -178,7 +178,7 @@ class PredictService:
             assert session.view is not None
             self.stop(session)
             shown = session.view.prediction
-            session.run = self._runs.start(self.pipeline, shown.question, shown.recipe)
+            session.run = self.runs.start(self.pipeline, shown.question, shown.recipe)
             return session.run
 
     def stop(self, session: Session) -> None:
@@ -238,7 +238,8 @@ class PredictService:
         return session.view
 
 
-def _cast(tuned: ModelRef, reasoning: ModelRef) -> str:
+def cast_of(tuned: ModelRef, reasoning: ModelRef) -> str:
+    """What a reader must know of who answers: see :class:`~app.services.predict_view.View`."""
     if SCRIPTED.name in (tuned.name, reasoning.name):
         return "scripted"
     if tuned == reasoning and tuned.name in models.EMBEDDED and not tuned.adapter:

@@ -152,7 +152,7 @@ class Reading(HTMLParser):
     """``elements``: (tag, names of its attributes, values of those that hold no words); ``words``: all text, and
     the values of the attributes that hold words; ``open``: elements that were not closed."""
 
-    WORDS = ("title", "aria-label")
+    WORDS = ("title", "aria-label", "data-without")
     VOID = ("br", "img", "input", "hr", "meta", "link")
 
     def __init__(self, html: str) -> None:

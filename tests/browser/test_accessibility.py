@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+# An edit of every kind of control.
+EDITS = quote('{"removed":["1265"],"hint":"own","sentence":"They fell asleep.","settings":{"k":4}}')
 # Each page, and what is there once it is drawn.
 PAGES = {
     "/": "#merge .panel, #merge > *",
+    f"/what-if?user=15&item=1&edits={EDITS}": "#what-if-history tr.removed",
     "/stories": ".story-list, .empty",
     "/library": "#library-own .artifact",
 }

@@ -24,6 +24,7 @@ from backend.pipeline import Prediction, Recipe
 from backend.prompting import HistoryLine, read_verdict
 from backend.settings import load_settings
 from backend.types import Trace
+from backend.what_if import Edits
 from scripts.cli import app
 from scripts.report_systems import own_adapter, shown_lines, untuned
 from storage.workspace import Workspace
@@ -210,6 +211,31 @@ def test_what_is_not_cached_for_all_is_named_and_not_scored(report: Callable[...
     assert [own["chains"] for own in some["chains"]] == [20, 56]
     assert [own["first"] for own in some["differences"]][2:] == ["merge-paper-usual"] * 2
     assert _systems(report("--gamma", "0"))["rallrec"]["cached"] < 14
+
+
+def test_what_ifs_are_in_no_report(report: Callable[..., Any], lists: Lists) -> None:
+    """Asked of every sample, before the report's own predictions and beside them."""
+
+    def ask_what_if() -> None:
+        workspace = Workspace(load_settings())
+        pipeline, recipe = workspace.pipeline(), workspace.recipe(knowledge="paper")
+        for sample in lists["test"] + lists["validation"]:
+            newest = int(pipeline.question(*sample, recipe).past.items[-1])
+            edits = Edits(removed=(pipeline.dataset.item_ids[newest],), hint="own", sentence="They liked it.")
+            assert pipeline.predict(pipeline.question(*sample, recipe, edits), recipe).complete
+        workspace.close()
+
+    def said() -> Any:
+        return {name: value for name, value in report().items() if name != "seconds"}
+
+    nothing = said()
+    ask_what_if()
+    assert said() == nothing
+    ask("mine", lists["test"], ("none", "paper"))
+    ask("mine", lists["validation"], ("none", "paper"))
+    full = said()
+    ask_what_if()
+    assert said() == full != nothing
 
 
 def test_the_tables_for_people(report: Callable[..., Any], lists: Lists) -> None:
