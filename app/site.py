@@ -29,12 +29,15 @@ def build_over(workspace: Workspace) -> gradio.Blocks:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
-    from app.pages import library, predict
+    from app.pages import library, predict, users
     from app.services.library import LibraryService
     from app.services.predict import PredictService
+    from app.services.users import UsersService
 
     with gradio.Blocks(title="RALLRec+", analytics_enabled=False, fill_width=True) as blocks:
         predict.page(PredictService(workspace), workspace.settings)
+    with blocks.route("Users", users.ROUTE):
+        users.page(UsersService(workspace))
     with blocks.route("Library", library.ROUTE):
         library.page(LibraryService(workspace))
     return blocks
@@ -54,7 +57,7 @@ def appearance() -> dict[str, Any]:
             radius_size="sm",
             spacing_size="sm",
         ),
-        "css_paths": [ASSETS / "rallrec.css", ASSETS / "library.css"],
+        "css_paths": [ASSETS / "rallrec.css", ASSETS / "library.css", ASSETS / "users.css"],
         "head": "".join(f"<script>{(ASSETS / name).read_text('utf-8')}</script>" for name in _SCRIPTS),
         "footer_links": [],
         "run_history": False,

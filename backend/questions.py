@@ -6,6 +6,7 @@ questions ``backend.training``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -56,8 +57,7 @@ class Questions:
     def ask(self, user: int, item: int, config: RetrievalConfig, layout: Layout = "paper") -> Question:
         """Retrieve, rerank and write the prompts for the user and item codes. Raises ``UsageError``."""
         data = self.dataset
-        row = data.find_row(user, item)
-        past = data.user_rows(user) if row is None else data.history_before(row)
+        row, past = self._before(user, item)
         if past.stop - past.start < MIN_HISTORY:
             raise UsageError(
                 f"User {data.user_ids[user]} has {past.stop - past.start} ratings before {data.item_label(item)}",
@@ -79,6 +79,24 @@ class Questions:
         return Question(
             user, item, label, range(past.start, past.stop), both, chosen, prompts, subject, lines(config.order)
         )
+
+    def prompt(self, user: int, item: int, shown: Sequence[int], layout: Layout = "paper") -> Prompt:
+        """M_G's prompt for the user and item codes with these past items (codes) in this order, without retrieval.
+
+        Raises ``UsageError`` for an item that is not in the user's past.
+        """
+        _, past = self._before(user, item)
+        when = {int(code): position for position, code in enumerate(self.dataset.item_index[past])}
+        unknown = [code for code in shown if code not in when]
+        if unknown:
+            raise UsageError(f"{self.dataset.item_label(unknown[0])} is not in the past", expected="items rated before")
+        subject = PromptSubject(self.dataset.meta, self._line(user, item), (), self._habit(past), layout)
+        return build_prompt("answer", subject, [self._past_line(user, code, past.start, when[code]) for code in shown])
+
+    def _before(self, user: int, item: int) -> tuple[int | None, slice]:
+        """The interaction of the user with the item, if there is one, and the user's interactions before it."""
+        row = self.dataset.find_row(user, item)
+        return row, self.dataset.user_rows(user) if row is None else self.dataset.history_before(row)
 
     def _past_line(self, user: int, item: int, start: int, position: int) -> HistoryLine:
         """The item at ``position`` of the past whose interactions begin at row ``start``."""

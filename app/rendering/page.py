@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.rendering.templating import render
 
 # (route, name) of the pages that exist.
-ROUTES = (("/", "Predict"), ("/library", "Library"))
+ROUTES = (("/", "Predict"), ("/users", "Users"), ("/library", "Library"))
 
 
 def header(current: str, dataset: str, licence: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
 from app.rendering.page import ROUTES
@@ -29,6 +32,16 @@ SAYS_IT = {
 }  # fmt: skip
 
 
+def without_queries(found: Reading) -> list[Any]:
+    """The elements; of a link, where it leads apart from what it asks for there, which is encoded."""
+    for _, attributes in found.elements:
+        assert all(re.fullmatch(r"[^?]*(\?[\w%.+=&~-]*)?", value) for name, value in attributes if name == "href")
+    return [
+        (tag, [(name, value.partition("?")[0] if name == "href" else value) for name, value in attributes])
+        for tag, attributes in found.elements
+    ]
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_is_shown_as_text_and_changes_no_element(small: Dataset, hostile: str) -> None:
     plain, attacked = every_view(small, PLAIN), every_view(small, hostile)
@@ -36,7 +49,7 @@ def test_hostile_text_is_shown_as_text_and_changes_no_element(small: Dataset, ho
     for state, view in attacked.items():
         for name, html in every_panel(view).items():
             wanted, found = Reading(every_panel(plain[state])[name]), Reading(html)
-            assert found.elements == wanted.elements, f"{name} of {state}"
+            assert without_queries(found) == without_queries(wanted), f"{name} of {state}"
             assert (found.open, found.odd) == ([], []), f"{name} of {state}"
             if any(hostile.strip() in words.replace("\ufffd", "\u0000") for words in found.words):
                 shown.add(name)
@@ -72,5 +85,5 @@ def test_no_panel_loads_or_runs_anything(small: Dataset) -> None:
                 for attribute, value in attributes:
                     assert not attribute.startswith("on"), f"{name} of {state}"
                     assert attribute != "src"
-                    assert attribute != "href" or value in dict(ROUTES)
+                    assert attribute != "href" or value.partition("?")[0] in dict(ROUTES)
                     assert "url(" not in (value or "")
