@@ -13,10 +13,10 @@ import gradio as gr
 from app import rendering
 from app.rendering import users as drawing
 from app.services.users import UsersService
-from app.services.users_query import UsersQuery
+from app.services.users_query import PATH, UsersQuery
 from backend.errors import RallrecError
 
-ROUTE = "/users"
+ROUTE = PATH
 _ASSETS = Path(__file__).parents[1] / "assets"
 _SCRIPT = (_ASSETS / "users.js").read_text("utf-8")
 _FIND_SCRIPT = (_ASSETS / "users_find.js").read_text("utf-8")
@@ -96,7 +96,7 @@ def _wire(service: UsersService, layout: Layout) -> None:
 
     def opened(request: gr.Request) -> list[Any]:
         """The state of a page is its URL."""
-        return moved(request, UsersQuery().link() + str(request.query_params), "")
+        return moved(request, f"?{request.query_params}", "")
 
     def moved(request: gr.Request, address: str, before: str) -> list[Any]:
         latest.set(str(request.session_hash), address)
@@ -194,4 +194,5 @@ def _later(service: UsersService, address: str, drawn: str, fresh: bool) -> list
 
 
 def _panel(name: str, value: str = "") -> gr.HTML:
-    return gr.HTML(value, elem_id=name, elem_classes="panel", js_on_load=_SCRIPT, apply_default_css=False)
+    classes = ["panel", "users-panel"]
+    return gr.HTML(value, elem_id=name, elem_classes=classes, js_on_load=_SCRIPT, apply_default_css=False)

@@ -162,6 +162,7 @@ def user_predictions(found: Predictions, profile: Profile, open_in_predict: Call
         ] if strategy == "rerank" else [],
         summary=_summary(every),
         everything=query.link(show="all"),
+        others=UsersQuery(show="predicted").link(),
     )  # fmt: skip
 
 

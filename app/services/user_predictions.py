@@ -7,11 +7,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from app.services.answered import AnsweredSamples
 from app.services.users_query import UsersQuery
-from backend.datasets import Dataset
+from backend.datasets import Dataset, Split, build_samples, split
 from backend.errors import UsageError
 from backend.pipeline import Prediction, Recipe
 from storage.lookup import look_up_all
@@ -36,13 +37,14 @@ class Picked:
 class PredictionRow:
     """One cached prediction. Probabilities are NaN where not everything that they are made of is cached.
 
-    ``row``: the target's interaction; ``place``: in the user's history, from 0; ``when``: its seconds, None without
-    times; ``channels``: the names of the two channels that ``picked`` ranks in; ``answers``, ``chains``: how many are
-    cached, and are asked for in all.
+    ``row``: the target's interaction; ``place``: in the user's history, from 0; ``part``: of the split; ``when``: its
+    seconds, None without times; ``channels``: the names of the two channels that ``picked`` ranks in; ``answers``,
+    ``chains``: how many are cached, and are asked for in all.
     """
 
     row: int
     place: int
+    part: str
     item: str
     label: str
     when: int | None
@@ -119,14 +121,13 @@ class UserPredictions:
             self._complete.move_to_end((user, recipe.hash))
             while len(self._complete) > _KEPT:
                 self._complete.popitem(last=False)
-        pipeline, found = self._workspace.pipeline(), dict(known)
+        pipeline, data, found = self._workspace.pipeline(), self._workspace.dataset(), dict(known)
         missing = [sample for sample in samples if sample not in known]
         for start in range(0, len(missing), _TOGETHER):
             some = missing[start : start + _TOGETHER]
-            items = self._workspace.dataset().item_index
-            questions = [pipeline.question(user, int(items[row]), recipe) for row in some]
+            questions = [pipeline.question(user, int(data.item_index[row]), recipe) for row in some]
             for row, prediction in zip(some, look_up_all(pipeline, questions, recipe), strict=True):
-                own = _row(self._workspace.dataset(), row, prediction)
+                own = _row(data, row, self._split.name_of(row) or "", prediction)
                 if own.answers[0]:
                     found[row] = own
                 if own.complete:
@@ -134,14 +135,20 @@ class UserPredictions:
         wanted = set(samples)
         return [own for row, own in found.items() if row in wanted]
 
+    @cached_property
+    def _split(self) -> Split:
+        data = self._workspace.dataset()
+        return split(build_samples(data), data, self._workspace.settings.split)
 
-def _row(data: Dataset, row: int, prediction: Prediction) -> PredictionRow:
+
+def _row(data: Dataset, row: int, part: str, prediction: Prediction) -> PredictionRow:
     question, past = prediction.question, prediction.question.history_rows
     # Of an item that was rated twice, the later rating counts, as in retrieval.
     places = {int(item): place for place, item in enumerate(data.item_index[past.start : past.stop])}
     return PredictionRow(
         row=row,
         place=row - past.start,
+        part=part,
         item=data.item_ids[question.item],
         label=data.item_label(question.item),
         when=int(data.timestamp[row]) if data.meta.time_ordered else None,

@@ -12,6 +12,7 @@ from app.services.predict_view import exact_gamma
 from backend.errors import UnknownNameError, UsageError
 from backend.prompting import KNOWLEDGE_WORDINGS
 
+PATH = "/users"
 # Columns that the list of users and the list of predictions can be sorted by.
 USER_COLUMNS = ("user", "ratings", "mean", "liked", "first", "last", "genre", "predictions")
 PREDICTION_COLUMNS = ("item", "when", "truth", "p_g", "p_r", "p_final", "error")
@@ -43,7 +44,7 @@ class UsersQuery:
     def parse(cls, given: Mapping[str, Any] | str) -> UsersQuery:
         """From an address or its parameters; others are passed over. Raises ``UsageError`` naming the parameter."""
         if isinstance(given, str):
-            given = dict(parse_qsl(given.removeprefix("?")))
+            given = dict(parse_qsl(given.partition("?")[2]))
         texts = {field.name: str(given[field.name]) for field in fields(cls) if given.get(field.name) not in (None, "")}
         page, gamma = (_number(name, texts.pop(name, None)) for name in ("page", "gamma"))
         query = cls(**texts, page=max(1, int(page or 1)), gamma=None if gamma is None else exact_gamma(gamma))
@@ -80,7 +81,9 @@ class UsersQuery:
         values = {field.name: getattr(query, field.name) for field in fields(query)}
         if query.gamma is not None:
             values["gamma"] = short_gamma(query.gamma)
-        return "?" + urlencode({name: value for name, value in values.items() if value != getattr(nothing, name)})
+        said = urlencode({name: value for name, value in values.items() if value != getattr(nothing, name)})
+        # Not "?..." alone: the page's base is the site's root.
+        return f"{PATH}?{said}" if said else PATH
 
 
 def short_gamma(gamma: float) -> str:
