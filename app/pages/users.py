@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from backend.errors import RallrecError
 ROUTE = PATH
 _ASSETS = Path(__file__).parents[1] / "assets"
 _SCRIPT = (_ASSETS / "users.js").read_text("utf-8")
+_TIMELINE_SCRIPT = (_ASSETS / "users_timeline.js").read_text("utf-8")
 _FIND_SCRIPT = (_ASSETS / "users_find.js").read_text("utf-8")
 # Nothing from outside goes through the template; the script sets the value as a property.
 _FIND = """
@@ -84,9 +86,9 @@ def page(service: UsersService) -> None:
         apply_default_css=False,
     )  # fmt: skip
     table = _panel("users-list", drawing.pending("Reading the dataset …"))
-    profile, timeline, predictions, picks = (
-        _panel(f"user-{name}") for name in ("profile", "timeline", "predictions", "picks")
-    )
+    profile = _panel("user-profile")
+    timeline = _panel("user-timeline", script=_SCRIPT + _TIMELINE_SCRIPT, server_functions=[_pointing(service)])
+    predictions, picks = _panel("user-predictions"), _panel("user-picks")
     now, drawn = (gr.Textbox(visible="hidden", elem_id=f"users-{name}") for name in ("now", "drawn"))
     _wire(service, Layout(header, find, table, profile, timeline, predictions, picks, now, drawn))
 
@@ -193,6 +195,26 @@ def _later(service: UsersService, address: str, drawn: str, fresh: bool) -> list
     return [skip, timeline, table, drawing.user_picks(told, chosen, found.recipe.retrieval.k, service.data), shows]
 
 
-def _panel(name: str, value: str = "") -> gr.HTML:
+def _pointing(service: UsersService) -> Callable[[Any], dict[str, Any] | None]:
+    def point(asked: Any) -> dict[str, Any] | None:
+        """Which rating is at ``place``, or nearest to ``x`` and ``y``, on the timeline of an ``address``."""
+        # Anybody can send anything here: what is no question finds nothing.
+        given = asked if isinstance(asked, dict) else {}
+        numbers = [given.get(name) for name in ("place", "x", "y")]
+        place, x, y = (float(n) if isinstance(n, (int, float)) and abs(n) < 1e9 else None for n in numbers)
+        if not isinstance(given.get("address"), str):
+            return None
+        try:
+            query = UsersQuery.parse(given["address"])
+            where = (x, y) if x is not None and y is not None else None if place is None else int(place)
+            told = service.timeline(query)
+            return None if where is None else drawing.timeline_point(told, query.axis, where, service.data)
+        except RallrecError:
+            return None
+
+    return point
+
+
+def _panel(name: str, value: str = "", script: str = _SCRIPT, **more: Any) -> gr.HTML:
     classes = ["panel", "users-panel"]
-    return gr.HTML(value, elem_id=name, elem_classes=classes, js_on_load=_SCRIPT, apply_default_css=False)
+    return gr.HTML(value, elem_id=name, elem_classes=classes, js_on_load=script, apply_default_css=False, **more)

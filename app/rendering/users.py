@@ -104,6 +104,25 @@ def user_timeline(told: Timeline, query: UsersQuery, selected: PredictionRow | N
     )
 
 
+def timeline_point(told: Timeline, axis: str, where: int | tuple[float, float], data: Dataset) -> dict[str, Any] | None:
+    """The rating at a place of the history, or nearest to a point of the drawing: where it stands, and words.
+
+    None where there is none.
+    """
+    x, y = users_drawings.places(told, axis)
+    if not len(x):
+        return None
+    if isinstance(where, int):
+        place = min(max(where, 0), len(x) - 1)
+    else:
+        place = int(np.argmin((x - where[0]) ** 2 + (y - where[1]) ** 2))
+    item, when = int(told.items[place]), [day(int(told.when[place]))] if told.time_ordered else []
+    rated = f"{told.rating[place]:g} of {told.rating_max:g} {data.meta.rating_unit}"
+    words = [data.item_label(item), rated, *when, ", ".join(data.categories[item])]
+    said = f"{place + 1:,} of {len(x):,}: " + " · ".join(filter(None, words))
+    return {"place": place, "x": round(float(x[place]), 1), "y": round(float(y[place]), 1), "text": said}
+
+
 def user_picks(told: Timeline, selected: PredictionRow | None, k: int, data: Dataset) -> str:
     """The past items in the selected prediction's prompt, with who picked them; empty where none is selected."""
     if selected is None:

@@ -52,7 +52,7 @@ def mark_keys() -> dict[str, Markup]:
 
 def timeline_drawing(told: Timeline, axis: str, selected: PredictionRow | None) -> Markup:
     """Every rating, by time or by order, and what retrieval picked for the selected prediction."""
-    x, y = _places(told, axis)
+    x, y = places(told, axis)
     paths = []
     for genre in range(len(told.genres)):
         own = np.flatnonzero(told.genre == genre)
@@ -61,11 +61,24 @@ def timeline_drawing(told: Timeline, axis: str, selected: PredictionRow | None) 
             place = min(genre, len(_SHAPES) - 1)
             paths.append(_path("", place, [f"M{left:.0f} {top:.1f}" for left, top in marks]))
     chosen = _picked(selected, x, y) if selected else ""
-    label = f"Timeline of {len(told.items)} ratings"
+    label = f"Timeline of {len(told.items)} ratings; arrow keys step through them"
     return Markup(
-        f'<svg class="timeline" viewBox="0 0 {_W} {_H}" role="img" aria-label="{label}">'
+        f'<svg class="timeline" viewBox="0 0 {_W} {_H}" role="application" tabindex="0" aria-label="{label}" '
+        f'data-count="{len(told.items)}">'
         f"{_scale(told)}{_ticks(told, axis)}{''.join(paths)}{chosen}</svg>"
     )
+
+
+def places(told: Timeline, axis: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where each rating stands. Equal ratings are spread a little up and down, in turns, so that fewer are hidden."""
+    n = len(told.items)
+    order = np.arange(n, dtype=np.float64)
+    along = (told.when - told.when[0]).astype(np.float64) if axis == "time" and told.time_ordered and n else order
+    x = _LEFT + along / (along.max(initial=0.0) or 1.0) * (_W - _LEFT - _RIGHT)
+    steps = np.unique(told.rating)
+    gap = float(np.diff(steps).min()) if len(steps) > 1 else told.rating_max - told.rating_min
+    spread = (order * _GOLDEN % 1.0 - 0.5) * 0.62 * gap
+    return x, _y(told, told.rating + spread)
 
 
 def crowded(told: Timeline) -> bool:
@@ -106,18 +119,6 @@ def histogram(values: Sequence[float], own: Sequence[float], everybody: Sequence
 def _path(start: str, place: int, starts: Sequence[str] | None = None) -> str:
     marks = "".join(f"{own}{_SHAPES[place]}" for own in (starts if starts is not None else [start]))
     return f'<path class="g g{place}" d="{marks}"/>'
-
-
-def _places(told: Timeline, axis: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where each rating stands. Equal ratings are spread a little up and down, in turns, so that fewer are hidden."""
-    n = len(told.items)
-    order = np.arange(n, dtype=np.float64)
-    along = (told.when - told.when[0]).astype(np.float64) if axis == "time" and told.time_ordered and n else order
-    x = _LEFT + along / (along.max(initial=0.0) or 1.0) * (_W - _LEFT - _RIGHT)
-    steps = np.unique(told.rating)
-    gap = float(np.diff(steps).min()) if len(steps) > 1 else told.rating_max - told.rating_min
-    spread = (order * _GOLDEN % 1.0 - 0.5) * 0.62 * gap
-    return x, _y(told, told.rating + spread)
 
 
 def _y(told: Timeline, rating: NDArray[np.float64]) -> NDArray[np.float64]:

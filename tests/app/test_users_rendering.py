@@ -201,3 +201,22 @@ def test_the_histogram_is_as_high_as_the_shares() -> None:
     svg = users_drawings.histogram([1.0, 2.0], [0.25, 0.75], [0.5, 0.5])
     assert re.findall(r'height="([\d.]+)" class="own"', svg) == ["32.7", "98.0"]
     assert svg.count("everybody") >= 2
+
+
+def test_a_point_of_the_timeline_is_the_rating_that_stands_nearest(small: Dataset) -> None:
+    _, profiles = parts(small)
+    told = profiles.timeline(7)
+    for axis in ("time", "order"):
+        for place in range(len(told.items)):
+            at = drawing.timeline_point(told, axis, place, small)
+            assert at is not None
+            near = drawing.timeline_point(told, axis, (at["x"] + 0.2, at["y"] - 0.2), small)
+            assert near is not None
+            assert (near["place"], near["x"], near["y"]) == (at["place"], at["x"], at["y"])
+            item = int(told.items[place])
+            assert at["text"].startswith(f"{place + 1} of {len(told.items)}: {small.item_label(item)} · ")
+            assert f"{told.rating[place]:g} of 5 stars" in at["text"]
+    last = drawing.timeline_point(told, "time", 10**6, small)
+    assert last is not None
+    assert last["place"] == len(told.items) - 1
+    assert drawing.timeline_point(timeline_of([], []), "time", 0, small) is None

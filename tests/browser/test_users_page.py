@@ -45,7 +45,7 @@ def test_the_list_sorts_turns_finds_and_goes_back(page: Any, site: str) -> None:
     page.wait_for_selector("#target .lead")
     page.click("nav[aria-label=Pages] a:has-text('Users')")
     settle(page)
-    assert page.inner_text("#users-list h2") == "671 users"
+    assert page.inner_text("#users-list h1") == "671 users"
     assert names(page)[:3] == ["User 1", "User 2", "User 3"]
     sort_by(page, "ratings")
     ratings = [int(cell.replace(",", "")) for cell in column(page, "ratings")]
@@ -61,13 +61,13 @@ def test_the_list_sorts_turns_finds_and_goes_back(page: Any, site: str) -> None:
     page.wait_for_selector("text=page 1 of 14")
     assert "sort=user" in address(page)
     page.fill("#find-input", "54")
-    page.wait_for_selector("#users-list h2:has-text('of 671 users')")
+    page.wait_for_selector("#users-list h1:has-text('of 671 users')")
     assert "find=54" in address(page)
     assert all("54" in name for name in names(page))
     page.fill("#find-input", "nobody")
     page.wait_for_selector("#users-list .empty:has-text('no id with “nobody”')")
     page.click("#users-list [data-go=clear]")
-    page.wait_for_selector("#users-list h2:has-text('671 users')")
+    page.wait_for_selector("#users-list h1:has-text('671 users')")
     assert page.input_value("#find-input") == ""
 
 
@@ -85,7 +85,7 @@ def test_a_user_s_predictions_are_those_of_predict_and_lead_there(page: Any, sit
     assert said == [f"{record[name]:.2f}" for name in ("p_g", "p_r", "p_final")]
     assert row.locator("td[data-label=truth]").inner_text().startswith("Yes" if record["label"] else "No")
     row.locator("a.name").click()
-    page.wait_for_selector("#user-picks h3:has-text('Toy Story (1995)')")
+    page.wait_for_selector("#user-picks h2:has-text('Toy Story (1995)')")
     picked = page.locator("#user-picks tbody th").all_inner_texts()
     assert [text.split("\n")[0] for text in picked] == [line["title"] for line in record["history"]]
     assert page.locator("#user-timeline svg.timeline .pick-rank").count() == len(record["history"])
@@ -118,18 +118,18 @@ def test_a_user_s_predictions_are_those_of_predict_and_lead_there(page: Any, sit
 
 def test_a_link_opens_its_view_and_what_cannot_be_shown_is_said(page: Any, site: str) -> None:
     open_users(page, site, "?user=547&axis=order")
-    assert page.inner_text("#user-profile h2") == "User 547"
+    assert page.inner_text("#user-profile h1") == "User 547"
     assert page.locator("#user-timeline svg.timeline path.g").count() == 10
     assert page.locator("[data-go=axis-order][aria-current]").count() == 1
     page.click("#user-profile [data-go=back]")
-    page.wait_for_selector("#users-list h2:has-text('671 users')")
+    page.wait_for_selector("#users-list h1:has-text('671 users')")
     assert page.locator("#user-profile section, #user-timeline section, #user-predictions section").count() == 0
     page.go_back()
-    page.wait_for_selector("#user-profile h2:has-text('User 547')")
+    page.wait_for_selector("#user-profile h1:has-text('User 547')")
     open_users(page, site, "?user=%3Cimg%20src=x%20onerror=alert(1)%3E")
     assert "<img src=x onerror=alert(1)>" in page.inner_text("#users-list .error")
     page.click("#users-list [data-go=back]")
-    page.wait_for_selector("#users-list h2:has-text('671 users')")
+    page.wait_for_selector("#users-list h1:has-text('671 users')")
     open_users(page, site, "?sort=nothing")
     assert "nothing" in page.inner_text("#users-list .error")
 
@@ -141,7 +141,7 @@ def test_the_keyboard_alone_opens_a_user(page: Any, site: str) -> None:
     page.wait_for_selector("th[aria-sort=descending]")
     page.focus("#users-list tbody tr:first-child a.name")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#user-profile h2:has-text('User 547')")
+    page.wait_for_selector("#user-profile h1:has-text('User 547')")
 
 
 def test_titles_and_genres_are_shown_as_text_whatever_they_hold(page: Any, hostile_site: str) -> None:
