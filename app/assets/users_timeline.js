@@ -9,7 +9,7 @@ const point = async (where) => {
   place = found.place;
   let ring = svg.querySelector(".looked-at");
   if (!ring) {
-    ring = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+    ring = document.createElementNS(svg.namespaceURI, "circle");
     ring.setAttribute("class", "looked-at");
     ring.setAttribute("r", "9");
     svg.append(ring);

@@ -146,6 +146,9 @@ def _draw(service: UsersService, address: str, before: str) -> list[Any]:
     try:
         query = UsersQuery.parse(address)
         if not query.user:
+            by_count = query.show == "predicted" or query.column == "predictions"
+            if by_count and not service.counted:
+                return [drawing.pending("Counting cached predictions …"), "", "", "", ""]
             return [drawing.users_list(service.users(query, count=False)), "", "", "", ""]
         changed = _changed(query, before)
         waiting = drawing.pending("Looking up what is cached …")
@@ -178,7 +181,7 @@ def _later(service: UsersService, address: str, drawn: str, fresh: bool) -> list
         query = UsersQuery.parse(address)
         if not query.user:
             again = fresh or not service.counted
-            return [drawing.users_list(service.users(query)) if again else skip, skip, skip, skip, ""]
+            return [_counted(service, query) if again else skip, skip, skip, skip, ""]
         profile, told = service.profile(query), service.timeline(query)
     except RallrecError:  # said at once
         return [skip, skip, skip, skip, ""]
@@ -193,6 +196,14 @@ def _later(service: UsersService, address: str, drawn: str, fresh: bool) -> list
         return [skip, skip, table, skip, shows]
     timeline = drawing.user_timeline(told, query, chosen, service.data)
     return [skip, timeline, table, drawing.user_picks(told, chosen, found.recipe.retrieval.k, service.data), shows]
+
+
+def _counted(service: UsersService, query: UsersQuery) -> str:
+    """The list with its predictions counted, or why they cannot be."""
+    try:
+        return drawing.users_list(service.users(query))
+    except RallrecError as error:
+        return drawing.users_list(service.users(query, count=False), str(error))
 
 
 def _pointing(service: UsersService) -> Callable[[Any], dict[str, Any] | None]:

@@ -42,8 +42,8 @@ _KINDS = {
 _GAMMAS = {1 / 2: "1/2", 2 / 3: "2/3", 4 / 5: "4/5"}
 
 
-def users_list(page: UserPage) -> str:
-    """A page of all users."""
+def users_list(page: UserPage, problem: str = "") -> str:
+    """A page of all users. ``problem``: why predictions cannot be counted."""
     query = page.query
     most = max((row.ratings for row in page.rows), default=1)
     rows = [
@@ -61,7 +61,13 @@ def users_list(page: UserPage) -> str:
         for name, words in (("all", "all users"), ("predicted", "with predictions"))
     ]
     return render(
-        "users_list.html", page=page, rows=rows, heads=_heads(query, _USER_HEADS), shown=shown, turn=_turns(page)
+        "users_list.html",
+        problem=problem,
+        page=page,
+        rows=rows,
+        heads=_heads(query, _USER_HEADS),
+        shown=shown,
+        turn=_turns(page),
     )
 
 

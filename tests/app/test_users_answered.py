@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from app.pages.users import _later
 from app.services import answered as module
 from app.services.answered import AnsweredSamples, SampleFinder
 from app.services.predict import PredictService
 from app.services.predict_view import Request, Session
 from app.services.prompt_reading import PromptReader, Reading
+from app.services.users import UsersService
 from backend.datasets import Dataset
 from backend.prompting.prompts import Layout
 from backend.questions import Questions
@@ -167,3 +169,17 @@ def test_a_prompt_of_another_dataset_with_the_same_titles_is_nobody_s(workspace:
     assert samples.rows().tolist() == []
     engine.answer([(Message("user", own),)])
     assert samples.rows().tolist() == [data.find_row(7, item)]
+
+
+def test_the_list_is_there_where_nothing_can_be_counted(open_workspace: Open) -> None:
+    first = open_workspace()
+    service = PredictService(first)
+    answered(service, service.request({"user": "7", "item": items_of(first, "7")[-1]}), Session())
+    users = UsersService(open_workspace(encoder="org/another"))
+    for address in ("", "?show=predicted&sort=-predictions"):
+        html, *_ = _later(users, address, "", True)
+        assert "8 users" in html
+        assert "cannot be counted" in html
+        assert "rallrec precompute" in html
+    _, _, table, *_ = _later(users, "?user=7", "", True)
+    assert "rallrec precompute" in table

@@ -63,6 +63,7 @@ def every_panel(small: Dataset, text: str) -> dict[str, str]:
     return {
         "list": drawing.users_list(table.page(UsersQuery(find=text), np.arange(8))),
         "list, counting": drawing.users_list(table.page(UsersQuery(find=text, sort="-mean"), None)),
+        "list, not counted": drawing.users_list(table.page(UsersQuery(find=text), None), text),
         "list, untimed": drawing.users_list(UserTable(untimed).page(UsersQuery(find=text), None)),
         "list, nobody": drawing.users_list(table.page(UsersQuery(find=f"{text} {text}"), None)),
         "profile": drawing.user_profile(profile, data),
@@ -106,6 +107,8 @@ def keyless(found: Reading) -> list[Any]:
 def test_panels_say_what_there_is(small: Dataset) -> None:
     drawn = every_panel(small, PLAIN)
     assert "counting predictions" in drawn["list, counting"]
+    assert "cannot be counted" in drawn["list, not counted"]
+    assert "counting predictions" not in drawn["list, not counted"]
     assert 'aria-sort="descending"' in drawn["list, counting"]
     assert "first rating" not in drawn["list, untimed"]
     assert "order is arbitrary" in drawn["timeline, untimed"]

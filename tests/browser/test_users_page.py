@@ -121,6 +121,13 @@ def test_a_link_opens_its_view_and_what_cannot_be_shown_is_said(page: Any, site:
     assert page.inner_text("#user-profile h1") == "User 547"
     assert page.locator("#user-timeline svg.timeline path.g").count() == 10
     assert page.locator("[data-go=axis-order][aria-current]").count() == 1
+    page.focus("svg.timeline")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#user-timeline .point-read:has-text('1 of 2,391: ')")
+    box = page.locator("svg.timeline").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("#user-timeline .point-read:not(:has-text('1 of 2,391: ')):has-text('of 2,391: ')")
+    assert page.locator("svg.timeline .looked-at").count() == 1
     page.click("#user-profile [data-go=back]")
     page.wait_for_selector("#users-list h1:has-text('671 users')")
     assert page.locator("#user-profile section, #user-timeline section, #user-predictions section").count() == 0
