@@ -67,7 +67,7 @@ def users_list(page: UserPage, problem: str = "") -> str:
         rows=rows,
         heads=_heads(query, _USER_HEADS),
         shown=shown,
-        turn=_turns(page),
+        turn=_turns(query, page.page, page.pages),
     )
 
 
@@ -171,22 +171,23 @@ def user_predictions(found: Predictions, profile: Profile, open_in_predict: Call
         kinds=[
             {
                 "words": words, "title": title, "count": counts[name], "current": query.show == name,
-                "link": query.link(show=name), "key": f"show-{name}",
+                "link": query.link(show=name, page=1), "key": f"show-{name}",
             }
             for name, (words, title) in _KINDS.items()
         ],
         knowledge=[
-            {"words": name, "link": query.link(knowledge=name), "current": recipe.prompting.knowledge == name,
+            {"words": name, "link": query.link(knowledge=name, page=1), "current": recipe.prompting.knowledge == name,
              "key": f"knowledge-{name}"}
             for name in KNOWLEDGE_WORDINGS
         ],
         gammas=[
-            {"words": _GAMMAS.get(value, short_gamma(value)), "link": query.link(gamma=value),
+            {"words": _GAMMAS.get(value, short_gamma(value)), "link": query.link(gamma=value, page=1),
              "current": value == gamma, "key": f"gamma-{short_gamma(value)}"}
             for value in sorted(gammas)
         ] if strategy == "rerank" else [],
         summary=_summary(every),
-        everything=query.link(show="all"),
+        turn=_turns(query, found.page, found.pages),
+        everything=query.link(show="all", page=1),
         others=UsersQuery(show="predicted").link(),
     )  # fmt: skip
 
@@ -231,12 +232,11 @@ def _next_sort(query: UsersQuery, name: str, numeric: bool) -> str:
     return f"-{name}" if falling else name
 
 
-def _turns(page: UserPage) -> list[dict[str, Any]]:
+def _turns(query: UsersQuery, now: int, last: int) -> list[dict[str, Any]]:
     """To the first, previous, next and last page; no link where one is there already."""
-    now, last = page.page, page.pages
     turns = (("first", 1), ("previous", now - 1), ("next", now + 1), ("last", last))
     return [
-        {"words": words, "key": words, "link": page.query.link(page=to) if 1 <= to <= last and to != now else ""}
+        {"words": words, "key": words, "link": query.link(page=to) if 1 <= to <= last and to != now else ""}
         for words, to in turns
     ]
 

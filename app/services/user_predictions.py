@@ -18,6 +18,8 @@ from backend.pipeline import Prediction, Recipe
 from storage.lookup import look_up_all
 from storage.workspace import Workspace
 
+# Rows that are shown at a time.
+PAGE = 100
 # Samples that are looked up together, and (user, recipe) pairs whose rows are kept.
 _TOGETHER, _KEPT = 50, 200
 
@@ -79,9 +81,9 @@ class PredictionRow:
 
 @dataclass(frozen=True)
 class Predictions:
-    """``rows``: those that the query shows, in its order; ``every``: all that are cached under the recipe, newest
-    target first; ``elsewhere``: samples that M_G answered under other settings only. ``selected``: whose retrieval the
-    timeline marks.
+    """``rows``: a page of those that the query shows, in its order; ``page`` and ``pages`` count from 1; ``every``: all
+    that are cached under the recipe, newest target first; ``elsewhere``: samples that M_G answered under other settings
+    only. ``selected``: whose retrieval the timeline marks.
     """
 
     query: UsersQuery
@@ -90,6 +92,8 @@ class Predictions:
     every: tuple[PredictionRow, ...]
     elsewhere: int
     selected: PredictionRow | None
+    page: int = 1
+    pages: int = 1
 
 
 class UserPredictions:
@@ -105,10 +109,13 @@ class UserPredictions:
         recipe = self.recipe(query)
         samples = self._answered.of_user(user).tolist()
         every = tuple(sorted(self._rows(user, samples, recipe), key=lambda own: -own.row))
-        rows = tuple(_sorted(filter(_KINDS[query.show], every), query))
+        shown = _sorted(filter(_KINDS[query.show], every), query)
+        pages = max(1, -(-len(shown) // PAGE))
+        page = min(query.page, pages)
+        rows = tuple(shown[(page - 1) * PAGE : page * PAGE])
         chosen = next((own for own in every if own.item == query.item), None)
         selected = chosen or (every[0] if every and not query.item else None)
-        return Predictions(query, recipe, rows, every, len(samples) - len(every), selected)
+        return Predictions(query, recipe, rows, every, len(samples) - len(every), selected, page, pages)
 
     def recipe(self, query: UsersQuery) -> Recipe:
         """The settings' recipe with the query's choices."""

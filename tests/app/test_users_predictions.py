@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from app.rendering.users import predict_link
+from app.services import user_predictions as module
 from app.services.predict import PredictService
 from app.services.predict_view import Session
 from app.services.user_predictions import PredictionRow, _sorted, kinds
@@ -129,6 +130,19 @@ def test_a_selected_item_is_marked_and_an_unknown_one_is_not(users: UsersService
     assert chosen is not None
     assert chosen.item == targets[-2]
     assert users.predictions(replace(SEVEN, item="nowhere")).selected is None
+
+
+def test_pages_together_are_all_of_them(
+    users: UsersService, targets: list[str], ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGE", 2)
+    for item in targets[-5:]:
+        ask(item)
+    pages = [users.predictions(replace(SEVEN, page=number, sort="error")) for number in (1, 2, 3, 9)]
+    assert [len(one.rows) for one in pages] == [2, 2, 1, 1]
+    assert [(one.page, one.pages, len(one.every)) for one in pages] == [(1, 3, 5), (2, 3, 5), (3, 3, 5), (3, 3, 5)]
+    errors = [own.error for one in pages[:3] for own in one.rows]
+    assert errors == sorted(errors)
 
 
 def test_an_unknown_user_is_named(users: UsersService) -> None:

@@ -73,6 +73,9 @@ def every_panel(small: Dataset, text: str) -> dict[str, str]:
         "timeline, untimed": drawing.user_timeline(replace(told, time_ordered=False), query, own, untimed),
         "picks": drawing.user_picks(told, own, 10, data),
         "predictions": predictions(query, every),
+        "many predictions": drawing.user_predictions(
+            Predictions(query, Recipe(), every, every, 3, own, 2, 3), profile, request_of(text)
+        ),
         "none of this kind": predictions(replace(query, show="wrong"), ()),
         "nothing cached": predictions(query, (), every=()),
         "too few ratings": predictions(query, (), profiles.profile(0), every=()),
@@ -116,6 +119,8 @@ def test_panels_say_what_there_is(small: Dataset) -> None:
     assert "A prediction needs at least 5" in drawn["too few ratings"]
     assert "Nothing is cached of this user at these settings; under other ones, 3 of" in drawn["nothing cached"]
     assert "None of the 2 cached ones is of this kind" in drawn["none of this kind"]
+    assert "page 2 of 3" in drawn["many predictions"]
+    assert "page 1 of 1" not in drawn["predictions"]
     assert "0 of 6 chains" in drawn["predictions"]
     assert drawn["predictions"].count("✗ wrong") == 1
     assert "relevance and recency" in drawn["picks"]
