@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from app.rendering.against import against_table
 from app.rendering.export import export_page
 from app.rendering.page import error_box
-from app.services.answered import Answered
+from app.services.answered_values import Answered
 from app.services.export import asked_for, file_name, open_view, record_of
 from app.services.links import address_of, command_line
 from app.services.predict import PredictService

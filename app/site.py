@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).parent / "assets"
 _SCRIPTS = ("rallrec.js", "predict.js", "library.js", "stories.js", "what_if.js")
-_STYLES = ("rallrec.css", "predict.css", "library.css", "what_if.css")
+_STYLES = ("rallrec.css", "predict.css", "library.css", "users.css", "what_if.css")
 # Gradio confines the others to its own container: what is outside of it, or depends on its page, goes into the head.
 _HEAD_STYLES = ("stories.css",)
 
@@ -32,10 +32,11 @@ def build_over(workspace: Workspace) -> gradio.Blocks:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
-    from app.pages import library, predict, stories, what_if
+    from app.pages import library, predict, stories, users, what_if
     from app.services.library import LibraryService
     from app.services.predict import PredictService
     from app.services.stories import StoryService
+    from app.services.users import UsersService
     from app.services.what_if import WhatIfService
 
     predicting = PredictService(workspace)
@@ -43,6 +44,8 @@ def build_over(workspace: Workspace) -> gradio.Blocks:
         predict.page(predicting, workspace.settings)
     with blocks.route("What-if", what_if.ROUTE):
         what_if.page(WhatIfService(workspace, predicting))
+    with blocks.route("Users", users.ROUTE):
+        users.page(UsersService(workspace))
     with blocks.route("Stories", stories.ROUTE):
         stories.page(StoryService(workspace))
     with blocks.route("Library", library.ROUTE):

@@ -6,6 +6,7 @@ questions ``backend.training``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -64,8 +65,7 @@ class Questions:
         With ``edits``, the past is the one before ``item``, whichever target they name. Raises ``UsageError``.
         """
         data, edits = self.dataset, edits or Edits()
-        row = data.find_row(user, item)
-        rows = data.user_rows(user) if row is None else data.history_before(row)
+        row, rows = self._before(user, item)
         if rows.stop - rows.start < MIN_HISTORY:
             raise UsageError(
                 f"User {data.user_ids[user]} has {rows.stop - rows.start} ratings before {data.item_label(item)}",
@@ -89,6 +89,24 @@ class Questions:
         label = None if row is None else bool(data.labels[row])
         history, written = range(rows.start, rows.stop), lines(config.order)
         return Question(user, item, label, history, both, chosen, prompts, subject, written, past, edits)
+
+    def prompt(self, user: int, item: int, shown: Sequence[int], layout: Layout = "paper") -> Prompt:
+        """M_G's prompt for the user and item codes with these past items (codes) in this order, without retrieval.
+
+        Raises ``UsageError`` for an item that is not in the user's past.
+        """
+        past = Past.of(self.dataset, self._before(user, item)[1])
+        when = {code: position for position, code in enumerate(past.items.tolist())}
+        unknown = [code for code in shown if code not in when]
+        if unknown:
+            raise UsageError(f"{self.dataset.item_label(unknown[0])} is not in the past", expected="items rated before")
+        subject = PromptSubject(self.dataset.meta, self._line(user, item), (), self._habit(past), layout)
+        return build_prompt("answer", subject, [self._past_line(user, past, when[code]) for code in shown])
+
+    def _before(self, user: int, item: int) -> tuple[int | None, slice]:
+        """The interaction of the user with the item, if there is one, and the user's interactions before it."""
+        row = self.dataset.find_row(user, item)
+        return row, self.dataset.user_rows(user) if row is None else self.dataset.history_before(row)
 
     def _past_line(self, user: int, past: Past, position: int) -> HistoryLine:
         """The item at ``position`` of a past."""

@@ -139,9 +139,15 @@ class CachedEngine:
 
     def peek_traces(self, prompt: Messages, samples: int | Sequence[int], sampling: Sampling) -> list[Trace | None]:
         """The stored chains of one prompt, one per sample, None where there is none. Runs and writes nothing."""
-        keys = self.trace_keys(prompt, samples, sampling)
-        found = self._cache.traces(dict.fromkeys(keys))
-        return [found.get(key) for key in keys]
+        return self.peek_all_traces([prompt], samples, sampling)[0]
+
+    def peek_all_traces(
+        self, prompts: Sequence[Messages], samples: int | Sequence[int], sampling: Sampling
+    ) -> list[list[Trace | None]]:
+        """The stored chains of every prompt, as :meth:`peek_traces` of each, read together."""
+        keys = [self.trace_keys(prompt, samples, sampling) for prompt in prompts]
+        found = self._cache.traces(dict.fromkeys(key for own in keys for key in own))
+        return [[found.get(key) for key in own] for own in keys]
 
     def answer_keys(self, prompts: Sequence[Messages]) -> list[str]:
         """Under which keys the answers are kept, in order."""

@@ -1,10 +1,11 @@
-"""A prediction from the cache alone: what a screen can show at once, without any model."""
+"""Predictions from the cache alone: what a screen can show at once, without any model."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.questions import Question
-from backend.types import Trace
 from storage.cached_engine import CachedEngine
 
 
@@ -13,14 +14,25 @@ def look_up(pipeline: Pipeline, question: Question, recipe: Recipe) -> Predictio
 
     The pipeline's engines must be :class:`CachedEngine`. Raises ``CorruptCacheError`` as they do.
     """
+    return look_up_all(pipeline, [question], recipe)[0]
+
+
+def look_up_all(pipeline: Pipeline, questions: Sequence[Question], recipe: Recipe) -> list[Prediction]:
+    """:func:`look_up` of each question, in the same order, in one question to the database for all answers and one
+    for all chains.
+    """
     tuned, reasoner = pipeline.tuned, pipeline.reasoner
     assert isinstance(tuned, CachedEngine)
     assert isinstance(reasoner, CachedEngine)
-    answers = tuned.peek_answers([prompt.messages for prompt in question.prompts])
-    prediction = pipeline.with_answers(pipeline.unasked(question, recipe), answers)
-    if prediction.reason_prompt is None or not recipe.reasoning.traces:
-        return prediction
-    traces: list[Trace | None] = reasoner.peek_traces(
-        prediction.reason_prompt.messages, recipe.reasoning.traces, recipe.reasoning.sampling
-    )
-    return prediction.taking_traces(traces)
+    answers = iter(tuned.peek_answers([prompt.messages for question in questions for prompt in question.prompts]))
+    found = [
+        pipeline.with_answers(pipeline.unasked(question, recipe), [next(answers) for _ in question.prompts])
+        for question in questions
+    ]
+    config = recipe.reasoning
+    asked = {place: own.reason_prompt.messages for place, own in enumerate(found) if own.reason_prompt is not None}
+    if config.traces and asked:
+        chains = reasoner.peek_all_traces(list(asked.values()), config.traces, config.sampling)
+        for place, traces in zip(asked, chains, strict=True):
+            found[place] = found[place].taking_traces(traces)
+    return found

@@ -5,7 +5,13 @@ from __future__ import annotations
 from app.rendering.templating import render
 
 # (route, name) of the pages that exist.
-ROUTES = (("/", "Predict"), ("/what-if", "What-if"), ("/stories", "Stories"), ("/library", "Library"))
+ROUTES = (
+    ("/", "Predict"),
+    ("/what-if", "What-if"),
+    ("/users", "Users"),
+    ("/stories", "Stories"),
+    ("/library", "Library"),
+)
 
 
 def header(current: str, dataset: str, licence: str) -> str:

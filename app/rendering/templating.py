@@ -18,15 +18,23 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def symbol(name: str) -> Markup:
-    """A symbol that explains itself: its glyph, with name, equation and effect on hover and for screen readers."""
-    entry = GLOSSARY[name]
-    return Markup('<abbr class="sym" tabindex="0" title="{}">{}</abbr>').format(entry.text, Markup(entry.glyph))
+def symbol(name: str, focusable: bool = True) -> Markup:
+    """A symbol that explains itself: its glyph, with name, equation and effect on hover and for screen readers.
+
+    Not ``focusable``: for inside of a link, which has the focus itself.
+    """
+    entry, focus = GLOSSARY[name], Markup(' tabindex="0"') if focusable else ""
+    return Markup('<abbr class="sym"{} title="{}">{}</abbr>').format(focus, entry.text, Markup(entry.glyph))
 
 
 def probability(value: float | None) -> str:
     """Two decimals; an en dash where it is not known."""
     return "–" if value is None or math.isnan(value) else f"{value:.2f}"
+
+
+def percent(value: float | None) -> str:
+    """A share in whole percent; an en dash where it is not known."""
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.0f} %"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -54,5 +62,5 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.globals |= {"sym": symbol}
-    environment.filters |= {"prob": probability, "sig": significant}
+    environment.filters |= {"prob": probability, "percent": percent, "sig": significant}
     return environment

@@ -1,124 +1,122 @@
-"""For which values of a slider everything is answered already, the other settings being as they are.
+"""Which samples M_G has answered: found from the stored prompts, whatever the settings they were asked under.
 
-Found in the cache alone, by the very questions that the page would ask there; no model runs. It takes some tens of
-milliseconds, so it is asked once a page's sliders rest, never while they move.
+The naive equivalent writes the prompts of every sample under every setting and looks each up: a question takes
+milliseconds, and 100,000 samples have millions of settings. Here every stored prompt is read once, and written again
+for who it can be about: the same text is the proof.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from itertools import groupby
-from typing import Any
+import threading
+from functools import cached_property
 
-from app.services.bounds import BOUNDS
-from app.services.predict_view import exact_gamma
-from backend.pipeline import Pipeline, Recipe
-from backend.questions import Question
-from backend.retrieval import gamma_orders, orders_from
-from storage.cached_engine import CachedEngine
-from storage.lookup import look_up
+import numpy as np
+from numpy.typing import NDArray
 
+from app.services.prompt_reading import PromptReader, Reading
+from backend.datasets import MIN_HISTORY, Dataset
+from storage.answered import answered_prompts, prompt_texts
+from storage.workspace import Workspace
 
-@dataclass(frozen=True)
-class Stretch:
-    """All values from ``low`` to ``high`` are answered, by the same answers; ``pick``: the one to go to."""
-
-    low: float
-    high: float
-    pick: float
+Rows = NDArray[np.int64]
+_NONE: Rows = np.empty(0, dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class Answered:
-    """The answered values of each slider, ascending; ``gamma`` is empty where it does not apply."""
+class AnsweredSamples:
+    """Of the settings' dataset and M_G. Safe to call from any thread; what was read is not read again."""
 
-    gamma: tuple[Stretch, ...]
-    k: tuple[Stretch, ...]
-    traces: tuple[Stretch, ...]
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._read: dict[str, Rows] = {}
+        self._rows: Rows | None = None
 
+    def rows(self) -> Rows:
+        """int64[s], ascending: the samples (interaction rows) with an answered prompt of theirs.
 
-def answered_values(pipeline: Pipeline, user: int, item: int, recipe: Recipe) -> Answered:
-    """For the user and item codes. Raises ``UsageError`` as ``Pipeline.question`` does."""
-    around = _Around(pipeline, user, item, recipe)
-    return Answered(around.gammas(), around.ks(), around.traces())
+        The first call reads all prompts, later ones those that came since. Raises ``StorageError``, and
+        ``NotPreparedError`` where nothing can be asked.
+        """
+        with self._lock:
+            database = self._workspace.database
+            hashes = answered_prompts(database, self._workspace.model("tuned"))
+            new = hashes - self._read.keys()
+            gone = self._read.keys() - hashes
+            if new or gone or self._rows is None:
+                texts = prompt_texts(database, new)
+                self._read |= {key: self._samples_of(texts.get(key, "")) for key in new}
+                for key in gone:
+                    del self._read[key]
+                self._rows = np.unique(np.concatenate([_NONE, *self._read.values()]))
+            return self._rows
 
+    def of_user(self, user: int) -> Rows:
+        """Those of one user code."""
+        rows, own = self.rows(), self._workspace.dataset().user_rows(user)
+        return rows[(rows >= own.start) & (rows < own.stop)]
 
-@dataclass(frozen=True)
-class _Around:
-    """One setting of one sample, from which one value at a time is moved."""
+    def counts(self, read: bool = True) -> NDArray[np.int64] | None:
+        """int64[users]: how many each user has. Without ``read``, as they were when last read, None before that."""
+        rows, data = self.rows() if read else self._rows, self._workspace.dataset()
+        if rows is None:
+            return None
+        return np.bincount(data.user_index[rows], minlength=data.n_users).astype(np.int64)
 
-    pipeline: Pipeline
-    user: int
-    item: int
-    recipe: Recipe
+    def _samples_of(self, text: str) -> Rows:
+        found = self._reader.read(text)
+        if found is None:
+            return _NONE
+        rows = self._finder.samples(found).tolist()
+        return np.array([row for row in rows if self._is_of(row, found, text)], dtype=np.int64)
 
-    def gammas(self) -> tuple[Stretch, ...]:
-        """Gammas that give the same list of items ask the same, so one question stands for a stretch of them."""
-        config = self.recipe.retrieval
-        if config.strategy != "rerank":
-            return ()
-        both = self._question(self.recipe).channels
-        places = [exact_gamma(value / 1000) for value in range(1001)]  # all that the slider can show
-        orders = gamma_orders(both.relevant, both.recent, config.k, config.beta, places, config.combine)
-        at = dict(zip(places, orders, strict=True))
-        lists = [(order, list(gammas)) for order, gammas in groupby(places, at.__getitem__)]
-        # Most prompts depend on the set of items alone, and there are far fewer sets than lists.
-        of_set: dict[frozenset[Hashable], Recipe] = {}
-        for order, gammas in lists:
-            of_set.setdefault(frozenset(order), self._at(gamma=gammas[0]))
-        by_rank = orders_from(config.order).index("rank")
-        known = zip(of_set, self._answers(of_set.values()), strict=True)
-        sets = {items for items, own in known if all(own[:by_rank] + own[by_rank + 1 :])}
-        left = [gammas for order, gammas in lists if frozenset(order) in sets]
-        complete = self._complete([self._at(gamma=gammas[0]) for gammas in left])
-        return tuple(
-            Stretch(gammas[0], gammas[-1], min(gammas, key=_oddness))
-            for gammas, yes in zip(left, complete, strict=True)
-            if yes
-        )
+    def _is_of(self, row: int, reading: Reading, text: str) -> bool:
+        """Whether this sample's prompt with these past items is this very text.
 
-    def ks(self) -> tuple[Stretch, ...]:
-        """With no more past items to put in, a larger K asks the same."""
-        low, high, _ = BOUNDS["k"]
-        recipes = {k: self._at(k=k) for k in range(int(low), int(high) + 1)}
-        stretches = [list(same) for _, same in groupby(recipes, lambda k: self._question(recipes[k]).prompts)]
-        complete = self._complete([recipes[ks[0]] for ks in stretches])
-        return tuple(Stretch(ks[0], ks[-1], ks[0]) for ks, yes in zip(stretches, complete, strict=True) if yes)
+        Many users have rated the same few items, other datasets have the same titles.
+        """
+        data, questions = self._workspace.dataset(), self._workspace.pipeline().questions
+        past = set(data.item_index[data.history_before(row)].tolist())
+        shown = [next(code for code in codes if code in past) for codes in reading.past]
+        user, item = int(data.user_index[row]), int(data.item_index[row])
+        return questions.prompt(user, item, shown, reading.layout).text == text
 
-    def traces(self) -> tuple[Stretch, ...]:
-        """Fewer chains than there are need no other answers."""
-        most = int(BOUNDS["traces"][1])
-        reasoning = self.recipe.reasoning.model_copy(update={"traces": most})
-        recipe = self.recipe.model_copy(update={"reasoning": reasoning})
-        found = look_up(self.pipeline, self._question(recipe), recipe)
-        count = next((place for place, trace in enumerate(found.traces) if trace is None), most)
-        return (Stretch(1, count, count),) if count and all(found.answers) else ()
+    @cached_property
+    def _reader(self) -> PromptReader:
+        return PromptReader(self._workspace.dataset())
 
-    def _at(self, **values: Any) -> Recipe:
-        return self.recipe.model_copy(update={"retrieval": self.recipe.retrieval.model_copy(update=values)})
-
-    def _question(self, recipe: Recipe) -> Question:
-        return self.pipeline.question(self.user, self.item, recipe)
-
-    def _answers(self, recipes: Iterable[Recipe]) -> list[list[bool]]:
-        """For each recipe, which of its prompts M_G has answered; all looked up at once."""
-        tuned = self.pipeline.tuned
-        assert isinstance(tuned, CachedEngine)
-        prompts = [[prompt.messages for prompt in self._question(recipe).prompts] for recipe in recipes]
-        found = iter(tuned.peek_answers([messages for own in prompts for messages in own]))
-        return [[next(found) is not None for _ in own] for own in prompts]
-
-    def _complete(self, recipes: Sequence[Recipe]) -> list[bool]:
-        """For each recipe, whether nothing would have to be asked."""
-        return [
-            all(known) and look_up(self.pipeline, self._question(recipe), recipe).complete
-            for recipe, known in zip(recipes, self._answers(recipes), strict=True)
-        ]
+    @cached_property
+    def _finder(self) -> SampleFinder:
+        return SampleFinder(self._workspace.dataset())
 
 
-def _oddness(gamma: float) -> int:
-    """The denominator: 2/3 is what a person means, not 0.693. The ends are the last of the simple ones."""
-    denominator = Fraction(gamma).limit_denominator(1000).denominator
-    return denominator if denominator > 1 else 7
+class SampleFinder:
+    """Whose sample a prompt can be: somebody's who rated the target, and before it every past item that it shows."""
+
+    def __init__(self, data: Dataset) -> None:
+        self._data = data
+        self._by_item = np.argsort(data.item_index, kind="stable")
+        self._item_ptr = np.searchsorted(data.item_index[self._by_item], np.arange(data.n_items + 1))
+        # Every (user, item) that is rated, as one sorted number; stable, so that a pair's first row comes first.
+        pairs = data.user_index.astype(np.int64) * data.n_items + data.item_index
+        self._pair_rows = np.argsort(pairs, kind="stable")
+        self._pairs = pairs[self._pair_rows]
+
+    def samples(self, reading: Reading) -> Rows:
+        """int64, ascending. The naive equivalent asks this of every interaction of the target."""
+        data = self._data
+        rated = [self._by_item[self._item_ptr[code] : self._item_ptr[code + 1]] for code in reading.target]
+        rows = np.sort(np.concatenate(rated)).astype(np.int64)
+        rows = rows[rows - data.user_ptr[data.user_index[rows]] >= MIN_HISTORY]
+        for codes in reading.past:
+            shown = np.zeros(len(rows), dtype=bool)
+            for code in codes:
+                first = self._first_rows(data.user_index[rows], code)
+                shown |= (first >= 0) & (first < rows)
+            rows = rows[shown]
+        return rows
+
+    def _first_rows(self, users: NDArray[np.int32], item: int) -> Rows:
+        """Where each user code rated the item first; -1 for who did not."""
+        wanted = users.astype(np.int64) * self._data.n_items + item
+        places = np.minimum(np.searchsorted(self._pairs, wanted), len(self._pairs) - 1)
+        return np.where(self._pairs[places] == wanted, self._pair_rows[places], -1)

@@ -54,13 +54,18 @@ class ItemMaps:
             return self._bodies[dataset, variant]
 
 
-def map_content(data: Dataset, flat: np.ndarray) -> dict[str, Any]:
-    """By item code: ``x`` and ``y`` (null where the variant has no signal of the item), ``genre`` (a place in
-    ``genres``, by the item's first category) and ``titles``; ``counts`` per genre; ``unplaced``: how many null."""
+def first_genres(data: Dataset) -> tuple[list[int], list[str]]:
+    """By item code, the place of its first category in the second list: the most common ones, then all others."""
     first = [names[0] if names else OTHER for names in data.categories]
     common = [name for name, _ in Counter(name for name in first if name != OTHER).most_common(GENRES)]
     place = {name: number for number, name in enumerate(common)}
-    genre = [place.get(name, len(common)) for name in first]
+    return [place.get(name, len(common)) for name in first], [*common, OTHER]
+
+
+def map_content(data: Dataset, flat: np.ndarray) -> dict[str, Any]:
+    """By item code: ``x`` and ``y`` (null where the variant has no signal of the item), ``genre`` (a place in
+    ``genres``, by the item's first category) and ``titles``; ``counts`` per genre; ``unplaced``: how many null."""
+    genre, genres = first_genres(data)
     placed: np.ndarray = np.any(flat, axis=1)
     whole = np.round(np.asarray(flat, dtype=np.float64) * _STEPS).astype(int).tolist()
     shown = [point if known else (None, None) for point, known in zip(whole, placed.tolist(), strict=True)]
@@ -69,8 +74,8 @@ def map_content(data: Dataset, flat: np.ndarray) -> dict[str, Any]:
         "x": [x for x, _ in shown],
         "y": [y for _, y in shown],
         "genre": genre,
-        "genres": [*common, OTHER],
-        "counts": np.bincount(genre, minlength=len(common) + 1).tolist(),
+        "genres": genres,
+        "counts": np.bincount(genre, minlength=len(genres)).tolist(),
         "titles": [data.item_label(code) for code in range(data.n_items)],
         "unplaced": int((~placed).sum()),
     }

@@ -16,7 +16,7 @@ from typing import Any
 
 from app.services import neighbourhood
 from app.services.against import Side, against
-from app.services.answered import Answered, answered_values
+from app.services.answered_values import Answered, answered_values
 from app.services.choices import Choices
 from app.services.neighbourhood import Nearest
 from app.services.predict_view import Request, Session, Stretches, View, exact_gamma

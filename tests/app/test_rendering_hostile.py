@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,16 @@ SAYS_IT = {
 }  # fmt: skip
 
 
+def without_queries(found: Reading) -> list[Any]:
+    """The elements; of a link, where it leads apart from what it asks for there, which is encoded."""
+    for _, attributes in found.elements:
+        assert all(re.fullmatch(r"[^?]*(\?[\w%.+=&~-]*)?", value) for name, value in attributes if name == "href")
+    return [
+        (tag, [(name, value.partition("?")[0] if name == "href" else value) for name, value in attributes])
+        for tag, attributes in found.elements
+    ]
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_is_shown_as_text_and_changes_no_element(small: Dataset, hostile: str) -> None:
     plain, attacked = every_view(small, PLAIN), every_view(small, hostile)
@@ -41,7 +52,7 @@ def test_hostile_text_is_shown_as_text_and_changes_no_element(small: Dataset, ho
         before = every_panel(plain[state])
         for name, html in every_panel(view).items():
             wanted, found = Reading(before[name]), Reading(html)
-            assert found.elements == wanted.elements, f"{name} of {state}"
+            assert without_queries(found) == without_queries(wanted), f"{name} of {state}"
             assert (found.open, found.odd) == ([], []), f"{name} of {state}"
             if any(hostile.strip() in words.replace("\ufffd", "\u0000") for words in found.words):
                 shown.add(name)
@@ -79,7 +90,7 @@ def test_no_panel_loads_or_runs_anything(small: Dataset) -> None:
                     assert attribute != "src"
                     assert (
                         attribute != "href"
-                        or value in dict(ROUTES)
+                        or value.partition("?")[0] in dict(ROUTES)
                         or re.fullmatch(r"#(past-\d+|question)|export/predict\.(html|json)", value)
                     )
                     assert "url(" not in (value or "")

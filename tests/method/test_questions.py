@@ -110,3 +110,14 @@ def test_every_order_tells_the_same_lines_the_recipes_order_first(questions: Que
 def test_vectors_of_another_dataset_are_refused(small: Dataset) -> None:
     with pytest.raises(UsageError, match="vectors for"):
         Questions(small, random_space(small.n_items + 1))
+
+
+def test_a_prompt_is_written_again_from_the_items_it_shows(questions: Questions) -> None:
+    data = questions.dataset
+    code_of = {data.item_label(code): code for code in range(data.n_items)}
+    for row in map(int, build_samples(data).rows[::5]):
+        question = _ask(questions, row)
+        shown = [code_of[line.label] for line in question.lines]
+        assert questions.prompt(question.user, question.item, shown, "answered") == question.prompts[0]
+        with pytest.raises(UsageError, match="not in the past"):
+            questions.prompt(question.user, question.item, [*shown, question.item], "answered")

@@ -16,7 +16,7 @@ from backend.pipeline import Listener
 from backend.settings import Settings
 from backend.types import ModelRef
 from storage import CachedEngine
-from storage.lookup import look_up
+from storage.lookup import look_up, look_up_all
 from storage.stages.embed import load_text_vectors
 from storage.stages.job import load_array
 from storage.workspace import Workspace
@@ -56,6 +56,20 @@ def test_a_prediction_is_looked_up_without_a_model_and_grows_with_what_is_known(
     heard: list[Any] = []
     assert pipeline.predict(question, more, Listener(update=heard.append)).traces[:3] == done.traces
     assert _inner(pipeline.tuned).calls == [*ran, ("reason", 2)]
+
+
+def test_many_are_looked_up_as_each_of_them(workspace: Workspace) -> None:
+    pipeline, recipe = workspace.pipeline(), workspace.recipe()
+    rows = pipeline.dataset.item_index[-6:].tolist()
+    questions = [pipeline.question(7, int(item), recipe) for item in rows]
+    for question in questions[::2]:
+        pipeline.predict(question, recipe)
+    pipeline.tuned.answer([questions[1].prompts[0].messages])  # M_R was not asked
+    for asked in (recipe, workspace.recipe(traces=0), workspace.recipe(knowledge="none"), workspace.recipe(p_g="mean")):
+        found = look_up_all(pipeline, questions, asked)
+        assert found == [look_up(pipeline, question, asked) for question in questions]
+    assert [own.complete for own in look_up_all(pipeline, questions, recipe)] == [True, False] * 3
+    assert look_up_all(pipeline, [], recipe) == []
 
 
 def test_both_roles_share_one_engine_where_they_are_the_same_weights(workspace: Workspace) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.services.answered import Stretch
+from app.services.answered_values import Stretch
 from app.services.predict import PredictService
 from app.services.predict_view import Request, Session
 from storage.workspace import Workspace

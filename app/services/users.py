@@ -1,0 +1,69 @@
+"""The Users page's questions: who is there, how one rates, and what is cached of one's predictions.
+
+Knows no Gradio and no HTML. No model is ever run from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cached_property
+
+from app.services.answered import AnsweredSamples
+from app.services.predict_view import Request
+from app.services.user_predictions import PredictionRow, Predictions, UserPredictions
+from app.services.user_profile import Profile, Profiles, Timeline
+from app.services.user_table import UserPage, UserTable
+from app.services.users_query import UsersQuery
+from backend.datasets import Dataset
+from storage.workspace import Workspace
+
+
+class UsersService:
+    """One per app. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._answered = AnsweredSamples(workspace)
+        self._predictions = UserPredictions(workspace, self._answered)
+
+    @property
+    def data(self) -> Dataset:
+        return self._workspace.dataset()
+
+    def users(self, query: UsersQuery, count: bool = True) -> UserPage:
+        """The list. Without ``count``, predictions are those of the last count, or not known: counting takes a moment
+        where many came since."""
+        return self._table.page(query, self._answered.counts(read=count))
+
+    @property
+    def counted(self) -> bool:
+        """Whether predictions have been counted before."""
+        return self._answered.counts(read=False) is not None
+
+    def profile(self, query: UsersQuery) -> Profile:
+        """Raises ``UsageError`` for a user who is not there."""
+        return self._profiles.profile(self.data.user_code(query.user))
+
+    def timeline(self, query: UsersQuery) -> Timeline:
+        """Raises ``UsageError`` for a user who is not there."""
+        return self._profiles.timeline(self.data.user_code(query.user))
+
+    def predictions(self, query: UsersQuery) -> Predictions:
+        """Raises ``UsageError`` for a user who is not there, and what reading the cache raises."""
+        return self._predictions.of(query, self.data.user_code(query.user))
+
+    def predict_request(self, query: UsersQuery, row: PredictionRow) -> Request:
+        """What the Predict page shows of the same prediction: every choice is named, whatever the settings become."""
+        settings, retrieval = self._workspace.settings, self._predictions.recipe(query).retrieval
+        names = [field.name for field in fields(Request) if hasattr(settings, field.name)]
+        named = {name: getattr(settings, name) for name in names}
+        named |= {"gamma": retrieval.gamma, "knowledge": query.knowledge or settings.knowledge}
+        return Request(user=query.user, item=row.item, **named)
+
+    @cached_property
+    def _table(self) -> UserTable:
+        return UserTable(self.data)
+
+    @cached_property
+    def _profiles(self) -> Profiles:
+        return Profiles(self.data, self._table)
