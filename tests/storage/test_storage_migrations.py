@@ -18,6 +18,9 @@ from backend.types import Sampling
 from storage import CachedEngine, Database, open_database
 from storage.models import Base
 
+HEAD = storage.schema.known_revisions()[-1]
+NEXT_REVISION = f"{int(HEAD) + 1:04}"
+
 
 def test_the_migrated_shape_is_the_models_shape(database: Database) -> None:
     with database.engine.connect() as connection:
@@ -50,15 +53,15 @@ def next_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "a 100% copy"
     shutil.copytree(storage.schema.MIGRATIONS, folder)
     monkeypatch.setattr(storage.schema, "MIGRATIONS", folder)
-    return folder / "versions" / "0004_next.py"
+    return folder / "versions" / f"{NEXT_REVISION}_next.py"
 
 
-NEXT = """
+NEXT = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "{NEXT_REVISION}"
+down_revision = "{HEAD}"
 
 def upgrade():
     with op.batch_alter_table("prompts") as batch:
@@ -76,7 +79,7 @@ def test_a_later_migration_can_rebuild_tables_that_hold_rows(database_url: str, 
 
     next_migration.write_text(NEXT)
     new = open_database(database_url)
-    assert new.revision == "0004"
+    assert new.revision == NEXT_REVISION
     assert CachedEngine(engine, new).reason([ask("x")], 2, sampling) == before
     assert len(engine.drawn) == 2
     with new.session(read_only=True) as session:
@@ -97,7 +100,7 @@ def test_a_migration_that_fails_changes_nothing(database_url: str, next_migratio
     with pytest.raises(StorageError):
         open_database(database_url)
     with old.session(read_only=True) as session:
-        assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0003"
+        assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
         assert session.execute(text("SELECT count(*) FROM traces")).scalar() == 2
     assert "note" not in {column["name"] for column in inspect(old.engine).get_columns("prompts")}
     old.close()
