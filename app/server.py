@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 
 from app.services.item_map import ItemMaps
 from app.site import appearance, build_over
+from app.visitors import Visitors
 from backend.errors import RallrecError, UnknownNameError
 from backend.settings import Settings, load_settings
 from storage.workspace import Workspace
@@ -50,6 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 problems[name] = str(error)
         return JSONResponse({"ready": not problems, "problems": problems}, status_code=503 if problems else 200)
 
+    app.add_middleware(Visitors)
     maps = ItemMaps(workspace)
 
     @app.get("/map/{dataset}/{variant}")
