@@ -11,6 +11,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from app.services.item_map import ItemMaps
+from app.services.jobs import JobsService
+from app.services.runs import RunQueue
 from app.site import appearance, build_over
 from app.visitors import Visitors
 from backend.errors import RallrecError, UnknownNameError
@@ -27,12 +29,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     import gradio
 
     workspace = Workspace(settings or load_settings())
+    runs = RunQueue(workspace.worker)
+    jobs = JobsService(workspace, runs)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         # Opened while the browser still loads the page's scripts.
         threading.Thread(target=_open, args=(workspace,), daemon=True).start()
         yield
+        jobs.close()
         workspace.close()
 
     app = FastAPI(title="RALLRec+", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -61,7 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     # Rendering on the server needs Node, and does not do several pages under FastAPI.
     options: dict[str, Any] = {"show_error": True, "mcp_server": False, "ssr_mode": False}
-    gradio.mount_gradio_app(app, build_over(workspace), path="/", **options, **appearance())
+    gradio.mount_gradio_app(app, build_over(workspace, runs, jobs), path="/", **options, **appearance())
     return app
 
 

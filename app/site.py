@@ -11,6 +11,8 @@ from backend.settings import Settings
 if TYPE_CHECKING:
     import gradio
 
+    from app.services.jobs import JobsService
+    from app.services.runs import RunQueue
     from storage.workspace import Workspace
 
 ASSETS = Path(__file__).parent / "assets"
@@ -19,13 +21,17 @@ _SCRIPTS = ("rallrec.js", "library.js")
 
 def build(settings: Settings) -> gradio.Blocks:
     """The UI over the home folder of ``settings``; opens files only when a page asks for them."""
+    from app.services.jobs import JobsService
+    from app.services.runs import RunQueue
     from storage.workspace import Workspace
 
-    return build_over(Workspace(settings))
+    workspace = Workspace(settings)
+    runs = RunQueue(workspace.worker)
+    return build_over(workspace, runs, JobsService(workspace, runs))
 
 
-def build_over(workspace: Workspace) -> gradio.Blocks:
-    """The UI over an opened workspace."""
+def build_over(workspace: Workspace, runs: RunQueue, jobs: JobsService) -> gradio.Blocks:
+    """The UI over an opened workspace, its queue of live predictions, and its jobs."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
@@ -34,9 +40,9 @@ def build_over(workspace: Workspace) -> gradio.Blocks:
     from app.services.predict import PredictService
 
     with gradio.Blocks(title="RALLRec+", analytics_enabled=False, fill_width=True) as blocks:
-        predict.page(PredictService(workspace), workspace.settings)
+        predict.page(PredictService(workspace, runs), workspace.settings)
     with blocks.route("Library", library.ROUTE):
-        library.page(LibraryService(workspace))
+        library.page(LibraryService(workspace), jobs)
     return blocks
 
 

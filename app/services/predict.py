@@ -38,9 +38,9 @@ _MAX_SESSIONS = 1000
 class PredictService:
     """One per app. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, runs: RunQueue | None = None) -> None:
         self._workspace = workspace
-        self.runs = RunQueue(workspace.worker)
+        self.runs = runs or RunQueue(workspace.worker)
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
         self.choices = Choices(workspace)
