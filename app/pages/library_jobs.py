@@ -67,7 +67,7 @@ def lay_out(service: JobsService) -> Jobs:
     with gr.Accordion("Start a job: make what is missing (rallrec precompute)", open=False, elem_id="start-precompute"):
         with gr.Row(elem_classes="job-form"):
             until = gr.Dropdown([_ALL, *service.stages], value=_ALL, label="Until stage", elem_id="job-until")
-            make = gr.Button("Make what is missing", variant="primary", elem_id="job-make", scale=0, min_width=200)
+            make = gr.Button("Make what is missing", variant="primary", elem_id="job-make", scale=0, min_width=240)
         plan = _panel("job-plan")
     with gr.Accordion(
         "Start a job: ask both models about many samples (rallrec reason)", open=False, elem_id="start-reason"
@@ -84,13 +84,14 @@ def wire(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> No
     def looked(until: str, request: gr.Request) -> list[Any]:
         return [*_drawn(service, request), _plan(service, until)]
 
-    def ticked(drawn: str, fold: str, request: gr.Request) -> list[Any]:
+    def ticked(drawn: str, fold: str, until: str, request: gr.Request) -> list[Any]:
         """Nothing is sent where nothing changed; the page's other parts follow when a job has ended."""
         panel, clock, now = _drawn(service, request)
         if now == drawn:
-            return [gr.skip()] * (3 + len(panels))
-        ended = _live_in(drawn) - _live_in(now)
-        return [panel, clock, now, *(rest.draw(fold) if ended else [gr.skip()] * len(panels))]
+            return [gr.skip()] * (4 + len(panels))
+        if not _live_in(drawn) - _live_in(now):
+            return [panel, clock, now, *[gr.skip()] * (1 + len(panels))]
+        return [panel, clock, now, _plan(service, until), *rest.draw(fold)]
 
     def act(do: Callable[[], str], request: gr.Request) -> list[Any]:
         try:
@@ -124,8 +125,9 @@ def wire(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> No
     load = gr.context.Context.root_block.load  # type: ignore[union-attr]
     for event in (load, refresh.click):
         event(looked, jobs.until, [*jobs.outputs(), jobs.plan], **_PLAIN)
-    now_open = "(drawn, fold) => [drawn, new URLSearchParams(location.search).get('artifact') ?? '']"
-    jobs.clock.tick(ticked, [jobs.drawn, rest.opened], [*jobs.outputs(), *panels], js=now_open, **_PLAIN)
+    now_open = "(drawn, fold, until) => [drawn, new URLSearchParams(location.search).get('artifact') ?? '', until]"
+    followed = [*jobs.outputs(), jobs.plan, *panels]
+    jobs.clock.tick(ticked, [jobs.drawn, rest.opened, jobs.until], followed, js=now_open, **_PLAIN)
     jobs.panel.select(picked, None, outputs, **_PLAIN)
     jobs.until.change(lambda until: _plan(service, until), jobs.until, jobs.plan, **_PLAIN)
     jobs.make.click(made, jobs.until, outputs, **_PLAIN)
