@@ -35,7 +35,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         # Opened while the browser still loads the page's scripts.
-        threading.Thread(target=_open, args=(workspace,), daemon=True).start()
+        threading.Thread(target=_open, args=(workspace, jobs), daemon=True).start()
         yield
         jobs.close()
         workspace.close()
@@ -85,7 +85,8 @@ def _map_response(maps: ItemMaps, dataset: str, variant: str, request: Request) 
     return Response(body.zipped, media_type="application/json", headers=headers | {"Content-Encoding": "gzip"})
 
 
-def _open(workspace: Workspace) -> None:
+def _open(workspace: Workspace, jobs: JobsService) -> None:
     # What cannot be opened is said by the page that needs it.
     with suppress(RallrecError):
         workspace.pipeline()
+        jobs.go_on()

@@ -116,7 +116,7 @@ def wire(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> No
     def made(until: str, request: gr.Request) -> list[Any]:
         return act(lambda: f"Job {service.precompute(_stage(until), owner_of(request)).number} is queued.", request)
 
-    def asked(request: gr.Request, *values: Any) -> list[Any]:
+    def asked_many(request: gr.Request, *values: Any) -> list[Any]:
         given = dict(zip(jobs.form, values, strict=True))
         given["limit"] = given["limit"] or None
         return act(lambda: f"Job {service.reason(given, owner_of(request)).number} is queued.", request)
@@ -131,7 +131,7 @@ def wire(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> No
     jobs.panel.select(picked, None, outputs, **_PLAIN)
     jobs.until.change(lambda until: _plan(service, until), jobs.until, jobs.plan, **_PLAIN)
     jobs.make.click(made, jobs.until, outputs, **_PLAIN)
-    jobs.ask.click(asked, list(jobs.form.values()), outputs, **_PLAIN)
+    jobs.ask.click(asked_many, list(jobs.form.values()), outputs, **_PLAIN)
 
 
 def _reason_form(service: JobsService) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _drawn(service: JobsService, request: gr.Request) -> list[Any]:
     try:
         entries = service.jobs(owner_of(request))
     except RallrecError as error:
-        return [rendering.error_box(str(error)), gr.Timer(active=False), "error"]
+        return [rendering.error_box(str(error)), gr.skip(), "error"]
     busy = any(entry.job.live for entry in entries)
     return [drawing.jobs_list(entries), gr.Timer(active=busy), _state_of(entries)]
 

@@ -38,7 +38,8 @@ def plan_table(planned: Sequence[Planned]) -> str:
          "runs": item.will_run}
         for item in planned
     ]  # fmt: skip
-    return render("library_plan.html", rows=rows, missing=sum(row["runs"] is True for row in rows))
+    tunes = any(item.will_run and item.node.stage.extra for item in planned)
+    return render("library_plan.html", rows=rows, missing=sum(item.will_run for item in planned), tunes=tunes)
 
 
 def told(message: str, problem: bool = False) -> str:

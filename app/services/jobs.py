@@ -59,6 +59,10 @@ class JobsService:
             self._runner.wake()  # it may have been queued by a process that is gone
         return entries
 
+    def go_on(self) -> None:
+        """Run what still waits since the program ran last; what ran then is interrupted."""
+        self.jobs("")
+
     def plan(self, until: str) -> Sequence[Planned]:
         """What ``precompute`` would make; ``until``: a stage, empty for all. Raises ``UnknownNameError``."""
         return self._workspace.precompute().plan(until or None)

@@ -65,6 +65,8 @@ class Runner:
                     self._run(job)
             except RallrecError as error:  # the next wake tries again
                 _log.warning("no job was taken. %s", error)
+            except Exception:  # one job that breaks must not keep the others waiting for ever
+                _log.exception("a job was lost")
 
     def _run(self, job: Job) -> None:
         try:
@@ -140,17 +142,22 @@ class _Child:
             self._process.stdin.flush()
 
     def _listen(self) -> None:
-        told = False
+        try:
+            if not self._hear_end():
+                code = self._process.wait()
+                how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
+                self.outcome = "failed", f"The job's process {how}. What it had finished is kept; resume it to go on."
+        finally:
+            self.over.set()
+
+    def _hear_end(self) -> bool:
+        """Take in its reports; whether it said how it ended."""
         assert self._process.stdout
         for line in self._process.stdout:
             said = json.loads(line)
             if "ended" in said:
-                self.outcome, told = (said["ended"], said.get("error", "")), True
-            else:
-                with self._lock:
-                    self._report = Report(**said)
-        if not told:
-            code = self._process.wait()
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
-            self.outcome = "failed", f"The job's process {how}. What it had finished is kept; resume it to go on."
-        self.over.set()
+                self.outcome = said["ended"], said.get("error", "")
+                return True
+            with self._lock:
+                self._report = Report(**said)
+        return False

@@ -176,7 +176,7 @@ class RunQueue:
 
     def __init__(self, worker: Worker) -> None:
         self._jobs = worker
-        self._runs: list[tuple[Run, int]] = []
+        self._runs: list[tuple[Run, int, PredictParams]] = []
         self._lock = threading.Condition()
         self._worker: threading.Thread | None = None
 
@@ -186,16 +186,19 @@ class RunQueue:
         with self._lock:
             return bool(self._runs)
 
-    def start(self, pipeline: Pipeline, question: Question, recipe: Recipe, owner: str = "") -> Run:
+    def start(self, pipeline: Pipeline, question: Question, recipe: Recipe, owner: str = "", edited: str = "") -> Run:
         """Queue a run; the thread is started with the first one. A job of the same prediction that did not come to its
-        end is taken up again. ``owner``: a key that only those hold who may stop it. Raises ``StorageError``.
+        end is taken up again.
+
+        ``owner``: a key that only those hold who may stop it. ``edited``: what was changed of the prediction beside the
+        question and the recipe, in any words that tell one change from another. Raises ``StorageError``.
         """
         run = Run(pipeline, question, recipe, pipeline.unasked(question, recipe), owner or uuid.uuid4().hex)
-        params = _params(pipeline, question, recipe)
+        params = _params(pipeline, question, recipe, edited)
         number = self._jobs.queue(params, run.owner, run.report, run.stop).number
         run.tell = partial(self._jobs.end, number)
         with self._lock:
-            self._runs.append((run, number))
+            self._runs.append((run, number, params))
             self._announce()
             if self._worker is None:
                 self._worker = threading.Thread(target=self._work, name="runs", daemon=True)
@@ -213,8 +216,7 @@ class RunQueue:
         """The run of exactly this prediction that goes on or waits here, whoever started it."""
         asked = _params(pipeline, question, recipe)
         with self._lock:
-            runs = [run for run, _ in self._runs]
-        same = (run for run in runs if _params(run.pipeline, run.question, run.recipe) == asked)
+            same = [run for run, _, params in self._runs if params == asked]
         return next((run for run in same if run.snapshot().live), None)
 
     def last_job(self, pipeline: Pipeline, question: Question, recipe: Recipe) -> Job | None:
@@ -229,7 +231,7 @@ class RunQueue:
         while True:
             with self._lock:
                 self._lock.wait_for(lambda: bool(self._runs))
-                run, number = self._runs[0]
+                run, number, _ = self._runs[0]
             self._execute(run, number)
             with self._lock:
                 self._runs.pop(0)
@@ -244,11 +246,12 @@ class RunQueue:
         run.execute()
 
     def _announce(self) -> None:
-        for place, (run, _) in enumerate(self._runs[1:], start=1):
+        for place, (run, *_) in enumerate(self._runs[1:], start=1):
             run.told_to_wait(place)
 
 
-def _params(pipeline: Pipeline, question: Question, recipe: Recipe) -> PredictParams:
+def _params(pipeline: Pipeline, question: Question, recipe: Recipe, edited: str = "") -> PredictParams:
     data = pipeline.dataset
     ids = data.user_ids[question.user], data.item_ids[question.item]
-    return PredictParams.of(data.meta.name, ids, question, recipe, pipeline.tuned.model, pipeline.reasoner.model)
+    players = pipeline.tuned.model, pipeline.reasoner.model
+    return PredictParams.of(data.meta.name, ids, question, recipe, *players, edited)

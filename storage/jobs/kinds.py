@@ -54,13 +54,15 @@ class Asked(Params):
 
 class PredictParams(Asked):
     """A live prediction. ``user`` and ``item`` are ids; ``prompts`` is a digest of the prompts that M_G is asked, which
-    may have been edited; ``recipe`` is all of it but the merge, which asks nothing of a model.
+    may have been edited; ``edited`` says what else was, if anything; ``recipe`` is all of it but the merge, which asks
+    nothing of a model.
     """
 
     user: str
     item: str
     prompts: str
     recipe: dict[str, Any]
+    edited: str = ""
 
     @classmethod
     def of(
@@ -71,6 +73,7 @@ class PredictParams(Asked):
         recipe: Recipe,
         tuned: ModelRef,
         reasoning: ModelRef,
+        edited: str = "",
     ) -> Self:
         prompts = [[[message.role, message.content] for message in own.messages] for own in question.prompts]
         return cls(
@@ -81,6 +84,7 @@ class PredictParams(Asked):
             recipe=recipe.model_dump(mode="json", exclude={"merging"}),
             tuned=Player.of(tuned),
             reasoning=Player.of(reasoning),
+            edited=edited,
         )
 
 

@@ -20,7 +20,7 @@ from app.services.jobs import Entry, JobsService
 from app.services.runs import RunQueue
 from backend.errors import UsageError
 from storage import Database
-from storage.jobs.kinds import PredictParams
+from storage.jobs.kinds import PredictParams, checked
 from storage.models import AnswerRow, TraceRow
 from storage.workspace import Workspace
 from tests.app.conftest import HeldEngine, over
@@ -225,6 +225,17 @@ def test_a_killed_app_takes_its_child_with_it_and_the_next_one_resumes(
     assert (job.job.state, job.resumes) == ("interrupted", True)
     service.resume(job.job.number, "me")
     assert ended(service, job.job.number).job.state == "done"
+
+
+def test_what_waited_when_the_app_ended_runs_when_it_is_started_again(
+    workspace: Workspace, service_of: Callable[[Workspace], JobsService]
+) -> None:
+    params = checked("precompute", {"dataset": "ml-latest-small", "until": "mix"})
+    job = workspace.worker.store.add(params, "me")
+    service = service_of(workspace)
+    service.go_on()
+    done = ended(service, job.number)
+    assert (done.job.state, done.job.report.stage) == ("done", "nothing was missing")
 
 
 @pytest.mark.parametrize("number", [None, "1", -1, 0, 2**40, 99, {"a": 1}, True])

@@ -103,6 +103,21 @@ def test_a_queued_run_that_is_stopped_is_stopped_in_the_database_at_once(
     assert next(job.state for job in jobs(workspace)) == "stopped"
 
 
+def test_an_edited_prediction_is_another_job_and_no_page_of_the_plain_one_joins_it(
+    workspace: Workspace, service: PredictService, session: Session, request_of: Any, held: HeldEngine
+) -> None:
+    hold(workspace, held)
+    p = service.look(request_of(), session).prediction
+    run = service.runs.start(service.pipeline, p.question, p.recipe, "me", edited="another hint")
+    assert service.runs.live(service.pipeline, p.question, p.recipe) is None
+    view = service.look(request_of(), Session())
+    assert (view.run, view.earlier) == (None, None)
+    held.gate.set()
+    assert end(run).status == "done"
+    [job] = jobs(workspace)
+    assert job.params.edited == "another hint"  # type: ignore[attr-defined]
+
+
 def interrupted(workspace: Workspace, service: PredictService, session: Session, request: Any) -> View:
     """What a new process shows of a prediction whose process died after some of its chains."""
     cached = workspace.cached_engine("tuned")
