@@ -13,8 +13,11 @@ from fastapi.responses import JSONResponse, Response
 
 from app.beside import add_routes
 from app.services.item_map import ItemMaps
+from app.services.jobs import JobsService
+from app.services.runs import RunQueue
 from app.services.stories import StoryService
 from app.site import appearance, build_over
+from app.visitors import Visitors
 from backend.errors import RallrecError, UnknownNameError, UsageError
 from backend.settings import Settings, load_settings
 from storage.workspace import Workspace
@@ -32,12 +35,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     import gradio
 
     workspace = Workspace(settings or load_settings())
+    runs = RunQueue(workspace.worker)
+    jobs = JobsService(workspace, runs)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         # Opened while the browser still loads the page's scripts.
-        threading.Thread(target=_open, args=(workspace,), daemon=True).start()
+        threading.Thread(target=_open, args=(workspace, jobs), daemon=True).start()
         yield
+        jobs.close()
         workspace.close()
 
     app = FastAPI(title="RALLRec+", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -56,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 problems[name] = str(error)
         return JSONResponse({"ready": not problems, "problems": problems}, status_code=503 if problems else 200)
 
+    app.add_middleware(Visitors)
     maps = ItemMaps(workspace)
 
     @app.get("/map/{dataset}/{variant}")
@@ -73,7 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_routes(app, workspace)
     # Rendering on the server needs Node, and does not do several pages under FastAPI.
     options: dict[str, Any] = {"show_error": True, "mcp_server": False, "ssr_mode": False}
-    gradio.mount_gradio_app(app, build_over(workspace), path="/", **options, **appearance())
+    gradio.mount_gradio_app(app, build_over(workspace, runs, jobs), path="/", **options, **appearance())
     return app
 
 
@@ -108,7 +115,8 @@ def _map_response(maps: ItemMaps, dataset: str, variant: str, request: Request) 
     return Response(body.zipped, media_type="application/json", headers=headers | {"Content-Encoding": "gzip"})
 
 
-def _open(workspace: Workspace) -> None:
+def _open(workspace: Workspace, jobs: JobsService) -> None:
     # What cannot be opened is said by the page that needs it.
     with suppress(RallrecError):
         workspace.pipeline()
+        jobs.go_on()

@@ -11,6 +11,8 @@ from backend.settings import Settings
 if TYPE_CHECKING:
     import gradio
 
+    from app.services.jobs import JobsService
+    from app.services.runs import RunQueue
     from storage.workspace import Workspace
 
 ASSETS = Path(__file__).parent / "assets"
@@ -22,13 +24,17 @@ _HEAD_STYLES = ("stories.css",)
 
 def build(settings: Settings) -> gradio.Blocks:
     """The UI over the home folder of ``settings``; opens files only when a page asks for them."""
+    from app.services.jobs import JobsService
+    from app.services.runs import RunQueue
     from storage.workspace import Workspace
 
-    return build_over(Workspace(settings))
+    workspace = Workspace(settings)
+    runs = RunQueue(workspace.worker)
+    return build_over(workspace, runs, JobsService(workspace, runs))
 
 
-def build_over(workspace: Workspace) -> gradio.Blocks:
-    """The UI over an opened workspace."""
+def build_over(workspace: Workspace, runs: RunQueue, jobs: JobsService) -> gradio.Blocks:
+    """The UI over an opened workspace, its queue of live predictions, and its jobs."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
@@ -39,7 +45,7 @@ def build_over(workspace: Workspace) -> gradio.Blocks:
     from app.services.users import UsersService
     from app.services.what_if import WhatIfService
 
-    predicting = PredictService(workspace)
+    predicting = PredictService(workspace, runs)
     with gradio.Blocks(title="RALLRec+", analytics_enabled=False, fill_width=True) as blocks:
         predict.page(predicting, workspace.settings)
     with blocks.route("What-if", what_if.ROUTE):
@@ -49,7 +55,7 @@ def build_over(workspace: Workspace) -> gradio.Blocks:
     with blocks.route("Stories", stories.ROUTE):
         stories.page(StoryService(workspace))
     with blocks.route("Library", library.ROUTE):
-        library.page(LibraryService(workspace))
+        library.page(LibraryService(workspace), jobs)
     return blocks
 
 

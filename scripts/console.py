@@ -15,6 +15,7 @@ from rich.table import Table
 
 from backend.errors import UsageError
 from backend.types import Progress as Report
+from storage.pace import Pace, sort_of
 
 out = Console(highlight=False, soft_wrap=True)
 log = Console(stderr=True, highlight=False)
@@ -62,9 +63,9 @@ def progress_bar() -> Iterator[Report]:
 
         def report(what: str, fraction: float | None) -> None:
             nonlocal current
-            if _kind(what) != current:  # a new kind of work starts its own clock
+            if sort_of(what) != current:  # a new kind of work starts its own clock
                 bar.reset(task, total=None)
-                current = _kind(what)
+                current = sort_of(what)
             bar.update(task, description=what, total=None if fraction is None else 1.0, completed=fraction or 0.0)
 
         yield report
@@ -74,27 +75,19 @@ class _Lines:
     """Progress for logs: a line every ``LINE_EVERY`` seconds; short work says nothing."""
 
     def __init__(self) -> None:
-        self._current = ""
-        self._begun = self._printed = 0.0
-        self._start = 0.0
+        self._pace = Pace()
+        self._printed = 0.0
 
     def __call__(self, what: str, fraction: float | None) -> None:
         now = time.monotonic()
-        if _kind(what) != self._current:
-            self._current, self._begun, self._printed, self._start = _kind(what), now, now, fraction or 0.0
-        elif now - self._printed < LINE_EVERY:
-            return
-        else:
+        if self._pace.begins(what, fraction, now):
             self._printed = now
-            log.print(f"{what}{self._left(now, fraction)}", markup=False, soft_wrap=True)
-
-    def _left(self, now: float, fraction: float | None) -> str:
-        if fraction is None or fraction <= self._start:
-            return ""
-        left = (now - self._begun) * (1 - fraction) / (fraction - self._start)
-        return f" ({fraction:.0%}, about {left / 60:.0f} min left)" if left >= 60 else f" ({fraction:.0%})"
+        elif now - self._printed >= LINE_EVERY:
+            self._printed = now
+            log.print(f"{what}{_left(fraction, self._pace.left(fraction, now))}", markup=False, soft_wrap=True)
 
 
-def _kind(what: str) -> str:
-    """The kind of work: what stands before a colon; numbers behind it change from step to step."""
-    return what.partition(":")[0]
+def _left(fraction: float | None, seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f" ({fraction:.0%}, about {seconds / 60:.0f} min left)" if seconds >= 60 else f" ({fraction:.0%})"

@@ -12,15 +12,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from backend.batch import Batch, BatchListener, Count, unasked_predictions
+from backend.batch import Batch, BatchListener, Count
 from backend.errors import EngineError, Stopped, UsageError
-from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.settings import load_settings
 from backend.types import Progress, Stop
 from scripts.console import LINE_EVERY, checked_out, log, print_json, progress_bar
 from scripts.reason_report import report_of, show, write_predictions
-from scripts.sample_list import Sample, at_line, part_samples, read_samples
-from storage.lookup import look_up
+from storage.pace import duration
+from storage.sample_list import Sample, part_samples, read_samples
+from storage.work import counted, kept, raise_failures, recalled
 from storage.workspace import Workspace
 
 
@@ -77,7 +77,7 @@ def run(
         samples = choice.samples(workspace)
         pipeline = workspace.pipeline()
         with stop_when_interrupted() as stop, progress_bar() as progress:
-            batch = Batch(pipeline, _recalled(pipeline, samples, recipes, progress, stop))
+            batch = Batch(pipeline, recalled(pipeline, samples, recipes, progress, stop))
             _ask(batch, BatchListener(progress, Teller(progress)), stop, prompts_per_call)
     finally:
         workspace.close()
@@ -91,13 +91,7 @@ def run(
         print_json(report)
     else:
         show(report)
-    if batch.failures:
-        first = report["failures"][0]
-        raise EngineError(
-            f"{batch.answers.failed + batch.chains.failed} prompts failed; {first['sample']}: {first['problem']}",
-            expected="an answer to each (the others are kept)",
-            fix="run the same command again: only what is missing is run",
-        )
+    raise_failures(batch, samples, recipes, "run the same command again")
 
 
 @contextmanager
@@ -129,32 +123,11 @@ def _ask(batch: Batch, listener: BatchListener, stop: Stop, prompts_per_call: in
     try:
         batch.run(listener, stop, prompts_per_call)
     except (Stopped, EngineError) as error:
-        kept = " and ".join(
-            f"{count.known + count.made:,} of {count.wanted:,} {count.kind}"
-            for count in (batch.answers, batch.chains)
-            if count.wanted
-        )
         if isinstance(error, Stopped):
-            raise Stopped(f"Stopped; {kept} are kept. The same command goes on from there") from None
+            raise Stopped(f"Stopped; {kept(batch)} are kept. The same command goes on from there") from None
         if batch.answers.made + batch.chains.made:
-            log.print(f"{kept} are kept", markup=False, soft_wrap=True)
+            log.print(f"{kept(batch)} are kept", markup=False, soft_wrap=True)
         raise
-
-
-def _recalled(
-    pipeline: Pipeline, samples: Sequence[Sample], recipes: Sequence[Recipe], progress: Progress, stop: Stop
-) -> Iterator[Prediction]:
-    """Every sample under every recipe, with what is in the cache."""
-    for number, sample in enumerate(samples):
-        if stop():
-            raise Stopped("Stopped before any model was asked")
-        progress("looking up what is cached", number / len(samples))
-        try:
-            found = list(unasked_predictions(pipeline, [(sample.user, sample.item)], recipes))
-        except UsageError as error:
-            raise at_line(sample.where, error) from error
-        for prediction in found:
-            yield look_up(pipeline, prediction.question, prediction.recipe)
 
 
 class Teller:
@@ -171,28 +144,11 @@ class Teller:
         if count.wanted == count.known:
             return
         if log.is_terminal:
-            self._progress(_line(count), count.fraction)
+            self._progress(counted(count), count.fraction)
             return
         now = time.monotonic()
         if count.kind != self._kind or not count.left or now - self._said >= LINE_EVERY:
             self._kind, self._said = count.kind, now
             foreseen = count.seconds_left if count.left else None
-            left = "" if foreseen is None else f", about {_duration(foreseen)} left"
-            log.print(_line(count) + left, markup=False, soft_wrap=True)
-
-
-def _line(count: Count) -> str:
-    """How far it is: ``chains: 120 of 900 (60 from the cache), 2.1 per second``."""
-    said = [f"{count.kind}: {count.known + count.made:,} of {count.wanted:,} ({count.known:,} from the cache)"]
-    if count.failed:
-        said.append(f"{count.failed:,} prompts failed")
-    if count.made and count.seconds:
-        pace = count.made / count.seconds
-        said.append(f"{pace:,.1f} per second" if pace >= 1 else f"{pace * 60:,.1f} per minute")
-    return ", ".join(said)
-
-
-def _duration(seconds: float) -> str:
-    if seconds >= 7200:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+            left = "" if foreseen is None else f", about {duration(foreseen)} left"
+            log.print(counted(count) + left, markup=False, soft_wrap=True)

@@ -16,7 +16,8 @@ from backend.batch import Batch, Count
 from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.prompting import NO_ANSWER, read_verdict
 from scripts.console import out, print_table
-from scripts.sample_list import Sample
+from storage.sample_list import Sample
+from storage.work import failures_of
 
 
 def write_predictions(path: Path, pipeline: Pipeline, predictions: Sequence[Prediction]) -> None:
@@ -52,10 +53,6 @@ def record(pipeline: Pipeline, prediction: Prediction) -> dict[str, Any]:
 
 
 def report_of(pipeline: Pipeline, batch: Batch, samples: Sequence[Sample], recipes: Sequence[Recipe]) -> dict[str, Any]:
-    failures = [
-        {"sample": samples[place // len(recipes)].where, "problem": problem}
-        for place, problem in sorted(batch.failures.items())
-    ]
     return {
         "dataset": pipeline.dataset.meta.name,
         "samples": len(samples),
@@ -67,7 +64,7 @@ def report_of(pipeline: Pipeline, batch: Batch, samples: Sequence[Sample], recip
         "answers": _counted(batch.answers),
         "chains": _counted(batch.chains),
         "complete": sum(prediction.complete for prediction in batch.predictions),
-        "failures": failures,
+        "failures": failures_of(batch, samples, recipes),
     }
 
 

@@ -42,8 +42,8 @@ from scripts.report_systems import (
     untuned,
 )
 from scripts.report_tables import show
-from scripts.sample_list import read_samples
 from storage.artifacts import BUNDLE
+from storage.sample_list import read_samples
 from storage.shipped import samples_file
 from storage.workspace import Workspace
 

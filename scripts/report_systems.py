@@ -20,10 +20,10 @@ from backend.questions import Question
 from backend.settings import Settings, load_settings
 from backend.training.config import RECIPES, TuneConfig
 from backend.types import Progress, Trace
-from scripts.sample_list import Sample, at_line
 from storage.cached_engine import CachedEngine
 from storage.lookup import look_up
 from storage.roles import SCRIPTED
+from storage.sample_list import Sample, at_line
 from storage.workspace import Workspace
 
 # The sentence that M_R is told (eq. 9): none, or as the paper words it.

@@ -25,10 +25,10 @@ from backend.retrieval import ORDERS
 from backend.settings import Settings, load_settings
 from backend.types import ModelRef, Stop
 from scripts.report_systems import KNOWLEDGE, ZERO_SHOT, rella_choices, untuned
-from scripts.sample_list import COLUMNS, Sample, read_samples
 from storage.cached_engine import CachedEngine
 from storage.lookup import look_up
 from storage.roles import ROLES
+from storage.sample_list import COLUMNS, Sample, read_samples
 from storage.shipped import samples_file
 from storage.workspace import Workspace
 

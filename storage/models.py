@@ -1,8 +1,8 @@
-"""The tables, as SQLAlchemy models: prompts, what models made of them, imported files, kept what-ifs, and stories.
+"""The tables, as SQLAlchemy models: prompts, what models made of them, imported files, what-ifs, stories and jobs.
 
-Only the shape is here. Reading and writing rows is ``storage.cache``; bringing a database into this shape is
-``storage.schema`` with the numbered files of ``storage/migrations/versions``, which never import this module, so that
-an old migration goes on meaning what it meant.
+Only the shape is here. Reading and writing rows is ``storage.cache`` and ``storage.jobs``; bringing a database into
+this shape is ``storage.schema`` with the numbered files of ``storage/migrations/versions``, which never import this
+module, so that an old migration goes on meaning what it meant.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     DateTime,
     Dialect,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Text,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -171,3 +173,39 @@ class StoryRow(Base):
     title: Mapped[str] = mapped_column(Text)
     story: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
+class JobRow(Base):
+    """A piece of work that somebody asked for, and how far it is: see :mod:`storage.jobs.store`.
+
+    ``number`` counts from 1. ``params``: canonical JSON, ``key`` the SHA-256 of it. ``owner``: SHA-256 of the key of
+    whoever started it. ``worker``: the process that is to run it, or does; None until one has taken it.
+    ``heartbeat_at`` is when that process last said that it lives. ``finished`` of ``total`` results are there.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'done', 'stopped', 'failed', 'interrupted')", name="state"),
+        CheckConstraint("fraction >= 0 AND fraction <= 1", name="fraction"),
+        Index(None, "state", "queued_at"),
+        Index(None, "key"),
+    )
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    params: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    owner: Mapped[str] = mapped_column(String(64))
+    worker: Mapped[str | None] = mapped_column(String(64))
+    stop_asked: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    stage: Mapped[str] = mapped_column(Text, server_default="")
+    fraction: Mapped[float | None] = mapped_column(Double)
+    finished: Mapped[int] = mapped_column(Integer, server_default="0")
+    total: Mapped[int | None] = mapped_column(Integer)
+    error: Mapped[str] = mapped_column(Text, server_default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    heartbeat_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

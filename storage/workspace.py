@@ -29,6 +29,7 @@ from backend.types import ModelRef, Progress
 from storage.artifacts import BUNDLE, ArtifactStore
 from storage.cached_engine import CachedEngine
 from storage.database import Database, open_database
+from storage.jobs.worker import Worker
 from storage.precompute import Precompute
 from storage.roles import ROLES, SCRIPTED, Base, Role, base_of, encoder_of, options_of, role_of
 from storage.shipped import import_shipped, shipped_results, shipped_samples
@@ -69,6 +70,11 @@ class Workspace:
         database = open_database(self.settings.url)
         import_shipped(database, self._bundle, {role_of(self.settings, role).base.model.name for role in ROLES})
         return database
+
+    @cached_property
+    def worker(self) -> Worker:
+        """This process as the database's jobs know it."""
+        return Worker(lambda: self.database, self.settings.home / "workers")
 
     def recipe(self, **overrides: Any) -> Recipe:
         """The settings' recipe with some values replaced. Raises ``SettingsError``.
@@ -247,7 +253,9 @@ class Workspace:
             return self._pipelines[name]
 
     def close(self) -> None:
-        """Close the database, if it was opened."""
+        """End this process's jobs as interrupted, and close the database, if it was opened."""
+        if "worker" in self.__dict__:
+            self.worker.close()
         if "_database" in self.__dict__:
             self._database.close()
             del self.__dict__["_database"]

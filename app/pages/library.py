@@ -1,4 +1,4 @@
-"""``/library``: what the app reads and what made it, the datasets, the models and the cache."""
+"""``/library``: the jobs, what the app reads and what made it, the datasets, the models and the cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 import gradio as gr
 
 from app import rendering
+from app.pages import library_jobs
 from app.rendering import library as drawing
+from app.services.jobs import JobsService
 from app.services.library import LibraryService
 from backend.errors import RallrecError
 
@@ -36,16 +38,19 @@ class Layout:
         return [getattr(self, field.name) for field in fields(self)]
 
 
-def page(service: LibraryService) -> None:
+def page(service: LibraryService, jobs: JobsService) -> None:
     """Lay out the page in the current Blocks and wire it."""
     header = gr.HTML(rendering.header(ROUTE, "", ""))
     with gr.Row(elem_classes="library-top"):
         refresh = gr.Button("Refresh", elem_id="refresh", scale=0, min_width=110)
         looked = _panel("looked", drawing.looked(""))
+    shown = library_jobs.lay_out(jobs)
     panels = (_panel(f"library-{name}") for name in ("own", "others", "datasets", "models", "cache"))
     layout = Layout(header, looked, *panels)
     opened = gr.Textbox(visible="hidden", elem_id="library-open")
     _wire(service, layout, refresh, opened)
+    rest = library_jobs.Rest(layout.all(), lambda fold: _draw(service, fold), opened)
+    library_jobs.wire(jobs, shown, refresh, rest)
 
 
 def _wire(service: LibraryService, layout: Layout, refresh: gr.Button, opened: gr.Textbox) -> None:

@@ -16,6 +16,8 @@ from app.rendering import choices
 from app.services.bounds import check_bounds
 from app.services.predict import PredictService
 from app.services.predict_view import Request, Session, View
+from app.services.runs import Run
+from app.visitors import owner_of
 from backend.errors import RallrecError
 from backend.settings import Settings
 
@@ -51,7 +53,7 @@ def page(service: PredictService, settings: Settings) -> None:
     _wire_pickers(service, layout)
     _wire_sliders(service, layout)
     _wire_near(service, layout, loaded)
-    _wire_runs(service, layout)
+    _wire_runs(service, layout, loaded)
 
 
 def _wire_opening(service: PredictService, layout: Layout, settings: Settings) -> gr.events.Dependency:
@@ -177,7 +179,7 @@ def _wire_near(service: PredictService, layout: Layout, loaded: gr.events.Depend
     drawn.then(None, inputs, None, js=_NEAR_LINK)
 
 
-def _wire_runs(service: PredictService, layout: Layout) -> None:
+def _wire_runs(service: PredictService, layout: Layout, loaded: gr.events.Dependency) -> None:
     panels, controls = layout.panels, layout.controls
 
     def asked(request: gr.Request, revealed: bool, *values: Any) -> Iterator[list[Any]]:
@@ -192,6 +194,9 @@ def _wire_runs(service: PredictService, layout: Layout) -> None:
             record(held, panels.answers(), drawn)
             yield drawn
             return
+        yield from followed(held, run, revealed)
+
+    def followed(held: Session, run: Run, revealed: bool) -> Iterator[list[Any]]:
         for _ in run.watch():
             if held.run is not run:
                 return
@@ -199,14 +204,24 @@ def _wire_runs(service: PredictService, layout: Layout) -> None:
             record(held, panels.answers(), drawn)
             yield drawn
 
-    def stopped(request: gr.Request) -> None:
-        service.stop(_session(service, request))
+    def joined(request: gr.Request, revealed: bool) -> Iterator[list[Any]]:
+        """A page that is opened while its prediction is being answered sees it being answered."""
+        held = _session(service, request)
+        if held.run and held.run.snapshot().live:
+            yield from followed(held, held.run, revealed)
+        else:
+            yield [gr.skip()] * len(panels.answers())
 
-    layout.ask.click(
-        asked, [layout.truth, *controls.values()], panels.answers(),
-        show_progress="hidden", concurrency_limit=32, trigger_mode="multiple", api_visibility="private",
-    )  # fmt: skip
-    layout.stop.click(stopped, None, None, queue=False, show_progress="hidden", api_visibility="private")
+    def stopped(request: gr.Request) -> None:
+        try:
+            service.stop(_session(service, request))
+        except RallrecError as error:
+            gr.Warning(str(error))
+
+    plain: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 32, "api_visibility": "private"}
+    layout.ask.click(asked, [layout.truth, *controls.values()], panels.answers(), trigger_mode="multiple", **plain)
+    loaded.then(joined, layout.truth, panels.answers(), **plain)
+    layout.stop.click(stopped, None, None, **plain)
 
 
 def _picked(service: PredictService, user: str, item: str) -> list[Any]:
@@ -222,7 +237,9 @@ def _request(service: PredictService, named: dict[str, Any]) -> Request:
 
 def _session(service: PredictService, request: gr.Request) -> Session:
     # Not a gr.State: Gradio hashes a state's whole content before and after every event.
-    return service.session(str(request.session_hash))
+    held = service.session(str(request.session_hash))
+    held.owner = owner_of(request)
+    return held
 
 
 def _look(service: PredictService, request: gr.Request, named: dict[str, Any], revealed: bool = False) -> View:

@@ -142,7 +142,19 @@ def run_status(view: View) -> str:
     """One line about what is going on."""
     prediction, run = view.prediction, view.run
     missing = sum(answer is None for answer in prediction.answers) + sum(trace is None for trace in prediction.traces)
-    return render("status.html", run=run, other=view.other_run, complete=prediction.complete, missing=missing)
+    return render(
+        "status.html", run=run, other=view.other_run, complete=prediction.complete, missing=missing,
+        earlier=view.earlier, reached=_reached(prediction),
+    )  # fmt: skip
+
+
+def _reached(prediction: Prediction) -> str:
+    """How far it came: ``at 3 of 6 chains``, or by its answers where no chain was reached or wanted."""
+    for parts, what in ((prediction.traces, "chains"), (prediction.answers, "answers")):
+        known = sum(part is not None for part in parts)
+        if known:
+            return f"at {known} of {len(parts)} {what}"
+    return "before its first answer"
 
 
 def _shown(view: View, known: Any) -> tuple[Prediction, bool]:

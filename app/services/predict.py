@@ -20,7 +20,7 @@ from app.services.answered_values import Answered, answered_values
 from app.services.choices import Choices
 from app.services.neighbourhood import Nearest
 from app.services.predict_view import Request, Session, Stretches, View, exact_gamma
-from app.services.runs import Run, RunQueue
+from app.services.runs import Run, RunQueue, known
 from backend.datasets import Dataset, build_samples, split
 from backend.engines import models
 from backend.errors import UsageError
@@ -40,9 +40,9 @@ _MAX_SESSIONS = 1000
 class PredictService:
     """One per app. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, runs: RunQueue | None = None) -> None:
         self._workspace = workspace
-        self.runs = RunQueue()  # of the whole app
+        self.runs = runs or RunQueue(workspace.worker)
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._lock = threading.Lock()
         self.choices = Choices(workspace)
@@ -90,19 +90,19 @@ class PredictService:
         Raises ``UsageError`` naming the parameter.
         """
         values = {}
-        for known in fields(Request):
-            given = query.get(known.name)
+        for field in fields(Request):
+            given = query.get(field.name)
             if given is None or given == "":
                 continue
-            kind = {"int": int, "float": float}.get(str(known.type), str)
+            kind = {"int": int, "float": float}.get(str(field.type), str)
             try:
-                values[known.name] = kind(given)
-                if not (isinstance(values[known.name], str) or math.isfinite(values[known.name])):
+                values[field.name] = kind(given)
+                if not (isinstance(values[field.name], str) or math.isfinite(values[field.name])):
                     raise ValueError
             except (TypeError, ValueError, OverflowError):
                 raise UsageError(
-                    f"{known.name} is {reprlib.repr(given)}",
-                    expected=f"a number, as in {known.name}=1",
+                    f"{field.name} is {reprlib.repr(given)}",
+                    expected=f"a number, as in {field.name}=1",
                     fix="mend the link",
                 ) from None
         request = replace(self.default_request, **values)
@@ -132,6 +132,9 @@ class PredictService:
             nearest=self._nearest(request, question, session),
         )
         with session.lock:
+            if not view.prediction.complete:
+                self._join_run(view.prediction, session)
+                view = replace(view, earlier=self.runs.last_job(pipeline, question, recipe))
             chosen = before = _chosen(view.prediction)
             if session.view and _sample(session.view.prediction) == _sample(view.prediction):
                 before = _chosen(session.view.prediction)
@@ -176,16 +179,22 @@ class PredictService:
         """Start asking both models about what the page shows; an earlier run of this page is stopped first."""
         with session.lock:
             assert session.view is not None
-            self.stop(session)
+            if session.run and session.run.owner == session.owner:
+                self.stop(session)
             shown = session.view.prediction
-            session.run = self.runs.start(self.pipeline, shown.question, shown.recipe)
+            session.run = self.runs.start(self.pipeline, shown.question, shown.recipe, session.owner)
             return session.run
 
     def stop(self, session: Session) -> None:
-        """Stop this page's run, if one goes on."""
+        """Stop this page's run, if one goes on. Raises ``UsageError`` where somebody else started it."""
         run = session.run
         if run and run.snapshot().live:
-            run.stop()
+            self.runs.stop(run, session.owner)
+
+    def _join_run(self, prediction: Prediction, session: Session) -> None:
+        """A page that has no run of its own watches the one of this prediction, whoever started it."""
+        if session.run is None or not session.run.snapshot().live:
+            session.run = self.runs.live(self.pipeline, prediction.question, prediction.recipe) or session.run
 
     def _codes(self, request: Request) -> tuple[int, int]:
         return self._data.user_code(request.user), self._data.item_code(request.item)
@@ -223,7 +232,7 @@ class PredictService:
         own = run is not None and _same(run.prediction, prediction)
         if run and own:
             # The run may have finished more than was looked up; what was looked up, more than the run has reached.
-            prediction = max(prediction, replace(run.prediction, recipe=prediction.recipe), key=_known)
+            prediction = max(prediction, replace(run.prediction, recipe=prediction.recipe), key=known)
         if prediction.complete:
             session.asked = prediction
         asked = session.asked
@@ -233,7 +242,7 @@ class PredictService:
             prediction=prediction,
             stale=asked if needs_stale and asked and _sample(asked) == _sample(prediction) else None,
             run=run if own else None,
-            other_run=bool(run and run.live and not own),
+            other_run=bool(run and run.live and not own and session.run and session.run.owner == session.owner),
         )
         return session.view
 
@@ -251,11 +260,6 @@ def cast_of(tuned: ModelRef, reasoning: ModelRef) -> str:
 
 def _sample(prediction: Prediction) -> tuple[int, int]:
     return prediction.question.user, prediction.question.item
-
-
-def _known(prediction: Prediction) -> int:
-    """How many answers and chains are there."""
-    return sum(part is not None for part in (*prediction.answers, *prediction.traces))
 
 
 def _chosen(prediction: Prediction) -> tuple[Hashable, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,6 +12,7 @@ from app.services.neighbourhood import Explained, Nearest
 from app.services.runs import Run, Snapshot
 from backend.datasets import Dataset
 from backend.pipeline import Prediction
+from storage.jobs.store import Job
 
 # (first gamma of a stretch, the set of items chosen there)
 Stretches = Sequence[tuple[float, frozenset[Hashable]]]
@@ -43,13 +45,15 @@ class Request:
 class Session:
     """What one open page remembers: what it shows, its last answered prediction, its run, and what was drawn where.
 
-    ``near_open``: whether the fold with the nearest items is open, so that they are worth looking up.
+    ``near_open``: whether the fold with the nearest items is open, so that they are worth looking up. ``owner``: whose
+    page it is, as a key that nobody else holds.
     """
 
     view: View | None = None
     asked: Prediction | None = None
     run: Run | None = None
     near_open: bool = False
+    owner: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
     drawn: dict[str, str] = field(default_factory=dict)
     # A page's sliders and its watched run reach the service from several threads at once.
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
@@ -63,8 +67,9 @@ class View:
     another setting, where this one has no answer yet. ``cast``: what a reader must know of who answers: ``scripted``,
     ``untuned`` (one small model plays both parts as it is), ``untuned reasoner``, ``stand-in`` (for M_R), or nothing.
     ``entered`` and ``left`` are item codes, against the setting drawn before. ``run`` is the live run of exactly this
-    setting. ``explained`` covers the items of both channels. ``stretches`` is empty where gamma does not apply;
-    ``nearest`` is None until its fold is opened. ``still``: drawn for reading alone, with nothing to press.
+    setting, ``earlier`` the last job of it in the database, where it is not complete. ``explained`` covers the items of
+    both channels. ``stretches`` is empty where gamma does not apply; ``nearest`` is None until its fold is opened.
+    ``still``: drawn for reading alone, with nothing to press.
     """
 
     request: Request
@@ -80,6 +85,7 @@ class View:
     left: tuple[Hashable, ...] = ()
     run: Snapshot | None = None
     other_run: bool = False
+    earlier: Job | None = None
     truth: bool = False
     still: bool = False
 

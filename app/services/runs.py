@@ -1,7 +1,8 @@
 """Live predictions: one at a time in a background thread, watched by as many pages as care to.
 
 A page that is closed does not end a run, and each answer and chain is in the cache as soon as it is finished, so a run
-that is stopped or whose page is gone has lost nothing.
+that is stopped or whose page is gone has lost nothing. Each run is a job in the database: what is being written lives
+here, but that it was begun, how far it came and that it was interrupted outlives this process.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from backend.errors import RallrecError, Stopped
+from backend.errors import RallrecError, Stopped, UsageError
 from backend.pipeline import Listener, Pipeline, Prediction, Recipe
 from backend.questions import Question
+from storage.jobs.kinds import PredictParams
+from storage.jobs.store import Job, Report
+from storage.jobs.worker import Worker
 
 _log = logging.getLogger(__name__)
 
@@ -40,12 +45,16 @@ class Snapshot:
 
 @dataclass
 class Run:
-    """One live prediction; made by :meth:`RunQueue.start`."""
+    """One live prediction; made by :meth:`RunQueue.start`. ``owner``: the key of whoever started it; ``tell``: told the
+    status, the report and the error with which it ends.
+    """
 
     pipeline: Pipeline
     question: Question
     recipe: Recipe
     _now: Prediction
+    owner: str = ""
+    tell: Callable[[str, Report, str], None] = lambda *_: None
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _stop: threading.Event = field(default_factory=threading.Event)
     _status: str = "queued"
@@ -62,8 +71,11 @@ class Run:
         """Ask the run to stop; what has finished is kept. A run that still waits for its turn ends at once."""
         self._stop.set()
         with self._changed:
-            if self._status == "queued":
+            waited = self._status == "queued"
+            if waited:
                 self._set(status="stopped", stage="stopped before it began")
+        if waited:
+            self.tell("stopped", self.report(), "")
 
     def snapshot(self) -> Snapshot:
         with self._changed:
@@ -77,6 +89,12 @@ class Run:
                 {index: "".join(parts) for index, parts in self._pieces.items()},
                 self._error,
             )
+
+    def report(self) -> Report:
+        """How far it is, as the database is told."""
+        with self._changed:
+            now = self._now
+            return Report(self._stage, self._fraction, known(now), len(now.answers) + len(now.traces))
 
     def watch(self, interval: float = 0.12) -> Iterator[Snapshot]:
         """Snapshots as the run goes on, at most one per ``interval`` seconds, the last one when it has ended."""
@@ -104,14 +122,15 @@ class Run:
         try:
             done = self.pipeline.predict(self.question, self.recipe, listener, self._stop.is_set)
         except Stopped:
-            self._set(status="stopped", stage="stopped; what had finished is kept")
+            self._end(status="stopped", stage="stopped; what had finished is kept")
         except RallrecError as error:
-            self._set(status="failed", stage="failed", error=str(error))
+            self._end(status="failed", stage="failed", error=str(error))
         except Exception as error:  # a page must show it, whatever it is; the log has the traceback
             _log.exception("a live prediction failed")
-            self._set(status="failed", stage="failed", error=f"{type(error).__name__}: {error}. The log says more.")
+            self._end(status="failed", stage="failed", error=f"{type(error).__name__}: {error}. The log says more.")
         else:
-            self._set(status="done", stage="done", now=done)
+            self._set(now=done)
+            self._end(status="done", stage="done")
 
     def told_to_wait(self, before: int) -> None:
         """How many runs are before this one."""
@@ -129,6 +148,11 @@ class Run:
             self._version += 1
             self._changed.notify_all()
 
+    def _end(self, status: str, stage: str, error: str = "") -> None:
+        """What the database is told is there before anybody who watches sees the end."""
+        self.tell(status, self.report(), error)
+        self._set(status=status, stage=stage, error=error)
+
     def _set(self, **fields: object) -> None:
         with self._changed:
             for name, value in fields.items():
@@ -139,19 +163,41 @@ class Run:
             self._changed.notify_all()
 
 
-class RunQueue:
-    """Runs one prediction at a time: a second model call beside it would only slow both down."""
+def known(prediction: Prediction) -> int:
+    """How many answers and chains are there."""
+    return sum(part is not None for part in (*prediction.answers, *prediction.traces))
 
-    def __init__(self) -> None:
-        self._runs: list[Run] = []
+
+class RunQueue:
+    """Runs one prediction at a time: a second model call beside it would only slow both down.
+
+    ``worker``: as whom it tells the database of its runs.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._jobs = worker
+        self._runs: list[tuple[Run, int, PredictParams]] = []
         self._lock = threading.Condition()
         self._worker: threading.Thread | None = None
 
-    def start(self, pipeline: Pipeline, question: Question, recipe: Recipe) -> Run:
-        """Queue a run; the thread is started with the first one."""
-        run = Run(pipeline, question, recipe, pipeline.unasked(question, recipe))
+    @property
+    def busy(self) -> bool:
+        """Whether a run goes on or waits."""
         with self._lock:
-            self._runs.append(run)
+            return bool(self._runs)
+
+    def start(self, pipeline: Pipeline, question: Question, recipe: Recipe, owner: str = "") -> Run:
+        """Queue a run; the thread is started with the first one. A job of the same prediction that did not come to its
+        end is taken up again.
+
+        ``owner``: a key that only those hold who may stop it. Raises ``StorageError``.
+        """
+        run = Run(pipeline, question, recipe, pipeline.unasked(question, recipe), owner or uuid.uuid4().hex)
+        params = _params(pipeline, question, recipe)
+        number = self._jobs.queue(params, run.owner, run.report, run.stop).number
+        run.tell = partial(self._jobs.end, number)
+        with self._lock:
+            self._runs.append((run, number, params))
             self._announce()
             if self._worker is None:
                 self._worker = threading.Thread(target=self._work, name="runs", daemon=True)
@@ -159,16 +205,52 @@ class RunQueue:
             self._lock.notify_all()
         return run
 
+    def stop(self, run: Run, owner: str) -> None:
+        """Stop a run for whoever started it; what has finished is kept. Raises ``UsageError`` for anybody else."""
+        if owner != run.owner:
+            raise UsageError("Somebody else started this run", expected="a stop by whoever did", fix="wait for its end")
+        run.stop()
+
+    def live(self, pipeline: Pipeline, question: Question, recipe: Recipe) -> Run | None:
+        """The run of exactly this prediction that goes on or waits here, whoever started it."""
+        asked = _params(pipeline, question, recipe)
+        with self._lock:
+            same = [run for run, _, params in self._runs if params == asked]
+        return next((run for run in same if run.snapshot().live), None)
+
+    def last_job(self, pipeline: Pipeline, question: Question, recipe: Recipe) -> Job | None:
+        """The last job of exactly this prediction, of whatever process, however long ago. Raises ``StorageError``."""
+        params, jobs = _params(pipeline, question, recipe), self._jobs
+        found = jobs.store.latest(params)
+        if found and found.live and found.worker != jobs.name and jobs.sweep():
+            found = jobs.store.latest(params)
+        return found
+
     def _work(self) -> None:
         while True:
             with self._lock:
                 self._lock.wait_for(lambda: bool(self._runs))
-                run = self._runs[0]
-            run.execute()
+                run, number, _ = self._runs[0]
+            self._execute(run, number)
             with self._lock:
                 self._runs.pop(0)
                 self._announce()
 
+    def _execute(self, run: Run, number: int) -> None:
+        try:
+            if not self._jobs.begin(number):
+                run.stop()
+        except RallrecError as error:  # the prediction matters more than its bookkeeping
+            _log.warning("job %d begins, which the database was not told. %s", number, error)
+        run.execute()
+
     def _announce(self) -> None:
-        for place, run in enumerate(self._runs[1:], start=1):
+        for place, (run, *_) in enumerate(self._runs[1:], start=1):
             run.told_to_wait(place)
+
+
+def _params(pipeline: Pipeline, question: Question, recipe: Recipe) -> PredictParams:
+    data = pipeline.dataset
+    ids = data.user_ids[question.user], data.item_ids[question.item]
+    players = pipeline.tuned.model, pipeline.reasoner.model
+    return PredictParams.of(data.meta.name, ids, question, recipe, *players)

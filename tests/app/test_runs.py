@@ -41,7 +41,7 @@ def test_a_run_goes_through_its_states_and_ends_with_the_prediction(
     workspace: Workspace, question: Callable[..., Question]
 ) -> None:
     engine = ScriptedEngine(delay=0.005)
-    run = start(RunQueue(), workspace, question(), over(workspace, engine))
+    run = start(RunQueue(workspace.worker), workspace, question(), over(workspace, engine))
     seen = list(run.watch(0))
     statuses = list(dict.fromkeys(now.status for now in seen))
     assert statuses in (["queued", "running", "done"], ["running", "done"])
@@ -61,7 +61,7 @@ def test_a_run_goes_through_its_states_and_ends_with_the_prediction(
 def test_watching_one_that_has_ended_gives_its_end_at_once(
     workspace: Workspace, question: Callable[..., Question]
 ) -> None:
-    run = start(RunQueue(), workspace, question())
+    run = start(RunQueue(workspace.worker), workspace, question())
     last = end(run)
     assert [now.status for now in run.watch()] == [last.status] == ["done"]
 
@@ -69,7 +69,7 @@ def test_watching_one_that_has_ended_gives_its_end_at_once(
 def test_runs_wait_their_turn_and_know_their_place(
     workspace: Workspace, question: Callable[..., Question], held: HeldEngine
 ) -> None:
-    queue, pipeline = RunQueue(), over(workspace, held)
+    queue, pipeline = RunQueue(workspace.worker), over(workspace, held)
     runs = [start(queue, workspace, question(), pipeline) for _ in range(4)]
     assert held.started.wait(10)
     assert [run.snapshot().status for run in runs] == ["running", "queued", "queued", "queued"]
@@ -82,7 +82,7 @@ def test_runs_wait_their_turn_and_know_their_place(
 
 
 def test_places_move_up_as_runs_end(workspace: Workspace, question: Callable[..., Question], held: HeldEngine) -> None:
-    queue = RunQueue()
+    queue = RunQueue(workspace.worker)
     first = start(queue, workspace, question(), over(workspace, ScriptedEngine(delay=0.02)))
     second, third = (start(queue, workspace, question(), over(workspace, held)) for _ in range(2))
     assert third.snapshot().waiting == 2
@@ -94,7 +94,7 @@ def test_places_move_up_as_runs_end(workspace: Workspace, question: Callable[...
 def test_a_queued_run_that_is_stopped_ends_at_once_and_never_runs(
     workspace: Workspace, question: Callable[..., Question], held: HeldEngine
 ) -> None:
-    queue, quick = RunQueue(), ScriptedEngine()
+    queue, quick = RunQueue(workspace.worker), ScriptedEngine()
     start(queue, workspace, question(), over(workspace, held))
     waiting = start(queue, workspace, question(), over(workspace, quick))
     behind = start(queue, workspace, question(), over(workspace, ScriptedEngine()))
@@ -114,7 +114,7 @@ def test_a_stopped_run_keeps_its_finished_chains_in_the_cache(
     cached = workspace.cached_engine("tuned")
     cached.inner = ScriptedEngine(delay=0.03)
     asked, recipe = question(traces=4), workspace.recipe(traces=4)
-    run = RunQueue().start(workspace.pipeline(), asked, recipe)
+    run = RunQueue(workspace.worker).start(workspace.pipeline(), asked, recipe)
     for now in run.watch(0):
         if any(now.prediction.traces):
             run.stop()
@@ -123,7 +123,7 @@ def test_a_stopped_run_keeps_its_finished_chains_in_the_cache(
     kept = look_up(workspace.pipeline(), asked, recipe)
     assert kept.traces == last.prediction.traces
     assert 0 < sum(trace is not None for trace in kept.traces) < 4
-    again = RunQueue().start(workspace.pipeline(), asked, recipe)
+    again = RunQueue(workspace.worker).start(workspace.pipeline(), asked, recipe)
     assert end(again).prediction.complete
     missing = sum(trace is None for trace in kept.traces)
     assert [call for call in cached.inner.calls if call[0] == "reason"] == [("reason", 4), ("reason", missing)]
@@ -132,7 +132,7 @@ def test_a_stopped_run_keeps_its_finished_chains_in_the_cache(
 def test_stopping_twice_or_after_the_end_changes_nothing(
     workspace: Workspace, question: Callable[..., Question]
 ) -> None:
-    run = start(RunQueue(), workspace, question())
+    run = start(RunQueue(workspace.worker), workspace, question())
     done = end(run)
     run.stop()
     run.stop()
@@ -142,7 +142,7 @@ def test_stopping_twice_or_after_the_end_changes_nothing(
 def test_a_failing_engine_ends_its_run_with_the_message_and_the_next_one_runs(
     workspace: Workspace, question: Callable[..., Question]
 ) -> None:
-    queue = RunQueue()
+    queue = RunQueue(workspace.worker)
     failing = start(queue, workspace, question("906"))
     fine = start(queue, workspace, question())
     last = end(failing)
@@ -156,7 +156,7 @@ def test_a_failing_engine_ends_its_run_with_the_message_and_the_next_one_runs(
 def test_a_bug_ends_its_run_with_its_name_and_leaves_the_traceback_in_the_log(
     workspace: Workspace, question: Callable[..., Question], caplog: pytest.LogCaptureFixture
 ) -> None:
-    queue = RunQueue()
+    queue = RunQueue(workspace.worker)
     broken = start(queue, workspace, question(), over(workspace, BrokenEngine()))
     fine = start(queue, workspace, question())
     assert end(broken).status == "failed"
@@ -168,7 +168,7 @@ def test_a_bug_ends_its_run_with_its_name_and_leaves_the_traceback_in_the_log(
 def test_eight_threads_at_once_get_every_run_done_one_at_a_time(
     workspace: Workspace, question: Callable[..., Question]
 ) -> None:
-    queue, engine = RunQueue(), HeldEngine()
+    queue, engine = RunQueue(workspace.worker), HeldEngine()
     engine.gate.set()
     pipeline, asked = over(workspace, engine), question()
     runs: list[Run] = []
@@ -190,7 +190,7 @@ def test_eight_threads_at_once_get_every_run_done_one_at_a_time(
 
 
 def test_stopping_at_any_moment_ends_a_run_for_good(workspace: Workspace, question: Callable[..., Question]) -> None:
-    queue, asked = RunQueue(), question()
+    queue, asked = RunQueue(workspace.worker), question()
     for moment in range(60):
         run = start(queue, workspace, asked, over(workspace, ScriptedEngine()))
         time.sleep(moment * 5e-5)
@@ -201,7 +201,7 @@ def test_stopping_at_any_moment_ends_a_run_for_good(workspace: Workspace, questi
 
 
 def test_several_watchers_see_the_same_end(workspace: Workspace, question: Callable[..., Question]) -> None:
-    run = start(RunQueue(), workspace, question(), over(workspace, ScriptedEngine(delay=0.01)))
+    run = start(RunQueue(workspace.worker), workspace, question(), over(workspace, ScriptedEngine(delay=0.01)))
     ends: list[Any] = []
     threads = [threading.Thread(target=lambda: ends.append(end(run))) for _ in range(5)]
     for thread in threads:
@@ -216,7 +216,7 @@ def test_the_cached_engine_runs_a_page_and_a_command_at_once(
     workspace: Workspace, question: Callable[..., Question], held: HeldEngine
 ) -> None:
     hold(workspace, held)
-    run = start(RunQueue(), workspace, question())
+    run = start(RunQueue(workspace.worker), workspace, question())
     assert held.started.wait(10)
     beside: list[Any] = []
     pipeline = workspace.pipeline()

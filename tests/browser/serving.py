@@ -63,6 +63,13 @@ def server(home: Path, module: str | None = None, **settings: Any) -> Iterator[s
 
     ``module``: another program to run instead, given the port.
     """
+    with served(home, module, **settings) as (url, _):
+        yield url
+
+
+@contextmanager
+def served(home: Path, module: str | None = None, **settings: Any) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """As :func:`server`, with the process, for tests that kill it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -73,7 +80,7 @@ def server(home: Path, module: str | None = None, **settings: Any) -> Iterator[s
     with log.open("w") as out, subprocess.Popen(command, env=environment, stdout=out, stderr=out) as process:
         try:
             _wait(f"http://127.0.0.1:{port}/{'' if module else 'healthz'}", process, log)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{port}", process
         finally:
             process.send_signal(signal.SIGINT)
             try:

@@ -20,9 +20,10 @@ from backend.engines.scripted import FAIL_MARK
 from backend.errors import UsageError
 from backend.settings import Settings
 from scripts import reason
-from scripts.sample_list import read_samples
 from storage import open_database
 from storage.models import AnswerRow, TraceRow
+from storage.pace import duration
+from storage.sample_list import read_samples
 from storage.workspace import Workspace
 
 FAST: dict[str, Any] = {"RALLREC_SCRIPTED_DELAY": 0, "RALLREC_ENGINE": "scripted"}
@@ -237,7 +238,7 @@ def test_a_sample_with_too_short_a_past_is_refused_with_its_line(rallrec: Rallre
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.4, "0 s"), (119, "119 s"), (120, "2 min"), (9000, "2.5 h")])
 def test_how_long_it_takes_is_said_in_a_unit_that_fits(seconds: float, said: str) -> None:
-    assert reason._duration(seconds) == said
+    assert duration(seconds) == said
 
 
 def test_a_log_says_how_far_it_is_and_how_long_it_takes_now_and_then(

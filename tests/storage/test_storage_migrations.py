@@ -18,6 +18,9 @@ from backend.types import Sampling
 from storage import CachedEngine, Database, open_database
 from storage.models import Base
 
+HEAD = storage.schema.known_revisions()[-1]
+NEXT_REVISION = f"{int(HEAD) + 1:04}"
+
 
 def test_the_migrated_shape_is_the_models_shape(database: Database) -> None:
     with database.engine.connect() as connection:
@@ -50,16 +53,14 @@ def next_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "a 100% copy"
     shutil.copytree(storage.schema.MIGRATIONS, folder)
     monkeypatch.setattr(storage.schema, "MIGRATIONS", folder)
-    return folder / "versions" / f"{FOLLOWING}_next.py"
+    return folder / "versions" / f"{NEXT_REVISION}_next.py"
 
 
-HEAD = storage.schema.known_revisions()[-1]
-FOLLOWING = f"{int(HEAD) + 1:04}"
 NEXT = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "{FOLLOWING}"
+revision = "{NEXT_REVISION}"
 down_revision = "{HEAD}"
 
 def upgrade():
@@ -78,7 +79,7 @@ def test_a_later_migration_can_rebuild_tables_that_hold_rows(database_url: str, 
 
     next_migration.write_text(NEXT)
     new = open_database(database_url)
-    assert new.revision == FOLLOWING
+    assert new.revision == NEXT_REVISION
     assert CachedEngine(engine, new).reason([ask("x")], 2, sampling) == before
     assert len(engine.drawn) == 2
     with new.session(read_only=True) as session:

@@ -1,0 +1,186 @@
+"""The jobs of the Library page: a list that follows what runs, and two forms that start something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app import rendering
+from app.rendering import jobs as drawing
+from app.services.jobs import Entry, JobsService
+from app.visitors import owner_of
+from backend.errors import RallrecError
+
+# A button names its job and what is to be done with it: a click is the panel's ``select`` event.
+_SCRIPT = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-act]");
+  if (button) trigger("select", { act: button.dataset.act, job: Number(button.dataset.job) });
+});
+"""
+# Seconds between two looks while something runs. While nothing does, nobody looks.
+_LOOK = 1.0
+_ALL = "all stages"
+_SAMPLES = [
+    ("the test list that ships", "shipped"),
+    ("the test part", "test"),
+    ("the validation part", "validation"),
+    ("the training part", "train"),
+]
+_PLAIN: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The panel of jobs, what it says of the last request, and its clock."""
+
+    panel: gr.HTML
+    told: gr.HTML
+    clock: gr.Timer
+    drawn: gr.State
+    plan: gr.HTML
+    until: gr.Dropdown
+    make: gr.Button
+    form: dict[str, Any]
+    ask: gr.Button
+
+    def outputs(self) -> list[Any]:
+        return [self.panel, self.clock, self.drawn]
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The page's other panels, drawn anew by ``draw(opened)`` when a job has ended; ``opened``: the fold that is."""
+
+    panels: list[gr.HTML]
+    draw: Callable[[str], list[Any]]
+    opened: gr.Textbox
+
+
+def lay_out(service: JobsService) -> Jobs:
+    """Put the jobs into the current Blocks."""
+    panel = _panel("library-jobs", _SCRIPT)
+    told = _panel("jobs-told")
+    with gr.Accordion("Start a job: make what is missing (rallrec precompute)", open=False, elem_id="start-precompute"):
+        with gr.Row(elem_classes="job-form"):
+            until = gr.Dropdown([_ALL, *service.stages], value=_ALL, label="Until stage", elem_id="job-until")
+            make = gr.Button("Make what is missing", variant="primary", elem_id="job-make", scale=0, min_width=240)
+        plan = _panel("job-plan")
+    with gr.Accordion(
+        "Start a job: ask both models about many samples (rallrec reason)", open=False, elem_id="start-reason"
+    ):
+        form = _reason_form(service)
+        ask = gr.Button("Ask about them", variant="primary", elem_id="job-ask", scale=0, min_width=200)
+    return Jobs(panel, told, gr.Timer(_LOOK, active=False), gr.State(""), plan, until, make, form, ask)
+
+
+def wire(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> None:
+    """Connect them; ``refresh`` looks anew."""
+    panels = rest.panels
+
+    def looked(until: str, request: gr.Request) -> list[Any]:
+        return [*_drawn(service, request), _plan(service, until)]
+
+    def ticked(drawn: str, fold: str, until: str, request: gr.Request) -> list[Any]:
+        """Nothing is sent where nothing changed; the page's other parts follow when a job has ended."""
+        panel, clock, now = _drawn(service, request)
+        if now == drawn:
+            return [gr.skip()] * (4 + len(panels))
+        if not _live_in(drawn) - _live_in(now):
+            return [panel, clock, now, *[gr.skip()] * (1 + len(panels))]
+        return [panel, clock, now, _plan(service, until), *rest.draw(fold)]
+
+    def act(do: Callable[[], str], request: gr.Request) -> list[Any]:
+        try:
+            said = drawing.told(do())
+        except RallrecError as error:
+            said = drawing.told(str(error), problem=True)
+        return [*_drawn(service, request), said]
+
+    def picked(event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Stop or Resume; who may is checked by the service."""
+        number, what, owner = getattr(event, "job", None), getattr(event, "act", None), owner_of(request)
+
+        def do() -> str:
+            if what == "resume":
+                service.resume(number, owner)
+                return f"Job {number} is resumed."
+            service.stop(number, owner)
+            return f"Job {number} is being stopped. What it finished is kept."
+
+        return act(do, request)
+
+    def made(until: str, request: gr.Request) -> list[Any]:
+        return act(lambda: f"Job {service.precompute(_stage(until), owner_of(request)).number} is queued.", request)
+
+    def asked_many(request: gr.Request, *values: Any) -> list[Any]:
+        given = dict(zip(jobs.form, values, strict=True))
+        given["limit"] = given["limit"] or None
+        return act(lambda: f"Job {service.reason(given, owner_of(request)).number} is queued.", request)
+
+    outputs = [*jobs.outputs(), jobs.told]
+    load = gr.context.Context.root_block.load  # type: ignore[union-attr]
+    for event in (load, refresh.click):
+        event(looked, jobs.until, [*jobs.outputs(), jobs.plan], **_PLAIN)
+    now_open = "(drawn, fold, until) => [drawn, new URLSearchParams(location.search).get('artifact') ?? '', until]"
+    followed = [*jobs.outputs(), jobs.plan, *panels]
+    jobs.clock.tick(ticked, [jobs.drawn, rest.opened, jobs.until], followed, js=now_open, **_PLAIN)
+    jobs.panel.select(picked, None, outputs, **_PLAIN)
+    jobs.until.change(lambda until: _plan(service, until), jobs.until, jobs.plan, **_PLAIN)
+    jobs.make.click(made, jobs.until, outputs, **_PLAIN)
+    jobs.ask.click(asked_many, list(jobs.form.values()), outputs, **_PLAIN)
+
+
+def _reason_form(service: JobsService) -> dict[str, Any]:
+    """A component for each parameter that is asked for."""
+    settings = service.settings
+    with gr.Row(elem_classes="job-form"):
+        samples = gr.Radio(_SAMPLES, value="test", label="Samples", elem_id="job-samples", elem_classes="segmented")
+        limit = gr.Number(20, label="Only so many, the earliest (0: all)", precision=0, minimum=0, elem_id="job-limit")
+    with gr.Row(elem_classes="job-form"):
+        gammas = gr.Textbox(f"{settings.gamma:.3g}", label="gamma (γ), several with commas", elem_id="job-gammas")
+        knowledge = gr.CheckboxGroup(
+            list(service.wordings), value=[settings.knowledge], label="Injected knowledge", elem_id="job-knowledge"
+        )
+        traces = gr.Slider(0, 16, value=settings.traces, step=1, label="Chains (0: answers only)", elem_id="job-traces")
+    return {"samples": samples, "limit": limit, "gammas": gammas, "knowledge": knowledge, "traces": traces}
+
+
+def _drawn(service: JobsService, request: gr.Request) -> list[Any]:
+    """The panel, its clock, and what tells the next look whether anything changed."""
+    try:
+        entries = service.jobs(owner_of(request))
+    except RallrecError as error:
+        return [rendering.error_box(str(error)), gr.skip(), "error"]
+    busy = any(entry.job.live for entry in entries)
+    return [drawing.jobs_list(entries), gr.Timer(active=busy), _state_of(entries)]
+
+
+def _state_of(entries: list[Entry]) -> str:
+    """All that the list shows of its jobs but the seconds, which pass by themselves; live ones are marked by a star."""
+    return "\n".join(
+        f"{'*' * own.job.live}{own.job.number} {own.job.state} {own.job.stop_asked} {own.job.report} {own.waiting}"
+        for own in entries
+    )
+
+
+def _live_in(drawn: str) -> set[str]:
+    return {line.split()[0] for line in drawn.splitlines() if line.startswith("*")}
+
+
+def _stage(until: str) -> str:
+    return "" if until == _ALL else str(until)
+
+
+def _plan(service: JobsService, until: str) -> str:
+    try:
+        return drawing.plan_table(service.plan(_stage(until)))
+    except RallrecError as error:
+        return rendering.error_box(str(error))
+
+
+def _panel(name: str, script: str | None = None) -> gr.HTML:
+    return gr.HTML("", elem_id=name, elem_classes="panel", js_on_load=script, apply_default_css=False)
