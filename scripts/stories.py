@@ -15,9 +15,9 @@ from backend.stories.finder import RECENT, RELEVANT, USUAL
 from backend.types import Progress
 from scripts.console import checked_out, log, out, print_json, progress_bar
 from scripts.report_systems import KNOWLEDGE
-from scripts.sample_list import read_samples
 from storage.artifacts import BUNDLE
 from storage.lookup import look_up
+from storage.sample_list import read_samples
 from storage.shipped import samples_file
 from storage.stories import write_stories
 from storage.workspace import Workspace
