@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from app.rendering import curves
 from app.rendering.predict import reason_panel
-from app.rendering.templating import render
+from app.rendering.templating import render, symbol
 from app.rendering.what_if_diff import diff_lines
 from app.services import predict_view
 from app.services.neighbourhood import Explained
@@ -79,7 +79,7 @@ def numbers(view: View) -> str:
     return render(
         "what_if_numbers.html",
         rows=[
-            {"symbol": name, "who": who, "shape": shape, "before": old, "after": new, "change": new - old}
+            {"symbol": symbol(name), "who": who, "shape": shape, "before": old, "after": new, "change": new - old}
             for name, who, shape, old, new in rows
         ],
         edited=view.edited,

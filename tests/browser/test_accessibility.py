@@ -13,7 +13,7 @@ EDITS = quote('{"removed":["1265"],"hint":"own","sentence":"They fell asleep.","
 PAGES = {
     "/": "#merge .panel, #merge > *",
     f"/what-if?user=15&item=1&edits={EDITS}": "#what-if-history tr.removed",
-    "/users": "#users table",
+    "/users": "#users-list .users",
     "/users?user=15": "svg.timeline",
     "/stories": ".story-list, .empty",
     "/library": "#library-own .artifact",
