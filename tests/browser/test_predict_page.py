@@ -97,6 +97,7 @@ def test_stop_keeps_what_had_finished_and_asking_again_goes_on(page: Any, home: 
         wait_until(lambda: "Not asked yet" in page.inner_text("#status"))
         ask(page)
         assert page.locator("#reason .chain footer").count() == 6
+        page.goto("about:blank")  # a page that outlives its server is told so in the console
 
 
 def test_closing_the_tab_loses_nothing(chromium: Any, site: str, command: Command) -> None:
