@@ -57,6 +57,10 @@ window.rallrec = {
       hint.hidden = true;
     });
   },
+  // Watches the run of what the page shows, where one goes on; its panel is drawn a moment after it came.
+  join() {
+    setTimeout(() => { if (document.querySelector("#status .pulse")) document.querySelector("#join")?.click(); }, 300);
+  },
   reveal(id) {
     document.getElementById(id)?.scrollIntoView({ block: "nearest" });
   },

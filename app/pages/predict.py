@@ -41,8 +41,8 @@ _NEAR_LINK = f"(...values) => {{ rallrec.link({json.dumps(NAMES)}, values, false
 # Browser code that keeps the address in step with the controls, says what each choice means on hover, and fetches what
 # is shown once the sliders rest.
 _FOLLOW = (
-    f"rallrec.welcome(); rallrec.follow({json.dumps(NAMES)}); rallrec.explain({json.dumps(_EXPLAINED)}); "
-    "rallrec.beside();"
+    f"rallrec.welcome(); rallrec.join(); rallrec.beside(); rallrec.follow({json.dumps(NAMES)}); "
+    f"rallrec.explain({json.dumps(_EXPLAINED)});"
 )
 
 
@@ -53,7 +53,7 @@ def page(service: PredictService, settings: Settings) -> None:
     _wire_pickers(service, layout)
     _wire_sliders(service, layout)
     _wire_near(service, layout, loaded)
-    _wire_runs(service, layout, loaded)
+    _wire_runs(service, layout)
 
 
 def _wire_opening(service: PredictService, layout: Layout, settings: Settings) -> gr.events.Dependency:
@@ -179,7 +179,7 @@ def _wire_near(service: PredictService, layout: Layout, loaded: gr.events.Depend
     drawn.then(None, inputs, None, js=_NEAR_LINK)
 
 
-def _wire_runs(service: PredictService, layout: Layout, loaded: gr.events.Dependency) -> None:
+def _wire_runs(service: PredictService, layout: Layout) -> None:
     panels, controls = layout.panels, layout.controls
 
     def asked(request: gr.Request, revealed: bool, *values: Any) -> Iterator[list[Any]]:
@@ -220,7 +220,8 @@ def _wire_runs(service: PredictService, layout: Layout, loaded: gr.events.Depend
 
     plain: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 32, "api_visibility": "private"}
     layout.ask.click(asked, [layout.truth, *controls.values()], panels.answers(), trigger_mode="multiple", **plain)
-    loaded.then(joined, layout.truth, panels.answers(), **plain)
+    # Pressed by the browser where a run goes on: an event of every page would be cut off by who leaves at once.
+    layout.join.click(joined, layout.truth, panels.answers(), **plain)
     layout.stop.click(stopped, None, None, **plain)
 
 

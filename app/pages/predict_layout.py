@@ -82,6 +82,7 @@ class Layout:
     fold: gr.Accordion
     ask: gr.Button
     stop: gr.Button
+    join: gr.Button
     truth: gr.Checkbox
 
 
@@ -126,6 +127,7 @@ def lay_out(service: PredictService, settings: Settings) -> Layout:
     with gr.Row(elem_classes="asking"):
         ask = gr.Button("Ask both models", variant="primary", elem_id="ask", scale=0, min_width=180)
         stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=90)
+        join = gr.Button("Watch the run", visible="hidden", elem_id="join")
         status = _panel("status")
     with gr.Accordion("3 · Ask: the prompt, and the tuned model's answer", open=True):
         controls["knowledge"] = _radio(
@@ -148,7 +150,7 @@ def lay_out(service: PredictService, settings: Settings) -> Layout:
         merge = _panel("merge")
         truth = gr.Checkbox(False, label="Reveal the truth", elem_id="truth")
     panels = Panels(notice, target, status, retrieve, nearest, flat, rerank, answer, reason, merge)
-    return Layout(header, panels, pickers, {name: controls[name] for name in NAMES}, fold, ask, stop, truth)
+    return Layout(header, panels, pickers, {name: controls[name] for name in NAMES}, fold, ask, stop, join, truth)
 
 
 def _lay_out_retrieval(controls: dict[str, Any], settings: Settings) -> tuple[gr.HTML, gr.Accordion, gr.HTML, gr.HTML]:

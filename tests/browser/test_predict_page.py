@@ -100,6 +100,18 @@ def test_stop_keeps_what_had_finished_and_asking_again_goes_on(page: Any, home: 
         page.goto("about:blank")  # a page that outlives its server is told so in the console
 
 
+def test_a_page_that_is_opened_while_its_prediction_is_answered_watches_it(page: Any, chromium: Any, site: str) -> None:
+    open_page(page, site, "user=15&item=9&traces=9")
+    page.click("#ask")
+    page.wait_for_selector("#reason .chain.writing")
+    other = chromium.new_context().new_page()
+    open_page(other, site, "user=15&item=9&traces=9")
+    for watched in (other, page):
+        watched.wait_for_selector("#p-final, #merge .big", timeout=30_000)
+        assert watched.locator("#reason .chain footer").count() == 9
+    other.context.close()
+
+
 def test_closing_the_tab_loses_nothing(chromium: Any, site: str, command: Command) -> None:
     context = chromium.new_context()
     page = context.new_page()
