@@ -110,25 +110,19 @@ def _wire(service: UsersService, layout: Layout) -> None:
         drawn = moved(request, address if isinstance(address, str) else "", str(before or ""))
         return [gr.skip(), *drawn[1:]]
 
-    def read(request: gr.Request, address: str, drawn: str, fresh: bool) -> list[Any]:
+    def read(request: gr.Request, address: str, drawn: str) -> list[Any]:
         address, nothing = str(address or ""), [gr.skip()] * len(layout.later())
-        found = _later(service, address, str(drawn or ""), fresh)
+        found = _later(service, address, str(drawn or ""))
         return found if latest.is_now(str(request.session_hash), address) else nothing
-
-    def read_afresh(request: gr.Request, address: str, drawn: str) -> list[Any]:
-        return read(request, address, drawn, True)
-
-    def read_on(request: gr.Request, address: str, drawn: str) -> list[Any]:
-        return read(request, address, drawn, False)
 
     inputs = [layout.now, layout.drawn]
     loaded = gr.context.Context.root_block.load(opened, None, layout.all(), **_PLAIN)  # type: ignore[union-attr]
-    loaded.then(read_afresh, inputs, layout.later(), **_PLAIN)
+    loaded.then(read, inputs, layout.later(), **_PLAIN)
     boxes = (layout.find, layout.table, layout.profile, layout.timeline, layout.predictions, layout.picks)
     picked = gr.on(
         [box.select for box in boxes], selected, layout.now, layout.all(), trigger_mode="always_last", **_PLAIN
     )
-    picked.then(read_on, inputs, layout.later(), **_PLAIN)
+    picked.then(read, inputs, layout.later(), **_PLAIN)
 
 
 def _top(service: UsersService, address: str) -> list[Any]:
@@ -174,14 +168,14 @@ def _changed(query: UsersQuery, before: str) -> set[str]:
     return {field.name for field in fields(UsersQuery) if getattr(query, field.name) != getattr(old, field.name)}
 
 
-def _later(service: UsersService, address: str, drawn: str, fresh: bool) -> list[Any]:
+def _later(service: UsersService, address: str, drawn: str) -> list[Any]:
     """The list once predictions are counted, or a user's predictions and what was picked for one of them."""
     skip: Any = gr.skip()
     try:
         query = UsersQuery.parse(address)
         if not query.user:
-            again = fresh or not service.counted
-            return [_counted(service, query) if again else skip, skip, skip, skip, ""]
+            # Also where nothing new was counted: the answer to an earlier address can come after a later one's.
+            return [_counted(service, query), skip, skip, skip, ""]
         profile, told = service.profile(query), service.timeline(query)
     except RallrecError:  # said at once
         return [skip, skip, skip, skip, ""]

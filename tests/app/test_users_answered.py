@@ -177,9 +177,9 @@ def test_the_list_is_there_where_nothing_can_be_counted(open_workspace: Open) ->
     answered(service, service.request({"user": "7", "item": items_of(first, "7")[-1]}), Session())
     users = UsersService(open_workspace(encoder="org/another"))
     for address in ("", "?show=predicted&sort=-predictions"):
-        html, *_ = _later(users, address, "", True)
+        html, *_ = _later(users, address, "")
         assert "8 users" in html
         assert "cannot be counted" in html
         assert "rallrec precompute" in html
-    _, _, table, *_ = _later(users, "?user=7", "", True)
+    _, _, table, *_ = _later(users, "?user=7", "")
     assert "rallrec precompute" in table

@@ -40,7 +40,7 @@ def test_a_click_draws_its_address_and_then_what_is_cached(client: TestClient, c
     assert "User 7" in drawn[3]
     assert "Looking up what is cached" in drawn[5]
     assert "?user=7" in drawn
-    read = told(client, config, "read_on", ["?user=7", ""])
+    read = told(client, config, "read", ["?user=7", ""])
     assert "Nothing is cached of this user" in read[2]
 
 
@@ -61,7 +61,7 @@ def test_what_is_no_address_leads_to_the_list(client: TestClient, config: dict[s
     assert "8 users" in drawn[2] or "page is" in drawn[2]
 
 
-@pytest.mark.parametrize("handler", ["read_on", "read_afresh", "selected"])
+@pytest.mark.parametrize("handler", ["read", "read_1", "selected"])
 def test_junk_in_the_hidden_values_is_no_error(client: TestClient, config: dict[str, Any], handler: str) -> None:
     for value in ADDRESSES:
         data = [value] if handler == "selected" else [value, value]
