@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 import reprlib
-import threading
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import fields, replace
 from functools import cached_property
@@ -21,6 +19,7 @@ from app.services.choices import Choices
 from app.services.neighbourhood import Nearest
 from app.services.predict_view import Request, Session, Stretches, View, exact_gamma
 from app.services.runs import Run, RunQueue, known
+from app.services.sessions import Sessions
 from backend.datasets import Dataset, build_samples, split
 from backend.engines import models
 from backend.errors import UsageError
@@ -32,10 +31,6 @@ from backend.types import ModelRef
 from storage.lookup import look_up
 from storage.workspace import SCRIPTED, Workspace
 
-# More choices in a list than this make every event of the page slower, and nobody reads them.
-_MAX_HITS = 50
-_MAX_SESSIONS = 1000
-
 
 class PredictService:
     """One per app. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
@@ -43,18 +38,12 @@ class PredictService:
     def __init__(self, workspace: Workspace, runs: RunQueue | None = None) -> None:
         self._workspace = workspace
         self.runs = runs or RunQueue(workspace.worker)
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._lock = threading.Lock()
+        self._sessions = Sessions(Session)
         self.choices = Choices(workspace)
 
     def session(self, page: str) -> Session:
         """What the open page with this key remembers; the pages used longest ago are forgotten first."""
-        with self._lock:
-            session = self._sessions.setdefault(page, Session())
-            self._sessions.move_to_end(page)
-            while len(self._sessions) > _MAX_SESSIONS:
-                self._sessions.popitem(last=False)
-            return session
+        return self._sessions.of(page)
 
     @property
     def pipeline(self) -> Pipeline:

@@ -7,8 +7,6 @@ that leaves a prompt as it is asks the models the same, and shares its answer.)
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from functools import cached_property
@@ -20,6 +18,7 @@ import numpy as np
 from app.services.predict import PredictService, cast_of
 from app.services.predict_view import Request, exact_gamma
 from app.services.runs import Run
+from app.services.sessions import Sessions
 from app.services.what_if_edits import Plain, act
 from app.services.what_if_view import Session, Side, View
 from backend.datasets import Dataset
@@ -34,7 +33,6 @@ from storage.workspace import Workspace
 
 # Longer addresses are cut by some programs that they are sent with.
 MAX_LINK = 2000
-_MAX_SESSIONS = 1000
 _MAX_LISTED = 100
 _CHOICES = frozenset(Recipe().named)
 
@@ -44,17 +42,11 @@ class WhatIfService:
 
     def __init__(self, workspace: Workspace, predict: PredictService) -> None:
         self._workspace, self._predict = workspace, predict
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._lock = threading.Lock()
+        self._sessions = Sessions(Session)
 
     def session(self, page: str) -> Session:
         """What the open page with this key remembers; the pages used longest ago are forgotten first."""
-        with self._lock:
-            session = self._sessions.setdefault(page, Session())
-            self._sessions.move_to_end(page)
-            while len(self._sessions) > _MAX_SESSIONS:
-                self._sessions.popitem(last=False)
-            return session
+        return self._sessions.of(page)
 
     @property
     def data(self) -> Dataset:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.services import predict
+from app.services import sessions
 from app.services.predict import PredictService
 from app.services.predict_view import Session, View
 from backend.merging import merge
@@ -230,7 +230,7 @@ def test_stopping_what_does_not_run_is_nothing(service: PredictService, session:
 def test_the_pages_used_longest_ago_are_forgotten_first(
     service: PredictService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predict, "_MAX_SESSIONS", 3)
+    monkeypatch.setattr(sessions, "MOST", 3)
     kept = {name: service.session(name) for name in "abc"}
     assert service.session("a") is kept["a"]
     service.session("d")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
 import threading
 import time
@@ -22,6 +21,7 @@ import httpx
 
 from storage.artifacts import BUNDLE
 from storage.shipped import shipped_samples
+from tests.bench.sliders import summary
 from tests.browser.serving import SCRIPTED, precompute, server
 
 _EVERY = 0.1
@@ -87,13 +87,7 @@ def _crowd(url: str, config: dict[str, Any], people: int, seconds: float) -> dic
         thread.start()
     for thread in threads:
         thread.join()
-    times = sorted(1000 * each for person in crowd for each in person.times)
-    return {
-        "median_ms": round(statistics.median(times), 1),
-        "p95_ms": round(times[int(0.95 * (len(times) - 1))], 1),
-        "max_ms": round(times[-1], 1),
-        "moves": len(times),
-    }
+    return summary([1000 * each for person in crowd for each in person.times])
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def _measure(page: Any, name: str, moves: int) -> dict[str, float]:
         value = low + round((high - low) * position / step) * step
         times.append(page.evaluate(_MOVE, [name, PANEL[name], str(round(value, 6))]))
         page.wait_for_timeout(30)
-    return _summary(times[5:])
+    return summary(times[5:])
 
 
 def _measure_radio(page: Any, name: str, moves: int) -> dict[str, float]:
@@ -124,7 +124,7 @@ def _measure_radio(page: Any, name: str, moves: int) -> dict[str, float]:
     for move in range(start, start + moves + 5):
         times.append(page.evaluate(_MOVE, [name, RADIOS[name], values[move % len(values)]]))
         page.wait_for_timeout(60)
-    return _summary(times[5:])
+    return summary(times[5:])
 
 
 def _drag(page: Any) -> dict[str, float]:
@@ -134,7 +134,7 @@ def _drag(page: Any) -> dict[str, float]:
     return {"drawn_after_ms": round(ended, 1), "gamma_shown": shown}
 
 
-def _summary(times: list[float]) -> dict[str, float]:
+def summary(times: list[float]) -> dict[str, float]:
     times = sorted(times)
     return {
         "median_ms": round(statistics.median(times), 1),
