@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,15 @@ from backend.errors import DataError, Stopped, UnknownNameError
 from backend.evaluation import metrics
 
 QUICK = NetworkConfig(dimensions=4, layers=(8,), max_epochs=3, batch_size=64)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small gain nothing from more, and wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -59,7 +69,7 @@ def test_a_network_learns_who_likes_what(name: str, small: Dataset, parts: Split
     # Every second item is liked by all: an ID-based system must find that out.
     liked = (small.item_index % 2).astype(np.float32) * 4 + 0.5
     data = replace(small, rating=liked)
-    made = train(data, parts, tmp_path, name, max_epochs=40, patience=40, learning_rate=0.02, batch_size=16)
+    made = train(data, parts, tmp_path, name, max_epochs=30, patience=30, learning_rate=0.02, batch_size=16)
     assert made.rows.tolist() == sorted([*parts.validation, *parts.test])
     assert ((made.scores > 0) & (made.scores < 1)).all()
     assert made.curve[-1]["loss"] < made.curve[0]["loss"] / 2
