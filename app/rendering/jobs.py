@@ -69,9 +69,10 @@ def _title(params: Params) -> str:
     if isinstance(params, PrecomputeParams):
         return f"precompute, until {params.until}" if params.until else "precompute, all stages"
     if isinstance(params, ReasonParams):
-        which = "samples that ship" if params.samples == "shipped" else f"samples of {params.samples}"
-        some = f"{params.limit:,} {which}" if params.limit else f"all {which}"
-        chains = f"{params.traces} chains" if params.traces else "answers only"
+        one = params.limit == 1
+        which = f"that ship{'s' * one}" if params.samples == "shipped" else f"of {params.samples}"
+        some = f"{f'{params.limit:,}' if params.limit else 'all'} sample{'s' * (not one)} {which}"
+        chains = f"{params.traces} chain{'s' * (params.traces != 1)}" if params.traces else "answers only"
         gammas = ", ".join(f"{gamma:.3g}" for gamma in params.gammas)
         return f"reason about {some}, gamma {gammas}, knowledge {', '.join(params.knowledge)}, {chains}"
     if isinstance(params, PredictParams):

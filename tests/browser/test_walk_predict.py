@@ -14,7 +14,7 @@ from backend.prompting import KNOWLEDGE_WORDINGS
 from backend.representation import VARIANTS
 from backend.retrieval import STRATEGIES
 from tests.browser.actions import address, ask, choose, chosen, expected, open_map, open_page, slide, wait_until
-from tests.browser.walking import COMMON, Step, changed, copies, leads, navigates, toggles, walk
+from tests.browser.walking import COMMON, Step, changed, copies, leads, navigates, reads, toggles, walk
 
 Command = Callable[..., dict[str, Any]]
 # Of a user whom no other test asks about.
@@ -37,8 +37,8 @@ def slides(name: str, to: float, panel: str) -> dict[str, Step]:
     def box(page: Any) -> None:
         before = value(page, name)
         for wanted in (f"{to:g}", before):
-            changed(page, panel, lambda wanted=wanted: enter(page, f"#{name} input[type=number]", wanted))  # type: ignore[misc]
-            wait_until(lambda wanted=wanted: float(value(page, name, "range")) == float(wanted))  # type: ignore[misc]
+            changed(page, panel, lambda wanted=wanted: enter(page, f"#{name} input[type=number]", wanted))
+            wait_until(lambda wanted=wanted: float(value(page, name, "range")) == float(wanted))
 
     return {f"#{name} input[type=range]": rail, f"#{name} input[type=number]": box}
 
@@ -55,7 +55,7 @@ def chooses(name: str, panel: str) -> dict[str, Step]:
         first = page.input_value(f"#{name} input:checked")
         values = page.eval_on_selector_all(f"#{name} input", "all => all.map(one => one.value)")
         for wanted in [one for one in values if one != first] + [first]:
-            changed(page, panel, lambda wanted=wanted: choose(page, name, wanted))  # type: ignore[misc]
+            changed(page, panel, lambda wanted=wanted: choose(page, name, wanted))
 
     return {f"#{name} input[type=radio]": step}
 
@@ -117,7 +117,7 @@ def redraws_the_map(buttons: str) -> Step:
         for button in page.locator(buttons).all():
             before = page.evaluate(drawn)
             button.click()
-            wait_until(lambda before=before: page.evaluate(drawn) != before)  # type: ignore[misc]
+            wait_until(lambda before=before: page.evaluate(drawn) != before)
         assert page.locator(".map-legend button[aria-pressed=true]").count() == ("genre" in buttons)
 
     return step
@@ -125,8 +125,8 @@ def redraws_the_map(buttons: str) -> Step:
 
 def chooses_another(page: Any) -> None:
     for name in ("recent", "text"):
-        changed(page, ".against-told", lambda name=name: page.select_option(".against select", name))  # type: ignore[misc]
-        wait_until(lambda name=name: f"against={name}" in address(page))  # type: ignore[misc]
+        changed(page, ".against-told", lambda name=name: page.select_option(".against select", name))
+        wait_until(lambda name=name: f"against={name}" in address(page))
 
 
 def goes_to_a_mark(page: Any) -> None:
@@ -152,16 +152,6 @@ def stops(page: Any) -> None:
 def seeds(page: Any) -> None:
     changed(page, "#status", lambda: enter(page, "#seed input", "7"))
     changed(page, "#status", lambda: enter(page, "#seed input", "0"))
-
-
-def reads(selector: str) -> Step:
-    """Long text that the keyboard scrolls."""
-
-    def step(page: Any) -> None:
-        page.locator(selector).first.focus()
-        assert page.evaluate("selector => document.activeElement.matches(selector)", selector)
-
-    return step
 
 
 def compares(page: Any) -> None:
@@ -297,7 +287,7 @@ def test_ten_random_settings_show_the_numbers_of_the_command(page: Any, site: st
         final = f"= {record['p_final']:.4f}"
         wait_until(
             lambda final=final: page.locator(f"#merge:not(:has(.stale)) .formula:has-text('{final}')").count() == 1
-        )  # type: ignore[misc]
+        )
         assert chosen(page) == expected(record)
         assert number(page, "#ask-panel .big b") == f"{record['p_g']:.2f}"
         assert number(page, "#reason .big b") == f"{record['p_r']:.2f}"

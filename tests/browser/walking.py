@@ -6,7 +6,7 @@ uses it. :func:`walk` looks for controls before and after each step, so one that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tests.browser.actions import wait_until
@@ -24,19 +24,23 @@ _UNKNOWN = """([interactive, known]) => [...document.querySelectorAll(interactiv
   .map((one) => `${one.closest("[id]")?.id}: ${one.outerHTML.slice(0, 160)}`)"""
 
 
-def walk(page: Any, steps: dict[str, Step]) -> None:
-    """Take each step; fail if a step has nothing to act on, or if a control is seen that no step is for."""
-    missed: set[str] = set(without_step(page, steps))
+def walk(page: Any, steps: dict[str, Step], elsewhere: Iterable[str] = ()) -> None:
+    """Take each step; fail if a step has nothing to act on, or if a control is seen that no step is for.
+
+    ``elsewhere``: controls that are seen on the way and have a walk of their own.
+    """
+    known = [*steps, *elsewhere]
+    missed = set(without_step(page, known))
     for selector, step in steps.items():
-        page.locator(selector).first.wait_for()
+        page.locator(selector).locator("visible=true").first.wait_for(timeout=10_000)
         step(page)
-        missed |= set(without_step(page, steps))
+        missed |= set(without_step(page, known))
     assert not missed, "controls without a step:\n" + "\n".join(sorted(missed))
 
 
-def without_step(page: Any, steps: dict[str, Step]) -> list[str]:
-    """The controls in sight that no step is for."""
-    found: list[str] = page.evaluate(_UNKNOWN, [INTERACTIVE, [*steps]])
+def without_step(page: Any, known: list[str]) -> list[str]:
+    """The controls in sight that none of these selectors finds."""
+    found: list[str] = page.evaluate(_UNKNOWN, [INTERACTIVE, known])
     return found
 
 
@@ -68,7 +72,7 @@ def toggles(summary: str, inside: str) -> Step:
         first = page.locator(inside).first.is_visible()
         for now in (not first, first):
             page.locator(summary).first.click()
-            wait_until(lambda now=now: page.locator(inside).first.is_visible() == now)  # type: ignore[misc]
+            wait_until(lambda now=now: page.locator(inside).first.is_visible() == now)
 
     return step
 
@@ -81,6 +85,16 @@ def copies(button: str) -> Step:
         page.locator(button).first.click()
         wait_until(lambda: page.locator(button).first.inner_text() == "Copied ✓")
         assert page.evaluate("navigator.clipboard.readText()")
+
+    return step
+
+
+def reads(selector: str) -> Step:
+    """Long text that the keyboard scrolls."""
+
+    def step(page: Any) -> None:
+        page.locator(selector).locator("visible=true").first.focus()
+        assert page.evaluate("selector => document.activeElement.matches(selector)", selector)
 
     return step
 
