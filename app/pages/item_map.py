@@ -50,7 +50,7 @@ def item_map(elem_id: str, **layout: Any) -> gr.HTML:
     return gr.HTML(
         "",
         html_template=_TEMPLATE,
-        js_on_load=_SCRIPT,
+        js_on_load=f'rallrec.panels["{elem_id}"] = props;\n{_SCRIPT}',
         elem_id=elem_id,
         elem_classes="panel",
         apply_default_css=False,

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from scripts.cli import app
 from tests.browser.serving import CHROMIUM_HINT, SCRIPTED, browser, chromium_path, precompute, server, variables
 
-SCREENSHOTS = Path(__file__).parents[2] / "var" / "screenshots"
+SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or Path(__file__).parents[2] / "var" / "screenshots")
 HOSTILE = "<img src=x onerror=alert(1)>{{value}}${7*7}"
 
 

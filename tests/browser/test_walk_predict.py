@@ -140,11 +140,13 @@ def goes_to_a_mark(page: Any) -> None:
 
 def stops(page: Any) -> None:
     enter(page, "#seed input", "1")
+    slide(page, "traces", 16)  # time enough to stop it
     wait_until(lambda: "Not asked yet" in page.inner_text("#status"))
     page.click("#ask")
     page.wait_for_selector("#reason .chain.writing")
     page.click("#stop")
     page.wait_for_selector("#status:has-text('Stopped')")
+    slide(page, "traces", 6)
     enter(page, "#seed input", "0")
     page.wait_for_selector("#status:has-text('From the cache')")
 
