@@ -13,12 +13,12 @@ const move = async () => {
     const truth = document.querySelector("#truth input").checked;
     const drawn = await server.move({ page: props.value, values, truth, anew: lost });
     lost = !drawn;
-    if (lost) rallrec.panels.status.value = '<p class="error" role="alert">The server does not answer. Move again once it does.</p>';
-    for (const [name, html] of Object.entries(drawn ?? {})) if (rallrec.panels[name]) rallrec.panels[name].value = html;
+    if (lost) rallrec.panels.status('<p class="error" role="alert">The server does not answer. Move again once it does.</p>');
+    for (const [name, html] of Object.entries(drawn ?? {})) rallrec.panels[name]?.(html);
   }
   moving = false;
 };
 document.addEventListener("input", (event) => {
-  // A number box moves its slider first.
-  if (isControl(event.target) || event.target.closest("#truth")) queueMicrotask(move);
+  // Once Gradio has dealt with it: a number box moves its slider, and a radio's last choice is still checked until then.
+  if (isControl(event.target) || event.target.closest("#truth")) setTimeout(move);
 });

@@ -1,6 +1,6 @@
 // The address bar is the page's state: any view can be sent to somebody and opens the same.
 window.rallrec = {
-  // The properties of a page's panels, by their ids: a panel's script puts them here.
+  // What fills a panel of the page, by the panel's id: each panel's own script puts it here.
   panels: {},
   // What is in a control: its hidden box, its slider, what is chosen or typed.
   value(name) {

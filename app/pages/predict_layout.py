@@ -172,7 +172,7 @@ def _lay_out_retrieval(controls: dict[str, Any], settings: Settings) -> tuple[gr
 
 def _panel(name: str, script: str = "", **layout: Any) -> gr.HTML:
     # Where a move finds it: see live.js.
-    script = f'rallrec.panels["{name}"] = props;\n{script}'
+    script = f'rallrec.panels["{name}"] = (html) => {{ props.value = html; }};\n{script}'
     return gr.HTML("", elem_id=name, elem_classes="panel", js_on_load=script, apply_default_css=False, **layout)
 
 
