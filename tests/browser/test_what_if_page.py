@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -51,6 +52,9 @@ def test_what_if_the_most_relevant_item_were_not_there(page: Any, chromium: Any,
     assert re.match(r"(Yes|No) (stays|becomes) (Yes|No):", page.inner_text(".verdict-line"))
     assert number(page, 4, "before") == f"{record['p_final']:.2f}"
     after = [number(page, symbol, "after") for symbol in range(5)]
+    edits = parse_qs(urlsplit(address(page)).query)["edits"][0]
+    told = command("predict", "--user", "15", "--item", "10", "--k", "5", "--edits", edits)
+    assert (after[0], after[2], after[4]) == tuple(f"{told[name]:.2f}" for name in ("p_g", "p_r", "p_final"))
     assert re.fullmatch(r"0\.\d\d|1\.00", after[4])
     assert page.locator("#what-if-chains section[aria-label^=After] .chain footer").count() == 6
     assert first in " ".join(page.locator("#what-if-prompt .left").all_inner_texts())
