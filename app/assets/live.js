@@ -7,16 +7,19 @@ const move = async () => {
   again = true;
   if (moving) return;
   moving = true;
-  while (again) {
-    again = false;
-    const values = Object.fromEntries(props.names.map((name) => [name, rallrec.value(name)]));
-    const truth = document.querySelector("#truth input").checked;
-    const drawn = await server.move({ page: props.value, values, truth, anew: lost });
-    lost = !drawn;
-    if (lost) rallrec.panels.status('<p class="error" role="alert">The server does not answer. Move again once it does.</p>');
-    for (const [name, html] of Object.entries(drawn ?? {})) rallrec.panels[name]?.(html);
+  try {
+    while (again) {
+      again = false;
+      const values = Object.fromEntries(props.names.map((name) => [name, rallrec.value(name)]));
+      const truth = document.querySelector("#truth input").checked;
+      const drawn = await server.move({ page: props.value, values, truth, anew: lost });
+      lost = !drawn;
+      if (lost) rallrec.panels.status('<p class="error" role="alert">The server does not answer. Move again once it does.</p>');
+      for (const [name, html] of Object.entries(drawn ?? {})) rallrec.panels[name]?.(html);
+    }
+  } finally {
+    moving = false;
   }
-  moving = false;
 };
 document.addEventListener("input", (event) => {
   // Once Gradio has dealt with it: a number box moves its slider, and a radio's last choice is still checked until then.
