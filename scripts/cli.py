@@ -188,6 +188,7 @@ def predict(
     profile: ProfileName = None,
     engine: EngineName = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the chains.")] = None,
+    edits: Annotated[str | None, typer.Option(help="A what-if: its edits as JSON, or a file that holds them.")] = None,
     json: Json = False,
 ) -> None:
     """Predict whether one user will like one item, and show every step."""
@@ -197,7 +198,9 @@ def predict(
         "variant": variant, "strategy": strategy, "gamma": gamma, "beta": beta, "k": k, "alpha": alpha,
         "epsilon": epsilon, "traces": traces, "knowledge": knowledge, "max_tokens": max_tokens, "seed": seed,
     }  # fmt: skip
-    run(dataset=dataset, user=user, item=item, profile=profile, engine=engine, recipe=recipe, as_json=json)
+    run(
+        dataset=dataset, user=user, item=item, profile=profile, engine=engine, recipe=recipe, edits=edits, as_json=json
+    )  # fmt: skip
 
 
 @app.command(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from backend.errors import UsageError
 from backend.pipeline import Listener, Prediction
 from backend.record import left_out, prediction_record
 from backend.settings import load_settings
+from backend.what_if import Edits
 from scripts.console import out, print_json, progress_bar
 from storage.lookup import look_up
 from storage.workspace import Workspace
@@ -23,14 +27,19 @@ def run(
     profile: str | None,
     engine: str | None,
     recipe: dict[str, Any],
+    edits: str | None,
     as_json: bool,
 ) -> None:
-    """Predict one sample: from the cache where it is there, from the models where it is not."""
+    """Predict one sample: from the cache where it is there, from the models where it is not.
+
+    ``edits``: of a what-if, as JSON or a file that holds it.
+    """
+    changed = Edits.read(_text_of(edits)) if edits else Edits()
     workspace = Workspace(load_settings(dataset=dataset, profile=profile, engine=engine))
-    full = workspace.recipe(**recipe)
+    full = workspace.recipe(**recipe).replacing(**changed.settings)
     pipeline = workspace.pipeline()
     data = pipeline.dataset
-    question = pipeline.question(data.user_code(user), data.item_code(item), full)
+    question = pipeline.question(data.user_code(user), data.item_code(item), full, changed)
     prediction = look_up(pipeline, question, full)
     cached = prediction.complete
     if not cached:
@@ -43,6 +52,17 @@ def run(
     else:
         _show(record)
         _show_left_out(prediction)
+
+
+def _text_of(edits: str) -> str:
+    if edits.lstrip().startswith("{"):
+        return edits
+    try:
+        return Path(edits).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"The edits cannot be read from {edits[:200]!r}: {error}", expected='a file, or JSON such as {"hint": "no"}'
+        ) from error
 
 
 def _listener(progress: Any) -> Listener:
@@ -61,6 +81,8 @@ def _show_left_out(prediction: Prediction) -> None:
 
 
 def _show(record: dict[str, Any]) -> None:
+    if "edits" in record:
+        out.print(f"What if: {json.dumps(record['edits'])}", markup=False)
     truth = {None: "not rated", 0: "did not like it", 1: "liked it"}[record["label"]]
     out.print(f"User {record['user']}, {record['title']} (item {record['item']}); truth: {truth}.", markup=False)
     out.print(f"Past items by {record['strategy']}, compared by {record['variant']}:", markup=False)

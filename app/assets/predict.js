@@ -45,9 +45,16 @@
     rallrec.say(done ? `Copied ${what}` : `The browser did not let ${what} be copied; select it and copy it by hand`);
   };
   let citedFrom = null;
-  const show = (id, link) => {
+  // A row can be in a step that is folded: it is unfolded, and looked for again once it is drawn.
+  const show = (id, link, tries = 20) => {
     const row = document.getElementById(id);
-    if (!row) return rallrec.say("The row is in step 2, which is folded");
+    if (!row?.getClientRects().length) {
+      const folded = [...document.querySelectorAll("button.label-wrap:not(.open)")];
+      if (tries === 20) folded.find((one) => one.textContent.trim().startsWith("2 ·"))?.click();
+      if (tries) setTimeout(() => show(id, link, tries - 1), 50);
+      else rallrec.say("The row is not on the page");
+      return;
+    }
     citedFrom = link;
     row.scrollIntoView({ block: "center" });
     row.focus({ preventScroll: true });

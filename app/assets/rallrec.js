@@ -1,5 +1,13 @@
 // The address bar is the page's state: any view can be sent to somebody and opens the same.
 window.rallrec = {
+  // What fills a panel of the page, by the panel's id: each panel's own script puts it here.
+  panels: {},
+  // What is in a control: its hidden box, its slider, what is chosen or typed.
+  value(name) {
+    const hidden = document.querySelector(`#${name}-id :is(input, textarea)`);
+    const shown = "input[type=range], input[type=radio]:checked, input[type=number]";
+    return (hidden ?? document.querySelector(`#${name} :is(${shown})`))?.value;
+  },
   link(names, values, push) {
     const query = new URLSearchParams();
     names.forEach((name, i) => {
@@ -17,16 +25,10 @@ window.rallrec = {
   },
   // Follows the page's controls by what is in them. Not a Gradio event: it would cost each move of a slider 10 ms.
   follow(names) {
-    const read = (name) => {
-      const root = document.getElementById(name);
-      const hidden = document.querySelector(`#${name}-id :is(input, textarea)`);
-      const found = hidden ?? root.querySelector("input[type=range], input[type=radio]:checked, input[type=number]");
-      return found?.value;
-    };
     let timer;
     const settle = () => {
       clearTimeout(timer);
-      if (timer) rallrec.link(names, names.map(read), false);
+      if (timer) rallrec.link(names, names.map(rallrec.value), false);
       timer = 0;
     };
     rallrec.settle = settle;  // for who needs the address now

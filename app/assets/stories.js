@@ -94,14 +94,14 @@
     title.addEventListener("input", () => write({ ...read(), title: title.value }));
     const said = make("span", { className: "story-said" });
     said.setAttribute("role", "status");
-    const add = make("button", { type: "button", textContent: "Add this view" });
+    const add = make("button", { type: "button", className: "add", textContent: "Add this view" });
     add.addEventListener("click", () => {
       if (!sentence.value.trim()) { said.textContent = "Write a sentence first."; sentence.focus(); return; }
       const now = read();
       write({ ...now, sentence: "", steps: [...now.steps, { view: location.pathname + location.search, sentence: sentence.value.trim() }] });
       bar();
     });
-    const undo = make("button", { type: "button", textContent: "Take back the last", disabled: !draft.steps.length });
+    const undo = make("button", { type: "button", className: "undo", textContent: "Take back the last", disabled: !draft.steps.length });
     undo.addEventListener("click", () => {
       const now = read();
       const last = now.steps.at(-1);
@@ -126,7 +126,7 @@
         said.textContent = `Not kept, nothing is lost: ${error.message}`;
       }
     });
-    const drop = make("button", { type: "button", textContent: "Discard" });
+    const drop = make("button", { type: "button", className: "drop", textContent: "Discard" });
     drop.addEventListener("click", () => {
       if (drop.dataset.sure || !read().steps.length) { write(null); bar(); return; }
       drop.dataset.sure = "1";

@@ -1,7 +1,11 @@
 // A panel of controls that the server draws anew: each says what it does, and keeps the focus while it is redrawn.
 const send = (control, value) => trigger("select", { do: control.dataset.do, name: control.dataset.name ?? "", value });
+// The fold of further settings, as it was left: a redraw keeps to it.
+let open = null;
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-do]");
+  const fold = event.target.closest("summary")?.parentElement;
+  if (fold) open = !fold.open;
   if (!button) return;
   const field = button.dataset.from && element.querySelector(`#${button.dataset.from}`);
   send(button, field ? field.value : "");
@@ -19,6 +23,8 @@ let held = null;
 element.addEventListener("focusin", (event) => { held = event.target.dataset.key ?? null; });
 element.addEventListener("focusout", (event) => { if (event.relatedTarget) held = null; });
 watch("value", () => requestAnimationFrame(() => {
+  const fold = element.querySelector("details.more");
+  if (fold && open !== null) fold.open = open;
   if (held === null || (document.activeElement && document.activeElement !== document.body)) return;
   element.querySelector(`[data-key="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
 }));

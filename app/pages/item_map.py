@@ -50,7 +50,8 @@ def item_map(elem_id: str, **layout: Any) -> gr.HTML:
     return gr.HTML(
         "",
         html_template=_TEMPLATE,
-        js_on_load=_SCRIPT,
+        # What is set by a script is not watched.
+        js_on_load=f'{_SCRIPT}\nrallrec.panels["{elem_id}"] = (value) => {{ props.value = value; follow(); }};',
         elem_id=elem_id,
         elem_classes="panel",
         apply_default_css=False,

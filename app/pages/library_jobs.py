@@ -145,7 +145,9 @@ def _reason_form(service: JobsService) -> dict[str, Any]:
         knowledge = gr.CheckboxGroup(
             list(service.wordings), value=[settings.knowledge], label="Injected knowledge", elem_id="job-knowledge"
         )
-        traces = gr.Slider(0, 16, value=settings.traces, step=1, label="Chains (0: answers only)", elem_id="job-traces")
+        traces = gr.Slider(
+            0, 16, value=settings.traces, step=1, label="Chains (0: answers only)", elem_id="job-traces", buttons=[]
+        )
     return {"samples": samples, "limit": limit, "gammas": gammas, "knowledge": knowledge, "traces": traces}
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import gradio as gr
 
 from app import rendering
-from app.pages.predict_draw import draw_all, draw_answers, draw_live, draw_near, guard, only_changed, record
+from app.pages.predict_draw import draw_all, draw_answers, draw_near, guard, record
 from app.pages.predict_layout import EQUATION_8, NAMES, Layout, applicability, control_update, lay_out
+from app.pages.predict_live import live, request_of
 from app.rendering import choices
 from app.services.bounds import check_bounds
 from app.services.predict import PredictService
-from app.services.predict_view import Request, Session, View
+from app.services.predict_view import Session, View
 from app.services.runs import Run
 from app.visitors import owner_of
 from backend.errors import RallrecError
@@ -49,14 +50,15 @@ _FOLLOW = (
 def page(service: PredictService, settings: Settings) -> None:
     """Lay out the page in the current Blocks and wire it."""
     layout = lay_out(service, settings)
-    loaded = _wire_opening(service, layout, settings)
+    key = live(service, layout.panels)
+    loaded = _wire_opening(service, layout, settings, key)
     _wire_pickers(service, layout)
-    _wire_sliders(service, layout)
+    _wire_strategy(layout)
     _wire_near(service, layout, loaded)
     _wire_runs(service, layout)
 
 
-def _wire_opening(service: PredictService, layout: Layout, settings: Settings) -> gr.events.Dependency:
+def _wire_opening(service: PredictService, layout: Layout, settings: Settings, key: gr.HTML) -> gr.events.Dependency:
     panels, controls = layout.panels, layout.controls
 
     def opened(request: gr.Request) -> list[Any]:
@@ -71,8 +73,9 @@ def _wire_opening(service: PredictService, layout: Layout, settings: Settings) -
                 wanted, drawn = service.default_request, [rendering.error_box(str(error)), *nothing]
             meta = service.pipeline.dataset.meta
         except RallrecError as error:
-            return [*[gr.skip()] * (4 + len(NAMES)), rendering.error_box(str(error)), *nothing]
+            return [*[gr.skip()] * (5 + len(NAMES)), rendering.error_box(str(error)), *nothing]
         return [
+            str(request.session_hash),
             rendering.header("/", meta.title, meta.licence),
             *_picked(service, wanted.user, wanted.item),
             *(control_update(name, wanted) for name in NAMES),
@@ -80,7 +83,8 @@ def _wire_opening(service: PredictService, layout: Layout, settings: Settings) -
             *drawn,
         ]
 
-    outputs = [layout.header, layout.pickers.user, layout.pickers.item, *controls.values(), layout.fold, *panels.all()]
+    pickers = [layout.pickers.user, layout.pickers.item]
+    outputs = [key, layout.header, *pickers, *controls.values(), layout.fold, *panels.all()]
     loaded = gr.context.Context.root_block.load(  # type: ignore[union-attr]
         opened, None, outputs, show_progress="hidden", api_visibility="private"
     )
@@ -93,8 +97,9 @@ def _wire_pickers(service: PredictService, layout: Layout) -> None:
 
     def picked(request: gr.Request, user: str, item: str, values: tuple[Any, ...]) -> list[Any]:
         named = dict(zip(NAMES, values, strict=True)) | {"user": user, "item": item, "near": ""}
-        drawn = guard(panels.all(), lambda: draw_all(_look(service, request, named)))
-        record(_session(service, request), panels.all(), drawn)
+        held = _session(service, request)
+        drawn = guard(panels.all(), lambda: draw_all(service.look(request_of(service, named), held)))
+        record(held, panels.all(), drawn)
         return [*_picked(service, user, item), user, item, "", False, *drawn]
 
     def user_picked(event: gr.EventData, request: gr.Request, *values: Any) -> list[Any]:
@@ -112,39 +117,10 @@ def _wire_pickers(service: PredictService, layout: Layout) -> None:
         event.then(None, inputs, None, js=_LINK)
 
 
-def _wire_sliders(service: PredictService, layout: Layout) -> None:
-    panels, controls = layout.panels, layout.controls
-    inputs = [layout.truth, *controls.values()]
-
-    def moved(request: gr.Request, revealed: bool, *values: Any) -> list[Any]:
-        named = dict(zip(NAMES, values, strict=True))
-        drawn = guard(panels.live(), lambda: draw_live(_look(service, request, named, revealed)))
-        return only_changed(_session(service, request), panels.live(), drawn)
-
-    def chose_strategy(request: gr.Request, revealed: bool, *values: Any) -> list[Any]:
-        sliders = gr.update(**applicability(str(values[NAMES.index("strategy")])))
-        return [*moved(request, revealed, *values), *[sliders] * len(EQUATION_8)]
-
-    def merged(request: gr.Request, revealed: bool, *values: Any) -> Any:
-        named = dict(zip(NAMES, values, strict=True))
-        [drawn] = guard(
-            [panels.merge],
-            lambda: [
-                rendering.merge_panel(
-                    _revealed(service.merge(_request(service, named), _session(service, request)), revealed)
-                )
-            ],
-        )
-        record(_session(service, request), [panels.merge], [drawn])
-        return drawn
-
-    others = ("user", "item", "near", "strategy", "alpha", "epsilon")
-    of_question = [controls[name] for name in NAMES if name not in others]
-    of_merge = [controls["alpha"], controls["epsilon"]]
-    gr.on([control.input for control in of_question], moved, inputs, panels.live(), **_LIVE)
-    sliders = [controls[name] for name in EQUATION_8]
-    controls["strategy"].input(chose_strategy, inputs, [*panels.live(), *sliders], **_LIVE)
-    gr.on([control.input for control in [*of_merge, layout.truth]], merged, inputs, panels.merge, **_LIVE)
+def _wire_strategy(layout: Layout) -> None:
+    """What a strategy does not use cannot be moved; the rest of a move is :mod:`app.pages.predict_live`'s."""
+    strategy, sliders = layout.controls["strategy"], [layout.controls[name] for name in EQUATION_8]
+    strategy.input(lambda chosen: [gr.update(**applicability(str(chosen)))] * len(sliders), strategy, sliders, **_LIVE)
 
 
 def _wire_near(service: PredictService, layout: Layout, loaded: gr.events.Dependency) -> None:
@@ -153,7 +129,7 @@ def _wire_near(service: PredictService, layout: Layout, loaded: gr.events.Depend
     def looked_near(request: gr.Request, *values: Any) -> list[Any]:
         """Until then the panel says that it is being looked up: the first time can take seconds."""
         held, named = _session(service, request), dict(zip(NAMES, values, strict=True))
-        drawn = guard(panels.near(), lambda: draw_near(service.open_nearest(_request(service, named), held)))
+        drawn = guard(panels.near(), lambda: draw_near(service.open_nearest(request_of(service, named), held)))
         record(held, panels.near(), drawn)
         return drawn
 
@@ -187,7 +163,7 @@ def _wire_runs(service: PredictService, layout: Layout) -> None:
         named = dict(zip(NAMES, values, strict=True))
         held = _session(service, request)
         try:
-            service.look(_request(service, named), held)
+            service.look(request_of(service, named), held)
             run = service.ask(held)
         except RallrecError as error:
             drawn = [rendering.error_box(str(error)), gr.skip(), gr.skip(), gr.skip()]
@@ -231,20 +207,11 @@ def _picked(service: PredictService, user: str, item: str) -> list[Any]:
     return [gr.update(value=service.choices.user_choice(user)[0]), gr.update(value=shown, within=user)]
 
 
-def _request(service: PredictService, named: dict[str, Any]) -> Request:
-    exponent = named["epsilon"]
-    return service.request(named | {"epsilon": 10.0**exponent})
-
-
 def _session(service: PredictService, request: gr.Request) -> Session:
     # Not a gr.State: Gradio hashes a state's whole content before and after every event.
     held = service.session(str(request.session_hash))
     held.owner = owner_of(request)
     return held
-
-
-def _look(service: PredictService, request: gr.Request, named: dict[str, Any], revealed: bool = False) -> View:
-    return _revealed(service.look(_request(service, named), _session(service, request)), revealed)
 
 
 def _revealed(view: View, revealed: bool) -> View:

@@ -40,6 +40,11 @@ def draw_near(view: View) -> list[Any]:
     return [rendering.nearest_panel(view), rendering.map_overlay(view)]
 
 
+def draw_merge(view: View) -> list[Any]:
+    """For ``Panels.live()``, where nothing but the merge moved."""
+    return [rendering.run_status(view), *[gr.skip()] * 6, rendering.merge_panel(view)]
+
+
 def draw_answers(view: View) -> list[Any]:
     """For ``Panels.answers()``."""
     return [
@@ -64,9 +69,10 @@ def record(session: Session, panels: list[gr.HTML], drawn: list[Any]) -> None:
     session.drawn.update((name, html) for name, html in zip(names, drawn, strict=True) if isinstance(html, str))
 
 
-def only_changed(session: Session, panels: list[gr.HTML], drawn: list[Any]) -> list[Any]:
-    """Leave out what the page already shows: most moves change a few panels. Not while a run redraws them too."""
+def changed(session: Session, panels: list[gr.HTML], drawn: list[Any]) -> dict[str, str]:
+    """What the page does not show already, by panel: most moves change a few. All, while a run redraws them too."""
+    html = {str(panel.elem_id): one for panel, one in zip(panels, drawn, strict=True) if isinstance(one, str)}
     with session.lock:
         before = {} if session.run and session.run.snapshot().live else dict(session.drawn)
-        record(session, panels, drawn)
-    return [gr.skip() if before.get(str(p.elem_id)) == html else html for p, html in zip(panels, drawn, strict=True)]
+        session.drawn.update(html)
+    return {name: one for name, one in html.items() if before.get(name) != one}

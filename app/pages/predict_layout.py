@@ -170,7 +170,9 @@ def _lay_out_retrieval(controls: dict[str, Any], settings: Settings) -> tuple[gr
     return retrieve, fold, nearest, flat
 
 
-def _panel(name: str, script: str | None = None, **layout: Any) -> gr.HTML:
+def _panel(name: str, script: str = "", **layout: Any) -> gr.HTML:
+    # Where a move finds it: see live.js.
+    script = f'rallrec.panels["{name}"] = (html) => {{ props.value = html; }};\n{script}'
     return gr.HTML("", elem_id=name, elem_classes="panel", js_on_load=script, apply_default_css=False, **layout)
 
 

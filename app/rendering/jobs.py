@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from app.rendering.library import duration
 from app.rendering.templating import render
 from app.services.jobs import Entry
+from backend.what_if import Edits
 from storage.jobs.kinds import Params, PrecomputeParams, PredictParams, ReasonParams
 from storage.models import utc_now
 from storage.precompute import Planned
@@ -69,26 +70,41 @@ def _title(params: Params) -> str:
     if isinstance(params, PrecomputeParams):
         return f"precompute, until {params.until}" if params.until else "precompute, all stages"
     if isinstance(params, ReasonParams):
-        which = "samples that ship" if params.samples == "shipped" else f"samples of {params.samples}"
-        some = f"{params.limit:,} {which}" if params.limit else f"all {which}"
-        chains = f"{params.traces} chains" if params.traces else "answers only"
+        one = params.limit == 1
+        which = f"that ship{'s' * one}" if params.samples == "shipped" else f"of {params.samples}"
+        some = f"{f'{params.limit:,}' if params.limit else 'all'} sample{'s' * (not one)} {which}"
+        chains = f"{params.traces} chain{'s' * (params.traces != 1)}" if params.traces else "answers only"
         gammas = ", ".join(f"{gamma:.3g}" for gamma in params.gammas)
         return f"reason about {some}, gamma {gammas}, knowledge {', '.join(params.knowledge)}, {chains}"
     if isinstance(params, PredictParams):
-        return f"prediction for user {params.user}, item {params.item}"
+        what = "what-if" if params.edited else "prediction"
+        return f"{what} for user {params.user}, item {params.item}"
     return type(params).__name__
 
 
 def _link(params: Params | None) -> str:
-    """Where a prediction is to be seen."""
+    """Where a prediction, or a what-if, is to be seen."""
     if not isinstance(params, PredictParams):
         return ""
-    retrieval, prompting, reasoning = (params.recipe.get(part, {}) for part in ("retrieval", "prompting", "reasoning"))
-    query = {"user": params.user, "item": params.item}
-    query |= {name: retrieval[name] for name in ("variant", "strategy", "gamma", "beta", "k") if name in retrieval}
-    query |= {name: prompting[name] for name in ("knowledge",) if name in prompting}
-    query |= {name: reasoning[name] for name in ("traces", "max_tokens", "seed") if name in reasoning}
-    return "/?" + urlencode(query)
+    query: dict[str, Any] = {"user": params.user, "item": params.item}
+    if not params.edited:
+        return "/?" + urlencode(query | _named(params, _PREDICT))
+    # Of another target it is not known any more whose past was told: no link is better than a wrong one.
+    return (
+        ""
+        if Edits.read(params.edited).target
+        else "/what-if?" + urlencode(query | _named(params, _WHAT_IF) | {"edits": params.edited})
+    )
+
+
+_PREDICT = ("variant", "strategy", "gamma", "beta", "k", "knowledge", "traces", "max_tokens", "seed")
+_WHAT_IF = (*_PREDICT, "order", "template", "temperature", "top_p")
+
+
+def _named(params: PredictParams, names: tuple[str, ...]) -> dict[str, Any]:
+    """Choices of a job's recipe, by their names; an older version of the program may not have known one."""
+    choices = {name: value for stage in params.recipe.values() for name, value in stage.items()}
+    return {name: choices[name] for name in names if name in choices}
 
 
 def _moment(when: datetime) -> str:

@@ -75,8 +75,11 @@ def _parts(prompt: Prompt, dropped: int) -> list[tuple[str, str]]:
     return [*parts, ("", prompt.text[at:])]
 
 
-def reason_panel(view: View) -> str:
-    """Step 4: the chains, finished or being written, and their spread."""
+def reason_panel(view: View, *, elsewhere: bool = False) -> str:
+    """Step 4: the chains, finished or being written, and their spread.
+
+    ``elsewhere``: on another page, without the rows that a citation leads to and the script that compares two chains.
+    """
     shown, stale = _shown(view, lambda p: any(p.traces))
     pieces = view.run.pieces if view.run and not stale else {}
     live = _live(view)
@@ -90,7 +93,8 @@ def reason_panel(view: View) -> str:
         "reason.html",
         chains=chains,
         about=ABOUT,
-        rows=_cited_rows(view),
+        rows={} if elsewhere else _cited_rows(view),
+        comparable=not (view.still or elsewhere) and len(known) > 1,
         still=view.still,
         dots=curves.dots(known, shown.p_r) if known else "",
         left_out=left_out(shown.traces),

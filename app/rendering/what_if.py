@@ -136,7 +136,7 @@ def chains(view: View) -> str:
     return render(
         "what_if_chains.html",
         sides=[
-            (name, Markup(reason_panel(_predict_view(view, side))))
+            (name, Markup(reason_panel(_predict_view(view, side), elsewhere=True)))
             for name, side in zip(("Before", "After"), view.sides, strict=False)
         ],
     )

@@ -130,10 +130,10 @@ class PredictService:
             entered, left = frozenset(chosen) - frozenset(before), tuple(i for i in before if i not in chosen)
             return self._remember(replace(view, entered=entered, left=left), session)
 
-    def merge(self, request: Request, session: Session) -> View:
-        """Only alpha and epsilon moved: the same predictions under another merge, with no look-up.
+    def merge(self, request: Request, session: Session, truth: bool = False) -> View:
+        """What is known for this setting; where only alpha and epsilon moved, by another merge, with no look-up.
 
-        Where something else moved too (this call overtook that slider's own), it is looked up.
+        ``truth``: whether it is to be told.
         """
         merging = self._recipe(request).merging
         with session.lock:
@@ -142,8 +142,8 @@ class PredictService:
                 if session.asked:
                     session.asked = _merged_by(session.asked, merging)
                 view = replace(shown, request=request, prediction=_merged_by(shown.prediction, merging))
-                return self._remember(view, session)
-        return self.look(request, session)
+                return replace(self._remember(view, session), truth=truth)
+        return replace(self.look(request, session), truth=truth)
 
     def open_nearest(self, request: Request, session: Session) -> View:
         """Look, and from now on with the nearest items of ``request.near``; the first time this can take seconds."""

@@ -17,7 +17,7 @@ from storage import open_database
 from storage.jobs.store import STATES, Job, JobStore
 from tests.app.conftest import settings_of
 from tests.app.test_jobs_service import wait
-from tests.app.test_server import CONTROLS, is_clean, run_handler
+from tests.app.test_server import CONTROLS, is_clean, moved, run_handler
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_stranger_stops_no_run_by_whatever_handler(client: TestClient, home: P
     wait(lambda: [job for job in jobs(home) if job.state == "running"])
     client.cookies.clear()
     client.cookies.set(COOKIE, "yours")
-    run_handler(client, config, "moved", [False, *CONTROLS], "b")
+    moved(client, config, CONTROLS, "b")
     said = json.dumps(run_handler(client, config, "stopped", [], "b"))
     assert "Somebody else started this run" in said
     [job] = jobs(home)

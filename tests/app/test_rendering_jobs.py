@@ -112,6 +112,16 @@ def test_a_prediction_links_to_its_page() -> None:
     assert 'href="/?user=7&amp;item=1%262&amp;' in drawn(entry(PREDICT))
 
 
+def test_a_what_if_links_to_its_page_unless_its_past_is_not_known() -> None:
+    edited = PREDICT.model_copy(update={"edited": '{"removed":["3"]}'})
+    link = urlsplit(drawing._link(edited))
+    assert (link.path, parse_qs(link.query)["edits"], parse_qs(link.query)["k"]) == (
+        "/what-if", ['{"removed":["3"]}'], ["4"],
+    )  # fmt: skip
+    assert "what-if for user 7" in text_of(drawn(entry(edited)))
+    assert drawing._link(PREDICT.model_copy(update={"edited": '{"target":"3"}'})) == ""
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_is_shown_as_text(hostile: str) -> None:
     def html(text: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import app
+from app.pages.predict_layout import NAMES
 from app.server import create_app
 from tests.app.conftest import settings_of
 from tests.app.views import Reading
@@ -138,7 +139,7 @@ def test_no_handler_is_listed_as_an_api(client: TestClient, config: dict[str, An
     assert {d["api_visibility"] for d in config["dependencies"] if d["backend_fn"]} == {"private"}
 
 
-@pytest.mark.parametrize("name", ["opened", "moved", "asked", "search", "predict", "", "../config"])
+@pytest.mark.parametrize("name", ["opened", "move", "asked", "search", "predict", "", "../config"])
 def test_junk_to_a_handler_by_its_name_gets_no_internals(client: TestClient, name: str) -> None:
     for data in JUNK[:6]:
         answer = client.post(f"/gradio_api/call/{name}", json={"data": data})
@@ -199,6 +200,17 @@ def run_handler(
     return [json.loads(line[5:]) for line in stream.splitlines() if line.startswith("data:")]
 
 
+def moved(
+    client: TestClient, config: dict[str, Any], values: list[Any], page: str = "stranger", **more: Any
+) -> dict[str, str]:
+    """The panels that a page is sent after a move to these values."""
+    asked = {"page": page, "values": dict(zip(NAMES, values, strict=True)), "truth": False} | more
+    answer = search(client, picker_of(config, "live"), asked, "move")
+    assert answer.status_code == 200, answer.text
+    panels: dict[str, str] = answer.json()
+    return panels
+
+
 CONTROLS = ["7", "901", "concat+ssl", "rerank", 0.5, 1.0, 4, "paper", 2, 32, 0, 0.1, -3.0, ""]
 
 
@@ -208,16 +220,40 @@ CONTROLS = ["7", "901", "concat+ssl", "rerank", 0.5, 1.0, 4, "paper", 2, 32, 0, 
      (5, 7, "7"), (5, None, ""), (7, 1e6, "1000000"), (8, "<b>", ""), (11, -1, "-1"), (11, None, ""), (13, 400, ""),
      (13, None, ""), (13, -400, ""), (11, 2**70, "seed"), (12, "text", ""), (14, "nowhere", "No item")],
 )  # fmt: skip
-@pytest.mark.parametrize("handler", ["moved", "merged", "asked", "chose_strategy", "looked_near"])
+@pytest.mark.parametrize("handler", ["move", "asked", "looked_near"])
 def test_what_no_control_can_send_is_told_without_internals(
     client: TestClient, config: dict[str, Any], handler: str, place: int, value: Any, said: str
 ) -> None:
     data = [False, *CONTROLS]
     data[place] = value
-    data = data[1:] if handler == "looked_near" else data
-    told = json.dumps(run_handler(client, config, handler, data))
+    if handler == "move":
+        told = json.dumps(moved(client, config, data[1:]))
+    else:
+        told = json.dumps(run_handler(client, config, handler, data[handler == "looked_near" :]))
     assert is_clean(told)
     assert said in told
+
+
+@pytest.mark.parametrize("data", JUNK, ids=[json.dumps(data)[:40] for data in JUNK])
+def test_junk_instead_of_a_move_is_a_clean_answer(client: TestClient, config: dict[str, Any], data: Any) -> None:
+    for asked in (data, {"page": data, "values": data, "truth": data, "anew": data}):
+        answer = search(client, picker_of(config, "live"), asked, "move")
+        assert answer.status_code == 200
+        assert is_clean(answer.text)
+
+
+def test_a_move_sends_what_it_changes_and_all_to_a_page_that_lost_it(
+    client: TestClient, config: dict[str, Any]
+) -> None:
+    every = set(moved(client, config, CONTROLS, "mover"))
+    assert every == {"status", "retrieve", "nearest", "map", "rerank", "ask-panel", "reason", "merge"}
+    assert moved(client, config, CONTROLS, "mover") == {}
+    gamma = [*CONTROLS[:4], 0.1, *CONTROLS[5:]]
+    assert "rerank" in moved(client, config, gamma, "mover")
+    assert set(moved(client, config, gamma, "mover", anew=True)) == every
+    wrong = [*CONTROLS[:10], -4, *CONTROLS[11:]]
+    assert "seed" in moved(client, config, wrong, "mover")["status"]
+    assert list(moved(client, config, gamma, "mover")) == ["status"], "the error goes when the setting is mended"
 
 
 @pytest.mark.parametrize("event", [None, {}, [], "text", {"code": -1}, {"code": "1"}, {"code": 10**9}, {"code": True}])
@@ -234,5 +270,5 @@ def test_asking_through_the_queue_ends_in_a_drawn_prediction(client: TestClient,
     assert messages[-1]["msg"] in ("process_completed", "close_stream")
     [done] = [m for m in messages if m["msg"] == "process_completed"]
     assert done["success"] is True
-    again = json.dumps(run_handler(client, config, "moved", [False, *CONTROLS], session="another"))
+    again = json.dumps(moved(client, config, CONTROLS, "another"))
     assert "p-final" in again

@@ -3,7 +3,7 @@
     python -m tests.bench.crowd [--people 10] [--seconds 20]
 
 Each person has a session of their own, on a sample of their own, and sends what the page sends when gamma moves (the
-same handler, at most one move on its way, ten moves a second). The naive peer, in the same run, is one person alone.
+same call, at most one move on its way, ten moves a second). The naive peer, in the same run, is one person alone.
 Server and people share this machine's cores.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 
+from app.pages.predict_layout import NAMES
 from storage.artifacts import BUNDLE
 from storage.shipped import shipped_samples
 from tests.bench.sliders import summary
@@ -33,23 +34,20 @@ class Person:
     def __init__(self, url: str, number: int, config: dict[str, Any]) -> None:
         self.times: list[float] = []
         self._client = httpx.Client(base_url=url, timeout=30)
-        by_id = {part["id"]: part["props"] for part in config["components"]}
-        names = {props.get("elem_id"): part for part, props in by_id.items()}
-        moved = [names["gamma"], "input"]
-        [event] = [own for own in config["dependencies"] if moved in [[*target] for target in own["targets"]]]
-        self._gamma = event["inputs"].index(names["gamma"])
-        self._call = {"fn_index": event["id"], "session_hash": f"person{number}", "trigger_id": names["gamma"]}
-        self._values = [by_id[part].get("value") for part in event["inputs"]]
-        for name, value in zip(("user", "item"), shipped_samples(BUNDLE, "test")[number], strict=True):
-            self._values[event["inputs"].index(names[f"{name}-id"])] = value
+        parts = {part["props"].get("elem_id"): part for part in config["components"]}
+        self._call = {"component_id": parts["live"]["id"], "fn_name": "move", "session_hash": f"person{number}"}
+        hidden = {name: parts.get(f"{name}-id", parts.get(name)) for name in NAMES}
+        self._values = {name: part["props"].get("value") for name, part in hidden.items()}
+        self._values["user"], self._values["item"] = shipped_samples(BUNDLE, "test")[number]
 
     def move(self, gamma: float) -> None:
-        values = [*self._values]
-        values[self._gamma] = gamma
+        asked = {"page": self._call["session_hash"], "values": self._values | {"gamma": gamma}, "truth": False}
         started = time.perf_counter()
-        answer = self._client.post("/gradio_api/run/predict", json=self._call | {"data": values})
+        answer = self._client.post("/gradio_api/component_server/", json=self._call | {"data": asked})
         answer.raise_for_status()
-        assert "error" not in answer.json()["data"][0], answer.json()["data"][0]
+        panels = answer.json()
+        assert 'class="error"' not in panels.get("status", ""), panels["status"]
+        assert self.times or "rerank" in panels, "a page's first move draws all"
         self.times.append(time.perf_counter() - started)
 
     def drag(self, seconds: float) -> None:

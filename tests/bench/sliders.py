@@ -11,6 +11,7 @@ Gradio's defaults.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import tempfile
@@ -104,12 +105,18 @@ def _measure(page: Any, name: str, moves: int) -> dict[str, float]:
         " return [Number(i.min), Number(i.max), Number(i.step)]; }",
         name,
     )
-    times = []
-    for move in range(moves + 5):
-        # To and fro in steps of a fortieth, as a drag goes.
+    times: list[float] = []
+    last = float(page.input_value(f"#{name} input[type=range]"))
+    for move in itertools.count():
+        # To and fro in steps of a fortieth, as a drag goes; a slider of fewer steps stays where it is at some of them.
         position = abs((move + 13) % 80 - 40) / 40
-        value = low + round((high - low) * position / step) * step
-        times.append(page.evaluate(_MOVE, [name, PANEL[name], str(round(value, 6))]))
+        value = round(low + round((high - low) * position / step) * step, 6)
+        if value == last:
+            continue
+        times.append(page.evaluate(_MOVE, [name, PANEL[name], str(value)]))
+        if len(times) == moves + 5:
+            break
+        last = value
         page.wait_for_timeout(30)
     return summary(times[5:])
 

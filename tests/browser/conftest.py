@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from scripts.cli import app
 from tests.browser.serving import CHROMIUM_HINT, SCRIPTED, browser, chromium_path, precompute, server, variables
 
-SCREENSHOTS = Path(__file__).parents[2] / "var" / "screenshots"
+SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or Path(__file__).parents[2] / "var" / "screenshots")
 HOSTILE = "<img src=x onerror=alert(1)>{{value}}${7*7}"
 
 
@@ -62,13 +64,13 @@ def page(chromium: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def command(home: Path) -> Callable[..., dict[str, Any]]:
-    """``rallrec ... --json`` over the same home as the site."""
+    """``rallrec ... --json`` over the same home as the site; in this process, since starting another takes seconds."""
+    wanted = variables(home, **SCRIPTED, scripted_delay=0)
+    environment = {name: wanted.get(name) for name in (*os.environ, *wanted) if name.startswith("RALLREC_")}
 
     def run(*arguments: str) -> dict[str, Any]:
-        done = subprocess.run(
-            [sys.executable, "-m", "scripts", *arguments, "--json"],
-            env=variables(home, **SCRIPTED, scripted_delay=0), capture_output=True, text=True, check=True,
-        )  # fmt: skip
+        done = CliRunner().invoke(app, [*arguments, "--json"], env=environment, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 

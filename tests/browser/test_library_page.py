@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from tests.browser.conftest import HOSTILE, SCREENSHOTS
+from tests.browser.conftest import HOSTILE
 
 KINDS = [
     "descriptions", "title-vectors", "description-vectors", "collaborative", "aligned", "space", "index",
@@ -83,15 +81,3 @@ def test_descriptions_are_shown_as_text_whatever_they_hold(page: Any, hostile_si
     assert HOSTILE in told.locator("li b").first.inner_text()
     assert HOSTILE in told.locator("q").first.inner_text()
     assert page.locator("#library-own img, #library-own .samples b b").count() == 0
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
-def test_the_page_fits_and_a_screenshot_of_it_is_kept(chromium: Any, site: str, width: int, scheme: str) -> None:
-    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
-    for key in ("descriptions", "retrieval-report"):
-        open_library(page, site, f"?artifact={key}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"library-{width}-{scheme}.png", full_page=True)
-    context.close()

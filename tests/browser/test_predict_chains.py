@@ -39,6 +39,11 @@ def test_a_cited_title_leads_to_its_row_and_escape_leads_back(page: Any, site: s
     assert page.evaluate("location.href") == before
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.innerText") == title
+    page.click("button.label-wrap:has-text('2 ·')")
+    wait_until(lambda: page.locator("#rerank table").is_hidden())
+    link.click()
+    wait_until(lambda: page.evaluate("document.activeElement.id").startswith("past-"))
+    assert page.locator("#rerank table").is_visible(), "a step that is folded is unfolded"
 
 
 def test_two_chains_are_compared_by_what_the_command_line_says_of_them(page: Any, site: str, command: Command) -> None:

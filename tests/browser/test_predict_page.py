@@ -18,7 +18,7 @@ from tests.browser.actions import (
     slide,
     wait_until,
 )
-from tests.browser.conftest import HOSTILE, SCREENSHOTS
+from tests.browser.conftest import HOSTILE
 from tests.browser.serving import SCRIPTED, server
 
 Command = Callable[..., dict[str, Any]]
@@ -223,21 +223,6 @@ def test_titles_are_shown_as_text_whatever_they_hold(page: Any, hostile_site: st
         assert HOSTILE in page.inner_text(panel), panel
         assert page.locator(f"{panel} img").count() == 0, panel
     assert page.input_value("#item-input").startswith(HOSTILE)
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
-def test_the_page_fits_and_a_screenshot_of_it_is_kept(chromium: Any, site: str, width: int, scheme: str) -> None:
-    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
-    open_page(page, site, "user=15&item=2")
-    if "From the cache" not in page.inner_text("#status"):
-        ask(page)
-    open_map(page)
-    page.wait_for_timeout(500)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"predict-{width}-{scheme}.png", full_page=True)
-    context.close()
 
 
 def test_a_wrong_setting_is_said_where_it_is_seen_and_mended_by_the_next_move(page: Any, site: str) -> None:

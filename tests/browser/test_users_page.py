@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.browser.actions import address, ask, open_page, wait_until
-from tests.browser.conftest import HOSTILE, SCREENSHOTS
+from tests.browser.conftest import HOSTILE
 
 TARGETS = "#user-predictions .predictions tbody tr"
 
@@ -160,15 +158,3 @@ def test_titles_and_genres_are_shown_as_text_whatever_they_hold(page: Any, hosti
     assert HOSTILE in page.inner_text("#user-picks")
     assert "<b>Drama</b>" in page.inner_text("#user-profile")
     assert page.locator(".users-panel img, .users-panel th b").count() == 0
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
-def test_the_page_fits_and_a_screenshot_of_it_is_kept(chromium: Any, site: str, width: int, scheme: str) -> None:
-    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    for name, query in (("users", "?sort=-ratings"), ("user", "?user=547")):
-        open_users(page, site, query)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
-    context.close()

@@ -65,6 +65,23 @@ def test_options_win_over_the_environment_and_reach_the_record(rallrec: Rallrec)
     assert "Another one think" not in record["prompt"]
 
 
+def test_a_what_if_is_predicted_from_its_edits_as_json_or_a_file(rallrec: Rallrec, tmp_path: Path) -> None:
+    plain = as_json(rallrec(*ASK, "--k", 5, **FAST))
+    first = plain["history"][0]["item"]
+    edits = f'{{"removed": ["{first}"], "hint": "none", "settings": {{"k": 4}}}}'
+    (tmp_path / "edits.json").write_text(edits)
+    changed, again = (as_json(rallrec(*ASK, "--k", 5, "--edits", given, **FAST)) for given in (edits, "edits.json"))
+    assert (changed.pop("cached"), again.pop("cached")) == (False, True)
+    assert changed == again
+    assert first not in [row["item"] for row in changed["history"]]
+    assert (len(changed["history"]), changed["k"]) == (4, 4)
+    assert changed["edits"]["removed"] == [first]
+    assert "Another one think" in plain["prompt"]
+    assert "Another one think" not in changed["prompt"]
+    assert "The edits cannot be read" in one_line_error(rallrec(*ASK, "--edits", '{"removed": 1}', **FAST), 2)
+    assert "nowhere.json" in one_line_error(rallrec(*ASK, "--edits", "nowhere.json", **FAST), 2)
+
+
 def test_the_report_for_people_shows_history_chains_and_the_five_numbers(rallrec: Rallrec) -> None:
     done = rallrec(*ASK[:-1], **FAST)
     assert done.returncode == 0

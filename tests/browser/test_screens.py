@@ -1,0 +1,93 @@
+"""Every screen, light and dark, wide and narrow: it fits, axe-core finds nothing serious, and a picture of it is kept.
+
+The pictures are in ``var/screenshots``, or in the folder that the environment variable ``SCREENSHOTS`` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.browser.actions import ask, open_map, open_page
+from tests.browser.conftest import SCREENSHOTS
+
+# An edit of every kind of control.
+EDITS = quote('{"removed":["1265"],"hint":"own","sentence":"They fell asleep.","settings":{"k":4}}')
+WINDOWS = {"light": (1280, 900, "light"), "dark": (1280, 900, "dark"), "narrow": (390, 844, "light")}
+
+
+def predict(page: Any, site: str) -> None:
+    """With all that can be open."""
+    open_page(page, site, "user=15&item=2&against=recent")
+    if "From the cache" not in page.inner_text("#status"):
+        ask(page)
+    open_map(page)
+    page.wait_for_selector(".against-told table")
+    page.click("#reason [data-chain='1'] [data-compare]")
+    page.click("#reason [data-chain='2'] [data-compare]")
+
+
+def what_if(page: Any, site: str) -> None:
+    page.goto(f"{site}/what-if?user=15&item=1&edits={EDITS}")
+    page.wait_for_selector("#what-if-history tr.removed")
+    if "✓" not in page.inner_text("#status"):
+        page.click("#ask")
+        page.wait_for_selector("#status:has-text('✓')", timeout=30_000)
+
+
+def story(page: Any, site: str) -> None:
+    told = {
+        "title": "Two views",
+        "steps": [{"view": "/library", "sentence": "One."}, {"view": "/users", "sentence": "2."}],
+    }
+    key = page.request.post(f"{site}/story", data=told).json()["story"]
+    page.goto(f"{site}/stories?story={key}")
+    page.frame_locator("iframe:visible").locator("#library-own .artifact").first.wait_for()
+
+
+def at(address: str, drawn: str) -> Callable[[Any, str], None]:
+    def opened(page: Any, site: str) -> None:
+        page.goto(f"{site}{address}")
+        page.wait_for_selector(drawn, state="attached")
+
+    return opened
+
+
+SCREENS = {
+    "predict": predict,
+    "what-if": what_if,
+    "users": at("/users?sort=-ratings", "#users-list .users"),
+    "user": at("/users?user=15", "svg.timeline"),
+    "stories": at("/stories", ".story-list, .empty"),
+    "story": story,
+    "library": at("/library?artifact=descriptions", "#library-own .artifact"),
+    "artifact": at("/library?artifact=retrieval-report", "#library-own .artifact"),
+}
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("screen", SCREENS)
+def test_it_fits_and_nothing_serious_is_found(screen: str, window: str, chromium: Any, site: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    width, height, scheme = WINDOWS[window]
+    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    SCREENS[screen](page, site)
+    page.wait_for_selector(".top nav, .story nav")
+    page.wait_for_timeout(300)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{screen}-{window}.png", full_page=True)
+    scrolls = page.evaluate("document.documentElement.scrollWidth")
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    context.close()
+    assert scrolls <= width
+    serious = [
+        (rule["id"], [node["html"][:200] for node in rule["nodes"]])
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
