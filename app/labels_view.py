@@ -5,7 +5,6 @@ label, which is no longer blind once they have seen everything about its task (`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
@@ -16,9 +15,11 @@ from app.rendering.labelling import own, people, projects, task
 from app.rendering.labelling.frame import address, frame
 from app.rendering.page import error_box
 from app.services.labelling import LabellingService
+from app.services.labelling.access import check
 from backend.datasets import DATASETS
 from backend.errors import NotLoggedInError, RallrecError, UnknownNameError
 from backend.labelling import Account, Project, rubric
+from storage.labels.accounts import accounts
 
 # The policy says what is so anyway: a text that a model wrote is text.
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -91,7 +92,8 @@ def _history(service: LabellingService, account: Account | None, query: Query) -
 
 def _project(service: LabellingService, account: Account | None, query: Query) -> str:
     key = query.get("project", "")
-    names = service.names(account)
+    check(account, "projects")
+    names = [own.account.name for own in accounts(service.database) if own.account.role != "viewer"]
     if not key:
         project = Project(name="-", dataset=service.workspace.settings.dataset)
         return projects.project_form(project, "", [], names, _datasets(project.dataset), is_open=True)
@@ -101,8 +103,9 @@ def _project(service: LabellingService, account: Account | None, query: Query) -
     return projects.project_form(project, key, members, names, _datasets(project.dataset), is_open=told["open"])
 
 
-def _people(service: LabellingService, account: Account | None, query: Query) -> str:
-    return people.everybody(service.accounts(account), account)
+def _people(service: LabellingService, account: Account | None, _query: Query) -> str:
+    check(account, "administer")
+    return people.everybody(accounts(service.database), account)
 
 
 def _account(service: LabellingService, account: Account | None, query: Query) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from app.rendering.labelling.frame import address
 from app.rendering.templating import render
@@ -150,4 +150,4 @@ def _choice(choice: Any) -> dict[str, Any]:
 def _preferences(chains: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     better = [(chain["id"], f"{chain['side']} is better") for chain in chains]
     ways = [*better, (TIE, "They are alike"), (CANNOT, "I can't tell")]
-    return [{"value": value, "label": str(escape(label)), "key": str(number)} for number, (value, label) in enumerate(ways, 1)]
+    return [{"value": value, "label": label, "key": str(number)} for number, (value, label) in enumerate(ways, 1)]
