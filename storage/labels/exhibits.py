@@ -43,8 +43,9 @@ def exhibits(workspace: Workspace, wanted: ChainFilter, dataset: str | None = No
     asked = _samples(workspace, pipeline.dataset, wanted)
     for start in range(0, len(asked), _AT_ONCE):
         samples = asked[start : start + _AT_ONCE]
+        # What is retrieved does not depend on the wording.
+        questions = [pipeline.question(user, item, recipes[0]) for user, item in samples]
         for recipe in recipes:
-            questions = [pipeline.question(user, item, recipe) for user, item in samples]
             for found in look_up_all(pipeline, questions, recipe):
                 if found.traces and found.complete:
                     yield from _of_sample(pipeline, found, wanted)
