@@ -52,7 +52,7 @@ def _answer(services: Services, token: str | None, query: Query) -> Response:
     try:
         account = services.labelling.who(token)
         if account and query.get("project"):
-            name = str(services.labelling.project(account, query["project"])["project"]["name"])
+            name = services.labelling.rules(account, query["project"]).name
         if shown not in VIEWS:
             raise UnknownNameError("view of /label", shown, VIEWS)
         body = VIEWS[shown](services, account, query)
@@ -78,15 +78,16 @@ def _progress(services: Services, account: Account | None, query: Query) -> str:
 
 
 def _work(services: Services, account: Account | None, query: Query) -> str:
-    told = services.labelling.project(account, query.get("project", ""))
+    key = query.get("project", "")
+    rules = services.labelling.rules(account, key)
     if query.get("nothing"):
-        return task.nothing(query["nothing"], query.get("until", ""), query.get("skipped", ""), told)
+        return task.nothing(query["nothing"], query.get("until", ""), query.get("skipped", ""), key)
     if not query.get("task"):
         return task.fetching()
     assert account is not None
     unblinded = query.get("unblinded") == "1"
     found = services.labelling.view(account, services.labelling.task(account, query["task"], unblinded), unblinded)
-    return task.work(found, rubric(told["project"]["rubric"]), account, edits=query.get("edit") == "1")
+    return task.work(found, rubric(rules.rubric), account, edits=query.get("edit") == "1")
 
 
 def _mine(services: Services, account: Account | None, query: Query) -> str:
@@ -96,7 +97,7 @@ def _mine(services: Services, account: Account | None, query: Query) -> str:
 
 def _history(services: Services, account: Account | None, query: Query) -> str:
     key, label = query.get("project", ""), query.get("label", "")
-    version = services.labelling.project(account, key)["project"]["rubric"]
+    version = services.labelling.rules(account, key).rubric
     mine = next((one for one in services.labelling.own_labels(account, key) if one.label == label), None)
     return own.versions(services.labelling.history(account, label), rubric(version), key, mine)
 

@@ -76,16 +76,16 @@ def fetching() -> str:
     return render("label_nothing.html", says="")
 
 
-def nothing(reason: str, until: str, skipped: str, project: Mapping[str, Any]) -> str:
-    """That there is no task for now. ``reason`` as the queue gives it; ``until``: when to look again, or empty."""
+def nothing(reason: str, until: str, skipped: str, project: str) -> str:
+    """That there is no task for now. ``reason`` as the queue gives it; ``until``: when to look again, or empty;
+    ``project``: its key.
+    """
     return render(
         "label_nothing.html",
         says=_NOTHING.get(reason, "There is no task for you here now."),
         until=until[11:16] if reason == "reserved" else "",
         skipped=skipped if skipped.isdecimal() and skipped != "0" else "",
-        done=project.get("own", {}).get("submitted"),
-        mine=address("mine", project["key"]),
-        guidelines=project["project"].get("guidelines", ""),
+        mine=address("mine", project),
     )
 
 

@@ -11,10 +11,10 @@ from dataclasses import asdict
 from typing import Any
 
 from app.services.labelling.access import check_member, needs, somebody
+from app.services.labelling.previews import Previews
 from app.services.labelling.views import task_view
 from backend.errors import ForbiddenError, NotFoundError
 from backend.labelling import Account, Judgement, Project, Version
-from backend.labelling.tasks import tasks_of
 from storage.database import Database
 from storage.labels import exhibits, logins, projects, queue, undoing, work
 from storage.labels.progress import own_progress, progress
@@ -28,6 +28,7 @@ class LabellingService:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
+        self._previews = Previews(workspace)
 
     @property
     def database(self) -> Database:
@@ -63,6 +64,11 @@ class LabellingService:
         return projects.projects(self.database, account)
 
     @needs("project")
+    def rules(self, _account: Account | None, key: str) -> Project:
+        """What the project is, for showing its tasks and its name."""
+        return projects.project(self.database, key)
+
+    @needs("project")
     def project(self, account: Account | None, key: str) -> dict[str, Any]:
         """Its rules and how far it is: of everybody for those who may see it, else of whoever asks."""
         account = somebody(account)
@@ -86,13 +92,7 @@ class LabellingService:
     @needs("projects")
     def preview(self, _account: Account | None, wanted: Project) -> dict[str, int]:
         """How much a project would have: samples, chains and tasks."""
-        tasks = tasks_of(wanted, exhibits.exhibits(self.workspace, wanted.chains, wanted.dataset))
-        chains = [chain for own, _ in tasks for chain in own]
-        return {
-            "samples": len({(chain.user, chain.item) for chain in chains}),
-            "chains": len({chain.id for chain in chains}),
-            "tasks": len(tasks),
-        }
+        return self._previews.count(wanted)
 
     @needs("projects")
     def create_project(self, account: Account | None, wanted: Project, members: Collection[str]) -> str:
