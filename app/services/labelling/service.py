@@ -11,12 +11,12 @@ from dataclasses import asdict
 from typing import Any
 
 from app.services.labelling.access import check_member, needs, somebody
-from app.services.labelling.previews import Previews
+from app.services.labelling.cached_chains import CachedChains
 from app.services.labelling.views import task_view
 from backend.errors import ForbiddenError, NotFoundError
 from backend.labelling import Account, Judgement, Project, Version
 from storage.database import Database
-from storage.labels import exhibits, logins, projects, queue, undoing, work
+from storage.labels import logins, projects, queue, undoing, work
 from storage.labels.progress import own_progress, progress
 from storage.labels.roles import may
 from storage.labels.values import Nothing, Own, OwnLabel, Saved, Submitted, Task
@@ -28,7 +28,7 @@ class LabellingService:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self._previews = Previews(workspace)
+        self._chains = CachedChains(workspace)
 
     @property
     def database(self) -> Database:
@@ -92,13 +92,13 @@ class LabellingService:
     @needs("projects")
     def preview(self, _account: Account | None, wanted: Project) -> dict[str, int]:
         """How much a project would have: samples, chains and tasks."""
-        return self._previews.count(wanted)
+        return self._chains.count(wanted)
 
     @needs("projects")
     def create_project(self, account: Account | None, wanted: Project, members: Collection[str]) -> str:
         """Of what is cached now. Raises ``UsageError`` where nothing fits."""
-        found = exhibits.exhibits(self.workspace, wanted.chains, wanted.dataset)
-        return projects.create_project(self.database, wanted, found, members, somebody(account).name)
+        by = somebody(account).name
+        return projects.create_project(self.database, wanted, self._chains.of(wanted), members, by)
 
     @needs("projects")
     def update_project(

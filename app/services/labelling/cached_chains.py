@@ -1,29 +1,36 @@
-"""How many chains a filter takes in, counted while somebody sets it: what is cached is read once, not at each turn."""
+"""The cached chains that a project can be made of: read whole to make one, counted from memory while its filter is set."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import func, select
 
 from backend.labelling import ChainFilter, Project
 from backend.labelling.tasks import Exhibit, tasks_of
+from storage.answered_samples import AnsweredSamples
 from storage.labels.exhibits import exhibits, fits
 from storage.models import AnswerRow, TraceRow
 from storage.workspace import Workspace
 
 
-class Previews:
-    """Any thread may call. The naive equivalent reads the fitting chains from the cache each time."""
+class CachedChains:
+    """Any thread may call. Which samples were answered is not read twice, nor what is counted."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[Any, list[Exhibit]]] = {}
+        self._answered: dict[str, AnsweredSamples] = {}
+
+    def of(self, wanted: Project) -> Iterator[Exhibit]:
+        """All that fits the project's filter. Raises as :func:`exhibits` does."""
+        return self._read(wanted.dataset, wanted.chains)
 
     def count(self, wanted: Project) -> dict[str, int]:
-        """How many samples, chains and tasks the project would have. Raises as :func:`exhibits` does."""
+        """How many samples, chains and tasks the project would have: of :meth:`of`, without reading it again."""
         every = self._every(wanted.dataset)
         tasks = tasks_of(wanted, (own for own in every if fits(*own, wanted.chains)))
         chains = [chain for own, _ in tasks for chain in own]
@@ -39,9 +46,13 @@ class Previews:
             state = self._state(dataset)
             if dataset not in self._kept or self._kept[dataset][0] != state:
                 bare = {"prompt": "", "history": ()}
-                found = exhibits(self._workspace, ChainFilter(), dataset)
+                found = self._read(dataset, ChainFilter())
                 self._kept[dataset] = state, [(chain.model_copy(update=bare), setting) for chain, setting in found]
             return self._kept[dataset][1]
+
+    def _read(self, dataset: str, wanted: ChainFilter) -> Iterator[Exhibit]:
+        answered = self._answered.setdefault(dataset, AnsweredSamples(self._workspace, dataset))
+        return exhibits(self._workspace, wanted, dataset, answered)
 
     def _state(self, dataset: str) -> Any:
         with self._workspace.database.session(read_only=True) as session:
