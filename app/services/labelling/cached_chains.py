@@ -1,4 +1,4 @@
-"""The cached chains that a project can be made of: read whole to make one, counted from memory while its filter is set."""
+"""The cached chains that a project can be made of: read whole to make one, counted from memory to set its filter."""
 
 from __future__ import annotations
 
