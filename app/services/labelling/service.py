@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from app.services.labelling.access import check_member, needs, somebody
-from app.services.labelling.views import task_view
+from app.services.labelling.views import rules_view, task_view
 from backend.errors import ForbiddenError, NotFoundError
 from backend.labelling import Account, Chain, Judgement, Project, Setting, Version
 from backend.labelling.tasks import tasks_of
@@ -71,18 +71,12 @@ class LabellingService:
         found = projects.project(self.database, key)
         told: dict[str, Any] = {
             "key": key,
-            "project": found.model_dump(mode="json"),
+            "project": rules_view(found, account),
             "open": projects.is_open(self.database, key),
             "member": projects.is_member(self.database, key, account),
         }
         if may(account, "agreement"):
             return told | {"progress": asdict(progress(self.database, key))}
-        # Which chains there are and how many are hidden is nothing that a labeller should know.
-        told["project"] = {
-            name: value
-            for name, value in told["project"].items()
-            if name not in ("chains", "gold", "qualification", "pass_share", "order", "seed")
-        }
         return told | {"own": asdict(own_progress(self.database, key, account))}
 
     @needs("projects")
