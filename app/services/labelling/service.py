@@ -18,7 +18,7 @@ from backend.labelling.tasks import tasks_of
 from storage.answered_samples import AnsweredSamples
 from storage.database import Database
 from storage.labels import exhibits, logins, projects, queue, undoing, work
-from storage.labels.progress import own_progress, progress
+from storage.labels.progress import own_progress, place, progress
 from storage.labels.roles import may
 from storage.labels.values import Nothing, Own, OwnLabel, Saved, Submitted, Task
 from storage.workspace import Workspace
@@ -120,12 +120,11 @@ class LabellingService:
     def task(self, account: Account | None, task: str, unblinded: bool = False) -> Task:
         """One that was given to whoever asks; a reviewer may open any, and ``unblinded``."""
         account = somebody(account)
-        key = projects.project_of_task(self.database, task)
         reviewer = may(account, "review")
         if unblinded and not reviewer:
             raise ForbiddenError("Only reviewers see everything about a task")
         try:
-            return work.open_task(self.database, task, self._member(account, key), unblinded)
+            return work.open_task(self.database, task, self._at(account, task), unblinded)
         except (NotFoundError, ForbiddenError):
             if not reviewer:
                 raise
@@ -182,8 +181,9 @@ class LabellingService:
 
     def view(self, account: Account, task: Task, unblinded: bool = False) -> dict[str, Any]:
         """What whoever asks may see of a task that they were given."""
-        own = own_progress(self.database, task.key, account)
-        position = {"done": own.submitted + own.skipped, "left": own.left}
+        position = {"done": 0, "left": 0}
+        if task.own is not None:
+            position["done"], position["left"] = place(self.database, task.key, task.project, account.name)
         return task_view(self.workspace, task, position, unblinded and may(account, "review"))
 
     def _exhibits(self, wanted: Project) -> Iterator[tuple[Chain, Setting]]:
@@ -194,9 +194,10 @@ class LabellingService:
 
     def _member(self, account: Account | None, key: str) -> Account:
         account = somebody(account)
-        projects.project(self.database, key)
-        check_member(self.database, account, key)
+        check_member(projects.is_member(self.database, key, account))
         return account
 
     def _at(self, account: Account | None, task: str) -> Account:
-        return self._member(account, projects.project_of_task(self.database, task))
+        account = somebody(account)
+        check_member(projects.is_member_at(self.database, task, account))
+        return account
