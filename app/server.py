@@ -15,6 +15,7 @@ from app.beside import add_routes
 from app.labels_api import add_labels
 from app.labels_review_routes import review_routes
 from app.labels_routes import routes
+from app.labels_view import add_label_views
 from app.services.item_map import ItemMaps
 from app.services.jobs import JobsService
 from app.services.labelling import LabellingService
@@ -85,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_routes(app, workspace)
     labelling = LabellingService(workspace)
     reviewing = ReviewingService(workspace)
+    add_label_views(app, labelling, reviewing)
     add_labels(app, (*routes(labelling), *review_routes(reviewing)), labelling.who)
     # Rendering on the server needs Node, and does not do several pages under FastAPI.
     options: dict[str, Any] = {"show_error": True, "mcp_server": False, "ssr_mode": False}
