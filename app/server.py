@@ -12,8 +12,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from app.beside import add_routes
+from app.labels_api import add_labels
+from app.labels_routes import routes
 from app.services.item_map import ItemMaps
 from app.services.jobs import JobsService
+from app.services.labelling import LabellingService
 from app.services.runs import RunQueue
 from app.services.stories import StoryService
 from app.site import appearance, build_over
@@ -78,6 +81,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return await _keep_story(told, request)
 
     add_routes(app, workspace)
+    labelling = LabellingService(workspace)
+    add_labels(app, routes(labelling), labelling.who)
     # Rendering on the server needs Node, and does not do several pages under FastAPI.
     options: dict[str, Any] = {"show_error": True, "mcp_server": False, "ssr_mode": False}
     gradio.mount_gradio_app(app, build_over(workspace, runs, jobs), path="/", **options, **appearance())
