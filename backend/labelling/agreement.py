@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -14,6 +14,7 @@ from backend.errors import UnknownNameError
 from backend.labelling import coefficients
 from backend.labelling.coefficients import ALL_ALIKE, NOBODY_TWICE
 from backend.labelling.gold import GoldResult, gold_results
+from backend.labelling.judgement import Judgement
 from backend.labelling.measures import LEVEL, Measure, drawn_times, measure, undefined
 from backend.labelling.ratings import Dimension, Ratings, counted, ratings
 from backend.labelling.record import Label
@@ -67,8 +68,8 @@ class Confusion:
     pair: Pair
 
 
-def report(labels: Iterable[Label], resolved: Iterable[Label] = ()) -> Report:
-    """The agreement of one project's labels. ``resolved``: its resolved labels, for what is known of gold tasks.
+def report(labels: Iterable[Label], known: Mapping[str, Judgement] | None = None) -> Report:
+    """The agreement of one project's labels. ``known``: the right judgements of its gold tasks, by task.
 
     Never raises for what people said or left out: what is not defined is NaN with a reason.
     """
@@ -84,7 +85,7 @@ def report(labels: Iterable[Label], resolved: Iterable[Label] = ()) -> Report:
         sum(count > 1 for count in people_of.values()),
         tables[0].raters if tables else (),
         tuple(_agreement(table) for table in tables),
-        gold_results(own, resolved),
+        gold_results(own, known or {}),
     )
 
 

@@ -1,13 +1,14 @@
-"""How each person did on gold tasks: those whose right answer is known from a resolved label."""
+"""How each person did on gold tasks: those whose right answer is known."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from backend.labelling.judgement import Judgement
 from backend.labelling.measures import Measure, drawn_times, measure, undefined
 from backend.labelling.ratings import dimensions, said
 from backend.labelling.record import Label
@@ -45,9 +46,8 @@ class GoldResult:
         }
 
 
-def gold_results(labels: Iterable[Label], resolved: Iterable[Label]) -> tuple[GoldResult, ...]:
-    """The people with a submitted label of a gold task, by name. ``resolved``: gold is what is known of their tasks."""
-    known = {own.task: own for own in resolved if own.kind == "resolved" and own.gold}
+def gold_results(labels: Iterable[Label], known: Mapping[str, Judgement]) -> tuple[GoldResult, ...]:
+    """The people with a submitted label of a gold task, by name. ``known``: the right judgement, by task."""
     by_person: dict[str, list[Label]] = {}
     for label in labels:
         if label.kind == "label" and label.status == "submitted" and label.task in known:
@@ -55,13 +55,13 @@ def gold_results(labels: Iterable[Label], resolved: Iterable[Label]) -> tuple[Go
     return tuple(_result(person, own, known) for person, own in sorted(by_person.items()))
 
 
-def _result(person: str, labels: Sequence[Label], known: dict[str, Label]) -> GoldResult:
+def _result(person: str, labels: Sequence[Label], known: Mapping[str, Judgement]) -> GoldResult:
     found: dict[str, list[tuple[str, float]]] = {"steps": [], "scales": [], "verdict": [], "preferred": []}
     for label in labels:
         right = known[label.task]
         chains = [chain.id for chain in label.chains]
         for dimension in dimensions(label.rubric, label.project.mode):
-            wanted = said(dimension, right.judgement, chains)
+            wanted = said(dimension, right, chains)
             given = said(dimension, label.judgement, chains)
             name = "scales" if dimension.level == "ordinal" else dimension.name
             if name not in found:

@@ -50,16 +50,16 @@ def test_no_labels_whatever_make_it_fail(labels: list[Label]) -> None:
 
 
 def test_gold_tasks_show_how_each_person_did() -> None:
-    right = label("gold", "rex", judgement("gbg", 4, "yes"), kind="resolved", gold=True)
+    right = judgement("gbg", 4, "yes")
     labels = [
         label("gold", "ann", judgement("gbg", 4, "yes"), gold=True),
         label("gold", "bob", judgement("ggg", 2, "no"), gold=True, qualification=True),
         label("plain", "ann", judgement("bbb", 1, "no")),
     ]
-    ann, bob = gold_results(labels, [right, label("plain", "rex", kind="resolved")])
+    ann, bob = gold_results(labels, {"gold": right})
     assert (ann.person, ann.tasks, ann.steps.value, ann.scales.value, ann.verdict.value) == ("ann", 1, 1, 0, 1)
     assert (bob.qualification, bob.scales.value, bob.verdict.value) == (1, 2, 0)
     assert bob.steps.value == pytest.approx(2 / 3)
     assert np.isnan(bob.preferred.value)
     assert bob.preferred.why
-    assert gold_results(labels, []) == ()
+    assert gold_results(labels, {}) == ()
