@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from app.services.labelling.access import check, needed_by
 from backend.errors import (
     ConflictError,
+    DataError,
     ForbiddenError,
     LockedOutError,
     NotFoundError,
@@ -44,6 +45,7 @@ _STATUS: tuple[tuple[type[RallrecError], int], ...] = (
     (ConflictError, 409),
     (NotFoundError, 404),
     (UsageError, 400),
+    (DataError, 400),
     (StorageError, 503),
 )
 

@@ -16,26 +16,28 @@ from storage.labels.logins import LIFETIME
 from storage.labels.values import Nothing
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What is sent: nothing but what it names."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Login(_Body):
+class Login(Body):
     name: str = Field(max_length=200)
     password: str = Field(max_length=2000)
 
 
-class Passwords(_Body):
+class Passwords(Body):
     old: str = Field(max_length=2000)
     new: str = Field(max_length=2000)
 
 
-class NewProject(_Body):
+class NewProject(Body):
     project: Project
     members: tuple[str, ...] = ()
 
 
-class Preview(_Body):
+class Preview(Body):
     """Either a whole project, or what of it decides which chains there are."""
 
     dataset: str = ""
@@ -43,7 +45,7 @@ class Preview(_Body):
     project: Project | None = None
 
 
-class Changed(_Body):
+class Changed(Body):
     """What is None stays as it is."""
 
     name: str | None = None
@@ -57,29 +59,29 @@ class Changed(_Body):
     members: tuple[str, ...] | None = None
 
 
-class Empty(_Body):
+class Empty(Body):
     pass
 
 
-class OfProject(_Body):
+class OfProject(Body):
     project: str
 
 
-class OfTask(_Body):
+class OfTask(Body):
     task: str
     author: str | None = None
 
 
-class OfLabel(_Body):
+class OfLabel(Body):
     label: str
 
 
-class Skipped(_Body):
+class Skipped(Body):
     task: str
     reason: str = Field(max_length=2000)
 
 
-class Draft(_Body):
+class Draft(Body):
     task: str
     judgement: Judgement
     seconds: float = Field(ge=0, allow_inf_nan=False)
@@ -126,7 +128,7 @@ def _session_routes(service: LabellingService) -> tuple[Route, ...]:
 
 def _project_routes(service: LabellingService) -> tuple[Route, ...]:
     def listed(asked: Asked) -> Any:
-        return {"projects": [_plain(own) for own in service.projects(asked.account)]}
+        return {"projects": [plain(own) for own in service.projects(asked.account)]}
 
     def create(asked: Asked) -> Any:
         given = asked.read(NewProject)
@@ -164,7 +166,7 @@ def _work_routes(service: LabellingService) -> tuple[Route, ...]:
     def next_task(asked: Asked) -> Any:
         found = service.next(asked.account, asked.read(OfProject).project)
         if isinstance(found, Nothing):
-            return {"nothing": found.reason, "says": found.says, "skipped": found.skipped, "until": _plain(found.until)}
+            return {"nothing": found.reason, "says": found.says, "skipped": found.skipped, "until": plain(found.until)}
         return {"task": service.view(somebody(asked.account), found)}
 
     def task(asked: Asked) -> Any:
@@ -175,22 +177,22 @@ def _work_routes(service: LabellingService) -> tuple[Route, ...]:
     def draft(asked: Asked) -> Any:
         given = asked.read(Draft)
         saved = service.draft(asked.account, given.task, given.judgement, given.seconds, given.version)
-        return _plain(saved)
+        return plain(saved)
 
     def submit(asked: Asked) -> Any:
         given = asked.read(Submission)
         done = service.submit(
             asked.account, given.task, given.judgement, given.seconds, given.version, given.submission
         )
-        return answered(_plain(done), 422 if done.problems else 200)
+        return answered(plain(done), 422 if done.problems else 200)
 
     def skip(asked: Asked) -> Any:
         given = asked.read(Skipped)
-        return _plain(service.skip(asked.account, given.task, given.reason))
+        return plain(service.skip(asked.account, given.task, given.reason))
 
     def requeue(asked: Asked) -> Any:
         given = asked.read(OfTask)
-        return _plain(service.requeue(asked.account, given.task, given.author))
+        return plain(service.requeue(asked.account, given.task, given.author))
 
     def undo(asked: Asked) -> Any:
         found = service.undo(asked.account, asked.read(OfProject).project)
@@ -205,7 +207,7 @@ def _work_routes(service: LabellingService) -> tuple[Route, ...]:
         return {}
 
     def mine(asked: Asked) -> Any:
-        return {"labels": [_plain(own) for own in service.own_labels(asked.account, asked.needed("project"))]}
+        return {"labels": [plain(own) for own in service.own_labels(asked.account, asked.needed("project"))]}
 
     def history(asked: Asked) -> Any:
         found = service.history(asked.account, asked.needed("label"))
@@ -226,14 +228,16 @@ def _work_routes(service: LabellingService) -> tuple[Route, ...]:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Dataclasses, models and times in JSON's own types."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, datetime):
         return value.isoformat()
     if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, (tuple, list)):
-        return [_plain(one) for one in value]
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, tuple | list):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
     return value

@@ -10,11 +10,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.errors import UsageError
-from backend.labelling import Judgement, Project, missing, rubric
+from backend.labelling import Judgement, Project
 from backend.seeding import derive_seed
 from storage.database import Database
 from storage.labels.audit import note
-from storage.labels.rows import read_task, task_row
+from storage.labels.rows import lacks, read_task, task_row
 from storage.labels.tables import LabelRow, TaskRow
 
 
@@ -26,14 +26,9 @@ def set_gold(database: Database, task: str, judgement: Judgement | None, by: str
     with database.session(durable=True) as session:
         row = task_row(session, task, lock=True)
         if judgement is not None:
-            whole = read_task(session, row)
-            lacks = missing(
-                judgement, rubric(whole.project.rubric), whole.steps,
-                first_error=whole.project.first_error, pair=whole.pair,
-            )  # fmt: skip
-            lacks = [one for one in lacks if one.where not in ("verdict", "confidence")]
-            if lacks:
-                raise UsageError(f"The known judgement is not whole: {lacks[0].says}")
+            problems = lacks(read_task(session, row), judgement, own_answer=False)
+            if problems:
+                raise UsageError(f"The known judgement is not whole: {problems[0].says}")
         before = {"gold": row.gold is not None, "qualification": row.qualification}
         row.gold = None if judgement is None else judgement.model_dump_json()
         row.qualification = qualification and judgement is not None

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFoundError
-from backend.labelling import Chain, Judgement, Project, Setting
+from backend.labelling import Chain, Judgement, Problem, Project, Setting, missing, rubric
 from backend.labelling.record import Status
 from backend.seeding import digest
 from storage.database import Database
@@ -58,6 +58,14 @@ def read_own(row: LabelRow) -> Own:
         row.id, cast(Status, row.status), row.version, Judgement.model_validate_json(row.judgement), row.seconds,
         row.skip_reason, row.reserved_until, row.updated_at, row.submitted_at,
     )  # fmt: skip
+
+
+def lacks(task: Task, judgement: Judgement, own_answer: bool = True) -> tuple[Problem, ...]:
+    """What a judgement of the task lacks. ``own_answer``: whether it needs its author's own yes or no."""
+    found = missing(
+        judgement, rubric(task.project.rubric), task.steps, first_error=task.project.first_error, pair=task.pair
+    )
+    return tuple(problem for problem in found if own_answer or problem.where not in ("verdict", "confidence"))
 
 
 def takes_place(now: datetime) -> ColumnElement[bool]:

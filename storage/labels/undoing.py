@@ -13,10 +13,11 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFoundError
-from backend.labelling import Account, Chain, Judgement, Version
+from backend.labelling import Account, Chain, Version
 from storage.database import Database
 from storage.labels.audit import note
 from storage.labels.queue import renew
+from storage.labels.records import read_version
 from storage.labels.rows import (
     has_place,
     keep_version,
@@ -108,17 +109,8 @@ def author_of(database: Database, label: str) -> str:
 def history(database: Database, label: str) -> list[Version]:
     """What a label said before, the oldest first."""
     with database.session(read_only=True) as session:
-        return read_history(session, label)
-
-
-def read_history(session: Session, label: str) -> list[Version]:
-    rows = session.scalars(select(VersionRow).where(VersionRow.label == label).order_by(VersionRow.number))
-    return [
-        Version(
-            judgement=Judgement.model_validate_json(row.judgement), status=row.status, at=row.at, seconds=row.seconds
-        )
-        for row in rows
-    ]  # fmt: skip
+        rows = session.scalars(select(VersionRow).where(VersionRow.label == label).order_by(VersionRow.number))
+        return [read_version(row) for row in rows]
 
 
 def _take_back(session: Session, row: LabelRow, account: Account, now: datetime, stands: bool) -> Task:

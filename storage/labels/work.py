@@ -12,11 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.errors import ConflictError, NotFoundError, UsageError
-from backend.labelling import Account, Judgement, Problem, missing, rubric
+from backend.labelling import Account, Judgement
 from storage.database import Database
 from storage.labels.audit import note
 from storage.labels.queue import renew
-from storage.labels.rows import has_place, own_row, project_row, read_own, read_project, read_task, task_row
+from storage.labels.rows import has_place, lacks, own_row, project_row, read_own, read_project, read_task, task_row
 from storage.labels.tables import LabelRow, TaskRow, VersionRow
 from storage.labels.values import Own, Saved, Submitted, Task
 from storage.models import utc_now
@@ -70,9 +70,9 @@ def submit(
         if _was_taken_in(session, row, submission):
             return Submitted(row.id, row.version)
         _keep(session, locked, row, judgement, seconds, version, now)
-        lacks = _lacks(session, locked, judgement)
-        if lacks:
-            return Submitted(row.id, row.version, lacks)
+        problems = lacks(read_task(session, locked), judgement)
+        if problems:
+            return Submitted(row.id, row.version, problems)
         full = row.reserved_until is None
         if not full:
             row.status, row.submission, row.submitted_at = "submitted", submission, now
@@ -195,13 +195,3 @@ def _was_taken_in(session: Session, row: LabelRow, submission: str) -> bool:
         return True
     before = select(VersionRow.number).where(VersionRow.label == row.id, VersionRow.submission == submission)
     return session.scalars(before.limit(1)).first() is not None
-
-
-def _lacks(session: Session, task: TaskRow, judgement: Judgement) -> tuple[Problem, ...]:
-    whole = read_task(session, task)
-    return tuple(
-        missing(
-            judgement, rubric(whole.project.rubric), whole.steps,
-            first_error=whole.project.first_error, pair=whole.pair,
-        )
-    )  # fmt: skip
