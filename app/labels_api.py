@@ -150,8 +150,13 @@ def _answer(route: Route, asked: Asked) -> Response:
     return told if isinstance(told, Response) else answered(told, route.status)
 
 
+def status_of(error: RallrecError) -> int:
+    """The status that says what kind of error it is."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
 def _refused(error: RallrecError) -> Response:
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    status = status_of(error)
     if isinstance(error, ConflictError):
         return answered({"problem": str(error), "kept": error.kept}, status)
     response = _problem(str(error), status)

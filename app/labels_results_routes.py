@@ -1,4 +1,4 @@
-"""The routes of ``/labels/`` for what comes of labelling: figures as JSON, files, and the import of the canonical one."""
+"""The routes of ``/labels/`` for what comes of labelling: figures as JSON, files, and the import of canonical ones."""
 
 from __future__ import annotations
 

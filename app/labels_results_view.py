@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from app.rendering.labelling import results_adjudicate, results_agreement, results_export, results_insight
+from app.services.labelling import LabellingService
 from app.services.labelling.results import ResultsService
 from app.services.labelling.reviewing import ReviewingService
 from backend.labelling import Account, rubric
@@ -12,13 +13,13 @@ from backend.labelling.ratings import STEPS
 from storage.labels.roles import may
 
 Query = Mapping[str, str]
-View = Callable[[Account | None, Query], str]
+View = Callable[[LabellingService, Account | None, Query], str]
 
 
 def results_views(service: ResultsService, reviewing: ReviewingService) -> dict[str, View]:
     """Each draws its HTML for whoever asks, or raises ``RallrecError``."""
 
-    def agreement(account: Account | None, query: Query) -> str:
+    def agreement(_: LabellingService, account: Account | None, query: Query) -> str:
         key = query.get("project", "")
         found = service.report(account, key)
         names = [agreed.dimension.name for agreed in found.dimensions]
@@ -28,12 +29,12 @@ def results_views(service: ResultsService, reviewing: ReviewingService) -> dict[
             matrix = service.confusion(account, key, dimension, query["first"], query["second"])
         return results_agreement.agreement(found, key, dimension, matrix)
 
-    def disputed(account: Account | None, query: Query) -> str:
+    def disputed(_: LabellingService, account: Account | None, query: Query) -> str:
         key = query.get("project", "")
         found = service.disputed(account, key)
         return results_agreement.disputes(found, key, unresolved=query.get("open") == "1")
 
-    def adjudicate(account: Account | None, query: Query) -> str:
+    def adjudicate(_: LabellingService, account: Account | None, query: Query) -> str:
         key, task = query.get("project", ""), query.get("task", "")
         waiting = [dispute.task for dispute in service.disputed(account, key) if not dispute.resolved]
         if not task:
@@ -45,10 +46,10 @@ def results_views(service: ResultsService, reviewing: ReviewingService) -> dict[
             found, rubric(found.task.project.rubric), next((other for other in waiting if other != task), "")
         )
 
-    def seen(account: Account | None, query: Query) -> str:
+    def seen(_: LabellingService, account: Account | None, query: Query) -> str:
         return results_insight.insight(service.insight(account, query.get("project", "")))
 
-    def export(account: Account | None, query: Query) -> str:
+    def export(_: LabellingService, account: Account | None, query: Query) -> str:
         key = query.get("project", "")
         return results_export.exports(
             key,

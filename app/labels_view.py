@@ -5,7 +5,6 @@ label, which is no longer blind once they have seen everything about its task (`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
@@ -16,9 +15,11 @@ from app.rendering.labelling import own, people, projects, task
 from app.rendering.labelling.frame import address, frame
 from app.rendering.page import error_box
 from app.services.labelling import LabellingService
+from app.services.labelling.access import check
 from backend.datasets import DATASETS
 from backend.errors import NotLoggedInError, RallrecError, UnknownNameError
 from backend.labelling import Account, Project, rubric
+from storage.labels.accounts import accounts
 
 # The policy says what is so anyway: a text that a model wrote is text.
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -26,24 +27,28 @@ Query = Mapping[str, str]
 Drawn = Callable[[LabellingService, Account | None, Query], str]
 
 
-def add_label_views(app: FastAPI, service: LabellingService) -> None:
-    """Mount the route. Somebody who must log in first is shown how; for other refusals the status says which."""
+def add_label_views(app: FastAPI, service: LabellingService, more: Mapping[str, Drawn] | None = None) -> None:
+    """Mount the route; ``more``: views beside those here. Somebody who must log in first is shown how; for other
+    refusals the status says which.
+    """
 
     @app.get("/labels/view", include_in_schema=False)
     async def view(request: Request) -> Response:
-        return await run_in_threadpool(_answer, service, request.cookies.get(COOKIE), dict(request.query_params))
+        return await run_in_threadpool(
+            _answer, service, VIEWS | dict(more or {}), request.cookies.get(COOKIE), dict(request.query_params)
+        )
 
 
-def _answer(service: LabellingService, token: str | None, query: Query) -> Response:
+def _answer(service: LabellingService, views: Mapping[str, Drawn], token: str | None, query: Query) -> Response:
     account, name, status = None, "", 200
     shown = query.get("view") or ("work" if query.get("project") else "projects")
     try:
         account = service.who(token)
         if account and query.get("project"):
             name = str(service.project(account, query["project"])["project"]["name"])
-        if shown not in VIEWS:
-            raise UnknownNameError("view of /label", shown, VIEWS)
-        body = VIEWS[shown](service, account, query)
+        if shown not in views:
+            raise UnknownNameError("view of /label", shown, views)
+        body = views[shown](service, account, query)
     except NotLoggedInError:
         body = _projects(service, account, query)
     except RallrecError as error:
@@ -91,7 +96,8 @@ def _history(service: LabellingService, account: Account | None, query: Query) -
 
 def _project(service: LabellingService, account: Account | None, query: Query) -> str:
     key = query.get("project", "")
-    names = service.names(account)
+    check(account, "projects")
+    names = [own.account.name for own in accounts(service.database) if own.account.role != "viewer"]
     if not key:
         project = Project(name="-", dataset=service.workspace.settings.dataset)
         return projects.project_form(project, "", [], names, _datasets(project.dataset), is_open=True)
@@ -102,7 +108,8 @@ def _project(service: LabellingService, account: Account | None, query: Query) -
 
 
 def _people(service: LabellingService, account: Account | None, query: Query) -> str:
-    return people.everybody(service.accounts(account), account)
+    check(account, "administer")
+    return people.everybody(accounts(service.database), account)
 
 
 def _account(service: LabellingService, account: Account | None, query: Query) -> str:

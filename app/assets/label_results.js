@@ -1,5 +1,8 @@
 // Results on /label: what is wrong with a step is asked of bad ones alone, and a file is imported.
 (() => {
+  if (window.rallrec.labelResults) return;
+  window.rallrec.labelResults = true;
+
   function tags(event) {
     const radio = event.target.closest(".resolve-steps input[type=radio]");
     radio?.closest("fieldset").querySelectorAll(".tags-of input").forEach((tag) => { tag.disabled = radio.value !== "bad"; });
@@ -20,8 +23,6 @@
     } catch (error) { said.textContent = `Not imported: ${error.message}. Try again: what was taken over is not doubled.`; } finally { button.disabled = false; }
   }
 
-  window.rallrec.labelResults = (root) => {
-    root.addEventListener("change", tags);
-    root.addEventListener("click", imported);
-  };
+  document.addEventListener("change", tags);
+  document.addEventListener("click", imported);
 })();

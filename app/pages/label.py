@@ -13,6 +13,7 @@ ROUTE = "/label"
 _ASSETS = Path(__file__).parents[1] / "assets"
 _SCRIPTS = (
     "label_keep.js", "label_timer.js", "label_sheet.js", "label_history.js", "label_work.js", "label_forms.js", "label.js",
+    "label_results.js",
 )  # fmt: skip
 _ROOT = '<div id="label-root"><p class="status"><span class="pulse"></span> Fetching</p></div>'
 

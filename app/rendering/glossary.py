@@ -67,7 +67,7 @@ GLOSSARY: dict[str, Entry] = {
     "agreement": Entry("percent", "percent agreement, the share of pairs of people who gave the same answer."),
     "krippendorff": Entry(
         "α (Krippendorff)",
-        "Krippendorff's alpha, agreement beyond what chance would give: 1 all alike, 0 as by chance, less than 0 worse. "
+        "Krippendorff's alpha, agreement beyond what chance would give: 1 all alike, 0 as by chance, below 0 worse. "
         "Far answers on a scale count more than near ones. Not defined where everybody said the same everywhere.",
     ),
     "gwet": Entry(

@@ -31,24 +31,29 @@ def counts(database: Database, key: str) -> dict[str, int]:
             .where(TaskRow.project_key == key, (LabelRow.version > 0) | (LabelRow.status != "draft"))
             .group_by(LabelRow.status)
         )
-        found = dict.fromkeys(("submitted", "skipped", "draft"), 0) | {
-            status: count for status, count in session.execute(query).tuples()
-        }
+        by_status: dict[str, int] = dict(session.execute(query).all())
         resolved = select(func.count()).select_from(ResolvedRow).join(TaskRow, TaskRow.id == ResolvedRow.task)
-        return found | {"resolved": session.scalar(resolved.where(TaskRow.project_key == key)) or 0}
+        return (
+            dict.fromkeys(("submitted", "skipped", "draft"), 0)
+            | by_status
+            | {"resolved": session.scalar(resolved.where(TaskRow.project_key == key)) or 0}
+        )
 
 
 def state(database: Database, key: str) -> str:
-    """Changes whenever a submitted or resolved label of the project does, or a known answer. Raises ``NotFoundError``."""
+    """Changes whenever a submitted or resolved label of the project does, or a known answer. Raises
+    ``NotFoundError``.
+    """
     with database.session(read_only=True) as session:
         project_row(session, key)
         found: list[Any] = []
-        for table, more in ((LabelRow, LabelRow.status == "submitted"), (ResolvedRow, True)):
+        for table in (LabelRow, ResolvedRow):
             query = (
                 select(table.id, table.updated_at, TaskRow.gold, TaskRow.qualification)
                 .join(TaskRow, TaskRow.id == table.task)
-                .where(TaskRow.project_key == key, more)
+                .where(TaskRow.project_key == key)
                 .order_by(table.id)
             )
+            query = query.where(LabelRow.status == "submitted") if table is LabelRow else query
             found += [[name, at.isoformat(), gold, qualifies] for name, at, gold, qualifies in session.execute(query)]
         return digest(found)

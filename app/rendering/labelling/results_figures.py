@@ -112,10 +112,10 @@ def _mark(mark: Mark, x: Scale, y: float) -> str:
     at = x(own.value)
     line = ""
     if not math.isnan(own.low):
-        line = f'<line x1="{x(own.low):.1f}" y1="{y}" x2="{x(own.high):.1f}" y2="{y}" class="span {escape(mark.kind)}"/>'
-    shape = _SHAPES[mark.shape].format(
-        x=at, x0=at - 3.3, x1=at - 1, y=y, y0=y - 3.3, y1=y - 5, kind=escape(mark.kind)
-    )
+        line = (
+            f'<line x1="{x(own.low):.1f}" y1="{y}" x2="{x(own.high):.1f}" y2="{y}" class="span {escape(mark.kind)}"/>'
+        )
+    shape = _SHAPES[mark.shape].format(x=at, x0=at - 3.3, x1=at - 1, y=y, y0=y - 3.3, y1=y - 5, kind=escape(mark.kind))
     return f"<g><title>{escape(mark.says)} {told(own)}, of {own.of}</title>{line}{shape}</g>"
 
 
@@ -130,5 +130,5 @@ def _upright(own: Measure, x: float, y: Scale, says: str) -> str:
 def _scale(low: float, high: float, start: float, end: float) -> Scale:
     """From a number to its place; beyond the ends, the end. All alike: the middle."""
     if high <= low:
-        return lambda value: (start + end) / 2
+        return lambda _value: (start + end) / 2
     return lambda value: start + (end - start) * min(max((value - low) / (high - low), 0.0), 1.0)

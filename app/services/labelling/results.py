@@ -97,7 +97,7 @@ class ResultsService:
         """
         project = projects.project(self.database, key)
         plain = re.sub(r"[^A-Za-z0-9]+", "-", project.name).strip("-").lower() or "labels"
-        content = cast(IO[bytes], SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115: closed when it is sent
+        content = cast(IO[bytes], SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115
         if name == AGREEMENT:
             content.write(json.dumps(record(self._report(key)), indent=2, ensure_ascii=False).encode() + b"\n")
             made = Export(f"{plain}-agreement.json", "application/json", content)
