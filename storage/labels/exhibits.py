@@ -27,12 +27,18 @@ from storage.workspace import Workspace
 _AT_ONCE = 64
 
 
-def exhibits(workspace: Workspace, wanted: ChainFilter, dataset: str | None = None) -> Iterator[tuple[Chain, Setting]]:
+def exhibits(
+    workspace: Workspace,
+    wanted: ChainFilter,
+    dataset: str | None = None,
+    answered: AnsweredSamples | None = None,
+) -> Iterator[tuple[Chain, Setting]]:
     """The chains that fit a filter, each with the setting of its sample's prediction, sample by sample.
 
     Of the settings' recipe, with every wording of the injected sentence for which all answers and chains of a sample
     are cached. ``limit`` and ``chains_per_sample`` are the project's order's business
-    (:func:`backend.labelling.tasks.tasks_of`). Raises ``UsageError`` for a sample that is none.
+    (:func:`backend.labelling.tasks.tasks_of`). ``answered``: of that dataset, where one has been read before: reading
+    takes seconds. Raises ``UsageError`` for a sample that is none.
     """
     pipeline = workspace.pipeline(dataset)
     model = pipeline.reasoner.model
@@ -40,27 +46,23 @@ def exhibits(workspace: Workspace, wanted: ChainFilter, dataset: str | None = No
         return
     wordings = KNOWLEDGE_WORDINGS if wanted.knowledge == "any" else (wanted.knowledge,)
     recipes = [workspace.recipe(knowledge=wording) for wording in wordings]
-    asked = _samples(workspace, pipeline.dataset, wanted)
+    data = pipeline.dataset
+    asked = _samples(data, wanted, answered or AnsweredSamples(workspace, data.meta.name))
     for start in range(0, len(asked), _AT_ONCE):
         samples = asked[start : start + _AT_ONCE]
+        # What is retrieved does not depend on the wording.
+        questions = [pipeline.question(user, item, recipes[0]) for user, item in samples]
         for recipe in recipes:
-            questions = [pipeline.question(user, item, recipe) for user, item in samples]
             for found in look_up_all(pipeline, questions, recipe):
                 if found.traces and found.complete:
                     yield from _of_sample(pipeline, found, wanted)
 
 
-def models(workspace: Workspace, dataset: str | None = None) -> list[str]:
-    """The models whose chains there can be: what plays M_R under the settings."""
-    return [workspace.model("reasoning", dataset).name]
-
-
-def _samples(workspace: Workspace, data: Dataset, wanted: ChainFilter) -> list[tuple[int, int]]:
+def _samples(data: Dataset, wanted: ChainFilter, answered: AnsweredSamples) -> list[tuple[int, int]]:
     """(user, item) codes: those that are named, else all that M_G has answered."""
     if wanted.samples:
         return [(data.user_code(user), data.item_code(item)) for user, item in dict.fromkeys(wanted.samples)]
-    rows = AnsweredSamples(workspace, data.meta.name).rows()
-    return [(int(data.user_index[row]), int(data.item_index[row])) for row in rows]
+    return [(int(data.user_index[row]), int(data.item_index[row])) for row in answered.rows()]
 
 
 def _of_sample(pipeline: Pipeline, found: Prediction, wanted: ChainFilter) -> Iterator[tuple[Chain, Setting]]:

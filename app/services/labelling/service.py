@@ -6,15 +6,16 @@ Methods may be called from any thread. The first argument is who asks (None: nob
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from app.services.labelling.access import check_member, needs, somebody
 from app.services.labelling.views import task_view
 from backend.errors import ForbiddenError, NotFoundError
-from backend.labelling import Account, Judgement, Project, Version
+from backend.labelling import Account, Chain, Judgement, Project, Setting, Version
 from backend.labelling.tasks import tasks_of
+from storage.answered_samples import AnsweredSamples
 from storage.database import Database
 from storage.labels import exhibits, logins, projects, queue, undoing, work
 from storage.labels.progress import own_progress, progress
@@ -28,6 +29,7 @@ class LabellingService:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
+        self._answered: dict[str, AnsweredSamples] = {}
 
     @property
     def database(self) -> Database:
@@ -86,7 +88,7 @@ class LabellingService:
     @needs("projects")
     def preview(self, _account: Account | None, wanted: Project) -> dict[str, int]:
         """How much a project would have: samples, chains and tasks."""
-        tasks = tasks_of(wanted, exhibits.exhibits(self.workspace, wanted.chains, wanted.dataset))
+        tasks = tasks_of(wanted, self._exhibits(wanted))
         chains = [chain for own, _ in tasks for chain in own]
         return {
             "samples": len({(chain.user, chain.item) for chain in chains}),
@@ -97,8 +99,8 @@ class LabellingService:
     @needs("projects")
     def create_project(self, account: Account | None, wanted: Project, members: Collection[str]) -> str:
         """Of what is cached now. Raises ``UsageError`` where nothing fits."""
-        found = exhibits.exhibits(self.workspace, wanted.chains, wanted.dataset)
-        return projects.create_project(self.database, wanted, found, members, somebody(account).name)
+        by = somebody(account).name
+        return projects.create_project(self.database, wanted, self._exhibits(wanted), members, by)
 
     @needs("projects")
     def update_project(
@@ -189,6 +191,12 @@ class LabellingService:
         own = own_progress(self.database, task.key, account)
         position = {"done": own.submitted + own.skipped, "left": own.left}
         return task_view(self.workspace, task, position, unblinded and may(account, "review"))
+
+    def _exhibits(self, wanted: Project) -> Iterator[tuple[Chain, Setting]]:
+        """What is cached; which samples were answered is not read twice."""
+        data = self.workspace.dataset(wanted.dataset)
+        answered = self._answered.setdefault(data.meta.name, AnsweredSamples(self.workspace, data.meta.name))
+        return exhibits.exhibits(self.workspace, wanted.chains, data.meta.name, answered)
 
     def _member(self, account: Account | None, key: str) -> Account:
         account = somebody(account)
