@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from app.rendering.templating import significant
 from backend.labelling.insight import Trend
 from backend.labelling.measures import Measure
 
@@ -59,7 +60,7 @@ def rows(marks: Sequence[Mark], low: float, high: float, zero: float | None = No
     drawn = "".join(_mark(mark, x, _ROW_H * (place + 0.5)) for place, mark in enumerate(known))
     label = escape("; ".join(f"{mark.says} {told(mark.measure)}" for mark in known))
     return Markup(
-        f'<svg class="measures" viewBox="0 0 {_ROW_W} {tall}" role="img" aria-label="{label}">{rule}{drawn}</svg>'
+        f'<svg class="marks-row" viewBox="0 0 {_ROW_W} {tall}" role="img" aria-label="{label}">{rule}{drawn}</svg>'
     )
 
 
@@ -68,7 +69,7 @@ def axis(low: float, high: float, zero: float) -> Markup:
     x = _scale(low, high, _ROW_PAD, _ROW_W - _ROW_PAD)
     ends = {low: "start", zero: "middle", high: "end"}
     texts = "".join(f'<text x="{x(at):.1f}" y="9" text-anchor="{anchor}">{at:g}</text>' for at, anchor in ends.items())
-    return Markup(f'<svg class="measures" viewBox="0 0 {_ROW_W} 12" aria-hidden="true">{texts}</svg>')
+    return Markup(f'<svg class="marks-row" viewBox="0 0 {_ROW_W} 12" aria-hidden="true">{texts}</svg>')
 
 
 def trend_figure(trend: Trend, number: str) -> Markup:
@@ -89,7 +90,7 @@ def trend_figure(trend: Trend, number: str) -> Markup:
     )
     said = escape(f"{trend.quality.label} along {number}: rank correlation {told(trend.rank)}")
     return Markup(
-        f'<svg class="trend" viewBox="0 0 {_W} {_H}" role="img" aria-label="{said}">'
+        f'<svg class="trend-drawn" viewBox="0 0 {_W} {_H}" role="img" aria-label="{said}">'
         f"{_axes(trend, low, high, x, y)}{dots}{means}</svg>"
     )
 
@@ -103,7 +104,7 @@ def _axes(trend: Trend, low: float, high: float, x: Scale, y: Scale) -> str:
     )
     ends = {low: "start", high: "end"} if high > low else {low: "middle"}
     return marks + "".join(
-        f'<text x="{x(at):.1f}" y="{_H - 8}" text-anchor="{anchor}">{at:.3g}</text>' for at, anchor in ends.items()
+        f'<text x="{x(at):.1f}" y="{_H - 8}" text-anchor="{side}">{significant(at, 2)}</text>' for at, side in ends.items()
     )
 
 
