@@ -9,8 +9,7 @@ from typing import IO, Any
 from fastapi.responses import Response, StreamingResponse
 
 from app.labels_api import HEADERS, LINES, Asked, Route
-from app.services.labelling.results import ResultsService
-from app.services.labelling.reviewing import ReviewingService
+from app.services.labelling.every import Services
 from backend.errors import DataError, UsageError
 from backend.labelling import agreement, insight
 from backend.labelling.formats import read_labels
@@ -18,8 +17,9 @@ from backend.labelling.formats import read_labels
 _AT_ONCE = 1 << 18
 
 
-def results_routes(service: ResultsService, reviewing: ReviewingService) -> tuple[Route, ...]:
+def results_routes(services: Services) -> tuple[Route, ...]:
     """All of them."""
+    service, reviewing = services.results, services.reviewing
 
     def agreed(asked: Asked) -> Any:
         return agreement.record(service.report(asked.account, asked.needed("project")))

@@ -11,54 +11,51 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 
 from app.labels_api import COOKIE, status_of
+from app.labels_results_view import RESULTS
 from app.rendering.labelling import own, people, projects, task
 from app.rendering.labelling.frame import address, frame
 from app.rendering.page import error_box
-from app.services.labelling import LabellingService
-from app.services.labelling.access import check
+from app.services.labelling.every import Services
 from backend.datasets import DATASETS
 from backend.errors import NotLoggedInError, RallrecError, UnknownNameError
 from backend.labelling import Account, Project, rubric
-from storage.labels.accounts import accounts
 
 # The policy says what is so anyway: a text that a model wrote is text.
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 Query = Mapping[str, str]
-Drawn = Callable[[LabellingService, Account | None, Query], str]
 
 
-def add_label_views(app: FastAPI, service: LabellingService, more: Mapping[str, Drawn] | None = None) -> None:
-    """Mount the route; ``more``: views beside those here. Somebody who must log in first is shown how; for other
-    refusals the status says which.
-    """
+Drawn = Callable[[Services, Account | None, Query], str]
+
+
+def add_label_views(app: FastAPI, services: Services) -> None:
+    """Mount the route. Somebody who must log in first is shown how; for other refusals the status says which."""
 
     @app.get("/labels/view", include_in_schema=False)
     async def view(request: Request) -> Response:
-        return await run_in_threadpool(
-            _answer, service, VIEWS | dict(more or {}), request.cookies.get(COOKIE), dict(request.query_params)
-        )
+        return await run_in_threadpool(_answer, services, request.cookies.get(COOKIE), dict(request.query_params))
 
 
-def _answer(service: LabellingService, views: Mapping[str, Drawn], token: str | None, query: Query) -> Response:
+def _answer(services: Services, token: str | None, query: Query) -> Response:
     account, name, status = None, "", 200
     shown = query.get("view") or ("work" if query.get("project") else "projects")
     try:
-        account = service.who(token)
+        account = services.labelling.who(token)
         if account and query.get("project"):
-            name = str(service.project(account, query["project"])["project"]["name"])
-        if shown not in views:
-            raise UnknownNameError("view of /label", shown, views)
-        body = views[shown](service, account, query)
+            name = services.labelling.rules(account, query["project"]).name
+        if shown not in VIEWS:
+            raise UnknownNameError("view of /label", shown, VIEWS)
+        body = VIEWS[shown](services, account, query)
     except NotLoggedInError:
-        body = _projects(service, account, query)
+        body = _projects(services, account, query)
     except RallrecError as error:
         body, status = error_box(str(error)), status_of(error)
     whole = frame(account, shown, query.get("project", "") if name else "", name, body)
     return HTMLResponse(whole, status_code=status, headers=_HEADERS)
 
 
-def _projects(service: LabellingService, account: Account | None, query: Query) -> str:
-    told = projects.project_list(service.projects(account), account)
+def _projects(services: Services, account: Account | None, query: Query) -> str:
+    told = projects.project_list(services.labelling.projects(account), account)
     if account:
         return told
     wanted = {name: value for name, value in query.items() if name in ("project", "task", "label")}
@@ -66,54 +63,53 @@ def _projects(service: LabellingService, account: Account | None, query: Query) 
     return told + people.login(address(view, wanted.pop("project", ""), **wanted))
 
 
-def _progress(service: LabellingService, account: Account | None, query: Query) -> str:
-    return projects.progress(service.project(account, query.get("project", "")))
+def _progress(services: Services, account: Account | None, query: Query) -> str:
+    return projects.progress(services.labelling.project(account, query.get("project", "")))
 
 
-def _work(service: LabellingService, account: Account | None, query: Query) -> str:
-    told = service.project(account, query.get("project", ""))
+def _work(services: Services, account: Account | None, query: Query) -> str:
+    key = query.get("project", "")
+    rules = services.labelling.rules(account, key)
     if query.get("nothing"):
-        return task.nothing(query["nothing"], query.get("until", ""), query.get("skipped", ""), told)
+        return task.nothing(query["nothing"], query.get("until", ""), query.get("skipped", ""), key)
     if not query.get("task"):
         return task.fetching()
     assert account is not None
     unblinded = query.get("unblinded") == "1"
-    found = service.view(account, service.task(account, query["task"], unblinded), unblinded)
-    return task.work(found, rubric(told["project"]["rubric"]), account, edits=query.get("edit") == "1")
+    found = services.labelling.view(account, services.labelling.task(account, query["task"], unblinded), unblinded)
+    return task.work(found, rubric(rules.rubric), account, edits=query.get("edit") == "1")
 
 
-def _mine(service: LabellingService, account: Account | None, query: Query) -> str:
+def _mine(services: Services, account: Account | None, query: Query) -> str:
     key = query.get("project", "")
-    return own.own_labels(service.own_labels(account, key), key)
+    return own.own_labels(services.labelling.own_labels(account, key), key)
 
 
-def _history(service: LabellingService, account: Account | None, query: Query) -> str:
+def _history(services: Services, account: Account | None, query: Query) -> str:
     key, label = query.get("project", ""), query.get("label", "")
-    version = service.project(account, key)["project"]["rubric"]
-    mine = next((one for one in service.own_labels(account, key) if one.label == label), None)
-    return own.versions(service.history(account, label), rubric(version), key, mine)
+    version = services.labelling.rules(account, key).rubric
+    mine = next((one for one in services.labelling.own_labels(account, key) if one.label == label), None)
+    return own.versions(services.labelling.history(account, label), rubric(version), key, mine)
 
 
-def _project(service: LabellingService, account: Account | None, query: Query) -> str:
+def _project(services: Services, account: Account | None, query: Query) -> str:
     key = query.get("project", "")
-    check(account, "projects")
-    names = [own.account.name for own in accounts(service.database) if own.account.role != "viewer"]
+    names = [own.name for own in services.reviewing.names(account) if own.role != "viewer"]
     if not key:
-        project = Project(name="-", dataset=service.workspace.settings.dataset)
+        project = Project(name="-", dataset=services.labelling.workspace.settings.dataset)
         return projects.project_form(project, "", [], names, _datasets(project.dataset), is_open=True)
-    told = service.project(account, key)
+    told = services.labelling.project(account, key)
     project = Project.model_validate(told["project"])
-    members = service.members(account, key)
+    members = services.labelling.members(account, key)
     return projects.project_form(project, key, members, names, _datasets(project.dataset), is_open=told["open"])
 
 
-def _people(service: LabellingService, account: Account | None, query: Query) -> str:
-    check(account, "administer")
-    return people.everybody(accounts(service.database), account)
+def _people(services: Services, account: Account | None, _query: Query) -> str:
+    return people.everybody(services.reviewing.accounts(account), account)
 
 
-def _account(service: LabellingService, account: Account | None, query: Query) -> str:
-    return people.own_account(account) if account else _projects(service, account, query)
+def _account(services: Services, account: Account | None, query: Query) -> str:
+    return people.own_account(account) if account else _projects(services, account, query)
 
 
 def _datasets(present: str) -> dict[str, str]:
@@ -129,4 +125,5 @@ VIEWS: dict[str, Drawn] = {
     "project": _project,
     "people": _people,
     "account": _account,
+    **RESULTS,
 }

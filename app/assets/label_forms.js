@@ -56,6 +56,7 @@
       if (repeated && repeated.value !== form.elements[repeated.dataset.sameAs].value) { said.textContent = "The two new passwords differ."; repeated.focus(); return; }
       const button = form.querySelector("[type=submit]");
       button.disabled = true;
+      said.textContent = form.dataset.wait ?? "";
       try {
         const { ok, said: told } = await call(form.dataset.post, body(form));
         if (!ok) { said.textContent = told.problem ?? told.problems?.map((own) => own.says).join(". ") ?? "That was refused."; return; }

@@ -85,6 +85,7 @@
       this.current = row;
       row.classList.add("current");
       this.sheet.list(row);
+      this.history.of(row);
     }
 
     to(row, quiet) {

@@ -1,4 +1,4 @@
-"""``/label``: the page around what labellers do. Its views come from :mod:`app.labels_view`, fetched by ``label.js``."""
+"""``/label``: the page around what labellers do. ``label.js`` fetches its views from :mod:`app.labels_view`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from app import rendering
 ROUTE = "/label"
 _ASSETS = Path(__file__).parents[1] / "assets"
 _SCRIPTS = (
-    "label_keep.js", "label_timer.js", "label_sheet.js", "label_history.js", "label_work.js", "label_forms.js", "label.js",
+    "label_keep.js",
+    "label_timer.js",
+    "label_sheet.js",
+    "label_history.js",
+    "label_work.js",
+    "label_forms.js",
+    "label.js",
     "label_results.js",
-)  # fmt: skip
+)
 _ROOT = '<div id="label-root"><p class="status"><span class="pulse"></span> Fetching</p></div>'
 
 

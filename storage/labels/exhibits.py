@@ -65,13 +65,22 @@ def _samples(data: Dataset, wanted: ChainFilter, answered: AnsweredSamples) -> l
     return [(int(data.user_index[row]), int(data.item_index[row])) for row in answered.rows()]
 
 
+def fits(chain: Chain, setting: Setting, wanted: ChainFilter) -> bool:
+    """Whether the filter takes this chain in; ``limit`` and ``chains_per_sample`` are not asked."""
+    return (
+        (not wanted.models or chain.model["name"] in wanted.models)
+        and wanted.knowledge in ("any", setting.knowledge)
+        and (not wanted.samples or (chain.user, chain.item) in wanted.samples)
+        and _within(wanted.gap, gap(setting))
+        and _within(wanted.variance, setting.var_r)
+        and _within(wanted.tokens, chain.tokens)
+        and _has_outcome(chain, wanted.outcome)
+    )
+
+
 def _of_sample(pipeline: Pipeline, found: Prediction, wanted: ChainFilter) -> Iterator[tuple[Chain, Setting]]:
     setting = _setting(found, pipeline.tuned.model)
-    if not _within(wanted.gap, gap(setting)) or not _within(wanted.variance, setting.var_r):
-        return
-    for chain in _chains(pipeline, found):
-        if _within(wanted.tokens, chain.tokens) and _has_outcome(chain, wanted.outcome):
-            yield chain, setting
+    yield from ((chain, setting) for chain in _chains(pipeline, found) if fits(chain, setting, wanted))
 
 
 def _within(bounds: Bounds, value: float | None) -> bool:

@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.labels_results_routes import results_routes
-from app.services.labelling.results import ResultsService
-from app.services.labelling.reviewing import ReviewingService
+from app.services.labelling.every import Services
 from backend.labelling.formats import FORMATS, read_labels
 from storage import Database
 from storage.labels import records
@@ -121,7 +120,7 @@ def test_a_viewer_reads_agreement_and_resolved_labels_alone(named: Any, done: tu
 
 def test_every_route_of_results_names_who_may_ask(tmp_path: Path) -> None:
     workspace = Workspace(settings_of(tmp_path))
-    for route in results_routes(ResultsService(workspace), ReviewingService(workspace)):
+    for route in results_routes(Services.over(workspace)):
         assert route.of.needs in ("agreement", "review", "administer"), route.path  # type: ignore[attr-defined]
 
 

@@ -64,8 +64,10 @@ def in_words(judgement: Judgement, rubric: Rubric) -> list[tuple[str, str]]:
     return said
 
 
-def clock(seconds: float) -> str:
-    """``1:05``"""
+def clock(seconds: float | None) -> str:
+    """``1:05``; an en dash where it is not known."""
+    if seconds is None:
+        return "–"
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 

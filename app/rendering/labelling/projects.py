@@ -22,7 +22,12 @@ OUTCOMES = {
     "wrong": "that says what did not happen",
     "no_answer": "that gives no answer",
 }
-KNOWLEDGE = {"any": "with or without", "none": "without", "paper": "the paper's sentence", "graded": "the graded sentence"}
+KNOWLEDGE = {
+    "any": "with or without",
+    "none": "without",
+    "paper": "the paper's sentence",
+    "graded": "the graded sentence",
+}
 
 
 def project_list(projects: Sequence[Listed], account: Account | None) -> str:
@@ -44,7 +49,9 @@ def progress(told: Mapping[str, Any]) -> str:
     every = told.get("progress")
     people = every["people"] if every else [told["own"]]
     rows = [{"one": one, "time": "–" if one["seconds"] is None else clock(one["seconds"])} for one in people]
-    return render("label_progress.html", every=every, rows=rows, time=every and every["seconds"] and clock(every["seconds"]))
+    return render(
+        "label_progress.html", every=every, rows=rows, time=every and every["seconds"] and clock(every["seconds"])
+    )
 
 
 def _links(own: Listed, account: Account | None) -> list[tuple[str, str]]:
@@ -62,9 +69,15 @@ def _links(own: Listed, account: Account | None) -> list[tuple[str, str]]:
 
 
 def project_form(
-    project: Project, key: str, members: Sequence[str], names: Sequence[str], datasets: Mapping[str, str], *, is_open: bool
+    project: Project,
+    key: str,
+    members: Sequence[str],
+    names: Sequence[str],
+    datasets: Mapping[str, str],
+    *,
+    is_open: bool,
 ) -> str:
-    """Of a new project where ``key`` is empty. ``names``: everybody who could be a member; ``datasets``: by name, what each is called."""
+    """Of a new project where ``key`` is empty. ``names``: who could be a member; ``datasets``: words by name."""
     return render(
         "label_project.html",
         project=project,

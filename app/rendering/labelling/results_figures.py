@@ -103,9 +103,9 @@ def _axes(trend: Trend, low: float, high: float, x: Scale, y: Scale) -> str:
         for at in (worst, (worst + best) / 2, best)
     )
     ends = {low: "start", high: "end"} if high > low else {low: "middle"}
-    return marks + "".join(
-        f'<text x="{x(at):.1f}" y="{_H - 8}" text-anchor="{side}">{significant(at, 2)}</text>' for at, side in ends.items()
-    )
+    for at, side in ends.items():
+        marks += f'<text x="{x(at):.1f}" y="{_H - 8}" text-anchor="{side}">{significant(at, 2)}</text>'
+    return marks
 
 
 def _mark(mark: Mark, x: Scale, y: float) -> str:

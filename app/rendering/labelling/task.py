@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from app.rendering.labelling.frame import address
 from app.rendering.templating import render
@@ -76,16 +76,16 @@ def fetching() -> str:
     return render("label_nothing.html", says="")
 
 
-def nothing(reason: str, until: str, skipped: str, project: Mapping[str, Any]) -> str:
-    """That there is no task for now. ``reason`` as the queue gives it; ``until``: when to look again, or empty."""
+def nothing(reason: str, until: str, skipped: str, project: str) -> str:
+    """That there is no task for now. ``reason`` as the queue gives it; ``until``: when to look again, or empty;
+    ``project``: its key.
+    """
     return render(
         "label_nothing.html",
         says=_NOTHING.get(reason, "There is no task for you here now."),
         until=until[11:16] if reason == "reserved" else "",
         skipped=skipped if skipped.isdecimal() and skipped != "0" else "",
-        done=project.get("own", {}).get("submitted"),
-        mine=address("mine", project["key"]),
-        guidelines=project["project"].get("guidelines", ""),
+        mine=address("mine", project),
     )
 
 
@@ -150,4 +150,4 @@ def _choice(choice: Any) -> dict[str, Any]:
 def _preferences(chains: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     better = [(chain["id"], f"{chain['side']} is better") for chain in chains]
     ways = [*better, (TIE, "They are alike"), (CANNOT, "I can't tell")]
-    return [{"value": value, "label": str(escape(label)), "key": str(number)} for number, (value, label) in enumerate(ways, 1)]
+    return [{"value": value, "label": label, "key": str(number)} for number, (value, label) in enumerate(ways, 1)]

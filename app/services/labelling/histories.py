@@ -20,7 +20,7 @@ def full_history(workspace: Workspace, chain: Chain) -> list[dict[str, Any]]:
     data = dataset_of(workspace, chain)
     if data is None:
         return [
-            {"item": past.item, "title": past.title, "genres": [], "rating": past.rating, "date": None}
+            {"item": past.item, "title": past.title, "genres": [], "rating": past.rating, "date": None, "others": None}
             | _ranks(shown, past.item)
             for past in chain.history
         ]
@@ -41,6 +41,7 @@ def full_history(workspace: Workspace, chain: Chain) -> list[dict[str, Any]]:
                 "genres": list(data.categories[code]),
                 "rating": float(data.rating[place]),
                 "date": _date(data, place),
+                "others": others_of(workspace, chain, name) if ranks["retrieved"] else None,
             }
             | ranks
         )
@@ -51,6 +52,18 @@ def genres_of(workspace: Workspace, chain: Chain) -> list[str]:
     """Of the target; none where the dataset is not at hand."""
     data = dataset_of(workspace, chain)
     return [] if data is None else list(data.categories[data.item_code(chain.item)])
+
+
+def others_of(workspace: Workspace, chain: Chain, item: str) -> float | None:
+    """How all other users rated an item, as prompts tell it; None where few did, or nothing is at hand."""
+    data = dataset_of(workspace, chain)
+    if data is None:
+        return None
+    try:
+        statistics = workspace.pipeline(chain.dataset).questions.statistics
+    except RallrecError:
+        return None
+    return statistics.others(data.user_code(chain.user), data.item_code(item))
 
 
 def profile_of(workspace: Workspace, chain: Chain) -> list[list[str]]:

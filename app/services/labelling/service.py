@@ -6,18 +6,17 @@ Methods may be called from any thread. The first argument is who asks (None: nob
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from app.services.labelling.access import check_member, needs, somebody
+from app.services.labelling.cached_chains import CachedChains
 from app.services.labelling.views import task_view
 from backend.errors import ForbiddenError, NotFoundError
-from backend.labelling import Account, Chain, Judgement, Project, Setting, Version
-from backend.labelling.tasks import tasks_of
-from storage.answered_samples import AnsweredSamples
+from backend.labelling import Account, Judgement, Project, Version
 from storage.database import Database
-from storage.labels import exhibits, logins, projects, queue, undoing, work
+from storage.labels import logins, projects, queue, undoing, work
 from storage.labels.progress import own_progress, progress
 from storage.labels.roles import may
 from storage.labels.values import Nothing, Own, OwnLabel, Saved, Submitted, Task
@@ -29,7 +28,7 @@ class LabellingService:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self._answered: dict[str, AnsweredSamples] = {}
+        self._chains = CachedChains(workspace)
 
     @property
     def database(self) -> Database:
@@ -65,6 +64,11 @@ class LabellingService:
         return projects.projects(self.database, account)
 
     @needs("project")
+    def rules(self, _account: Account | None, key: str) -> Project:
+        """What the project is, for showing its tasks and its name."""
+        return projects.project(self.database, key)
+
+    @needs("project")
     def project(self, account: Account | None, key: str) -> dict[str, Any]:
         """Its rules and how far it is: of everybody for those who may see it, else of whoever asks."""
         account = somebody(account)
@@ -88,19 +92,13 @@ class LabellingService:
     @needs("projects")
     def preview(self, _account: Account | None, wanted: Project) -> dict[str, int]:
         """How much a project would have: samples, chains and tasks."""
-        tasks = tasks_of(wanted, self._exhibits(wanted))
-        chains = [chain for own, _ in tasks for chain in own]
-        return {
-            "samples": len({(chain.user, chain.item) for chain in chains}),
-            "chains": len({chain.id for chain in chains}),
-            "tasks": len(tasks),
-        }
+        return self._chains.count(wanted)
 
     @needs("projects")
     def create_project(self, account: Account | None, wanted: Project, members: Collection[str]) -> str:
         """Of what is cached now. Raises ``UsageError`` where nothing fits."""
         by = somebody(account).name
-        return projects.create_project(self.database, wanted, self._exhibits(wanted), members, by)
+        return projects.create_project(self.database, wanted, self._chains.of(wanted), members, by)
 
     @needs("projects")
     def update_project(
@@ -191,12 +189,6 @@ class LabellingService:
         own = own_progress(self.database, task.key, account)
         position = {"done": own.submitted + own.skipped, "left": own.left}
         return task_view(self.workspace, task, position, unblinded and may(account, "review"))
-
-    def _exhibits(self, wanted: Project) -> Iterator[tuple[Chain, Setting]]:
-        """What is cached; which samples were answered is not read twice."""
-        data = self.workspace.dataset(wanted.dataset)
-        answered = self._answered.setdefault(data.meta.name, AnsweredSamples(self.workspace, data.meta.name))
-        return exhibits.exhibits(self.workspace, wanted.chains, data.meta.name, answered)
 
     def _member(self, account: Account | None, key: str) -> Account:
         account = somebody(account)

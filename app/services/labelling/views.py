@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from app.services.labelling.histories import full_history, genres_of, profile_of
+from app.services.labelling.histories import full_history, genres_of, others_of, profile_of
 from backend.labelling import Chain, rubric
 from backend.prompting import split_steps
 from storage.labels.values import Own, Task
@@ -36,7 +36,12 @@ def task_view(
         },
         "user": {"id": chain.user, "profile": profile_of(workspace, chain)},
         "history": full_history(workspace, chain),
-        "target": {"item": chain.item, "title": chain.title, "genres": genres_of(workspace, chain)},
+        "target": {
+            "item": chain.item,
+            "title": chain.title,
+            "genres": genres_of(workspace, chain),
+            "others": others_of(workspace, chain, chain.item),
+        },
         "chains": [_chain(one) for one in task.chains],
         "draft": _draft(own) if own and own.version > 0 and own.status == "draft" else None,
         "label": {"id": own.label, "status": own.status} if own else None,
