@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.rendering.labelling.frame import address
+from app.rendering.labelling.results_export import download
 from app.rendering.labelling.results_figures import Mark, axis, rows, told
 from app.rendering.templating import render
 from backend.labelling.agreement import Agreement, Confusion, Report
@@ -37,7 +38,7 @@ def agreement(own: Report, project: str, dimension: str, matrix: Confusion | Non
             }
             for result in own.gold
         ],
-        export=f"/labels/export?project={project}&format=agreement",
+        export=download(project, "agreement"),
     )
 
 

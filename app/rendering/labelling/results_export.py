@@ -27,17 +27,18 @@ def exports(project: str, counts: Mapping[str, int], *, everything: bool, import
                 "label": label,
                 "about": about,
                 "count": count,
-                "links": {own.name: _link(project, own.name, name) for own in FORMATS.values()},
+                "links": {own.name: download(project, own.name, name) for own in FORMATS.values()},
             }
             for name, label, about, count in groups
         ],
         formats=list(FORMATS.values()),
-        agreement=_link(project, "agreement", ""),
-        setup=_link(project, "label-studio-setup", ""),
+        agreement=download(project, "agreement"),
+        setup=download(project, "label-studio-setup"),
         imports=imports,
     )
 
 
-def _link(project: str, name: str, status: str) -> str:
+def download(project: str, name: str, status: str = "") -> str:
+    """Where a file of the project is fetched: in this format, of labels with this status."""
     asked = {"project": project, "format": name, "status": status}
     return "/labels/export?" + urlencode({key: value for key, value in asked.items() if value})
