@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.labels_api import Asked, Route, answered, set_cookie
 from app.services.labelling import LabellingService
 from app.services.labelling.access import somebody
+from app.services.labelling.views import rules_view
 from backend.labelling import ChainFilter, Judgement, Project
 from storage.labels.logins import LIFETIME
 from storage.labels.values import Nothing
@@ -128,7 +129,8 @@ def _session_routes(service: LabellingService) -> tuple[Route, ...]:
 
 def _project_routes(service: LabellingService) -> tuple[Route, ...]:
     def listed(asked: Asked) -> Any:
-        return {"projects": [plain(own) for own in service.projects(asked.account)]}
+        found = service.projects(asked.account)
+        return {"projects": [plain(own) | {"project": rules_view(own.project, asked.account)} for own in found]}
 
     def create(asked: Asked) -> Any:
         given = asked.read(NewProject)

@@ -10,7 +10,7 @@ from scripts.options import Json
 
 users = typer.Typer(
     help="Who may log in to label, and in which role.",
-    epilog="Example: rallrec users add ann --role annotator",
+    epilog="Example: rallrec users add ann",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -88,6 +88,18 @@ def own_progress(database: Database, key: str, account: Account, now: datetime |
         return _person(session, key, project, account.name, member, labels, now)
 
 
+def place(database: Database, key: str, project: Project, author: str, now: datetime | None = None) -> tuple[int, int]:
+    """How many tasks somebody has done (submitted or skipped), and how many are new to them and have a place."""
+    done = (
+        select(func.count())
+        .select_from(LabelRow)
+        .join(TaskRow, TaskRow.id == LabelRow.task)
+        .where(TaskRow.project_key == key, LabelRow.author == author, LabelRow.status != "draft")
+    )
+    with database.session(read_only=True) as session:
+        return session.scalar(done) or 0, left_for(session, key, project, author, now or utc_now())
+
+
 def _labels(session: Session, key: str, author: str | None = None) -> Sequence[LabelRow]:
     query = select(LabelRow).join(TaskRow, TaskRow.id == LabelRow.task).where(TaskRow.project_key == key)
     return session.scalars(query if author is None else query.where(LabelRow.author == author)).all()

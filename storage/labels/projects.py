@@ -9,17 +9,17 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, select
 from sqlalchemy.orm import Session
 
-from backend.errors import NotFoundError, UsageError
+from backend.errors import UsageError
 from backend.labelling import Account, Chain, Project, Setting, rubric
 from backend.labelling.tasks import Exhibits, tasks_of
 from backend.seeding import digest
 from storage.database import Database
 from storage.labels.accounts import get as get_account
 from storage.labels.audit import note
-from storage.labels.rows import project_row, read_project
+from storage.labels.rows import project_row, read_project, task_row
 from storage.labels.tables import ChainRow, LabelRow, MemberRow, ProjectRow, TaskRow
 from storage.models import insert_or_pass, utc_now
 
@@ -173,8 +173,31 @@ def members(database: Database, key: str) -> list[str]:
 
 
 def is_member(database: Database, key: str, account: Account) -> bool:
+    """Whether somebody may label in a project. Raises ``NotFoundError``."""
+    query = (
+        select(ProjectRow.key, MemberRow.account)
+        .outerjoin(MemberRow, and_(MemberRow.project_key == ProjectRow.key, MemberRow.account == account.name))
+        .where(ProjectRow.key == key)
+    )
     with database.session(read_only=True) as session:
-        return session.get(MemberRow, (key, account.name)) is not None
+        found = session.execute(query).first()
+        if found is None:
+            project_row(session, key)
+        return found is not None and found[1] is not None
+
+
+def is_member_at(database: Database, task: str, account: Account) -> bool:
+    """Whether somebody may label in the project of a task. Raises ``NotFoundError``."""
+    query = (
+        select(TaskRow.id, MemberRow.account)
+        .outerjoin(MemberRow, and_(MemberRow.project_key == TaskRow.project_key, MemberRow.account == account.name))
+        .where(TaskRow.id == task)
+    )
+    with database.session(read_only=True) as session:
+        found = session.execute(query).first()
+        if found is None:
+            task_row(session, task)
+        return found is not None and found[1] is not None
 
 
 def is_open(database: Database, key: str) -> bool:
@@ -186,10 +209,7 @@ def is_open(database: Database, key: str) -> bool:
 def project_of_task(database: Database, task: str) -> str:
     """The key of a task's project. Raises ``NotFoundError``."""
     with database.session(read_only=True) as session:
-        row = session.get(TaskRow, task)
-        if row is None:
-            raise NotFoundError(f"There is no task {task!r}", fix="open /label and go on from there")
-        return row.project_key
+        return task_row(session, task).project_key
 
 
 def _members(session: Session, key: str) -> list[str]:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
+from app.server import create_app
 from backend.labelling import Account, Chain, Judgement, PastItem, Project, Setting, StepJudgement
 from backend.prompting import split_steps
 from storage import Database, open_database
 from storage.labels import accounts, projects, tables
 from storage.labels.values import Task
+from storage.workspace import Workspace
+from tests.app.conftest import prepared_home as prepared_home
+from tests.app.conftest import settings_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PASSWORD = "a long password"
+PEOPLE = {"root": "admin", "rita": "reviewer", "ann": "annotator", "bob": "annotator", "vic": "viewer"}
 TEXT = "The user liked Heat (1995) with 5 stars. It is a thriller. So is this one.</think> The answer is: {}."
 
 
@@ -107,3 +114,47 @@ def rows(database: Database) -> list[tables.LabelRow]:
 
     with database.session(read_only=True) as session:
         return list(session.scalars(select(tables.LabelRow)))
+
+
+@pytest.fixture(scope="module")
+def answered_home(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with predictions of four samples in its cache, and people who can log in."""
+    home = Path(shutil.copytree(prepared_home, tmp_path_factory.mktemp("labels") / "home"))
+    workspace = Workspace(settings_of(home))
+    pipeline, recipe = workspace.pipeline(), workspace.recipe()
+    data = workspace.dataset()
+    for row in [row for row in range(data.n_interactions) if row - data.user_ptr[data.user_index[row]] >= 5][-4:]:
+        pipeline.predict(pipeline.question(int(data.user_index[row]), int(data.item_index[row]), recipe), recipe)
+    for name, role in PEOPLE.items():
+        accounts.add_account(workspace.database, name, PASSWORD, role)
+    workspace.close()
+    return home
+
+
+@pytest.fixture(scope="module")
+def server(answered_home: Path) -> Iterator[TestClient]:
+    with TestClient(create_app(settings_of(answered_home)), raise_server_exceptions=False) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def as_(server: TestClient) -> Any:
+    """as_("ann") is her browser; as_(None) that of somebody who is not logged in."""
+    from tests.labels.browsing import Browser
+
+    known: dict[str | None, Any] = {}
+
+    def browser(name: str | None) -> Any:
+        if name not in known:
+            known[name] = Browser(server, name)
+        return known[name]
+
+    return browser
+
+
+@pytest.fixture(scope="module")
+def key(as_: Any) -> str:
+    wanted = {"name": "Pilot", "dataset": "ml-latest-small", "overlap": 1}
+    made = as_("rita").post("projects", {"project": wanted, "members": ["ann", "bob"]})
+    assert made.status_code == 201, made.text
+    return str(made.json()["key"])

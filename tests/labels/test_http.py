@@ -2,89 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from fastapi.testclient import TestClient
 
-from app.server import create_app
-from storage.labels import accounts
-from storage.workspace import Workspace
-from tests.app.conftest import prepared_home, settings_of
-from tests.labels.conftest import PASSWORD
-
-__all__ = ["prepared_home"]
-PEOPLE = {"root": "admin", "rita": "reviewer", "ann": "annotator", "bob": "annotator", "vic": "viewer"}
-
-
-@pytest.fixture(scope="module")
-def answered_home(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with predictions of four samples in its cache, and people who can log in."""
-    home = Path(shutil.copytree(prepared_home, tmp_path_factory.mktemp("labels") / "home"))
-    workspace = Workspace(settings_of(home))
-    pipeline, recipe = workspace.pipeline(), workspace.recipe()
-    data = workspace.dataset()
-    for row in [row for row in range(data.n_interactions) if row - data.user_ptr[data.user_index[row]] >= 5][-4:]:
-        pipeline.predict(pipeline.question(int(data.user_index[row]), int(data.item_index[row]), recipe), recipe)
-    for name, role in PEOPLE.items():
-        accounts.add_account(workspace.database, name, PASSWORD, role)
-    workspace.close()
-    return home
-
-
-@pytest.fixture(scope="module")
-def server(answered_home: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(settings_of(answered_home)), raise_server_exceptions=False) as opened:
-        yield opened
-
-
-class Browser:
-    """One person's requests, with their cookie."""
-
-    def __init__(self, server: TestClient, name: str | None = None) -> None:
-        self._server, self.cookies = server, dict[str, str]()
-        if name:
-            answer = self.post("login", {"name": name, "password": PASSWORD})
-            assert answer.status_code == 200, answer.text
-            self.cookies = {"rallrec_session": answer.cookies["rallrec_session"]}
-            server.cookies.clear()
-
-    def get(self, path: str, **query: Any) -> Any:
-        self._server.cookies.clear()
-        return self._server.get(f"/labels/{path}", params=query, headers=self._headers())
-
-    def post(self, path: str, body: Any = None) -> Any:
-        self._server.cookies.clear()
-        return self._server.post(f"/labels/{path}", json=body or {}, headers=self._headers())
-
-    def _headers(self) -> dict[str, str]:
-        return {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} if self.cookies else {}
-
-
-@pytest.fixture(scope="module")
-def as_(server: TestClient) -> Any:
-    """as_("ann") is her browser; as_(None) that of somebody who is not logged in."""
-    known: dict[str | None, Browser] = {}
-    return lambda name: known.setdefault(name, Browser(server, name))
-
-
-@pytest.fixture(scope="module")
-def key(as_: Any) -> str:
-    wanted = {"name": "Pilot", "dataset": "ml-latest-small", "overlap": 1}
-    made = as_("rita").post("projects", {"project": wanted, "members": ["ann", "bob"]})
-    assert made.status_code == 201, made.text
-    return str(made.json()["key"])
-
-
-def whole(task: dict[str, Any]) -> dict[str, Any]:
-    scales = [scale["name"] for scale in task["project"]["rubric"]["scales"]]
-    return {
-        "steps": {step["id"]: {"value": "neutral"} for step in task["chains"][0]["steps"]},
-        "scales": dict.fromkeys(scales, 3), "verdict": "no", "confidence": 2,
-    }  # fmt: skip
+from tests.labels.browsing import whole
 
 
 def test_the_day_of_an_annotator(as_: Any, key: str) -> None:

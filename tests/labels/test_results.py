@@ -7,23 +7,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from app.labels_results_routes import results_routes
-from app.services.labelling.every import Services
 from backend.labelling.formats import FORMATS, read_labels
 from storage import Database
 from storage.labels import records
 from storage.labels.taking_over import take_over
-from storage.workspace import Workspace
-from tests.app.conftest import prepared_home, settings_of
-from tests.labels.test_http import Browser, answered_home, as_, server
+from tests.labels.browsing import Browser
 
-__all__ = ["answered_home", "as_", "prepared_home", "server"]
 SCALES = ("groundedness", "validity", "coherence", "informativeness", "personalisation")
 VIEWS = ("agreement", "disputed", "adjudicate", "insight", "export")
 
@@ -116,12 +110,6 @@ def test_a_viewer_reads_agreement_and_resolved_labels_alone(named: Any, done: tu
     assert viewer.get("side_by_side", task=tasks[0]).status_code == 403
     assert viewer.post("resolve", {"task": tasks[0], "judgement": {}}).status_code == 403
     assert "status=submitted" not in view(viewer, key, "export").text
-
-
-def test_every_route_of_results_names_who_may_ask(tmp_path: Path) -> None:
-    workspace = Workspace(settings_of(tmp_path))
-    for route in results_routes(Services.over(workspace)):
-        assert route.of.needs in ("agreement", "review", "administer"), route.path  # type: ignore[attr-defined]
 
 
 # --- figures -------------------------------------------------------------------------------------------------------
@@ -262,16 +250,10 @@ def test_an_import_says_what_it_did_and_what_is_no_label_is_refused_with_its_lin
     key, _ = done
     content = named("rita").get("export", project=key, format="jsonl").content
     count = len(content.splitlines())
-    told = send(named("root"), content)
+    told = named("root").send("import", content)
     assert (told.status_code, told.json()["says"]) == (200, f"0 labels are new, {count} were here already.")
-    refused = send(named("root"), content + b"{nonsense\n")
+    refused = named("root").send("import", content + b"{nonsense\n")
     assert refused.status_code == 400
     assert f"Line {count + 1} of what was sent" in refused.json()["problem"]
-    assert send(named("rita"), content).status_code == 403
+    assert named("rita").send("import", content).status_code == 403
     assert named("root").post("import", {}).status_code == 415
-
-
-def send(browser: Browser, content: bytes) -> Any:
-    browser._server.cookies.clear()
-    headers = browser._headers() | {"content-type": "application/x-ndjson"}
-    return browser._server.post("/labels/import", content=content, headers=headers)

@@ -12,8 +12,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from backend.errors import ForbiddenError, NotLoggedInError
 from backend.labelling import Account
-from storage.database import Database
-from storage.labels.projects import is_member
 from storage.labels.roles import MAY, may
 
 Service = TypeVar("Service")
@@ -53,9 +51,9 @@ def check(account: Account | None, action: str) -> None:
     raise ForbiddenError(f"This is not for the role {account.role}, but for {', '.join(allowed)}")
 
 
-def check_member(database: Database, account: Account, key: str) -> None:
-    """Raises ``ForbiddenError`` for who may not label in this project, whatever their role."""
-    if not is_member(database, key, account):
+def check_member(member: bool) -> None:
+    """Raises ``ForbiddenError`` for who may not label in a project, whatever their role."""
+    if not member:
         raise ForbiddenError("You are not a member of this project", fix="ask a reviewer to add you")
 
 

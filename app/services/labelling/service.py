@@ -12,12 +12,12 @@ from typing import Any
 
 from app.services.labelling.access import check_member, needs, somebody
 from app.services.labelling.cached_chains import CachedChains
-from app.services.labelling.views import task_view
+from app.services.labelling.views import rules_view, task_view
 from backend.errors import ForbiddenError, NotFoundError
 from backend.labelling import Account, Judgement, Project, Version
 from storage.database import Database
 from storage.labels import logins, projects, queue, undoing, work
-from storage.labels.progress import own_progress, progress
+from storage.labels.progress import own_progress, place, progress
 from storage.labels.roles import may
 from storage.labels.values import Nothing, Own, OwnLabel, Saved, Submitted, Task
 from storage.workspace import Workspace
@@ -75,18 +75,12 @@ class LabellingService:
         found = projects.project(self.database, key)
         told: dict[str, Any] = {
             "key": key,
-            "project": found.model_dump(mode="json"),
+            "project": rules_view(found, account),
             "open": projects.is_open(self.database, key),
             "member": projects.is_member(self.database, key, account),
         }
         if may(account, "agreement"):
             return told | {"progress": asdict(progress(self.database, key))}
-        # Which chains there are and how many are hidden is nothing that a labeller should know.
-        told["project"] = {
-            name: value
-            for name, value in told["project"].items()
-            if name not in ("chains", "gold", "qualification", "pass_share", "order", "seed")
-        }
         return told | {"own": asdict(own_progress(self.database, key, account))}
 
     @needs("projects")
@@ -124,12 +118,11 @@ class LabellingService:
     def task(self, account: Account | None, task: str, unblinded: bool = False) -> Task:
         """One that was given to whoever asks; a reviewer may open any, and ``unblinded``."""
         account = somebody(account)
-        key = projects.project_of_task(self.database, task)
         reviewer = may(account, "review")
         if unblinded and not reviewer:
             raise ForbiddenError("Only reviewers see everything about a task")
         try:
-            return work.open_task(self.database, task, self._member(account, key), unblinded)
+            return work.open_task(self.database, task, self._at(account, task), unblinded)
         except (NotFoundError, ForbiddenError):
             if not reviewer:
                 raise
@@ -186,15 +179,17 @@ class LabellingService:
 
     def view(self, account: Account, task: Task, unblinded: bool = False) -> dict[str, Any]:
         """What whoever asks may see of a task that they were given."""
-        own = own_progress(self.database, task.key, account)
-        position = {"done": own.submitted + own.skipped, "left": own.left}
+        position = {"done": 0, "left": 0}
+        if task.own is not None:
+            position["done"], position["left"] = place(self.database, task.key, task.project, account.name)
         return task_view(self.workspace, task, position, unblinded and may(account, "review"))
 
     def _member(self, account: Account | None, key: str) -> Account:
         account = somebody(account)
-        projects.project(self.database, key)
-        check_member(self.database, account, key)
+        check_member(projects.is_member(self.database, key, account))
         return account
 
     def _at(self, account: Account | None, task: str) -> Account:
-        return self._member(account, projects.project_of_task(self.database, task))
+        account = somebody(account)
+        check_member(projects.is_member_at(self.database, task, account))
+        return account

@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.services.labelling.histories import full_history, genres_of, others_of, profile_of
-from backend.labelling import Chain, rubric
+from backend.labelling import Account, Chain, Project, rubric
 from backend.prompting import split_steps
+from storage.labels.roles import may
 from storage.labels.values import Own, Task
 from storage.workspace import Workspace
+
+_RULES_OF_CHOICE = ("chains", "gold", "qualification", "pass_share", "order", "seed")
 
 
 def task_view(
@@ -52,6 +55,16 @@ def task_view(
     if unblinded or not project.blind:
         view["hidden"] = _hidden(task)
     return view
+
+
+def rules_view(project: Project, account: Account | None) -> dict[str, Any]:
+    """A project's rules. How its chains were chosen (the wrong ones alone, say), and how many known ones are hidden
+    among them, is nothing that a labeller should know.
+    """
+    told: dict[str, Any] = project.model_dump(mode="json")
+    if may(account, "agreement"):
+        return told
+    return {name: value for name, value in told.items() if name not in _RULES_OF_CHOICE}
 
 
 def _chain(chain: Chain) -> dict[str, Any]:
