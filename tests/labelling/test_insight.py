@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from scipy.stats import spearmanr
 
 from backend.labelling import Label
-from backend.labelling.insight import insight, record
+from backend.labelling.insight import _spearman, insight, record
 from backend.labelling.quality import FIRST_BAD, FLAWLESS, GOOD_SHARE, judged_chains, measured
 from tests.labelling import making
 from tests.labelling.making import STEPS, chain, judgement, label, setting
@@ -71,6 +72,19 @@ def test_trends_are_spearmans_and_their_groups_hold_every_chain() -> None:
             assert trend.rank.value == pytest.approx(spearmanr(x, y).statistic)
             assert -1 <= trend.rank.low <= trend.rank.high <= 1
         assert sum(group.mean.of for group in trend.groups) == len(trend.points)
+
+
+@given(
+    arrays.arrays(np.int64, (2, 7), elements=st.integers(0, 3)),
+    arrays.arrays(np.int64, (3, 7), elements=st.integers(0, 2)),
+)
+def test_draws_are_spearmans_of_chains_that_count_several_times(values: np.ndarray, times: np.ndarray) -> None:
+    x, y = values.astype(float)
+    for place, own in enumerate(times):
+        a, b = np.repeat(x, own), np.repeat(y, own)
+        varies = len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0
+        expected = spearmanr(a, b).statistic if varies else np.nan
+        assert _spearman(x, y, times)[place] == pytest.approx(expected, nan_ok=True)
 
 
 def test_what_cannot_be_compared_says_why() -> None:
