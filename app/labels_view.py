@@ -5,18 +5,17 @@ label, which is no longer blind once they have seen everything about its task (`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 
 from app.labels_api import COOKIE, status_of
+from app.labels_results_view import RESULTS
 from app.rendering.labelling import own, people, projects, task
 from app.rendering.labelling.frame import address, frame
 from app.rendering.page import error_box
-from app.services.labelling import LabellingService
-from app.services.labelling.reviewing import ReviewingService
+from app.services.labelling.every import Services
 from backend.datasets import DATASETS
 from backend.errors import NotLoggedInError, RallrecError, UnknownNameError
 from backend.labelling import Account, Project, rubric
@@ -26,20 +25,11 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 Query = Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Services:
-    """Who answers, and checks whether whoever asks may know."""
-
-    labelling: LabellingService
-    reviewing: ReviewingService
-
-
 Drawn = Callable[[Services, Account | None, Query], str]
 
 
-def add_label_views(app: FastAPI, labelling: LabellingService, reviewing: ReviewingService) -> None:
+def add_label_views(app: FastAPI, services: Services) -> None:
     """Mount the route. Somebody who must log in first is shown how; for other refusals the status says which."""
-    services = Services(labelling, reviewing)
 
     @app.get("/labels/view", include_in_schema=False)
     async def view(request: Request) -> Response:
@@ -135,4 +125,5 @@ VIEWS: dict[str, Drawn] = {
     "project": _project,
     "people": _people,
     "account": _account,
+    **RESULTS,
 }

@@ -19,7 +19,7 @@ ASSETS = Path(__file__).parent / "assets"
 _SCRIPTS = ("rallrec.js", "predict.js", "library.js", "stories.js", "what_if.js")
 _STYLES = ("rallrec.css", "predict.css", "library.css", "users.css", "what_if.css")
 # Gradio confines the others to its own container: what is outside of it, or depends on its page, goes into the head.
-_HEAD_STYLES = ("stories.css", "label.css")
+_HEAD_STYLES = ("stories.css", "label.css", "label_results.css")
 
 
 def build(settings: Settings) -> gradio.Blocks:

@@ -9,7 +9,7 @@ import typer
 from scripts.options import Json
 
 labels = typer.Typer(
-    help="Labels of reasoning chains: projects, backups, and who changed what.",
+    help="Labels of reasoning chains: projects, files, agreement, backups, and who changed what.",
     epilog="Example: rallrec labels backup labels.db",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -109,3 +109,45 @@ def project_create(
         values=values, wanted=wanted, samples=samples, guidelines=guidelines, members=member or [], dry_run=dry_run,
         as_json=json,
     )  # fmt: skip
+
+
+ProjectKey = Annotated[
+    str | None, typer.Option("--project", help="A project's key (default: the only one; see 'project list').")
+]
+Source = Annotated[str | None, typer.Option("--from", help="Read this canonical file, not the database.")]
+
+
+@labels.command("export", epilog="Example: rallrec labels export spring.jsonl --status all")
+def labels_export(
+    file: Annotated[str, typer.Argument(help="File to write.")],
+    project: ProjectKey = None,
+    source: Source = None,
+    format: Annotated[
+        str, typer.Option(help="jsonl, csv, parquet, prm800k, trl, preference, label-studio or label-studio-setup.")
+    ] = "jsonl",
+    status: Annotated[str, typer.Option(help="submitted, all (skipped and drafts too) or resolved.")] = "submitted",
+    json: Json = False,
+) -> None:
+    """Write a project's labels into a file. 'jsonl' is whole, and imports back."""
+    from scripts.labels_files import export
+
+    export(file=file, project=project, source=source, name=format, status=status, as_json=json)
+
+
+@labels.command("import", epilog="Example: rallrec labels import spring.jsonl")
+def labels_import(
+    file: Annotated[str, typer.Argument(help="A file that 'rallrec labels export' wrote as jsonl.")],
+    json: Json = False,
+) -> None:
+    """Add the labels of a file, with the projects, chains and people they need; what is there already stays."""
+    from scripts.labels_files import import_file
+
+    import_file(file=file, as_json=json)
+
+
+@labels.command("agreement", epilog="Example: rallrec labels agreement --json")
+def labels_agreement(project: ProjectKey = None, source: Source = None, json: Json = False) -> None:
+    """Say how well people agree: percent, Krippendorff's alpha, Gwet's AC1 / AC2, Cohen's kappa, with intervals."""
+    from scripts.labels_files import agreement
+
+    agreement(project=project, source=source, as_json=json)

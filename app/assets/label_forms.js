@@ -59,7 +59,7 @@
       said.textContent = form.dataset.wait ?? "";
       try {
         const { ok, said: told } = await call(form.dataset.post, body(form));
-        if (!ok) { said.textContent = told.problem ?? "That was refused."; return; }
+        if (!ok) { said.textContent = told.problem ?? told.problems?.map((own) => own.says).join(". ") ?? "That was refused."; return; }
         if (form.dataset.then) await go(form.dataset.then.replace("{key}", encodeURIComponent(told.key ?? told.project ?? "")));
         else { said.textContent = form.dataset.done ?? "Done."; form.reset(); if (form.dataset.again) await show(); }
       } catch (error) { said.textContent = `Not sent: ${error.message}. Try again.`; } finally { button.disabled = false; }

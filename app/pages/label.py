@@ -19,6 +19,7 @@ _SCRIPTS = (
     "label_work.js",
     "label_forms.js",
     "label.js",
+    "label_results.js",
 )
 _ROOT = '<div id="label-root"><p class="status"><span class="pulse"></span> Fetching</p></div>'
 

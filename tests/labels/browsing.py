@@ -28,6 +28,12 @@ class Browser:
         self._server.cookies.clear()
         return self._server.post(f"/labels/{path}", json=body or {}, headers=self._headers())
 
+    def send(self, path: str, content: bytes = b"") -> Any:
+        """Canonical lines."""
+        self._server.cookies.clear()
+        headers = self._headers() | {"content-type": "application/x-ndjson"}
+        return self._server.post(f"/labels/{path}", content=content, headers=headers)
+
     def _headers(self) -> dict[str, str]:
         return {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} if self.cookies else {}
 

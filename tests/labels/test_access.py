@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from app.labels_view import VIEWS
 from app.services.labelling import LabellingService
+from app.services.labelling.results import ResultsService
 from app.services.labelling.reviewing import ReviewingService
 from storage.labels.roles import MAY
 from tests.labels.browsing import whole
@@ -28,6 +29,8 @@ NEEDS = {
     "GET side_by_side": "review", "POST resolve": "review", "POST gold": "review",
     "GET view": "counts", "GET people": "projects", "GET accounts": "administer", "POST accounts": "administer",
     "POST accounts/{name}": "administer", "GET audit": "administer",
+    "GET agreement": "agreement", "GET disputed": "review", "GET insight": "agreement", "GET export": "agreement",
+    "POST import": "administer", "GET view": "counts",
 }  # fmt: skip
 # What the views of /label need: a part of GET view, which itself is for everybody.
 VIEW_NEEDS = {
@@ -65,7 +68,8 @@ def test_every_endpoint_refuses_whom_it_is_not_for(server: TestClient, as_: Any,
         if name == "POST logout" and person:
             continue  # it would do so
         browser = as_(person)
-        answer = browser.get(path) if method == "GET" else browser.post(path)
+        send = browser.get if method == "GET" else browser.send if name == "POST import" else browser.post
+        answer = send(path)
         if role in MAY[NEEDS[name]]:
             assert answer.status_code not in (401, 403, 415, 500), (person, answer.text)
         else:
@@ -86,7 +90,8 @@ def test_every_view_refuses_whom_it_is_not_for(as_: Any, key: str, view: str) ->
 
 
 def test_every_method_of_the_services_says_whom_it_is_for() -> None:
-    for service, plain in ((LabellingService, {"who", "view", "database"}), (ReviewingService, {"database"})):
+    others = ((service, {"database"}) for service in (ReviewingService, ResultsService))
+    for service, plain in ((LabellingService, {"who", "view", "database"}), *others):
         methods = {name for name in vars(service) if not name.startswith("_")} - plain
         silent = {name for name in methods if not hasattr(getattr(service, name), "needs")}
         assert silent == set()
