@@ -12,8 +12,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from app.beside import add_routes
+from app.labels_api import add_labels
+from app.labels_results_routes import results_routes
+from app.labels_review_routes import review_routes
+from app.labels_routes import routes
+from app.labels_view import add_label_views
 from app.services.item_map import ItemMaps
 from app.services.jobs import JobsService
+from app.services.labelling.every import Services
 from app.services.runs import RunQueue
 from app.services.stories import StoryService
 from app.site import appearance, build_over
@@ -78,6 +84,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return await _keep_story(told, request)
 
     add_routes(app, workspace)
+    services = Services.over(workspace)
+    add_label_views(app, services)
+    own, reviewed, resulting = routes(services.labelling), review_routes(services.reviewing), results_routes(services)
+    add_labels(app, (*own, *reviewed, *resulting), services.labelling.who)
     # Rendering on the server needs Node, and does not do several pages under FastAPI.
     options: dict[str, Any] = {"show_error": True, "mcp_server": False, "ssr_mode": False}
     gradio.mount_gradio_app(app, build_over(workspace, runs, jobs), path="/", **options, **appearance())

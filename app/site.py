@@ -19,7 +19,7 @@ ASSETS = Path(__file__).parent / "assets"
 _SCRIPTS = ("rallrec.js", "predict.js", "library.js", "stories.js", "what_if.js")
 _STYLES = ("rallrec.css", "predict.css", "library.css", "users.css", "what_if.css")
 # Gradio confines the others to its own container: what is outside of it, or depends on its page, goes into the head.
-_HEAD_STYLES = ("stories.css",)
+_HEAD_STYLES = ("stories.css", "label.css", "label_results.css")
 
 
 def build(settings: Settings) -> gradio.Blocks:
@@ -38,7 +38,7 @@ def build_over(workspace: Workspace, runs: RunQueue, jobs: JobsService) -> gradi
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
-    from app.pages import library, predict, stories, users, what_if
+    from app.pages import label, library, predict, stories, users, what_if
     from app.services.library import LibraryService
     from app.services.predict import PredictService
     from app.services.stories import StoryService
@@ -54,6 +54,8 @@ def build_over(workspace: Workspace, runs: RunQueue, jobs: JobsService) -> gradi
         users.page(UsersService(workspace))
     with blocks.route("Stories", stories.ROUTE):
         stories.page(StoryService(workspace))
+    with blocks.route("Label", label.ROUTE):
+        label.page()
     with blocks.route("Library", library.ROUTE):
         library.page(LibraryService(workspace), jobs)
     return blocks

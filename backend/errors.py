@@ -7,6 +7,7 @@ translated at one boundary per package and chained (``raise ... from error``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class RallrecError(Exception):
@@ -43,6 +44,38 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, given: object, known: Iterable[str], *, fix: str | None = None) -> None:
         names = sorted(known)
         super().__init__(f"Unknown {kind} {given!r}", expected=f"one of {', '.join(names) or '(none)'}", fix=fix)
+
+
+class NotFoundError(UsageError):
+    """What was asked for by its key is not there, or not for whoever asks."""
+
+
+class AccessError(RallrecError):
+    """Who asks may not have it."""
+
+
+class NotLoggedInError(AccessError):
+    """Nobody is logged in, and somebody must be; or the name or the password is wrong."""
+
+
+class ForbiddenError(AccessError):
+    """Somebody is logged in, and this is not for them."""
+
+
+class LockedOutError(AccessError):
+    """Too many wrong passwords: there is a time to wait. ``seconds``: how long."""
+
+    def __init__(self, problem: str, seconds: float, *, fix: str | None = None) -> None:
+        self.seconds = seconds
+        super().__init__(problem, fix=fix)
+
+
+class ConflictError(RallrecError):
+    """Something newer is kept than what this was made from. ``kept``: what, as JSON; nothing was overwritten."""
+
+    def __init__(self, problem: str, kept: Mapping[str, Any], *, fix: str | None = None) -> None:
+        self.kept = dict(kept)
+        super().__init__(problem, fix=fix)
 
 
 class DataError(RallrecError):

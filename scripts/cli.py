@@ -10,7 +10,9 @@ import typer
 
 from backend.errors import RallrecError
 from scripts.bundle_commands import bundle
+from scripts.labels_commands import labels
 from scripts.options import Json
+from scripts.users_commands import users
 
 app = typer.Typer(
     name="rallrec",
@@ -304,6 +306,8 @@ def serve(
 
 
 app.add_typer(bundle, name="bundle")
+app.add_typer(users, name="users")
+app.add_typer(labels, name="labels")
 
 
 def main() -> None:

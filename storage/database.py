@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -71,21 +72,38 @@ class Database:
         # SQLite can't turn a reading transaction into a writing one once somebody else has written, however long it
         # waits. So a writing transaction says so from its beginning, where waiting helps.
         self._writer = engine.execution_options(sqlite_begin="IMMEDIATE")
+        self._durable = engine.execution_options(sqlite_begin="IMMEDIATE", sqlite_synchronous="FULL")
+        # SQLite has no queue: who finds it locked sleeps and tries again, and may be overtaken for seconds. The threads
+        # of one process wait here instead, one behind the other.
+        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
 
     @contextmanager
-    def session(self, *, read_only: bool = False) -> Iterator[Session]:
+    def session(self, *, read_only: bool = False, durable: bool = False) -> Iterator[Session]:
         """A session for one unit of work: committed at the end, rolled back if the block raises.
 
-        ``read_only`` never waits for a writer and keeps nothing of what it may write. What the database raises comes
-        out as ``StorageError``. Rows stay readable after the end. Take one per call; a session is not for two threads.
+        ``read_only`` never waits for a writer and keeps nothing of what it may write. ``durable``: what is committed is
+        on the disk; otherwise SQLite leaves the latest to the system, and a power cut could take it. What the database
+        raises comes out as ``StorageError``. Rows stay readable after the end. Take one per call; a session is not for
+        two threads.
         """
-        with (
-            _in_our_words(self.url),
-            Session(self.engine if read_only else self._writer, expire_on_commit=False) as session,
-        ):
+        engine = self.engine if read_only else self._durable if durable else self._writer
+        turn = nullcontext() if read_only else self._one_by_one()
+        with _in_our_words(self.url), turn, Session(engine, expire_on_commit=False) as session:
             yield session
             if not read_only:
                 session.commit()
+
+    @contextmanager
+    def _one_by_one(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=BUSY_SECONDS):
+            raise StorageError(f"The database {self.url} cannot be used (it is busy)", fix=_FIXES["SQLITE_BUSY"])
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Close the connections that are not in use. Idempotent."""
@@ -165,7 +183,10 @@ def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN " + connection.get_execution_options().get("sqlite_begin", "DEFERRED"))
+    options = connection.get_execution_options()
+    if options.get("sqlite_begin"):  # each time, because connections are used again; inside of a transaction it is late
+        connection.exec_driver_sql("PRAGMA synchronous=" + options.get("sqlite_synchronous", "NORMAL"))
+    connection.exec_driver_sql("BEGIN " + options.get("sqlite_begin", "DEFERRED"))
 
 
 @contextmanager

@@ -64,4 +64,20 @@ GLOSSARY: dict[str, Entry] = {
     ),
     "m_g": Entry("M<sub>G</sub>", "M_G, the general model tuned on this dataset: it answers at once."),
     "m_r": Entry("M<sub>R</sub>", "M_R, the reasoning model: it writes chains of thought before it answers."),
+    "agreement": Entry("percent", "percent agreement, the share of pairs of people who gave the same answer."),
+    "krippendorff": Entry(
+        "α (Krippendorff)",
+        "Krippendorff's alpha, agreement beyond what chance would give: 1 all alike, 0 as by chance, below 0 worse. "
+        "Far answers on a scale count more than near ones. Not defined where everybody said the same everywhere.",
+    ),
+    "gwet": Entry(
+        "AC1 / AC2",
+        "Gwet's agreement coefficients, as alpha but steadier where nearly all answers are alike. AC1 for words; AC2 "
+        "for scales, where near answers agree in part (quadratic weights).",
+    ),
+    "kappa": Entry(
+        "κ (Cohen)",
+        "Cohen's kappa, the agreement of two people beyond what chance would give by how often each gives each answer; "
+        "with quadratic weights on scales.",
+    ),
 }

@@ -10,6 +10,7 @@ ROUTES = (
     ("/what-if", "What-if"),
     ("/users", "Users"),
     ("/stories", "Stories"),
+    ("/label", "Label"),
     ("/library", "Library"),
 )
 

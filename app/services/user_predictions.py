@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from app.services.answered import AnsweredSamples
 from app.services.users_query import UsersQuery
 from backend.datasets import Dataset, Split, build_samples, split
 from backend.errors import UsageError
 from backend.pipeline import Prediction, Recipe
+from storage.answered_samples import AnsweredSamples
 from storage.lookup import look_up_all
 from storage.workspace import Workspace
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import fields
 from functools import cached_property
 
-from app.services.answered import AnsweredSamples
 from app.services.predict_view import Request
 from app.services.user_predictions import PredictionRow, Predictions, UserPredictions
 from app.services.user_profile import Profile, Profiles, Timeline
 from app.services.user_table import UserPage, UserTable
 from app.services.users_query import UsersQuery
 from backend.datasets import Dataset
+from storage.answered_samples import AnsweredSamples
 from storage.workspace import Workspace
 
 

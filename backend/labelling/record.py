@@ -16,7 +16,8 @@ Status = Literal["submitted", "skipped", "draft"]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # What is not a number has no place in JSON: what nobody knows is None.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Account(_Frozen):

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from backend.seeding import digest
 
 _ID_LENGTH = 12
+# Where a chain's thinking begins and ends: nothing that could be right or wrong.
+_TAG = re.compile(r"</?think>")
 # Chinese, Japanese and Korean: no space stands between sentences there.
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _OPENERS = "\"'“‘«([{*_`「『《【（"
@@ -63,9 +65,11 @@ class Step:
 
 
 def split_steps(text: str) -> tuple[Step, ...]:
-    """The steps of ``text`` in order. Between and around them is only space; none without any other character."""
+    """The steps of ``text`` in order; none for a text of space alone. Between and around them is only space, and the
+    tags around a chain's thinking: its answer behind them is a step of its own.
+    """
     steps, seen = [], Counter[str]()
-    for start, end in _spans(text):
+    for start, end in _between_tags(text):
         words = digest(_normal(text[start:end]), _ID_LENGTH)
         seen[words] += 1
         steps.append(Step(f"{words}-{seen[words]}", text[start:end], start, end))
@@ -75,6 +79,13 @@ def split_steps(text: str) -> tuple[Step, ...]:
 def _normal(words: str) -> str:
     # Half of a surrogate pair, which a model that babbles may write, has no bytes to hash.
     return " ".join(unicodedata.normalize("NFC", words).split()).encode("utf-8", "replace").decode()
+
+
+def _between_tags(text: str) -> Iterator[tuple[int, int]]:
+    begin = 0
+    for stop, after in (*(tag.span() for tag in _TAG.finditer(text)), (len(text), len(text))):
+        yield from ((begin + start, begin + end) for start, end in _spans(text[begin:stop]))
+        begin = after
 
 
 def _spans(text: str) -> list[tuple[int, int]]:

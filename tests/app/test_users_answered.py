@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.pages.users import _later
-from app.services import answered as module
-from app.services.answered import AnsweredSamples, SampleFinder
 from app.services.predict import PredictService
 from app.services.predict_view import Request, Session
-from app.services.prompt_reading import PromptReader, Reading
 from app.services.users import UsersService
 from backend.datasets import Dataset
 from backend.prompting.prompts import Layout
 from backend.questions import Questions
 from backend.retrieval import RetrievalConfig
 from backend.types import Message
+from storage import answered_samples as module
+from storage.answered_samples import AnsweredSamples, SampleFinder
+from storage.prompt_reading import PromptReader, Reading
 from storage.workspace import Workspace
 from tests.app.conftest import answered
 from tests.app.views import dataset_of

@@ -63,6 +63,7 @@ SCREENS = {
     "user": at("/users?user=15", "svg.timeline"),
     "stories": at("/stories", ".story-list, .empty"),
     "story": story,
+    "label": at("/label", ".label-projects"),
     "library": at("/library?artifact=descriptions", "#library-own .artifact"),
     "artifact": at("/library?artifact=retrieval-report", "#library-own .artifact"),
 }

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import re
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.prompting import Step, split_steps
+
+BUNDLED_RESULTS = Path(__file__).parents[2] / "storage" / "bundle" / "results.jsonl.gz"
 
 CASES = {
     "titles with full stops, decimals": (
@@ -61,6 +68,10 @@ CASES = {
         ["they like it.", "then more?", "yes!", "ok, vs. them, 3 hrs. of it"],
     ),
     "a wrapped line, a new line": ("Okay, so\nthe user likes it\nThey do", ["Okay, so\nthe user likes it", "They do"]),
+    "the tags around a chain's thinking": (
+        "<think>\nThey gave Heat (1995) 4. So yes.</think> \n\nYes", ["They gave Heat (1995) 4.", "So yes.", "Yes"],
+    ),
+    "a thought that ends without a mark": ("用户喜欢<think> so do I</think>No", ["用户喜欢", "so do I", "No"]),
     "marks alone": ("... Yes. --- No", ["... Yes.", "--- No"]),
     "nothing but marks": ("***", ["***"]),
     "nothing": (" \n ", []),
@@ -126,6 +137,38 @@ def test_an_id_is_that_of_the_words_whatever_the_space_and_counts_repeats() -> N
     assert first[1].id.split("-")[0] != words
     [composed], [combined] = split_steps("Amélie"), split_steps("Ame\u0301lie")
     assert composed.id == combined.id
+
+
+def test_what_is_said_after_a_chain_does_not_rename_its_steps() -> None:
+    """A chain that is still written, and the same chain with its answer: what was said of a step holds."""
+    whole = split_steps("They like it. So do I.\n</think>\n\nYes")
+    assert whole[:2] == split_steps("They like it. So do I.")
+    assert [step.text for step in whole[2:]] == ["Yes"]
+
+
+def test_the_chains_that_ship_are_split_where_their_sentences_end() -> None:
+    """Each of the real chains: nothing but space and tags between steps, no step that holds two sentences of theirs,
+    and a title's full stop or its mark ends none.
+    """
+    written = list(_shipped_chains())
+    assert len(written) > 1000
+    for text in written:
+        steps = split_steps(text)
+        rest, end = "", 0
+        for step in steps:
+            rest, end = rest + text[end : step.start], step.end
+        assert (rest + text[end:]).replace("</think>", "").split() == []
+        assert len({step.id for step in steps}) == len(steps)
+        closed, answer = text.rpartition("</think>")[1:]
+        assert not closed or not answer.strip() or steps[-1].text == answer.strip()
+        for step in steps:
+            assert not re.search(r"[.!?] (So|They|Another one|On balance|Against it)\b", step.text), step.text
+            assert not re.match(r"\(\d{4}\)|[a-z,;]", step.text), step.text
+
+
+def _shipped_chains() -> Iterator[str]:
+    with gzip.open(BUNDLED_RESULTS, "rt", encoding="utf-8") as lines:
+        yield from {row["text"] for row in map(json.loads, lines) if row.get("kind") == "trace"}
 
 
 def test_half_a_surrogate_pair_is_a_step_too() -> None:

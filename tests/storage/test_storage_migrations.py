@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, inspect, text
 from storage_fakes import CountingEngine, ask
 
+import storage.labels.tables
 import storage.schema
 from backend.errors import StorageError
 from backend.types import Sampling

@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from app.services.prompt_reading import PromptReader, Reading
 from backend.datasets import MIN_HISTORY, Dataset
 from storage.answered import answered_prompts, prompt_texts
+from storage.prompt_reading import PromptReader, Reading
 from storage.workspace import Workspace
 
 Rows = NDArray[np.int64]
@@ -23,10 +23,10 @@ _NONE: Rows = np.empty(0, dtype=np.int64)
 
 
 class AnsweredSamples:
-    """Of the settings' dataset and M_G. Safe to call from any thread; what was read is not read again."""
+    """Of a dataset (the settings' by default) and M_G. Any thread may call; what was read is not read again."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, workspace: Workspace, dataset: str | None = None) -> None:
+        self._workspace, self._name = workspace, dataset
         self._lock = threading.Lock()
         self._read: dict[str, Rows] = {}
         self._rows: Rows | None = None
@@ -39,7 +39,7 @@ class AnsweredSamples:
         """
         with self._lock:
             database = self._workspace.database
-            hashes = answered_prompts(database, self._workspace.model("tuned"))
+            hashes = answered_prompts(database, self._workspace.model("tuned", self._name))
             new = hashes - self._read.keys()
             gone = self._read.keys() - hashes
             if new or gone or self._rows is None:
@@ -52,12 +52,12 @@ class AnsweredSamples:
 
     def of_user(self, user: int) -> Rows:
         """Those of one user code."""
-        rows, own = self.rows(), self._workspace.dataset().user_rows(user)
+        rows, own = self.rows(), self._workspace.dataset(self._name).user_rows(user)
         return rows[(rows >= own.start) & (rows < own.stop)]
 
     def counts(self, read: bool = True) -> NDArray[np.int64] | None:
         """int64[users]: how many each user has. Without ``read``, as they were when last read, None before that."""
-        rows, data = self.rows() if read else self._rows, self._workspace.dataset()
+        rows, data = self.rows() if read else self._rows, self._workspace.dataset(self._name)
         if rows is None:
             return None
         return np.bincount(data.user_index[rows], minlength=data.n_users).astype(np.int64)
@@ -74,7 +74,7 @@ class AnsweredSamples:
 
         Many users have rated the same few items, other datasets have the same titles.
         """
-        data, questions = self._workspace.dataset(), self._workspace.pipeline().questions
+        data, questions = self._workspace.dataset(self._name), self._workspace.pipeline(self._name).questions
         past = set(data.item_index[data.history_before(row)].tolist())
         shown = [next(code for code in codes if code in past) for codes in reading.past]
         user, item = int(data.user_index[row]), int(data.item_index[row])
@@ -82,11 +82,11 @@ class AnsweredSamples:
 
     @cached_property
     def _reader(self) -> PromptReader:
-        return PromptReader(self._workspace.dataset())
+        return PromptReader(self._workspace.dataset(self._name))
 
     @cached_property
     def _finder(self) -> SampleFinder:
-        return SampleFinder(self._workspace.dataset())
+        return SampleFinder(self._workspace.dataset(self._name))
 
 
 class SampleFinder:

@@ -1,0 +1,1 @@
+"""What ``/label`` shows, as HTML text: pure functions of what the labelling service found."""

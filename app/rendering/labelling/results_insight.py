@@ -1,0 +1,85 @@
+"""What goes with good reasoning: correctness, injected knowledge, length, variance. Figures, and the plain numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.rendering.labelling.results_figures import Mark, rows, told, trend_figure
+from app.rendering.templating import render
+from backend.labelling.insight import Insight, Split, Trend
+
+# Per kind of chain: what it is called, its shape and its class.
+_KINDS = {
+    "correct": ("correct", "round", "correct"),
+    "wrong": ("wrong", "square", "wrong"),
+    "no_answer": ("no answer", "diamond", "silent"),
+    "injected": ("with the sentence", "round", "correct"),
+    "none": ("without it", "square", "wrong"),
+}
+
+
+def insight(own: Insight) -> str:
+    """All four questions."""
+    return render(
+        "label_results_insight.html",
+        own=own,
+        splits=[
+            _question("Does better reasoning go with being right?", "correct minus wrong", own.correctness,
+                      ("correct", "wrong", "no_answer")),
+            _question("Does the injected sentence change the reasoning?", "with minus without", own.knowledge,
+                      ("injected", "none")),
+        ],
+        trends=[
+            _along("Are longer chains better?", "tokens", own.length),
+            _along("Are chains worse where the chains of a sample disagree?", "variance of P(yes)", own.variance),
+        ],
+    )  # fmt: skip
+
+
+def _question(asks: str, difference: str, splits: Sequence[Split], kinds: Sequence[str]) -> dict[str, Any]:
+    return {
+        "asks": asks,
+        "difference": difference,
+        "key": [(name, shape, css) for name, shape, css in (_KINDS[kind] for kind in kinds)],
+        "rows": [
+            {
+                "quality": split.quality,
+                "figure": rows(
+                    [Mark(group.mean, _KINDS[group.name][1], _KINDS[group.name][2], _KINDS[group.name][0])
+                     for group in split.groups],
+                    split.quality.low, split.quality.high,
+                ),
+                "groups": [
+                    (_KINDS[group.name][0], told(group.mean), group.mean.of, group.mean.why) for group in split.groups
+                ],
+                "difference": told(split.difference, sign="+"),
+                "why": split.difference.why,
+                "sure": _sure(split.difference.low, split.difference.high),
+            }
+            for split in splits
+        ],
+    }  # fmt: skip
+
+
+def _along(asks: str, number: str, trends: Sequence[Trend]) -> dict[str, Any]:
+    return {
+        "asks": asks,
+        "number": number,
+        "trends": [
+            {
+                "quality": trend.quality,
+                "figure": trend_figure(trend, number),
+                "rank": told(trend.rank, sign="+"),
+                "why": trend.rank.why,
+                "sure": _sure(trend.rank.low, trend.rank.high),
+                "groups": [(group.name, told(group.mean), group.mean.of) for group in trend.groups],
+            }
+            for trend in trends
+        ],
+    }
+
+
+def _sure(low: float, high: float) -> bool:
+    """Whether the interval leaves out 0."""
+    return low > 0 or high < 0

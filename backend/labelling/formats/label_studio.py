@@ -1,0 +1,146 @@
+"""Label Studio's JSON: tasks with their annotations, as its import reads them, and the labelling setup they fit.
+
+Its regions are a step's place in the chain's text; names in ``from_name`` are those of :func:`setup`. Who labelled is
+the answer ``author``: Label Studio's own ``completed_by`` must be the e-mail address of one of its users, and an import
+with another one fails.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, BinaryIO
+from xml.sax.saxutils import quoteattr
+
+from backend.labelling.formats.canonical import json_line
+from backend.labelling.record import Label
+from backend.labelling.rubric import Choice, rubric
+from backend.prompting.steps import split_steps
+
+_TEXT = "chain"
+_WRITTEN = ("corrected", "comment", "skip_reason", "author")
+
+
+def write(labels: Iterable[Label], out: BinaryIO) -> int:
+    """One JSON list, a task for each task of the project; returns how many tasks.
+
+    Submitted and skipped labels (``was_cancelled``) are annotations, drafts are drafts, resolved ones are marked
+    ``ground_truth``.
+    """
+    by_task: dict[str, list[Label]] = {}
+    for label in labels:
+        by_task.setdefault(label.task, []).append(label)
+    out.write(b"[\n")
+    for number, own in enumerate(by_task.values()):
+        out.write(b",\n" if number else b"")
+        out.write(json_line(_task(own)).rstrip(b"\n"))
+    out.write(b"\n]\n")
+    return len(by_task)
+
+
+def setup(version: str = "1") -> str:
+    """The labelling setup (XML) that the tasks fit: to be pasted into a project of Label Studio.
+
+    Raises ``UnknownNameError``.
+    """
+    asked = rubric(version)
+    lines = [
+        "<View>",
+        '  <Header value="$title"/>',
+        '  <Text name="prompt" value="$prompt"/>',
+        f'  <Text name="{_TEXT}" value="$chain"/>',
+        '  <Text name="second" value="$second_chain"/>',
+        f'  <Labels name="step" toName="{_TEXT}">',
+        *(f"    <Label value={quoteattr(choice.name)}/>" for choice in asked.steps),
+        "  </Labels>",
+        *_choices("tags", asked.tags, ' choice="multiple" perRegion="true"'),
+        *(f'  <Rating name={quoteattr(scale.name)} toName="{_TEXT}" maxRating="5"/>' for scale in asked.scales),
+        *_choices("missing_step", ("yes", "no")),
+        *_choices("verdict", ("yes", "no")),
+        f'  <Rating name="confidence" toName="{_TEXT}" maxRating="5"/>',
+        *_choices("preferred", ("first", "second", "tie", "cannot")),
+        *(
+            f'  <TextArea name="{name}" toName="{_TEXT}"/>'
+            for name in ("corrected", "comment", "skip_reason", "author")
+        ),
+        "</View>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _choices(name: str, own: Sequence[str | Choice], more: str = "") -> list[str]:
+    values = [choice if isinstance(choice, str) else choice.name for choice in own]
+    options = [f"    <Choice value={quoteattr(value)}/>" for value in values]
+    return [f'  <Choices name="{name}" toName="{_TEXT}"{more}>', *options, "  </Choices>"]
+
+
+def _task(labels: Sequence[Label]) -> dict[str, Any]:
+    label = labels[0]
+    chain = label.chains[0]
+    return {
+        "data": {
+            "title": f"{chain.title}, user {chain.user}",
+            "prompt": chain.prompt,
+            "chain": chain.text,
+            "second_chain": label.chains[1].text if len(label.chains) > 1 else "",
+            "chains": [own.id for own in label.chains],
+            "task": label.task,
+            "project": label.project.name,
+            "model": json.dumps(chain.model, ensure_ascii=False),
+            "verdict": chain.verdict,
+            "p_yes": chain.p_yes,
+        },
+        "annotations": [_annotation(own) for own in labels if own.status != "draft"],
+        "drafts": [
+            {"result": _result(own), "lead_time": own.seconds, "created_at": own.created_at.isoformat()}
+            for own in labels
+            if own.status == "draft"
+        ],
+        "predictions": [],
+    }
+
+
+def _annotation(label: Label) -> dict[str, Any]:
+    return {
+        "result": _result(label),
+        "was_cancelled": label.status == "skipped",
+        "ground_truth": label.kind == "resolved",
+        "created_at": label.created_at.isoformat(),
+        "updated_at": label.updated_at.isoformat(),
+        "lead_time": label.seconds,
+    }
+
+
+def _result(label: Label) -> list[dict[str, Any]]:
+    own = label.judgement
+    first = label.chains[0].id
+    answers: list[dict[str, Any]] = [*_steps(label)]
+    answers += [_answer(name, "rating", grade) for name, grade in own.scales.items()]
+    answers.append(_answer("missing_step", "choices", ["yes" if own.missing_step else "no"]))
+    if own.verdict:
+        answers.append(_answer("verdict", "choices", [own.verdict]))
+    if own.confidence:
+        answers.append(_answer("confidence", "rating", own.confidence))
+    if own.preferred:
+        places = {chain.id: "first" if chain.id == first else "second" for chain in label.chains}
+        answers.append(_answer("preferred", "choices", [places.get(own.preferred, own.preferred)]))
+    written = {"corrected": own.corrected, "comment": own.comment, "skip_reason": label.skip_reason}
+    written["author"] = label.author
+    return answers + [_answer(name, "textarea", [text]) for name, text in written.items() if text]
+
+
+def _answer(name: str, kind: str, value: Any) -> dict[str, Any]:
+    field = "text" if kind == "textarea" else kind
+    return {"id": name, "from_name": name, "to_name": _TEXT, "type": kind, "value": {field: value}}
+
+
+def _steps(label: Label) -> Iterable[dict[str, Any]]:
+    for step in split_steps(label.chains[0].text):
+        own = label.judgement.steps.get(step.id)
+        if own is None:
+            continue
+        place = {"start": step.start, "end": step.end, "text": step.text}
+        plain = {"id": step.id, "to_name": _TEXT}
+        yield plain | {"from_name": "step", "type": "labels", "value": place | {"labels": [own.value]}}
+        if own.tags:
+            yield plain | {"from_name": "tags", "type": "choices", "value": place | {"choices": list(own.tags)}}

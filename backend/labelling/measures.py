@@ -1,0 +1,74 @@
+"""A number with its interval, or a sentence why there is none. Intervals are percentiles of a bootstrap over clusters.
+
+What hangs together is drawn together: the labels of a task for agreement, the chains of a user for quality.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+DRAWS, SEED, LEVEL = 500, 0, 0.95
+
+
+@dataclass(frozen=True)
+class Measure:
+    """``value`` in [``low``, ``high``] at the level :data:`LEVEL`; NaN where it is not defined, and ``why`` says so.
+
+    ``of``: how many units, chains or labels it is a number of.
+    """
+
+    value: float
+    low: float
+    high: float
+    of: int
+    why: str = ""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """JSON-ready: null for what is not defined."""
+        known = {"value": _number(self.value), "low": _number(self.low), "high": _number(self.high), "of": self.of}
+        return known | ({"why": self.why} if self.why else {})
+
+
+def undefined(why: str, of: int = 0) -> Measure:
+    """A number that does not exist."""
+    return Measure(math.nan, math.nan, math.nan, of, why)
+
+
+def measure(value: float, drawn: Sequence[float] | Float64, of: int, why: str) -> Measure:
+    """The value with the interval of its draws. ``why`` is kept only where the value is NaN.
+
+    Where no draw is defined, the interval is NaN and the value stands.
+    """
+    if math.isnan(value):
+        return undefined(why, of)
+    own = np.asarray(drawn, dtype=np.float64)
+    known = own[~np.isnan(own)]
+    if not len(known):
+        return Measure(value, math.nan, math.nan, of)
+    low, high = np.quantile(known, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Measure(value, float(low), float(high), of)
+
+
+def drawn_times(clusters: Sequence[str], draws: int = DRAWS, seed: int = SEED) -> NDArray[np.int64]:
+    """int64[draws, n]: how often each of n rows counts, whole clusters drawn with replacement, as many as there are.
+
+    ``clusters``: the cluster of each row. No draws where there is one cluster alone: it tells nothing of others.
+    """
+    names, codes = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
+    if len(names) < 2:
+        return np.zeros((0, len(clusters)), dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    often = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+    return often[:, codes.reshape(-1)]
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

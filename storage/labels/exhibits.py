@@ -1,0 +1,142 @@
+"""The chains that can be labelled: what is cached of the settings' recipe, as it was written. No model is loaded.
+
+What the prompt showed is kept with a chain; the rest of a user's history stays in the dataset.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from backend.datasets import Dataset
+from backend.labelling import Chain, ChainFilter, PastItem, Setting
+from backend.labelling.project import Bounds
+from backend.labelling.tasks import gap
+from backend.pipeline import Pipeline, Prediction, Recipe
+from backend.prompting import knowledge_sentence, read_verdict
+from backend.prompting.knowledge import KNOWLEDGE_WORDINGS
+from backend.types import ModelRef
+from storage.answered_samples import AnsweredSamples
+from storage.cache import Prompt
+from storage.cache_keys import trace_key
+from storage.lookup import look_up_all
+from storage.workspace import Workspace
+
+# Samples whose results are looked up together.
+_AT_ONCE = 64
+
+
+def exhibits(
+    workspace: Workspace,
+    wanted: ChainFilter,
+    dataset: str | None = None,
+    answered: AnsweredSamples | None = None,
+) -> Iterator[tuple[Chain, Setting]]:
+    """The chains that fit a filter, each with the setting of its sample's prediction, sample by sample.
+
+    Of the settings' recipe, with every wording of the injected sentence for which all answers and chains of a sample
+    are cached. ``limit`` and ``chains_per_sample`` are the project's order's business
+    (:func:`backend.labelling.tasks.tasks_of`). ``answered``: of that dataset, where one has been read before: reading
+    takes seconds. Raises ``UsageError`` for a sample that is none.
+    """
+    pipeline = workspace.pipeline(dataset)
+    model = pipeline.reasoner.model
+    if wanted.models and model.name not in wanted.models:
+        return
+    wordings = KNOWLEDGE_WORDINGS if wanted.knowledge == "any" else (wanted.knowledge,)
+    recipes = [workspace.recipe(knowledge=wording) for wording in wordings]
+    data = pipeline.dataset
+    asked = _samples(data, wanted, answered or AnsweredSamples(workspace, data.meta.name))
+    for start in range(0, len(asked), _AT_ONCE):
+        samples = asked[start : start + _AT_ONCE]
+        # What is retrieved does not depend on the wording.
+        questions = [pipeline.question(user, item, recipes[0]) for user, item in samples]
+        for recipe in recipes:
+            for found in look_up_all(pipeline, questions, recipe):
+                if found.traces and found.complete:
+                    yield from _of_sample(pipeline, found, wanted)
+
+
+def _samples(data: Dataset, wanted: ChainFilter, answered: AnsweredSamples) -> list[tuple[int, int]]:
+    """(user, item) codes: those that are named, else all that M_G has answered."""
+    if wanted.samples:
+        return [(data.user_code(user), data.item_code(item)) for user, item in dict.fromkeys(wanted.samples)]
+    return [(int(data.user_index[row]), int(data.item_index[row])) for row in answered.rows()]
+
+
+def fits(chain: Chain, setting: Setting, wanted: ChainFilter) -> bool:
+    """Whether the filter takes this chain in; ``limit`` and ``chains_per_sample`` are not asked."""
+    return (
+        (not wanted.models or chain.model["name"] in wanted.models)
+        and wanted.knowledge in ("any", setting.knowledge)
+        and (not wanted.samples or (chain.user, chain.item) in wanted.samples)
+        and _within(wanted.gap, gap(setting))
+        and _within(wanted.variance, setting.var_r)
+        and _within(wanted.tokens, chain.tokens)
+        and _has_outcome(chain, wanted.outcome)
+    )
+
+
+def _of_sample(pipeline: Pipeline, found: Prediction, wanted: ChainFilter) -> Iterator[tuple[Chain, Setting]]:
+    setting = _setting(found, pipeline.tuned.model)
+    yield from ((chain, setting) for chain in _chains(pipeline, found) if fits(chain, setting, wanted))
+
+
+def _within(bounds: Bounds, value: float | None) -> bool:
+    low, high = bounds
+    if low is None and high is None:
+        return True
+    return value is not None and (low is None or value >= low) and (high is None or value <= high)
+
+
+def _has_outcome(chain: Chain, outcome: str) -> bool:
+    if outcome == "any":
+        return True
+    if outcome == "no_answer":
+        return chain.verdict is None
+    if chain.verdict is None or chain.truth is None:
+        return False
+    return ((chain.verdict == "yes") == chain.truth) == (outcome == "correct")
+
+
+def _setting(found: Prediction, tuned: ModelRef) -> Setting:
+    recipe: Recipe = found.recipe
+    retrieval, merging = recipe.retrieval, recipe.merging
+    return Setting(
+        recipe=recipe.hash, gamma=retrieval.gamma, beta=retrieval.beta, k=retrieval.k, alpha=merging.alpha,
+        epsilon=merging.epsilon, traces=recipe.reasoning.traces, seed=recipe.reasoning.seed,
+        strategy=retrieval.strategy, variant=retrieval.variant, knowledge=recipe.prompting.knowledge,
+        tuned_model=asdict(tuned), p_g=_number(found.p_g), var_g=_number(found.var_g), p_r=_number(found.p_r),
+        var_r=_number(found.var_r), p_final=_number(found.p_final),
+    )  # fmt: skip
+
+
+def _chains(pipeline: Pipeline, found: Prediction) -> Iterator[Chain]:
+    data, question, sampling = pipeline.dataset, found.question, found.recipe.reasoning.sampling
+    assert found.reason_prompt is not None
+    prompt, model = Prompt(found.reason_prompt.messages), pipeline.reasoner.model
+    sentence = knowledge_sentence(found.p_g, found.recipe.prompting.knowledge)
+    history = tuple(
+        PastItem(
+            item=data.item_ids[row.item], title=data.item_label(row.item), rating=question.past.rating_of(row.item),
+            relevance_rank=row.relevance_rank, recency_rank=row.recency_rank,
+        )
+        for row in question.chosen
+    )  # fmt: skip
+    for trace in found.traces:
+        assert trace is not None
+        verdict = read_verdict(trace.text).answer
+        yield Chain(
+            id=trace_key(model, prompt.hash, sampling, trace.index), dataset=data.meta.name,
+            data_hash=data.meta.data_hash, user=data.user_ids[question.user], item=data.item_ids[question.item],
+            title=data.item_label(question.item), truth=question.label, history=history,
+            prompt=found.reason_prompt.text, prompt_hash=prompt.hash, knowledge=sentence or "", model=asdict(model),
+            index=trace.index, seed=sampling.seed, text=trace.text,
+            verdict=verdict if verdict in ("yes", "no") else None,
+            p_yes=trace.p_yes, tokens=trace.tokens, finish=trace.finish,
+        )  # fmt: skip
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

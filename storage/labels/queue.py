@@ -1,0 +1,167 @@
+"""The queue: which task somebody gets next. Each answer is one transaction, so that no two get the same place.
+
+Nothing is locked beyond it: a task is reserved until a time that is written in its label's row, and whoever asks after
+that time finds the place free. So a browser or a server that dies holds nothing back.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session
+
+from backend.labelling import Account, Project
+from storage.database import Database
+from storage.labels.gold import next_hidden
+from storage.labels.rows import (
+    EMPTY,
+    has_place,
+    new_id,
+    places_taken,
+    project_row,
+    read_project,
+    read_task,
+    settle,
+    task_row,
+)
+from storage.labels.tables import LabelRow, TaskRow
+from storage.labels.values import Nothing, Task
+from storage.models import utc_now
+
+
+def next_task(database: Database, key: str, account: Account, now: datetime | None = None) -> Task | Nothing:
+    """What this person is to do next: their own open draft, a task of the qualification, one that is new to them, or
+    at last one that they put back. Raises ``NotFoundError``.
+
+    It is reserved for them from then on. A task is never given to more people than the project's overlap.
+    """
+    now = now or utc_now()
+    settle(database, key, now)
+    with database.session(durable=True) as session:
+        row = project_row(session, key)
+        project = read_project(row)
+        found = _own_draft(session, key, project, account, now, put_back=False)
+        if found is None and not row.open:
+            return Nothing("closed", "This project gives out no tasks at present")
+        hidden = None if found else next_hidden(session, key, project, account.name)
+        if isinstance(hidden, str):
+            says = "You did not pass this project's qualification, or skipped some of it: ask its reviewer"
+            return Nothing(hidden, says, _skipped(session, key, account))
+        if hidden is not None:
+            found = hidden, _reserve(session, hidden, project, account, now)
+        found = found or _new_task(session, key, project, account, now)
+        found = found or _own_draft(session, key, project, account, now, put_back=True)
+        if found is None:
+            return _why_nothing(session, key, account, now)
+        return read_task(session, *found, project)
+
+
+def left_for(session: Session, key: str, project: Project, author: str, now: datetime) -> int:
+    """How many ordinary tasks are new to somebody and have a place left."""
+    query = select(func.count()).select_from(TaskRow).where(*_free(key, project, author, now))
+    return session.scalar(query) or 0
+
+
+def renew(row: LabelRow, project: Project, now: datetime) -> None:
+    """The task is reserved for as long as the project says, from now."""
+    row.reserved_until = now + timedelta(minutes=project.minutes)
+
+
+def _own_draft(
+    session: Session, key: str, project: Project, account: Account, now: datetime, put_back: bool
+) -> tuple[TaskRow, LabelRow] | None:
+    """The draft that somebody left last, if its place is still theirs, or free again."""
+    order = (LabelRow.deferred_at,) if put_back else (LabelRow.updated_at.desc(), LabelRow.id)
+    drafts = session.scalars(
+        select(LabelRow)
+        .where(
+            LabelRow.task.in_(_tasks(key)),
+            LabelRow.author == account.name,
+            LabelRow.status == "draft",
+            LabelRow.deferred_at.is_not(None) if put_back else LabelRow.deferred_at.is_(None),
+        )
+        .order_by(*order)
+    ).all()
+    for draft in drafts:
+        task = task_row(session, draft.task, lock=True)
+        held = draft.stands or (draft.reserved_until is not None and draft.reserved_until > now)
+        if held or has_place(session, task, project, account.name, now):
+            renew(draft, project, now)
+            draft.deferred_at = None
+            return task, draft
+    return None
+
+
+def _new_task(
+    session: Session, key: str, project: Project, account: Account, now: datetime
+) -> tuple[TaskRow, LabelRow] | None:
+    """The first task that is new to somebody and has a place left.
+
+    On PostgreSQL others may be choosing at the same time. Tasks that they are at are passed over first, and waited for
+    only where nothing else is left; what was counted before the lock is counted again under it.
+    """
+    full: list[str] = []
+    for wait in (False, True):
+        while True:
+            query = select(TaskRow).where(*_free(key, project, account.name, now), TaskRow.id.not_in(full))
+            query = query.order_by(TaskRow.place).limit(1).with_for_update(of=TaskRow, skip_locked=not wait)
+            task = session.scalars(query).first()
+            if task is None:
+                break
+            if has_place(session, task, project, account.name, now):
+                return task, _reserve(session, task, project, account, now)
+            full.append(task.id)
+        if session.get_bind().dialect.name == "sqlite":
+            break
+    return None
+
+
+def _free(key: str, project: Project, author: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    mine = select(LabelRow.id).where(LabelRow.task == TaskRow.id, LabelRow.author == author)
+    taken = places_taken(TaskRow.id, now).correlate(TaskRow).scalar_subquery()
+    return TaskRow.project_key == key, TaskRow.gold.is_(None), ~mine.exists(), taken < project.overlap
+
+
+def _reserve(session: Session, task: TaskRow, project: Project, account: Account, now: datetime) -> LabelRow:
+    row = LabelRow(
+        id=new_id(task.id, account.name), task=task.id, author=account.name, status="draft", version=0,
+        judgement=EMPTY, seconds=0.0, rubric=project.rubric, blind=project.blind, gold=task.gold is not None,
+        qualification=task.qualification, created_at=now, updated_at=now, skip_reason="", stands=False,
+    )  # fmt: skip
+    renew(row, project, now)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def _why_nothing(session: Session, key: str, account: Account, now: datetime) -> Nothing:
+    skipped = _skipped(session, key, account)
+    mine = select(LabelRow.task).where(LabelRow.author == account.name, LabelRow.status != "draft")
+    until = session.scalar(
+        select(func.min(LabelRow.reserved_until)).where(
+            LabelRow.task.in_(_tasks(key)),
+            LabelRow.task.not_in(mine),
+            LabelRow.author != account.name,
+            LabelRow.status == "draft",
+            LabelRow.stands.is_(False),
+            LabelRow.gold.is_(False),
+            LabelRow.reserved_until > now,
+        )
+    )
+    if until is not None:
+        says = "All that is left is reserved for others; what they do not finish comes back"
+        return Nothing("reserved", says, skipped, until)
+    return Nothing("done", "You have done all that there is for you here", skipped)
+
+
+def _skipped(session: Session, key: str, account: Account) -> int:
+    query = select(func.count()).where(
+        LabelRow.task.in_(_tasks(key)), LabelRow.author == account.name, LabelRow.status == "skipped"
+    )
+    return session.scalar(query) or 0
+
+
+def _tasks(key: str) -> Select[Any]:
+    return select(TaskRow.id).where(TaskRow.project_key == key)

@@ -1,0 +1,160 @@
+"""A database with people and a project of made-up chains; and a home whose cached results are real chains to label."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.server import create_app
+from backend.labelling import Account, Chain, Judgement, PastItem, Project, Setting, StepJudgement
+from backend.prompting import split_steps
+from storage import Database, open_database
+from storage.labels import accounts, projects, tables
+from storage.labels.values import Task
+from storage.workspace import Workspace
+from tests.app.conftest import prepared_home as prepared_home
+from tests.app.conftest import settings_of
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PASSWORD = "a long password"
+PEOPLE = {"root": "admin", "rita": "reviewer", "ann": "annotator", "bob": "annotator", "vic": "viewer"}
+TEXT = "The user liked Heat (1995) with 5 stars. It is a thriller. So is this one.</think> The answer is: {}."
+
+
+def after(minutes: float) -> datetime:
+    return NOON + timedelta(minutes=minutes)
+
+
+def chain(sample: int, index: int, **more: Any) -> Chain:
+    """The ``index``-th chain of a sample; every third says no."""
+    verdict = "no" if index % 3 == 2 else "yes"
+    plain: dict[str, Any] = {
+        "id": f"{sample:032x}{index:032x}", "dataset": "ml-latest-small", "data_hash": "d" * 64, "user": str(sample),
+        "item": str(100 + sample), "title": f"Film {sample} (1999)", "truth": sample % 2 == 0,
+        "history": (PastItem(item="6", title="Heat (1995)", rating=5.0, relevance_rank=1),), "prompt": "…",
+        "prompt_hash": "e" * 64, "knowledge": "Another one think the answer might be Yes.",
+        "model": {"name": "reasoner", "revision": "1", "adapter": None, "context": None, "quantized": None},
+        "index": index, "seed": 0, "text": f"Take {index}. " + TEXT.format(verdict), "verdict": verdict,
+        "p_yes": 0.25 + 0.1 * (index % 5), "tokens": 30 + index, "finish": "stop",
+    }  # fmt: skip
+    return Chain(**plain | more)
+
+
+def setting(sample: int, **more: Any) -> Setting:
+    plain: dict[str, Any] = {
+        "recipe": "r" * 16, "gamma": 2 / 3, "beta": 1.0, "k": 10, "alpha": 0.1, "epsilon": 1e-3, "traces": 3, "seed": 0,
+        "strategy": "rerank", "variant": "concat+ssl", "knowledge": "paper",
+        "tuned_model": {"name": "tuned", "revision": "1", "adapter": None, "context": None, "quantized": None},
+        "p_g": 0.5, "var_g": 0.01, "p_r": 0.5 + 0.01 * sample, "var_r": 0.02 * sample, "p_final": 0.5,
+    }  # fmt: skip
+    return Setting(**plain | more)
+
+
+def exhibits(samples: int, chains: int = 1) -> list[tuple[Chain, Setting]]:
+    return [(chain(sample, index), setting(sample)) for sample in range(1, samples + 1) for index in range(chains)]
+
+
+def project_of(**more: Any) -> Project:
+    return Project(**{"name": "Trial", "dataset": "ml-latest-small"} | more)
+
+
+def judged(task: Task, value: str = "good", **more: Any) -> Judgement:
+    """All that can be said of a task, each step and scale alike."""
+    if task.pair:
+        return Judgement(preferred=task.pair[0])
+    tags = ("irrelevant",) if value == "bad" else ()
+    plain: dict[str, Any] = {
+        "steps": {step.id: StepJudgement(value=value, tags=tags) for step in task.steps},
+        "scales": dict.fromkeys(("groundedness", "validity", "coherence", "informativeness", "personalisation"), 4),
+        "verdict": "yes",
+        "confidence": 3,
+    }
+    return Judgement(**plain | more)
+
+
+def steps_of(task: Task) -> list[str]:
+    return [step.id for step in split_steps(task.chains[0].text)]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = open_database(f"sqlite:///{tmp_path / 'labels.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def people(database: Database) -> dict[str, Account]:
+    """ann, bob and cem may label; rita reviews, vic looks, root administers. None of them has a password."""
+    roles = {"ann": "annotator", "bob": "annotator", "cem": "annotator", "rita": "reviewer", "vic": "viewer"}
+    return {
+        name: accounts.add_account(database, name, None, role) for name, role in (roles | {"root": "admin"}).items()
+    }
+
+
+@pytest.fixture
+def make(database: Database, people: dict[str, Account]) -> Callable[..., str]:
+    """make(samples=3, overlap=2) makes a project that ann, bob, cem and rita are members of; its key."""
+
+    def made(samples: int = 3, chains: int = 1, **more: Any) -> str:
+        members = ["ann", "bob", "cem", "rita"]
+        return projects.create_project(database, project_of(**more), exhibits(samples, chains), members, "rita")
+
+    return made
+
+
+def rows(database: Database) -> list[tables.LabelRow]:
+    from sqlalchemy import select
+
+    with database.session(read_only=True) as session:
+        return list(session.scalars(select(tables.LabelRow)))
+
+
+@pytest.fixture(scope="module")
+def answered_home(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with predictions of four samples in its cache, and people who can log in."""
+    home = Path(shutil.copytree(prepared_home, tmp_path_factory.mktemp("labels") / "home"))
+    workspace = Workspace(settings_of(home))
+    pipeline, recipe = workspace.pipeline(), workspace.recipe()
+    data = workspace.dataset()
+    for row in [row for row in range(data.n_interactions) if row - data.user_ptr[data.user_index[row]] >= 5][-4:]:
+        pipeline.predict(pipeline.question(int(data.user_index[row]), int(data.item_index[row]), recipe), recipe)
+    for name, role in PEOPLE.items():
+        accounts.add_account(workspace.database, name, PASSWORD, role)
+    workspace.close()
+    return home
+
+
+@pytest.fixture(scope="module")
+def server(answered_home: Path) -> Iterator[TestClient]:
+    with TestClient(create_app(settings_of(answered_home)), raise_server_exceptions=False) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def as_(server: TestClient) -> Any:
+    """as_("ann") is her browser; as_(None) that of somebody who is not logged in."""
+    from tests.labels.browsing import Browser
+
+    known: dict[str | None, Any] = {}
+
+    def browser(name: str | None) -> Any:
+        if name not in known:
+            known[name] = Browser(server, name)
+        return known[name]
+
+    return browser
+
+
+@pytest.fixture(scope="module")
+def key(as_: Any) -> str:
+    wanted = {"name": "Pilot", "dataset": "ml-latest-small", "overlap": 1}
+    made = as_("rita").post("projects", {"project": wanted, "members": ["ann", "bob"]})
+    assert made.status_code == 201, made.text
+    return str(made.json()["key"])
