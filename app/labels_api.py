@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import anyio
+import anyio.to_thread
 from fastapi import FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ValidationError
 
@@ -33,6 +34,9 @@ from backend.labelling import Account
 COOKIE = "rallrec_session"
 # A corrected chain and a comment in the longest of alphabets; an import is larger.
 MOST_BYTES, MOST_IMPORTED = 1_000_000, 200_000_000
+# Short questions that are answered at the same time. With more threads, the one that holds the database's lock waits
+# for its turn at the interpreter behind those that wait for that lock, and all are slower.
+_AT_ONCE = 4
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 JSON, LINES = "application/json", "application/x-ndjson"
 
@@ -84,7 +88,7 @@ Answer = Callable[[Asked], Any]
 @dataclass(frozen=True)
 class Route:
     """``path`` is below ``/labels/``. ``of``: the service's method that answers, which says who may ask; ``takes``: the
-    content type of what is sent with a POST.
+    content type of what is sent with a POST. ``quick``: a few short questions to the database.
     """
 
     method: str
@@ -93,14 +97,15 @@ class Route:
     of: Callable[..., Any]
     takes: str = JSON
     status: int = 200
+    quick: bool = False
 
 
 def add_labels(app: FastAPI, routes: tuple[Route, ...], who: Callable[[str | None], Account | None]) -> None:
     """Mount the routes. ``who`` tells whose token a cookie holds."""
+    few = anyio.CapacityLimiter(_AT_ONCE)
     for route in routes:
-        app.add_api_route(
-            f"/labels/{route.path}", _endpoint(route, who), methods=[route.method], include_in_schema=False
-        )
+        endpoint = _endpoint(route, who, few if route.quick else None)
+        app.add_api_route(f"/labels/{route.path}", endpoint, methods=[route.method], include_in_schema=False)
 
 
 def set_cookie(response: Response, token: str, secure: bool, seconds: int) -> Response:
@@ -115,35 +120,45 @@ def answered(value: Any, status: int = 200) -> Response:
     return Response(text, status_code=status, media_type=JSON, headers=HEADERS)
 
 
-def _endpoint(route: Route, who: Callable[[str | None], Account | None]) -> Callable[[Request], Any]:
+def _endpoint(
+    route: Route, who: Callable[[str | None], Account | None], few: anyio.CapacityLimiter | None
+) -> Callable[[Request], Any]:
+    most = MOST_IMPORTED if route.takes == LINES else MOST_BYTES
+
     async def endpoint(request: Request) -> Response:
         if route.method == "POST" and request.headers.get("content-type", "").partition(";")[0].strip() != route.takes:
             # Of these types alone, because another site's page cannot send them in somebody's name.
             return _problem(f"What is sent here is {route.takes}", 415)
         token = request.cookies.get(COOKIE)
-        try:
-            account = await run_in_threadpool(_admitted, route, who, token)
-            body = await _body(request, MOST_IMPORTED if route.takes == LINES else MOST_BYTES)
-        except RallrecError as error:
-            return _refused(error)
-        if body is None:
-            return _problem(f"At most {MOST_IMPORTED if route.takes == LINES else MOST_BYTES:,} bytes can be sent", 413)
+        if most > MOST_BYTES:  # so much is read of nobody who may not send it
+            refused = await anyio.to_thread.run_sync(_refusal, route, who, token)
+            if refused is not None:
+                return refused
+        body = await _body(request, most)
         secure = request.url.scheme == "https"
-        asked = Asked(account, token, dict(request.query_params), dict(request.path_params), body, secure)
-        return await run_in_threadpool(_answer, route, asked)
+        asked = Asked(None, token, dict(request.query_params), dict(request.path_params), body or b"", secure)
+        if body is None:
+            refused = await anyio.to_thread.run_sync(_refusal, route, who, token)
+            return refused or _problem(f"At most {most:,} bytes can be sent", 413)
+        return await anyio.to_thread.run_sync(_answer, route, who, asked, limiter=few)
 
     return endpoint
 
 
-def _admitted(route: Route, who: Callable[[str | None], Account | None], token: str | None) -> Account | None:
-    """Who asks; refused before anything of theirs is read, where this is not for them."""
-    account = who(token)
-    check(account, needed_by(route.of))
-    return account
-
-
-def _answer(route: Route, asked: Asked) -> Response:
+def _refusal(route: Route, who: Callable[[str | None], Account | None], token: str | None) -> Response | None:
+    """The answer to whom this is not for; None for all others."""
     try:
+        check(who(token), needed_by(route.of))
+    except RallrecError as error:
+        return _refused(error)
+    return None
+
+
+def _answer(route: Route, who: Callable[[str | None], Account | None], asked: Asked) -> Response:
+    try:
+        asked = replace(asked, account=who(asked.token))
+        # Before anything of theirs is read. The service checks it too, for whoever calls it in another way.
+        check(asked.account, needed_by(route.of))
         told = route.answer(asked)
     except RallrecError as error:
         return _refused(error)

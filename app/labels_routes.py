@@ -216,17 +216,17 @@ def _work_routes(service: LabellingService) -> tuple[Route, ...]:
         return {"history": [version.model_dump(mode="json") for version in found]}
 
     return (
-        Route("POST", "next", next_task, service.next),
-        Route("GET", "tasks/{task}", task, service.task),
-        Route("POST", "draft", draft, service.draft),
-        Route("POST", "submit", submit, service.submit),
-        Route("POST", "skip", skip, service.skip),
-        Route("POST", "requeue", requeue, service.requeue),
-        Route("POST", "undo", undo, service.undo),
-        Route("POST", "reopen", reopen, service.reopen),
-        Route("POST", "leave", leave, service.leave),
-        Route("GET", "mine", mine, service.own_labels),
-        Route("GET", "history", history, service.history),
+        Route("POST", "next", next_task, service.next, quick=True),
+        Route("GET", "tasks/{task}", task, service.task, quick=True),
+        Route("POST", "draft", draft, service.draft, quick=True),
+        Route("POST", "submit", submit, service.submit, quick=True),
+        Route("POST", "skip", skip, service.skip, quick=True),
+        Route("POST", "requeue", requeue, service.requeue, quick=True),
+        Route("POST", "undo", undo, service.undo, quick=True),
+        Route("POST", "reopen", reopen, service.reopen, quick=True),
+        Route("POST", "leave", leave, service.leave, quick=True),
+        Route("GET", "mine", mine, service.own_labels, quick=True),
+        Route("GET", "history", history, service.history, quick=True),
     )
 
 

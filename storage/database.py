@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,9 @@ class Database:
         # waits. So a writing transaction says so from its beginning, where waiting helps.
         self._writer = engine.execution_options(sqlite_begin="IMMEDIATE")
         self._durable = engine.execution_options(sqlite_begin="IMMEDIATE", sqlite_synchronous="FULL")
+        # SQLite has no queue: who finds it locked sleeps and tries again, and may be overtaken for seconds. The threads
+        # of one process wait here instead, one behind the other.
+        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
 
     @contextmanager
     def session(self, *, read_only: bool = False, durable: bool = False) -> Iterator[Session]:
@@ -83,10 +87,23 @@ class Database:
         two threads.
         """
         engine = self.engine if read_only else self._durable if durable else self._writer
-        with _in_our_words(self.url), Session(engine, expire_on_commit=False) as session:
+        turn = nullcontext() if read_only else self._one_by_one()
+        with _in_our_words(self.url), turn, Session(engine, expire_on_commit=False) as session:
             yield session
             if not read_only:
                 session.commit()
+
+    @contextmanager
+    def _one_by_one(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=BUSY_SECONDS):
+            raise StorageError(f"The database {self.url} cannot be used (it is busy)", fix=_FIXES["SQLITE_BUSY"])
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Close the connections that are not in use. Idempotent."""

@@ -24,6 +24,10 @@
       return !this.answered(row) || (row.classList.contains("step") && chosen(row)?.dataset.value === "bad" && !row.querySelector("[data-tag][aria-pressed=true]"));
     }
 
+    lack(row) {
+      return this.answered(row) ? "A bad step needs at least one reason: what is wrong with it?" : `${this.rows.filter((own) => this.open(own)).length} of ${this.rows.length} still to be said`;
+    }
+
     read() {
       const judgement = { steps: {}, scales: {} };
       for (const row of this.rows) {
@@ -85,7 +89,7 @@
       this.root.querySelector("[data-do=submit]").classList.toggle("ready", !open);
     }
 
-    // What the server says is lacking, marked; returns the first such row.
+    // What is lacking, marked; returns the first such row.
     lacking(problems) {
       const where = new Set(problems.map((problem) => problem.where));
       this.rows.forEach((row) => row.classList.toggle("lacking", where.has(row.dataset.row)));

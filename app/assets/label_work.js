@@ -214,6 +214,8 @@
     }
 
     async submit() {
+      const open = this.sheet.rows.filter((row) => this.sheet.open(row));
+      if (open.length) { this.lacking(open.map((row) => ({ where: row.dataset.row, says: this.sheet.lack(row) }))); return; }
       this.root.classList.add("sending");
       this.keeper.judgement = this.sheet.read();
       const answer = await this.keeper.submit(this.timer.tick());
@@ -225,8 +227,11 @@
         return;
       }
       if (answer.status !== 422) { this.told("refused", answer.said.problem, answer.status); return; }
-      const { problems } = answer.said;
       this.told("saved", new Date());
+      this.lacking(answer.said.problems);
+    }
+
+    lacking(problems) {
       this.to(this.sheet.lacking(problems));
       this.root.querySelector(".lacks").textContent = problems[0].says;
     }

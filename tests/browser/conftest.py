@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from storage.workspace import Workspace
+from tests.browser.labelling import LabelSite, fill, label_settings
 from tests.browser.serving import CHROMIUM_HINT, SCRIPTED, browser, chromium_path, precompute, server, variables
 
 SCREENSHOTS = Path(__file__).parents[2] / "var" / "screenshots"
@@ -41,6 +43,17 @@ def site(home: Path) -> Iterator[str]:
     """The real dataset with the scripted engine, quick enough for a test and slow enough to be watched."""
     with server(home, **SCRIPTED, scripted_delay=0.02) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def label_site(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelSite]:
+    """The same home with a database of its own, in which there are people, and chains to label."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('labels') / 'labels.db'}"
+    workspace = Workspace(label_settings(home, url))
+    fill(workspace)
+    with server(home, **SCRIPTED, traces=3, database_url=url) as site:
+        yield LabelSite(site, workspace)
+    workspace.close()
 
 
 @pytest.fixture

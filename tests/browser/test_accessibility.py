@@ -16,6 +16,7 @@ PAGES = {
     "/users": "#users-list .users",
     "/users?user=15": "svg.timeline",
     "/stories": ".story-list, .empty",
+    "/label": ".label-projects",
     "/library": "#library-own .artifact",
 }
 WINDOWS = {"light": (1280, 900, "light"), "dark": (1280, 900, "dark"), "narrow": (390, 844, "light")}

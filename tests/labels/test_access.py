@@ -10,6 +10,7 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
+from app.labels_view import VIEWS
 from app.services.labelling import LabellingService
 from app.services.labelling.results import ResultsService
 from app.services.labelling.reviewing import ReviewingService
@@ -26,10 +27,16 @@ NEEDS = {
     "POST skip": "label", "POST requeue": "label", "POST undo": "label", "POST reopen": "label",
     "POST leave": "label", "GET mine": "label", "GET history": "label",
     "GET side_by_side": "review", "POST resolve": "review", "POST gold": "review",
-    "GET people": "projects", "GET accounts": "administer", "POST accounts": "administer",
+    "GET view": "counts", "GET people": "projects", "GET accounts": "administer", "POST accounts": "administer",
     "POST accounts/{name}": "administer", "GET audit": "administer",
     "GET agreement": "agreement", "GET disputed": "review", "GET insight": "agreement", "GET export": "agreement",
     "POST import": "administer", "GET view": "counts",
+}  # fmt: skip
+# What the views of /label need: a part of GET view, which itself is for everybody.
+VIEW_NEEDS = {
+    "projects": "counts", "account": "counts", "work": "project", "mine": "label", "history": "label",
+    "progress": "project", "project": "projects", "people": "administer",
+    "agreement": "agreement", "disputed": "review", "adjudicate": "review", "insight": "review", "export": "agreement",
 }  # fmt: skip
 WHO = {"root": "admin", "rita": "reviewer", "ann": "annotator", "vic": "viewer", None: None}
 SECRET = "what bob said of it"
@@ -68,6 +75,18 @@ def test_every_endpoint_refuses_whom_it_is_not_for(server: TestClient, as_: Any,
         else:
             assert answer.status_code == (401 if person is None else 403), (person, answer.text)
             assert set(answer.json()) == {"problem"}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_refuses_whom_it_is_not_for(as_: Any, key: str, view: str) -> None:
+    for person, role in WHO.items():
+        page = as_(person).get("view", project=key, view=view, label="nothing")
+        if role in MAY[VIEW_NEEDS[view]]:
+            assert page.status_code not in (401, 403, 500), (person, page.text)
+        elif person:
+            assert page.status_code == 403, person
+        else:
+            assert "password" in page.text  # where to log in
 
 
 def test_every_method_of_the_services_says_whom_it_is_for() -> None:
@@ -148,6 +167,18 @@ def test_nothing_in_a_blind_task_gives_it_away(as_: Any) -> None:
         assert SECRET not in text
         assert not FORBIDDEN_KEYS & {str(name) for _, name in walked(json.loads(text))}
     assert SECRET not in as_("ann").get("mine", project=key).text
+    for view in ("work", "mine", "projects", "progress"):
+        page = as_("ann").get("view", project=key, task=task["task"], view=view)
+        assert page.status_code == 200
+        assert SECRET not in page.text
+        assert "scripted" not in page.text
+
+
+@pytest.mark.parametrize("view", ["progress", "project", "people", "history", "mine", "work"])
+def test_a_page_shows_a_stranger_counts_and_how_to_log_in(as_: Any, key: str, view: str) -> None:
+    page = as_(None).get("view", project=key, view=view, task="x", label="y")
+    assert SECRET not in page.text
+    assert "password" in page.text
 
 
 def test_without_a_login_there_are_counts_and_no_labels(as_: Any, key: str) -> None:

@@ -1,0 +1,339 @@
+"""Labelling in a real Chromium: with the keyboard alone, with the pointer, in pairs, and by those who run it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from backend.labelling import Project
+from storage.labels import projects
+from tests.browser.labelling import (
+    PASSWORD,
+    LabelSite,
+    chosen,
+    log_in,
+    next_after,
+    one_chain_of_each,
+    open_task,
+    saved,
+    say_all,
+    steps_of,
+    tab_to,
+    task_of,
+)
+
+# Width, height, scheme; and the views that are looked at beside the two kinds of task.
+WINDOWS: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
+    "light": (1280, 900, "light", ("projects", "project", "mine", "progress", "account", "people")),
+    "dark": (1280, 900, "dark", ("people",)),
+    "narrow": (390, 844, "light", ("project", "people")),
+}
+
+
+def test_three_chains_with_the_keyboard_alone(page: Any, label_site: LabelSite) -> None:
+    key = label_site.project("By keys", chains=one_chain_of_each(4))
+    press = page.keyboard.press
+    page.goto(f"{label_site.url}/label?project={key}&view=work")
+    page.wait_for_selector("#login-name")
+    tab_to(page, "#login-name")
+    page.keyboard.type("ann")
+    press("Tab")
+    page.keyboard.type(PASSWORD)
+    press("Enter")
+
+    first = task_of(page)
+    steps = steps_of(page)
+    press("b")
+    press("h")
+    press("i")
+    press("j")
+    for _ in steps[1:]:
+        press("g")
+    press("2")
+    saved(page)
+    page.reload()
+    assert task_of(page) == first, "one's own draft comes back first"
+    assert [chosen(page, step) for step in steps] == ["bad", *["good"] * (len(steps) - 1)]
+    tags = page.locator(f".row[data-row='{steps[0]}'] [data-tag][aria-pressed=true]")
+    assert tags.evaluate_all("all => all.map((tag) => tag.dataset.tag)") == ["contradicts_history", "invented_fact"]
+    assert chosen(page, "scale:groundedness") == "2"
+    for number in "3454":
+        press(number)
+    press("n")
+    press("5")
+    press("Enter")
+    next_after(page, first)
+
+    second = task_of(page)
+    say_all(page, number="5")
+    press("w")
+    page.keyboard.type("Nothing to add.")
+    press("Control+Enter")
+    next_after(page, second)
+
+    third = task_of(page)
+    say_all(page)
+    press("Enter")
+    next_after(page, third)
+    assert len({first, second, third}) == 3
+    [one, two, three] = _by_task(label_site, key, first, second, third)
+    assert one.judgement.scales == {
+        "groundedness": 2, "validity": 3, "coherence": 4, "informativeness": 5, "personalisation": 4,
+    }  # fmt: skip
+    assert (one.judgement.verdict, one.judgement.confidence) == ("no", 5)
+    assert two.judgement.comment == "Nothing to add."
+    assert all(own.status == "submitted" and own.blind and own.seconds > 0 for own in (one, two, three))
+
+    _undo_and_edit(page, label_site, key, third, second)
+
+
+def _undo_and_edit(page: Any, label_site: LabelSite, key: str, third: str, second: str) -> None:
+    press = page.keyboard.press
+    press("z")
+    page.wait_for_selector(f".work[data-task='{third}']")
+    assert chosen(page, "scale:groundedness") == "4", "what was submitted is there to be changed"
+    press("z")
+    page.wait_for_selector(f".work[data-task='{second}']")
+    assert {own.status for own in _by_task(label_site, key, second, third)} == {"draft"}
+    for _ in steps_of(page):
+        press("j")
+    press("1")
+    saved(page)
+    tab_to(page, "[data-do=submit]")
+    press("Enter")
+    next_after(page, second)
+    page.wait_for_selector(f".work[data-task='{third}']")
+    tab_to(page, "[data-do=submit]")
+    press("Enter")
+    next_after(page, third)
+    [two] = _by_task(label_site, key, second)
+    assert (two.judgement.scales["groundedness"], two.status, len(two.history)) == (1, "submitted", 1)
+
+    tab_to(page, ".label-tabs a:nth-of-type(2)", "Shift+Tab")
+    press("Enter")
+    page.wait_for_selector(".label-mine")
+    tab_to(page, f"tr[data-label='{two.id}'] button")
+    press("Enter")
+    page.wait_for_selector(f".work[data-task='{second}'] .edits")
+    press("u")
+    saved(page)
+    tab_to(page, "[data-do=submit]")
+    press("Enter")
+    next_after(page, second)
+    [two] = _by_task(label_site, key, second)
+    assert next(iter(two.judgement.steps.values())).value == "unsure"
+    assert (two.status, len(two.history)) == ("submitted", 2)
+
+
+def _by_task(label_site: LabelSite, key: str, *tasks: str) -> list[Any]:
+    kept = {label.task: label for label in label_site.labels(key)}
+    return [kept[task] for task in tasks]
+
+
+def test_the_pointer_does_all_of_it_too_and_enter_still_submits(page: Any, label_site: LabelSite) -> None:
+    key = label_site.project("By pointer", chains=one_chain_of_each(2))
+    log_in(page, label_site.url, "ann")
+    task = open_task(page, label_site.url, key)
+    for step in steps_of(page):
+        page.click(f".row[data-row='{step}'] [data-value=neutral]")
+    for row in page.locator(".row.scale").all():
+        row.locator("[data-value='3']").hover()
+        anchor = row.locator("[data-value='3']").get_attribute("aria-label")
+        assert row.locator(".anchor").inner_text() == anchor[3:]
+        row.locator("[data-value='3']").click()
+    page.mouse.move(0, 0)
+    assert page.inner_text(".row.scale:first-child .anchor").startswith("About half of the claims")
+    page.focus(".row.scale:first-child [data-value='3']")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text(".row.scale:first-child .anchor").startswith("Almost all claims")
+    assert "Almost all claims" in page.inner_text(".anchors li.now")
+    page.click("[data-flag]")
+    page.click("[data-row=verdict] [data-value=yes]")
+    page.click("[data-row=confidence] [data-value='2']")
+    assert page.inner_text(".lacks") == ""
+    page.keyboard.press("Enter")
+    next_after(page, task)
+    [label] = label_site.labels(key)
+    assert label.judgement.missing_step
+    assert set(label.judgement.scales.values()) == {3}
+
+
+def test_what_lacks_is_said_where_it_lacks(page: Any, label_site: LabelSite) -> None:
+    key = label_site.project("Lacking", chains=one_chain_of_each(2))
+    log_in(page, label_site.url, "ann")
+    open_task(page, label_site.url, key)
+    steps = steps_of(page)
+    page.keyboard.press("b")
+    for _ in steps:
+        page.keyboard.press("j")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f".row.lacking[data-row='{steps[0]}'].current")
+    assert page.inner_text(".lacks").startswith("A bad step needs")
+    assert page.locator(".row.lacking").count() == len(steps) + 6
+    page.keyboard.press("a")
+    assert saved(page)
+    assert [label.status for label in label_site.labels(key)] == ["draft"]
+
+
+def test_the_history_is_found_and_pointed_at(page: Any, label_site: LabelSite) -> None:
+    key = label_site.project("History", chains=one_chain_of_each(1))
+    log_in(page, label_site.url, "ann")
+    open_task(page, label_site.url, key)
+    rows = page.locator(".past tbody tr")
+    every = rows.count()
+    shown = page.locator(".past tbody tr.shown")
+    assert 0 < shown.count() < every
+    dates = page.locator(".past td.when").all_inner_texts()
+    assert dates == sorted(dates, reverse=True)
+    page.keyboard.press("/")
+    title = shown.last.locator("td").first.inner_text().removeprefix("◆ ").split("\n")[0]
+    page.keyboard.type(title)
+    page.wait_for_function("document.querySelectorAll('.past tbody tr:not([hidden])').length === 1")
+    assert page.inner_text(".past-count") == "1 found"
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.matches('.row')"), "Escape leaves the field"
+    page.fill("#find-past", "")
+    page.check("#only-retrieved")
+    assert page.locator(".past tbody tr:not([hidden])").count() == shown.count()
+
+
+def test_a_skipped_task_is_passed_on_and_comes_back(page: Any, label_site: LabelSite) -> None:
+    key = label_site.project("Skipped", chains=one_chain_of_each(1))
+    log_in(page, label_site.url, "ann")
+    task = open_task(page, label_site.url, key)
+    page.keyboard.press("s")
+    page.keyboard.press("2")
+    page.wait_for_selector(".nothing")
+    assert "You skipped 1" in page.inner_text(".nothing")
+    [label] = label_site.labels(key)
+    assert (label.status, label.skip_reason) == ("skipped", "I know this too little")
+    page.click(".nothing a:has-text('Your labels')")
+    page.click("text=Put back")
+    page.wait_for_selector("tr[data-status=draft]")
+    assert open_task(page, label_site.url, key) == task
+
+
+def test_two_chains_are_compared(page: Any, label_site: LabelSite) -> None:
+    key = label_site.project("Pairs", mode="pair")
+    log_in(page, label_site.url, "ann")
+    task = open_task(page, label_site.url, key)
+    second = page.locator("[data-row=preferred] [role=radio]").nth(1).get_attribute("data-value")
+    assert page.locator(".pair-chain").count() == 2
+    page.keyboard.press("2")
+    page.keyboard.press("Enter")
+    next_after(page, task)
+    [label] = label_site.labels(key)
+    assert label.judgement.preferred == second == label.chains[1].id
+
+
+def test_behind_the_first_bad_step_nothing_is_asked(page: Any, label_site: LabelSite) -> None:
+    key = label_site.project("First error", first_error=True, chains=one_chain_of_each(2))
+    log_in(page, label_site.url, "ann")
+    task = open_task(page, label_site.url, key)
+    page.keyboard.press("b")
+    page.keyboard.press("f")
+    page.keyboard.press("j")
+    for number in "44444":
+        page.keyboard.press(number)
+    page.keyboard.press("y")
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    next_after(page, task)
+    [label] = label_site.labels(key)
+    assert [step.value for step in label.judgement.steps.values()] == ["bad"]
+
+
+def test_a_reviewer_may_see_everything_and_the_label_says_so(page: Any, label_site: LabelSite) -> None:
+    key = label_site.project("Reviewed", chains=one_chain_of_each(1))
+    log_in(page, label_site.url, "rita")
+    task = open_task(page, label_site.url, key)
+    assert page.query_selector(".hidden-facts") is None
+    page.click(".show-all")
+    page.wait_for_selector(".hidden-facts")
+    assert "What happened" in page.inner_text(".hidden-facts")
+    assert task_of(page) == task
+    say_all(page)
+    page.keyboard.press("Enter")
+    next_after(page, task)
+    [label] = label_site.labels(key, "rita")
+    assert not label.blind
+
+
+def test_a_reviewer_makes_a_project_with_its_chains_counted_live(page: Any, label_site: LabelSite) -> None:
+    log_in(page, label_site.url, "rita")
+    page.goto(f"{label_site.url}/label?view=project")
+    page.wait_for_selector("[data-count]:has-text('24 chains of 8 samples')")
+    page.fill("#limit", "5")
+    page.wait_for_selector("[data-count]:has-text('15 chains of 5 samples')")
+    page.fill("#per-sample", "1")
+    page.wait_for_selector("[data-count]:has-text('5 chains of 5 samples')")
+    page.fill("#project-name", "From the form")
+    page.fill("#gold", "10")
+    page.check("input[name=members][value=bob]")
+    page.fill("#guidelines-text", "Be strict.")
+    page.click("button:has-text('Make the project')")
+    row = page.locator("tr[data-project]:has-text('From the form')")
+    row.wait_for()
+    key = row.get_attribute("data-project")
+    made: Project = projects.project(label_site.database, key)
+    assert (made.gold, made.guidelines, made.chains.limit, made.blind) == (0.1, "Be strict.", 5, True)
+    assert projects.members(label_site.database, key) == ["bob"]
+    row.locator("text=Change").click()
+    page.uncheck("input[name=open]")
+    page.click("button:has-text('Keep the changes')")
+    page.wait_for_selector(f"tr[data-project='{key}']:has-text('closed')")
+    assert projects.project(label_site.database, key).gold == 0.1
+
+
+def test_nobody_logged_in_reads_counts_and_is_told_so(page: Any, label_site: LabelSite) -> None:
+    key = label_site.project("Public", chains=one_chain_of_each(3))
+    page.goto(f"{label_site.url}/label?project={key}&view=mine")
+    page.wait_for_selector(".label-projects .notice:has-text('Nobody is logged in')")
+    assert "0 of 3" in page.inner_text(f"tr[data-project='{key}']")
+    assert page.query_selector(".work, .label-mine") is None
+    page.fill("#login-name", "ann")
+    page.fill("#login-password", PASSWORD)
+    page.click("button:has-text('Log in')")
+    page.wait_for_selector(".label-mine")
+    page.click(".label-me")
+    page.click("text=Log out")
+    page.wait_for_selector(".label-projects .notice:has-text('Nobody is logged in')")
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_nothing_serious_for_axe_on_any_view(chromium: Any, label_site: LabelSite, window: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    width, height, scheme, views = WINDOWS[window]
+    chain, pair = label_site.project("Axe", guidelines="Look twice."), label_site.project("Axe, pairs", mode="pair")
+    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    log_in(page, label_site.url, "root")
+    serious: list[Any] = []
+
+    def check(what: str) -> None:
+        found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        serious.extend(
+            (what, rule["id"], [node["html"][:200] for node in rule["nodes"]])
+            for rule in found
+            if rule["impact"] in ("serious", "critical")
+        )
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{what} is too wide"
+
+    open_task(page, label_site.url, chain)
+    for pressed in ("b", "h", "j", "g", "d"):
+        page.keyboard.press(pressed)
+    saved(page)
+    check("work")
+    page.keyboard.press("?")
+    check("keys")
+    open_task(page, label_site.url, pair)
+    check("pair")
+    for view in views:
+        page.goto(f"{label_site.url}/label?view={view}{'' if view == 'project' else f'&project={chain}'}")
+        page.wait_for_selector(".label-frame")
+        check(view)
+    context.close()
+    assert serious == []
