@@ -104,7 +104,7 @@ def build_graph(dataset: Dataset, settings: Settings, models: Mapping[str, Model
         if stage.seeded:
             recipe["seed"] = settings.seed
         if stage.split:
-            recipe["split"] = settings.split
+            recipe["split"] = settings.split or dataset.meta.rules.split
         wording = _wording(stage, dataset)
         if wording:
             recipe["text"] = wording

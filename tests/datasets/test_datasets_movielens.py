@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.datasets import Dataset, build_samples, bundled_source, prepare, split
+from backend.datasets import Dataset, build_samples, bundled_source, load, prepare, split
 from backend.datasets.movielens import split_categories, split_title
 from backend.errors import UnknownNameError, UsageError
 
@@ -122,7 +122,8 @@ def test_near_ids_are_near(real: Dataset) -> None:
 
 
 def test_an_unknown_dataset_lists_the_known_ones(tmp_path: Path) -> None:
-    for call in (lambda: prepare("ml-1b", tmp_path), lambda: bundled_source("../etc")):
+    assert bundled_source("../etc") is None
+    for call in (lambda: prepare("ml-1b", tmp_path), lambda: load("ml-1b", tmp_path)):
         with pytest.raises(UnknownNameError, match="ml-latest-small"):
             call()
 

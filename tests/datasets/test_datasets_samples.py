@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.datasets import Dataset, DatasetMeta, LabelRule, Samples, build_samples, split
-from backend.datasets.build import assemble
+from backend.datasets.build import Raw, assemble
 from backend.errors import UnknownNameError, UsageError
 
 META = DatasetMeta(
@@ -35,15 +35,8 @@ def make(rows: list[tuple[int, int, float, int]], rule: LabelRule | None = None)
     frame["year"] = pd.array([None] * 12, dtype="Int64")
     frame["categories"] = [()] * 12
     meta = META.model_copy(update={"label_rule": rule}) if rule else META
-    return assemble(
-        meta,
-        pd.DataFrame({"user": [f"u{place}" for place in range(7)]}),
-        frame,
-        user_index=users.astype(int),
-        item_index=items.astype(int),
-        rating=ratings,
-        timestamp=times.astype(int),
-    )
+    users_frame = pd.DataFrame({"user": [f"u{place}" for place in range(7)]})
+    return assemble(meta, Raw(users_frame, frame, users.astype(int), items.astype(int), ratings, times.astype(int)))
 
 
 def with_counts(*counts: int) -> Dataset:
