@@ -22,7 +22,8 @@ import numpy as np
 
 from tests.datasets.made import ML_1M, amazon_product, write_ml_1m
 
-# What the issue allows: seconds (where said) and MB.
+ROOT = Path(__file__).parents[2]
+# What is allowed: seconds (where said) and MB.
 LIMITS = {"ml-1m": (20.0, 1_500), "amazon-2023": (None, 2_000)}
 
 
@@ -49,6 +50,7 @@ def measure(source: Path, format_name: str, home: Path) -> dict[str, Any]:
     started = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-m", "scripts", *words],
+        cwd=ROOT,
         env=os.environ | {"RALLREC_HOME": str(home)},
         stdout=subprocess.PIPE,
         preexec_fn=lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
@@ -59,11 +61,12 @@ def measure(source: Path, format_name: str, home: Path) -> dict[str, Any]:
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(process.returncode)
+    clock = time.perf_counter() - started
     seconds, megabytes = LIMITS[format_name]
     facts = json.loads(said)
     return {name: facts[name] for name in ("users", "items", "samples", "train", "valid", "test", "interactions")} | {
         "raw_mb": round(sum(path.stat().st_size for path in source.iterdir()) / 2**20),
-        "clock_seconds": round(time.perf_counter() - started, 1),
+        "clock_seconds": round(clock, 1),
         "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
         "peak_mb": round(_megabytes(used)),
         "limits": {"seconds": seconds, "mb": megabytes},

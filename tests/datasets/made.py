@@ -79,6 +79,92 @@ def write_amazon(
     return folder
 
 
+def write_ml_100k(folder: Path, users: int = 25, movies: int = 40, ratings: int = 700, seed: int = 0) -> Path:
+    """u.user, u.item, u.genre and u.data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    lines = (f"{n + 1}|{24 + n}|{'MF'[n % 2]}|{('technician', 'other')[n % 2]}|{85711 + n}\n" for n in range(users))
+    _write(folder / "u.user", lines, "latin-1")
+    names = ("unknown", *GENRES)
+    _write(folder / "u.genre", [*(f"{name}|{code}\n" for code, name in enumerate(names)), "\n"], "latin-1")
+    _write(folder / "u.item", (_item_line(n, names) for n in range(movies)), "latin-1")
+    owners, chosen = _pairs(rng, users, movies, movies, ratings, least=20)
+    stars, times = rng.integers(1, 6, ratings), 874_724_710 + rng.integers(0, 10**6, ratings)
+    rows = zip(*(column.tolist() for column in (owners + 1, chosen + 1, stars, times)), strict=True)
+    _write(folder / "u.data", ("\t".join(map(str, row)) + "\n" for row in rows), "latin-1")
+    return folder
+
+
+def _item_line(n: int, names: tuple[str, ...]) -> str:
+    """The first film has two genres, the second one none, which the file calls unknown."""
+    flags = {0: ("Action", "Comedy"), 1: ("unknown",)}.get(n, (GENRES[n % len(GENRES)],))
+    marks = "|".join("1" if name in flags else "0" for name in names)
+    return f"{n + 1}|Père {n + 1} (1995)|01-Jan-1995||http://us.imdb.com/{n}|{marks}\n"
+
+
+MAPPING = """
+title = "Games"
+licence = "made up"
+interactions = "plays.csv"
+items = "games.csv"
+
+[columns]
+user = "player"
+item = "game"
+rating = "stars"
+timestamp = "when"
+title = "name"
+year = "made"
+categories = "tags"
+
+[profile]
+gender = "sex"
+town = "home"
+
+[read]
+time = "date"
+separator = "/"
+
+[rating]
+min = 1
+max = 5
+unit = "points"
+
+[label]
+threshold = 3
+
+[words]
+domain = "general"
+item = "game"
+items = "games"
+verb_past = "played"
+category = "kind"
+categories = "kinds"
+
+[templates]
+profile = ["The user is {gender} and lives in {town}.", "{They} like to play."]
+title = "The {noun} {label} is of the kind {categories}."
+"""
+
+
+def write_custom(folder: Path, players: int = 40, games: int = 30, plays: int = 700, seed: int = 0) -> Path:
+    """plays.csv and games.csv of one's own, and the mapping file that says what is in them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    lines = (f'g{n},"Game ""{n}"", the",{1990 + n},{"puzzle/ race" if n % 2 else ""}\n' for n in range(games))
+    _write(folder / "games.csv", ["game,name,made,tags\n", *lines], "utf-8")
+    owners, chosen = _pairs(rng, players, games, games, plays, least=8)
+    stars, days = rng.integers(1, 6, plays), rng.integers(1, 28, plays)
+    rows = zip(owners.tolist(), chosen.tolist(), stars.tolist(), days.tolist(), strict=True)
+    lines = (
+        f"u{user},g{game},{mark},2021-05-{day:02d}T10:00:00Z,{('female', 'male', '')[user % 3]},Town {user % 4}\n"
+        for user, game, mark, day in rows
+    )
+    _write(folder / "plays.csv", ["player,game,stars,when,sex,home\n", *lines], "utf-8")
+    (folder / "mapping.toml").write_text(MAPPING, "utf-8")
+    return folder
+
+
 def amazon_review(edition: int, user: int, product: int, stars: int, day: int) -> dict[str, Any]:
     if edition == 2018:
         return {"overall": float(stars), "reviewerID": f"A{user:013d}", "asin": f"B{product:09d}", "verified": True,
@@ -115,5 +201,6 @@ def _write(path: Path, lines: Iterable[str], encoding: str) -> None:
 
 
 def _write_json(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    with gzip.open(path, "wt", encoding="utf-8", compresslevel=1) as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
+    # Without the time of day, so that equal rows are equal bytes.
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as file:
+        file.writelines(json.dumps(row).encode() + b"\n" for row in rows)

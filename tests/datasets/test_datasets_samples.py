@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,15 +30,18 @@ META = DatasetMeta(
 )
 
 
-def make(rows: list[tuple[int, int, float, int]], rule: LabelRule | None = None) -> Dataset:
-    """A dataset of (user, item, rating, timestamp) rows; users u0..u6, items i0..i11."""
+def make(
+    rows: list[tuple[int, int, float, int]], rule: LabelRule | None = None, meta: dict[str, Any] | None = None
+) -> Dataset:
+    """A dataset of (user, item, rating, timestamp) rows; users u0..u6, items i0..i11. Without times, no timestamps."""
     users, items, ratings, times = (np.array(column) for column in zip(*rows, strict=True))
     frame = pd.DataFrame({"item": [f"i{place}" for place in range(12)], "title": "t"})
     frame["year"] = pd.array([None] * 12, dtype="Int64")
     frame["categories"] = [()] * 12
-    meta = META.model_copy(update={"label_rule": rule}) if rule else META
+    said = META.model_copy(update={"label_rule": rule} if rule else meta or {})
+    when = times.astype(int) if said.time_ordered else None
     users_frame = pd.DataFrame({"user": [f"u{place}" for place in range(7)]})
-    return assemble(meta, Raw(users_frame, frame, users.astype(int), items.astype(int), ratings, times.astype(int)))
+    return assemble(said, Raw(users_frame, frame, users.astype(int), items.astype(int), ratings, when))
 
 
 def with_counts(*counts: int) -> Dataset:
