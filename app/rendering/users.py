@@ -18,7 +18,7 @@ from app.services.user_predictions import PredictionRow, Predictions, kinds
 from app.services.user_profile import Profile, Timeline
 from app.services.user_table import UserPage
 from app.services.users_query import UsersQuery, short_gamma
-from backend.datasets import MIN_HISTORY, Dataset
+from backend.datasets import Dataset
 from backend.prompting import KNOWLEDGE_WORDINGS
 
 # (column, heading, numeric); text is sorted upwards at first, numbers downwards.
@@ -154,7 +154,7 @@ def user_predictions(found: Predictions, profile: Profile, open_in_predict: Call
     return render(
         "users_predictions.html",
         profile=profile,
-        least=MIN_HISTORY,
+        least=profile.least,
         found=found,
         heads=_heads(query, _PREDICTION_HEADS),
         rows=[
