@@ -21,6 +21,7 @@ from backend.errors import NotPreparedError
 from backend.evaluation.citations import cited_titles
 from backend.pipeline import Pipeline, Prediction
 from backend.prompting import read_verdict
+from backend.representation import VARIANTS
 from backend.retrieval import ORDERS
 from backend.settings import Settings, load_settings
 from backend.types import ModelRef, Stop
@@ -65,13 +66,26 @@ def systems(settings: Settings) -> tuple[System, ...]:
     both = tuple({"knowledge": wording} for wording in KNOWLEDGE)
     by_text = rella_choices(settings) | {"traces": 0}
     more = tuple({"gamma": gamma, "knowledge": wording} for gamma in GAMMAS[1:] for wording in KNOWLEDGE)
+    gammas = tuple({"gamma": gamma, "traces": 0} for gamma in GAMMAS)
+    recent = {"strategy": "recent"}
     return (
         System("RALLRec+", "test", {}, both),
         System("RALLRec+", "validation", {}, both),
         System("zero-shot", "test", {"tuned_adapter": ""}, (ZERO_SHOT | {"traces": 0},), 1),
         System("ReLLa", "test", {"tuned_adapter": "rella"}, (by_text,), 1),
         System("RALLRec+, other gamma", "test", {}, more),
+        System("RALLRec, each gamma", "validation", {}, gammas, 1),
+        System("zero-shot without retrieval", "test", {"tuned_adapter": ""}, (ZERO_SHOT | recent | {"traces": 0},), 1),
+        System("retrieval compared", "test", {}, retrievals(), 1),
+        System("reasoner without retrieval", "test", {}, (recent | {"knowledge": "none"},), 1),
     )
+
+
+def retrievals() -> tuple[dict[str, Any], ...]:
+    """What Table 6 (each variant by similarity alone) and Fig. 8 (each strategy) ask M_G, beside the default."""
+    by_similarity = tuple({"strategy": "mix-then-retrieve", "variant": variant, "traces": 0} for variant in VARIANTS)
+    others = tuple({"strategy": strategy, "traces": 0} for strategy in ("recent", "retrieve-then-mix"))
+    return by_similarity + others
 
 
 def draw_samples(workspace: Workspace, folder: Path) -> None:

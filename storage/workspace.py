@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend import datasets
+from backend.baselines import NETWORKS
 from backend.datasets import Dataset, build_samples, split
 from backend.datasets.statistics import TrainingStatistics
 from backend.engines import Encoder, Engine, create_encoder, create_engine, models
@@ -33,6 +34,7 @@ from storage.jobs.worker import Worker
 from storage.precompute import Precompute
 from storage.roles import ROLES, SCRIPTED, Base, Role, base_of, encoder_of, options_of, role_of
 from storage.shipped import import_shipped, shipped_results, shipped_samples
+from storage.stages.baselines import load_scores
 from storage.stages.job import load_array
 from storage.stages.mix import load_space
 from storage.stages.tune import adapter_name
@@ -225,6 +227,15 @@ class Workspace:
         if variant not in VARIANTS:
             raise UnknownNameError("embedding variant", variant, VARIANTS)
         return load_array(self.precompute(name).artifact("map"), f"{variant}.npy")
+
+    def baselines(self, name: str | None = None) -> dict[str, NDArray[np.float64]]:
+        """P(yes) of the ID-based systems that are trained, by name: float64[n_interactions], NaN for training rows.
+
+        Raises ``CorruptCacheError``.
+        """
+        work, data = self.precompute(name), self.dataset(name)
+        ready = {system: work.ready(system.lower()) for system in NETWORKS}
+        return {system: load_scores(found, data) for system, found in ready.items() if found}
 
     def prepared_samples(self) -> list[tuple[str, str]]:
         """(user id, item id) of the samples whose results ship; none where other models play than made these."""

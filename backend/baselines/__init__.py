@@ -1,5 +1,6 @@
-"""Predictors that read no text: what any system should beat."""
+"""Predictors that read no text: the trivial ones, which any system should beat, and the ID-based ones of Table 4."""
 
+from backend.baselines.networks import NETWORKS, NetworkConfig
 from backend.baselines.trivial import TrivialPredictors
 
-__all__ = ["TrivialPredictors"]
+__all__ = ["NETWORKS", "NetworkConfig", "TrivialPredictors"]

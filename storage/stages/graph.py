@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from backend.baselines import NETWORKS, NetworkConfig
 from backend.datasets import Dataset
 from backend.errors import SettingsError, UnknownNameError
 from backend.prompting import template_digest
@@ -24,7 +26,7 @@ from backend.settings import Settings
 from backend.training.config import ReasonerConfig, TuneConfig
 from backend.types import ModelRef
 from storage.artifacts import recipe_hash
-from storage.stages import compare, describe, embed, index, mix, train, tune
+from storage.stages import baselines, compare, describe, embed, index, mix, train, tune
 from storage.stages.job import Stage
 
 # In the order in which they run: every stage comes after its inputs.
@@ -56,6 +58,13 @@ STAGES = (
         table="compare", split=True,
     ),
     Stage("map", "map", 1, mix.make_map, FlatConfig, ("space",), table="map", seeded=True),
+    *(
+        Stage(
+            name.lower(), "baselines", 1, partial(baselines.make, name=name), NetworkConfig,
+            table="baselines", seeded=True, split=True, extra=True,
+        )
+        for name in NETWORKS
+    ),
     Stage(
         "rallrec", "tune-rallrec", 1, tune.make_rallrec, TuneConfig, ("space",),
         table="tune", role="tuned", seeded=True, split=True, extra=True,
@@ -149,6 +158,6 @@ def _wording(stage: Stage, dataset: Dataset) -> list[str]:
     """The fixed texts that an artifact depends on."""
     if stage.kind == "descriptions":
         return [describe_template(dataset.meta), fixed_template(dataset.meta)]
-    if stage.extra:
+    if stage.extra and stage.role:
         return [template_digest(dataset.meta.domain)]
     return [title_template(dataset.meta)] if stage.kind == "title-vectors" else []

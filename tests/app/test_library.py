@@ -15,7 +15,6 @@ import pytest
 
 from app.services.library import LibraryService
 from app.services.library_view import Entry
-from backend.training.config import RECIPES
 from storage.artifacts import Artifact
 from storage.stages.describe import load_descriptions
 from storage.stages.graph import STAGES
@@ -23,6 +22,7 @@ from storage.workspace import Workspace
 from tests.app.conftest import settings_of
 
 KINDS = [stage.kind for stage in STAGES]
+EXTRA = {stage.kind: stage.name for stage in STAGES if stage.extra}
 Open = Callable[..., Workspace]
 
 
@@ -39,13 +39,13 @@ def test_everything_made_is_ready_in_the_plans_order(workspace: Workspace) -> No
     shelf = LibraryService(workspace).shelf()
     assert [one.kind for one in shelf.own] == KINDS
     assert {one.kind: one.state for one in shelf.own} == {
-        kind: "missing" if kind in RECIPES else "ready" for kind in KINDS
+        kind: "missing" if kind in EXTRA else "ready" for kind in KINDS
     }
     assert [one.error for one in shelf.own] == [""] * len(KINDS)
     assert not shelf.problem
     for one in shelf.own:
-        if one.kind in RECIPES:
-            assert one.command == f"rallrec precompute --until tune-{one.kind}"
+        if one.kind in EXTRA:
+            assert one.command == f"rallrec precompute --until {EXTRA[one.kind]}"
             assert "only when asked for" in one.why
             continue
         made = artifact(workspace, one.kind)
@@ -144,7 +144,7 @@ def test_a_damaged_artifact_says_so_and_the_others_are_as_they_were(
     path.unlink() if text is None else path.write_text(text)
     shelf = LibraryService(workspace).shelf()
     assert [one.kind for one in shelf.own] == KINDS
-    broken = {one.kind: one for one in shelf.own if one.state != "ready" and one.kind not in RECIPES}
+    broken = {one.kind: one for one in shelf.own if one.state != "ready" and one.kind not in EXTRA}
     assert list(broken) == [kind]
     assert broken[kind].state == "damaged"
     assert said in broken[kind].why
@@ -205,7 +205,7 @@ def test_a_dataset_that_cannot_be_read_leaves_no_plan_and_lists_the_artifacts(wo
     shelf = LibraryService(workspace).shelf()
     assert shelf.own == ()
     assert "damaged" in shelf.problem
-    assert {one.kind for one in shelf.others} >= set(KINDS) - set(RECIPES)
+    assert {one.kind for one in shelf.others} >= set(KINDS) - set(EXTRA)
 
 
 def test_models_tell_where_their_weights_are(open_workspace: Open, home: Path) -> None:

@@ -1,0 +1,34 @@
+"""The ID-based systems as artifacts: made only when asked for, and read back for every interaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from backend import datasets
+from backend.baselines import NETWORKS
+from backend.datasets import build_samples, split
+from backend.evaluation import metrics
+from backend.settings import Settings
+from storage.workspace import Workspace
+
+
+def test_made_once_asked_for_and_read_back(small_source: Path, tmp_path: Path) -> None:
+    datasets.prepare("ml-latest-small", tmp_path / "datasets", source=small_source)
+    quick = {"dimensions": 4, "layers": [8], "max_epochs": 2}
+    workspace = Workspace(Settings(home=tmp_path, baselines=quick), bundle=tmp_path / "none")
+    work, data = workspace.precompute(), workspace.dataset()
+    assert "deepfm" not in {planned.node.stage.kind for planned in work.plan()}
+    assert workspace.baselines() == {}
+    made = work.run("baselines")
+    assert [artifact.meta["kind"] for artifact in made] == [name.lower() for name in NETWORKS]
+    scores = workspace.baselines()
+    assert tuple(scores) == NETWORKS
+    parts = split(build_samples(data), data, workspace.settings.split)
+    asked = np.sort(np.concatenate([parts.validation, parts.test]))
+    for name, own in scores.items():
+        assert np.flatnonzero(~np.isnan(own)).tolist() == asked.tolist()
+        facts = next(artifact.meta for artifact in made if artifact.meta["kind"] == name.lower())
+        labels = data.labels[np.sort(parts.validation)]
+        assert facts["validation_log_loss"] == round(metrics.log_loss(labels, own[np.sort(parts.validation)]), 4)
