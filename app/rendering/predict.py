@@ -29,6 +29,8 @@ def target_card(view: View) -> str:
         user=view.data.user_ids[question.user],
         ratings=len(question.history_rows),
         noun=view.data.meta.item_noun,
+        category_noun=view.data.meta.category_noun,
+        dataset=view.request.dataset,
         rated=question.label is not None,
         command=command_line(view.request, view.data.meta.name),
         address=address_of(view.request),

@@ -49,7 +49,7 @@ def users_list(page: UserPage, problem: str = "") -> str:
     rows = [
         {
             "row": row,
-            "link": UsersQuery(user=row.user).link(),
+            "link": UsersQuery(user=row.user, dataset=query.dataset).link(),
             "width": 100 * row.ratings / most,
             "first": day(row.first),
             "last": day(row.last),
@@ -68,13 +68,20 @@ def users_list(page: UserPage, problem: str = "") -> str:
         heads=_heads(query, _USER_HEADS),
         shown=shown,
         turn=_turns(query, page.page, page.pages),
+        everybody=everybody(query),
     )
 
 
-def user_profile(profile: Profile, data: Dataset) -> str:
+def everybody(query: UsersQuery) -> str:
+    """The address of all users of a query's dataset."""
+    return UsersQuery(dataset=query.dataset).link()
+
+
+def user_profile(profile: Profile, query: UsersQuery, data: Dataset) -> str:
     """Who it is, and how they rate against everybody."""
     return render(
         "users_profile.html",
+        everybody=everybody(query),
         profile=profile,
         meta=data.meta,
         rule=data.meta.label_rule.describe(),
@@ -188,7 +195,8 @@ def user_predictions(found: Predictions, profile: Profile, open_in_predict: Call
         summary=_summary(every),
         turn=_turns(query, found.page, found.pages),
         everything=query.link(show="all", page=1),
-        others=UsersQuery(show="predicted").link(),
+        others=UsersQuery(show="predicted", dataset=query.dataset).link(),
+        dataset=query.dataset,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Raw files -> users, items, interactions (one schema) -> samples."""
 
-from backend.datasets.registry import DATASETS, FORMATS, bundled_source, known_names
+from backend.datasets.registry import DATASETS, FORMATS, bundled_source, command_for, known_names
 from backend.datasets.rules import MIN_HISTORY, Rules, Templates
 from backend.datasets.samples import PARTS, Samples, Split, build_samples, split
 from backend.datasets.schema import Dataset, DatasetMeta, LabelRule
@@ -20,6 +20,7 @@ __all__ = [
     "Templates",
     "build_samples",
     "bundled_source",
+    "command_for",
     "import_data",
     "is_prepared",
     "known_names",

@@ -60,6 +60,11 @@ def require_known(name: str, root: Path) -> None:
         )
 
 
+def command_for(name: str) -> str:
+    """The command that prepares a dataset, or prepares it anew."""
+    return f"rallrec prepare --dataset {name}" if name in DATASETS else f"rallrec data import PATH --name {name}"
+
+
 def reader(format_name: str) -> Reader:
     """The adapter of a format. Raises ``UnknownNameError``."""
     if format_name not in FORMATS:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from backend.datasets.registry import DATASETS, bundled_source, check_name, reader, require_known
+from backend.datasets.registry import DATASETS, bundled_source, check_name, command_for, reader, require_known
 from backend.datasets.schema import SCHEMA_VERSION, Dataset, DatasetMeta
 from backend.errors import DataError, NotPreparedError, UnknownNameError, UsageError
 from backend.types import Progress
@@ -99,7 +99,7 @@ def is_prepared(name: str, root: Path) -> bool:
 
 def load(name: str, root: Path) -> Dataset:
     """The prepared dataset. Raises ``UnknownNameError``, ``NotPreparedError``, ``DataError`` (damaged files)."""
-    again = f"rallrec prepare --dataset {name}" if name in DATASETS else f"rallrec data import PATH --name {name}"
+    again = command_for(name)
     if not is_prepared(name, root):
         raise NotPreparedError(f"The dataset {name} is not prepared in {root}", fix=f"run: {again}")
     folder = root / name
