@@ -41,7 +41,7 @@ def run(
     if as_json:
         print_json(record)
     else:
-        _show(record)
+        _show(record, data.meta.order_note)
         _show_left_out(prediction)
 
 
@@ -60,7 +60,7 @@ def _show_left_out(prediction: Prediction) -> None:
             out.print(f"{who.capitalize()} model: {said}", markup=False, style="bold")
 
 
-def _show(record: dict[str, Any]) -> None:
+def _show(record: dict[str, Any], order_note: str) -> None:
     truth = {None: "not rated", 0: "did not like it", 1: "liked it"}[record["label"]]
     out.print(f"User {record['user']}, {record['title']} (item {record['item']}); truth: {truth}.", markup=False)
     out.print(f"Past items by {record['strategy']}, compared by {record['variant']}:", markup=False)
@@ -69,6 +69,8 @@ def _show(record: dict[str, Any]) -> None:
         ranks = (str(row[name] or "-") for name in ("relevance_rank", "recency_rank"))
         table.add_row(Text(row["title"]), f"{row['rating']:g}", f"{row['score']:.3f}", *ranks)
     out.print(table)
+    if order_note:
+        out.print(f"{order_note.capitalize()}.", markup=False)
     for number, trace in enumerate(record["traces"], start=1):
         head = f"Chain {number}: {trace['verdict']}, P(yes) {trace['p_yes']:.2f}, {trace['tokens']} tokens"
         out.print(f"{head}, {trace['seconds']:.1f} s", markup=False, style="bold")

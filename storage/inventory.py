@@ -67,9 +67,7 @@ def count_dataset(name: str, root: Path) -> DatasetCounts:
         rows = [pq.read_metadata(folder / f"{table}.parquet").num_rows for table in ("users", "items", "interactions")]
     except (ValidationError, ValueError, OSError) as error:
         problem = f"{len(error.errors())} wrong fields in {META}" if isinstance(error, ValidationError) else str(error)
-        raise DataError(
-            f"The dataset in {folder} is damaged ({problem})", fix=f"run: {command_for(name)}"
-        ) from error
+        raise DataError(f"The dataset in {folder} is damaged ({problem})", fix=f"run: {command_for(name)}") from error
     users, items, interactions = rows
     return DatasetCounts(meta, users, items, interactions, folder_bytes(folder))
 

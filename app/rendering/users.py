@@ -104,6 +104,8 @@ def user_timeline(told: Timeline, query: UsersQuery, selected: PredictionRow | N
         "users_timeline.html",
         told=told,
         noun=data.meta.item_noun,
+        category_noun=data.meta.category_noun,
+        order_note=data.meta.order_note,
         count=len(told.items),
         axes=[
             {"words": words, "link": query.link(axis=name), "current": axis == name, "key": f"axis-{name}"}
@@ -146,7 +148,7 @@ def user_picks(told: Timeline, selected: PredictionRow | None, k: int, data: Dat
         k=k,
         timed=told.time_ordered,
         picks=_picks(told, selected, data),
-        about=[choices.CHANNELS.get(name, "") for name in selected.channels],
+        about=[choices.channel(name, data.meta) for name in selected.channels],
     )
 
 

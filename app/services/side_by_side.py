@@ -44,7 +44,7 @@ class PerDataset(Generic[Service]):
     def of(self, name: str) -> Service:
         """Of a dataset's name, as an address has it. Raises ``UnknownNameError`` for one that is not there."""
         own = self.workspace.settings.dataset
-        name = name or own
+        name = str(name or own)  # a browser can send anything
         if name != own:
             require_known(name, self.workspace.settings.home / "datasets")
         with self._lock:
