@@ -18,6 +18,7 @@ from app.services.answered_values import Answered
 from app.services.export import asked_for, file_name, open_view, record_of
 from app.services.links import address_of, command_line
 from app.services.predict import PredictService
+from app.services.side_by_side import PerDataset
 from backend.errors import RallrecError, UsageError
 from storage.workspace import Workspace
 
@@ -32,11 +33,16 @@ def add_routes(app: FastAPI, workspace: Workspace) -> None:
     that cannot be exported is answered with ``problem``; 400 says that the query is wrong. ``/against``: markup of the
     page's choice of past items beside that of another variant or strategy.
     """
-    service, settings = PredictService(workspace), workspace.settings
+    services, settings = PerDataset(workspace, PredictService), workspace.settings
+
+    def asked_of(request: Request) -> PredictService:
+        """The service of the dataset that the address names."""
+        return services.of(request.query_params.get("dataset", ""))
 
     @app.get("/export/predict.html")
     def export_html(request: Request) -> Response:
         def answer() -> Response:
+            service = asked_of(request)
             view = open_view(service, settings, request.query_params)
             made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
             page = export_page(view, record_of(service, view), address_of(view.request), made)
@@ -47,6 +53,7 @@ def add_routes(app: FastAPI, workspace: Workspace) -> None:
     @app.get("/export/predict.json")
     def export_json(request: Request) -> Response:
         def answer() -> Response:
+            service = asked_of(request)
             view = open_view(service, settings, request.query_params)
             text = json.dumps(record_of(service, view), indent=2, ensure_ascii=False)
             return Response(text, media_type="application/json", headers=_download(file_name(view, "json")))
@@ -56,6 +63,7 @@ def add_routes(app: FastAPI, workspace: Workspace) -> None:
     @app.get("/against")
     def against(request: Request) -> Response:
         try:
+            service = asked_of(request)
             asked, other = asked_for(service, settings, request.query_params), request.query_params.get("against", "")
             told = against_table(service.against(asked, other), service.pipeline.dataset)
         except RallrecError as error:
@@ -65,6 +73,7 @@ def add_routes(app: FastAPI, workspace: Workspace) -> None:
     @app.get("/aside")
     def aside(request: Request) -> Response:
         try:
+            service = asked_of(request)
             asked = asked_for(service, settings, request.query_params)
             answered = service.answered(asked)
             command = command_line(asked, service.pipeline.dataset.meta.name)

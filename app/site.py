@@ -40,18 +40,19 @@ def build_over(workspace: Workspace, runs: RunQueue, jobs: JobsService) -> gradi
 
     from app.pages import label, library, predict, stories, users, what_if
     from app.services.library import LibraryService
-    from app.services.predict import PredictService
+    from app.services.predict_any import PredictServices
+    from app.services.side_by_side import PerDataset
     from app.services.stories import StoryService
     from app.services.users import UsersService
     from app.services.what_if import WhatIfService
 
-    predicting = PredictService(workspace, runs)
+    predicting = PredictServices(workspace, runs)
     with gradio.Blocks(title="RALLRec+", analytics_enabled=False, fill_width=True) as blocks:
         predict.page(predicting, workspace.settings)
     with blocks.route("What-if", what_if.ROUTE):
-        what_if.page(WhatIfService(workspace, predicting))
+        what_if.page(PerDataset(workspace, lambda own: WhatIfService(own, predicting.of(own.settings.dataset))))
     with blocks.route("Users", users.ROUTE):
-        users.page(UsersService(workspace))
+        users.page(PerDataset(workspace, UsersService))
     with blocks.route("Stories", stories.ROUTE):
         stories.page(StoryService(workspace))
     with blocks.route("Label", label.ROUTE):

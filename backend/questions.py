@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from backend.datasets import MIN_HISTORY, Dataset, build_samples, split
+from backend.datasets import Dataset, build_samples, split
 from backend.datasets.statistics import TrainingStatistics
 from backend.errors import UsageError
-from backend.prompting import HistoryLine, Layout, Prompt, PromptSubject, RatingHabit, build_prompt
+from backend.prompting import HistoryLine, Layout, Prompt, PromptSubject, RatingHabit, about_user, build_prompt
 from backend.representation import ItemSpace
 from backend.retrieval import Channels, RankedItem, RetrievalConfig, Retriever, order_items, orders_from
 from backend.what_if import Edits, Past, edit_past
@@ -66,10 +66,11 @@ class Questions:
         """
         data, edits = self.dataset, edits or Edits()
         row, rows = self._before(user, item)
-        if rows.stop - rows.start < MIN_HISTORY:
+        least = data.meta.rules.min_history
+        if rows.stop - rows.start < least:
             raise UsageError(
                 f"User {data.user_ids[user]} has {rows.stop - rows.start} ratings before {data.item_label(item)}",
-                expected=f"at least {MIN_HISTORY}, as for every sample",
+                expected=f"at least {least}, as for every sample",
                 fix="choose an item the user rated later, or one the user has not rated",
             )
         if edits.target is not None:
@@ -79,7 +80,7 @@ class Questions:
         found = self.retriever.retrieve(past.items, item, config)
         both, chosen = found.channels, found.chosen
         when = {code: position for position, code in enumerate(past.items.tolist())}
-        subject = PromptSubject(data.meta, self._line(user, item), (), self._habit(past), layout)
+        subject = self._subject(user, item, past, layout)
         rated = {row.item: self._past_line(user, past, when[row.item]) for row in chosen}
 
         def lines(order: str) -> tuple[HistoryLine, ...]:
@@ -100,13 +101,29 @@ class Questions:
         unknown = [code for code in shown if code not in when]
         if unknown:
             raise UsageError(f"{self.dataset.item_label(unknown[0])} is not in the past", expected="items rated before")
-        subject = PromptSubject(self.dataset.meta, self._line(user, item), (), self._habit(past), layout)
+        subject = self._subject(user, item, past, layout)
         return build_prompt("answer", subject, [self._past_line(user, past, when[code]) for code in shown])
 
     def _before(self, user: int, item: int) -> tuple[int | None, slice]:
         """The interaction of the user with the item, if there is one, and the user's interactions before it."""
         row = self.dataset.find_row(user, item)
         return row, self.dataset.user_rows(user) if row is None else self.dataset.history_before(row)
+
+    def _subject(self, user: int, item: int, past: Past, layout: Layout) -> PromptSubject:
+        meta = self.dataset.meta
+        known = {name: values[user] for name, values in self._known_of_users.items()}
+        profile, person = about_user(meta.templates.profile, known)
+        return PromptSubject(meta, self._line(user, item), profile, self._habit(past), layout, person)
+
+    @cached_property
+    def _known_of_users(self) -> dict[str, list[str | None]]:
+        """By column, what is known of each user code; nothing for data whose prompts say nothing of users."""
+        users = self.dataset.users if self.dataset.meta.templates.profile else self.dataset.users[[]]
+        return {
+            str(name): users[name].astype(object).where(users[name].notna(), None).tolist()
+            for name in users.columns
+            if name != "user"
+        }
 
     def _past_line(self, user: int, past: Past, position: int) -> HistoryLine:
         """The item at ``position`` of a past."""

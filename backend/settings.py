@@ -49,7 +49,9 @@ class Settings(BaseSettings):
         "", description="database; empty: rallrec.db in home", examples=["postgresql+psycopg://host/rallrec"]
     )
     dataset: str = Field("ml-latest-small", description="dataset that is opened first")
-    split: Literal["chronological", "per-user"] = Field("chronological", description="how samples are split 80/10/10")
+    split: Literal["", "chronological", "per-user", "users"] = Field(
+        "", description="how samples are split; empty: by the dataset's own rule (chronological, where it has times)"
+    )
 
     profile: str = Field(
         DEFAULT_PROFILE, description="models and who runs them: a shipped profile's name, or the path of a .toml file"

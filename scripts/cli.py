@@ -10,6 +10,7 @@ import typer
 
 from backend.errors import RallrecError
 from scripts.bundle_commands import bundle
+from scripts.data_commands import data
 from scripts.labels_commands import labels
 from scripts.options import Json
 from scripts.users_commands import users
@@ -305,6 +306,7 @@ def serve(
     run(host=host, port=port, profile=profile, engine=engine, open_browser=open_browser)
 
 
+app.add_typer(data, name="data")
 app.add_typer(bundle, name="bundle")
 app.add_typer(users, name="users")
 app.add_typer(labels, name="labels")

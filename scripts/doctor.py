@@ -73,7 +73,7 @@ def _data(settings: Settings) -> Finding:
         data = datasets.load(settings.dataset, settings.home / "datasets")
     except RallrecError as error:
         shipped = settings.dataset in datasets.DATASETS and datasets.bundled_source(settings.dataset) is not None
-        fix = f"rallrec prepare --dataset {settings.dataset}"
+        fix = datasets.command_for(settings.dataset)
         return Finding("dataset", "optional" if shipped else "missing", error.problem, fix)
     detail = f"{data.meta.title}: {data.n_users:,} users, {data.n_items:,} items, {data.n_interactions:,} ratings"
     return Finding("dataset", "ok", detail)

@@ -50,7 +50,7 @@ def run(
     if as_json:
         print_json(record)
     else:
-        _show(record)
+        _show(record, data.meta.order_note)
         _show_left_out(prediction)
 
 
@@ -80,7 +80,7 @@ def _show_left_out(prediction: Prediction) -> None:
             out.print(f"{who.capitalize()} model: {said}", markup=False, style="bold")
 
 
-def _show(record: dict[str, Any]) -> None:
+def _show(record: dict[str, Any], order_note: str) -> None:
     if "edits" in record:
         out.print(f"What if: {json.dumps(record['edits'])}", markup=False)
     truth = {None: "not rated", 0: "did not like it", 1: "liked it"}[record["label"]]
@@ -91,6 +91,8 @@ def _show(record: dict[str, Any]) -> None:
         ranks = (str(row[name] or "-") for name in ("relevance_rank", "recency_rank"))
         table.add_row(Text(row["title"]), f"{row['rating']:g}", f"{row['score']:.3f}", *ranks)
     out.print(table)
+    if order_note:
+        out.print(f"{order_note.capitalize()}.", markup=False)
     for number, trace in enumerate(record["traces"], start=1):
         head = f"Chain {number}: {trace['verdict']}, P(yes) {trace['p_yes']:.2f}, {trace['tokens']} tokens"
         out.print(f"{head}, {trace['seconds']:.1f} s", markup=False, style="bold")

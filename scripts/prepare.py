@@ -31,7 +31,8 @@ def run(*, dataset: str | None, source: str | None, skip_bad_rows: bool, model: 
                 models.fetch(ref, settings.home / "models", progress)
                 fetched.append(ref.name)
     samples = datasets.build_samples(data)
-    parts = datasets.split(samples, data, settings.split)
+    how = settings.split or data.meta.rules.split
+    parts = datasets.split(samples, data, how)
     report: dict[str, Any] = {
         "dataset": data.meta.name,
         "users": data.n_users,
@@ -39,7 +40,7 @@ def run(*, dataset: str | None, source: str | None, skip_bad_rows: bool, model: 
         "interactions": data.n_interactions,
         "samples": len(samples),
         "split": {
-            "how": settings.split,
+            "how": how,
             "train": len(parts.train),
             "validation": len(parts.validation),
             "test": len(parts.test),
@@ -56,7 +57,7 @@ def run(*, dataset: str | None, source: str | None, skip_bad_rows: bool, model: 
     out.print(
         f"{data.meta.title}: {data.n_users:,} users, {data.n_items:,} {data.meta.item_noun_plural}, "
         f"{data.n_interactions:,} ratings, {len(samples):,} samples "
-        f"({len(parts.train):,} / {len(parts.validation):,} / {len(parts.test):,}, {settings.split}).",
+        f"({len(parts.train):,} / {len(parts.validation):,} / {len(parts.test):,}, {how}).",
         markup=False,
     )
     for reason, count in data.meta.skipped.items():

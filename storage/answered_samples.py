@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.datasets import MIN_HISTORY, Dataset
+from backend.datasets import Dataset
 from storage.answered import answered_prompts, prompt_texts
 from storage.prompt_reading import PromptReader, Reading
 from storage.workspace import Workspace
@@ -106,7 +106,7 @@ class SampleFinder:
         data = self._data
         rated = [self._by_item[self._item_ptr[code] : self._item_ptr[code + 1]] for code in reading.target]
         rows = np.sort(np.concatenate(rated)).astype(np.int64)
-        rows = rows[rows - data.user_ptr[data.user_index[rows]] >= MIN_HISTORY]
+        rows = rows[rows - data.user_ptr[data.user_index[rows]] >= data.meta.rules.min_history]
         for codes in reading.past:
             shown = np.zeros(len(rows), dtype=bool)
             for code in codes:

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from backend.datasets import DatasetMeta
+from backend.datasets import DatasetMeta, command_for
 from backend.datasets.store import META
 from backend.errors import DataError
 from backend.types import ModelRef
@@ -67,9 +67,7 @@ def count_dataset(name: str, root: Path) -> DatasetCounts:
         rows = [pq.read_metadata(folder / f"{table}.parquet").num_rows for table in ("users", "items", "interactions")]
     except (ValidationError, ValueError, OSError) as error:
         problem = f"{len(error.errors())} wrong fields in {META}" if isinstance(error, ValidationError) else str(error)
-        raise DataError(
-            f"The dataset in {folder} is damaged ({problem})", fix=f"run: rallrec prepare --dataset {name}"
-        ) from error
+        raise DataError(f"The dataset in {folder} is damaged ({problem})", fix=f"run: {command_for(name)}") from error
     users, items, interactions = rows
     return DatasetCounts(meta, users, items, interactions, folder_bytes(folder))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from backend.datasets import Dataset
-from backend.prompting import HistoryLine, PromptSubject, build_prompt
+from backend.prompting import PERSONS, HistoryLine, Person, PromptSubject, build_prompt
 from backend.prompting.prompts import Layout
 
 # Stands for a title while the words around titles are found out.
@@ -42,7 +42,8 @@ class PromptReader:
             self._codes.setdefault(" ".join(data.item_label(code).split()), []).append(code)
         layouts: Sequence[Layout] = get_args(Layout)
         # The longest first: one layout's words may begin another's.
-        self._openings = sorted(((_opening(data, layout), layout) for layout in layouts), key=_length, reverse=True)
+        openings = {(_opening(data, layout, person), layout) for layout in layouts for person in PERSONS}
+        self._openings = sorted(openings, key=_length, reverse=True)
 
     def read(self, text: str) -> Reading | None:
         """None where the text is no question about an item of this dataset."""
@@ -63,9 +64,9 @@ def _length(opening: tuple[str, Layout]) -> int:
     return len(opening[0])
 
 
-def _opening(data: Dataset, layout: Layout) -> str:
+def _opening(data: Dataset, layout: Layout, person: Person) -> str:
     """What stands before the target's title in its line."""
-    subject = PromptSubject(data.meta, HistoryLine(_TITLE, ()), layout=layout)
+    subject = PromptSubject(data.meta, HistoryLine(_TITLE, ()), layout=layout, person=person)
     prompt = build_prompt("answer", subject, [HistoryLine(_TITLE, (), data.meta.rating_min, position=0)])
     return prompt.text[prompt.droppable[-1][1] :].partition(_TITLE)[0]
 

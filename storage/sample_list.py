@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.datasets import Dataset, build_samples, split
-from backend.datasets.samples import How
 from backend.datasets.spread import spread_sample
 from backend.errors import UsageError
 
@@ -25,7 +24,7 @@ class Sample:
 
 
 def part_samples(
-    data: Dataset, how: How, part: str, limit: int | None = None, users: int | None = None, seed: int = 0
+    data: Dataset, how: str, part: str, limit: int | None = None, users: int | None = None, seed: int = 0
 ) -> list[Sample]:
     """The earliest ``limit`` samples of a part; with ``users``, so many of that many users (:func:`spread_sample`)."""
     rows = split(build_samples(data), data, how).part(part)

@@ -57,6 +57,36 @@ class Workspace:
         self._spaces: dict[str, ItemSpace] = {}
         self._indexes: dict[tuple[str, str], Any] = {}
         self._pipelines: dict[str, Pipeline] = {}
+        self._root = self
+        self._views: dict[str, Workspace] = {}
+
+    def over(self, name: str) -> Workspace:
+        """This workspace with another dataset in the settings' place; all that is opened is shared."""
+        root = self._root
+        if name == root.settings.dataset:
+            return root
+        with self._lock:
+            if name not in root._views:
+                view = Workspace(root.settings.model_copy(update={"dataset": name}), root._bundle)
+                for shared in (
+                    "_lock",
+                    "_engines",
+                    "_roles",
+                    "_cached",
+                    "_datasets",
+                    "_spaces",
+                    "_indexes",
+                    "_pipelines",
+                ):
+                    setattr(view, shared, getattr(root, shared))
+                view._root = root
+                root._views[name] = view
+            return root._views[name]
+
+    @property
+    def other(self) -> str:
+        """The dataset's name in addresses: empty for that of the app's own settings."""
+        return "" if self._root is self else self.settings.dataset
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
@@ -65,7 +95,7 @@ class Workspace:
     @property
     def database(self) -> Database:
         with self._lock:
-            return self._database
+            return self._root._database
 
     @cached_property
     def _database(self) -> Database:
@@ -76,6 +106,8 @@ class Workspace:
     @cached_property
     def worker(self) -> Worker:
         """This process as the database's jobs know it."""
+        if self._root is not self:
+            return self._root.worker
         return Worker(lambda: self.database, self.settings.home / "workers")
 
     def recipe(self, **overrides: Any) -> Recipe:
@@ -238,7 +270,10 @@ class Workspace:
         return {system: load_scores(found, data) for system, found in ready.items() if found}
 
     def prepared_samples(self) -> list[tuple[str, str]]:
-        """(user id, item id) of the samples whose results ship; none where other models play than made these."""
+        """(user id, item id) of the samples whose results ship; none where other models play than made these, or for
+        data that does not ship."""
+        if datasets.bundled_source(self.settings.dataset) is None:
+            return []
         try:
             shipped = shipped_results(self._bundle)
         except CorruptCacheError:  # said once, where the results are taken over

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from backend import datasets
-from backend.datasets import Dataset
+from backend.datasets import Dataset, DatasetMeta, LabelRule
 from backend.engines import models
 from backend.representation import PARTS, ItemSpace, mix
 from backend.types import ModelRef
@@ -55,6 +55,16 @@ def models_dir(model_ref: ModelRef) -> Path:
     """The folder that holds the embedded model; fetched (98 MB, once) where it is missing."""
     models.fetch(model_ref, MODELS)
     return MODELS
+
+
+def meta_of(**said: Any) -> DatasetMeta:
+    """What a dataset of movies says of itself, with some of it otherwise."""
+    plain: dict[str, Any] = {
+        "name": "made", "title": "Made", "item_noun": "movie", "item_noun_plural": "movies", "verb_past": "watched",
+        "rating_min": 0.5, "rating_max": 5, "rating_unit": "stars", "label_rule": LabelRule(threshold=3),
+        "time_ordered": True, "licence": "none", "source_hash": "",
+    }  # fmt: skip
+    return DatasetMeta(**{**plain, **said})
 
 
 def random_space(items: int, seed: int = 0) -> ItemSpace:

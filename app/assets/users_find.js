@@ -8,7 +8,8 @@ element.addEventListener("input", () => {
   clearTimeout(timer);
   timer = setTimeout(() => {
     const before = new URLSearchParams(location.search);
-    const query = before.has("user") ? new URLSearchParams() : new URLSearchParams(before);
+    const query = new URLSearchParams(before);
+    if (before.has("user")) for (const name of before.keys()) if (name !== "dataset") query.delete(name);
     query.delete("page");
     if (box().value) query.set("find", box().value);
     else query.delete("find");

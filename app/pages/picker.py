@@ -27,6 +27,17 @@ _TEMPLATE = """
 """
 
 
+def join_within(dataset: str, user: str) -> str:
+    """``within`` of a search for a user's items in a dataset (empty: that of the settings)."""
+    return f"{dataset}\n{user}" if dataset else user
+
+
+def split_within(within: str) -> tuple[str, str]:
+    """The dataset and the user of :func:`join_within`."""
+    dataset, _, user = within.rpartition("\n")
+    return dataset, user
+
+
 def picker(elem_id: str, label: str, find: Callable[[str, str], list[tuple[str, str]]], **layout: Any) -> gr.HTML:
     """A box whose ``select`` event carries ``id``. ``find(text, within)`` gives (what to show, id) pairs.
 

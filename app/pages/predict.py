@@ -10,12 +10,14 @@ from typing import Any
 import gradio as gr
 
 from app import rendering
+from app.pages.picker import join_within
 from app.pages.predict_draw import draw_all, draw_answers, draw_near, guard, record
 from app.pages.predict_layout import EQUATION_8, NAMES, Layout, applicability, control_update, lay_out
 from app.pages.predict_live import live, request_of
 from app.rendering import choices
 from app.services.bounds import check_bounds
 from app.services.predict import PredictService
+from app.services.predict_any import PredictServices
 from app.services.predict_view import Session, View
 from app.services.runs import Run
 from app.visitors import owner_of
@@ -47,37 +49,40 @@ _FOLLOW = (
 )
 
 
-def page(service: PredictService, settings: Settings) -> None:
+def page(services: PredictServices, settings: Settings) -> None:
     """Lay out the page in the current Blocks and wire it."""
-    layout = lay_out(service, settings)
-    key = live(service, layout.panels)
-    loaded = _wire_opening(service, layout, settings, key)
-    _wire_pickers(service, layout)
+    layout = lay_out(services, settings)
+    key = live(services, layout.panels)
+    loaded = _wire_opening(services, layout, settings, key)
+    _wire_pickers(services, layout)
     _wire_strategy(layout)
-    _wire_near(service, layout, loaded)
-    _wire_runs(service, layout)
+    _wire_near(services, layout, loaded)
+    _wire_runs(services, layout)
 
 
-def _wire_opening(service: PredictService, layout: Layout, settings: Settings, key: gr.HTML) -> gr.events.Dependency:
+def _wire_opening(services: PredictServices, layout: Layout, settings: Settings, key: gr.HTML) -> gr.events.Dependency:
     panels, controls = layout.panels, layout.controls
 
     def opened(request: gr.Request) -> list[Any]:
         """The state of a page is its URL."""
         link = {name: value for name, value in request.query_params.items() if name in NAMES}
+        dataset = link.get("dataset", "")
         nothing = [""] * (len(panels.all()) - 1)
         try:
+            service = services.of(dataset)
             try:
                 wanted = check_bounds(service.request(link), settings)
-                drawn = draw_all(service.look(wanted, _session(service, request)))
+                drawn = draw_all(services.look(wanted, _session(services, request)))
             except RallrecError as error:
                 wanted, drawn = service.default_request, [rendering.error_box(str(error)), *nothing]
             meta = service.pipeline.dataset.meta
         except RallrecError as error:
-            return [*[gr.skip()] * (5 + len(NAMES)), rendering.error_box(str(error)), *nothing]
+            head = rendering.header("/", "", "", services.choices(dataset))
+            return [gr.skip(), head, *[gr.skip()] * (3 + len(NAMES)), rendering.error_box(str(error)), *nothing]
         return [
             str(request.session_hash),
-            rendering.header("/", meta.title, meta.licence),
-            *_picked(service, wanted.user, wanted.item),
+            rendering.header("/", meta.title, meta.licence, services.choices(dataset)),
+            *_picked(service, wanted.user, wanted.item, wanted.dataset),
             *(control_update(name, wanted) for name in NAMES),
             gr.update(open=bool(wanted.near)),
             *drawn,
@@ -92,18 +97,19 @@ def _wire_opening(service: PredictService, layout: Layout, settings: Settings, k
     return loaded
 
 
-def _wire_pickers(service: PredictService, layout: Layout) -> None:
+def _wire_pickers(services: PredictServices, layout: Layout) -> None:
     panels, controls = layout.panels, layout.controls
 
     def picked(request: gr.Request, user: str, item: str, values: tuple[Any, ...]) -> list[Any]:
         named = dict(zip(NAMES, values, strict=True)) | {"user": user, "item": item, "near": ""}
-        held = _session(service, request)
-        drawn = guard(panels.all(), lambda: draw_all(service.look(request_of(service, named), held)))
+        held = _session(services, request)
+        drawn = guard(panels.all(), lambda: draw_all(services.look(request_of(services, named), held)))
         record(held, panels.all(), drawn)
-        return [*_picked(service, user, item), user, item, "", False, *drawn]
+        service = services.of(named["dataset"])
+        return [*_picked(service, user, item, named["dataset"]), user, item, "", False, *drawn]
 
     def user_picked(event: gr.EventData, request: gr.Request, *values: Any) -> list[Any]:
-        items = service.choices.find_items(event.id)
+        items = services.of(values[NAMES.index("dataset")]).choices.find_items(event.id)
         return picked(request, event.id, items[0][1] if items else "", values)
 
     def item_picked(event: gr.EventData, request: gr.Request, *values: Any) -> list[Any]:
@@ -123,13 +129,13 @@ def _wire_strategy(layout: Layout) -> None:
     strategy.input(lambda chosen: [gr.update(**applicability(str(chosen)))] * len(sliders), strategy, sliders, **_LIVE)
 
 
-def _wire_near(service: PredictService, layout: Layout, loaded: gr.events.Dependency) -> None:
+def _wire_near(services: PredictServices, layout: Layout, loaded: gr.events.Dependency) -> None:
     panels, near, inputs = layout.panels, layout.controls["near"], [*layout.controls.values()]
 
     def looked_near(request: gr.Request, *values: Any) -> list[Any]:
         """Until then the panel says that it is being looked up: the first time can take seconds."""
-        held, named = _session(service, request), dict(zip(NAMES, values, strict=True))
-        drawn = guard(panels.near(), lambda: draw_near(service.open_nearest(request_of(service, named), held)))
+        held, named = _session(services, request), dict(zip(NAMES, values, strict=True))
+        drawn = guard(panels.near(), lambda: draw_near(services.open_nearest(request_of(services, named), held)))
         record(held, panels.near(), drawn)
         return drawn
 
@@ -138,11 +144,11 @@ def _wire_near(service: PredictService, layout: Layout, loaded: gr.events.Depend
         return looked_near(request, *values) if named["near"] else [gr.skip(), gr.skip()]
 
     def closed_near(request: gr.Request) -> None:
-        _session(service, request).near_open = False
+        _session(services, request).near_open = False
 
-    def picked_near(event: gr.EventData, target: str) -> list[Any]:
+    def picked_near(event: gr.EventData, target: str, dataset: str) -> list[Any]:
         """What to look up, and the fold opened, before it is looked up."""
-        item = service.item_id(getattr(event, "code", None))
+        item = services.of(dataset).item_id(getattr(event, "code", None))
         return ["" if item == target else item, gr.update(open=True)]
 
     plain = {name: value for name, value in _LIVE.items() if name != "trigger_mode"}
@@ -150,21 +156,22 @@ def _wire_near(service: PredictService, layout: Layout, loaded: gr.events.Depend
     layout.fold.expand(looked_near, inputs, panels.near(), **plain)
     layout.fold.collapse(closed_near, None, None, **plain)
     boxes = (panels.map, panels.retrieve, panels.nearest, panels.rerank)
-    picked = gr.on([box.select for box in boxes], picked_near, layout.controls["item"], [near, layout.fold], **_LIVE)
+    asked = [layout.controls["item"], layout.controls["dataset"]]
+    picked = gr.on([box.select for box in boxes], picked_near, asked, [near, layout.fold], **_LIVE)
     drawn = picked.success(looked_near, inputs, panels.near(), **plain)
     drawn.then(None, inputs, None, js=_NEAR_LINK)
 
 
-def _wire_runs(service: PredictService, layout: Layout) -> None:
+def _wire_runs(services: PredictServices, layout: Layout) -> None:
     panels, controls = layout.panels, layout.controls
 
     def asked(request: gr.Request, revealed: bool, *values: Any) -> Iterator[list[Any]]:
         """Start a run and follow it; the page may meanwhile move to other settings, which are then left alone."""
         named = dict(zip(NAMES, values, strict=True))
-        held = _session(service, request)
+        held = _session(services, request)
         try:
-            service.look(request_of(service, named), held)
-            run = service.ask(held)
+            services.look(request_of(services, named), held)
+            run = services.ask(held)
         except RallrecError as error:
             drawn = [rendering.error_box(str(error)), gr.skip(), gr.skip(), gr.skip()]
             record(held, panels.answers(), drawn)
@@ -176,13 +183,13 @@ def _wire_runs(service: PredictService, layout: Layout) -> None:
         for _ in run.watch():
             if held.run is not run:
                 return
-            drawn = guard(panels.answers(), lambda: draw_answers(_revealed(service.watch(held), revealed)))
+            drawn = guard(panels.answers(), lambda: draw_answers(_revealed(services.watch(held), revealed)))
             record(held, panels.answers(), drawn)
             yield drawn
 
     def joined(request: gr.Request, revealed: bool) -> Iterator[list[Any]]:
         """A page that is opened while its prediction is being answered sees it being answered."""
-        held = _session(service, request)
+        held = _session(services, request)
         if held.run and held.run.snapshot().live:
             yield from followed(held, held.run, revealed)
         else:
@@ -190,7 +197,7 @@ def _wire_runs(service: PredictService, layout: Layout) -> None:
 
     def stopped(request: gr.Request) -> None:
         try:
-            service.stop(_session(service, request))
+            services.stop(_session(services, request))
         except RallrecError as error:
             gr.Warning(str(error))
 
@@ -201,15 +208,16 @@ def _wire_runs(service: PredictService, layout: Layout) -> None:
     layout.stop.click(stopped, None, None, **plain)
 
 
-def _picked(service: PredictService, user: str, item: str) -> list[Any]:
+def _picked(service: PredictService, user: str, item: str, dataset: str) -> list[Any]:
     """The two pickers as they show what is picked."""
     shown = service.choices.item_choice(user, item)[0] if item else ""
-    return [gr.update(value=service.choices.user_choice(user)[0]), gr.update(value=shown, within=user)]
+    whose = gr.update(value=service.choices.user_choice(user)[0], within=join_within(dataset, ""))
+    return [whose, gr.update(value=shown, within=join_within(dataset, user))]
 
 
-def _session(service: PredictService, request: gr.Request) -> Session:
+def _session(services: PredictServices, request: gr.Request) -> Session:
     # Not a gr.State: Gradio hashes a state's whole content before and after every event.
-    held = service.session(str(request.session_hash))
+    held = services.session(str(request.session_hash))
     held.owner = owner_of(request)
     return held
 

@@ -16,7 +16,7 @@ def draw_all(view: View) -> list[Any]:
     """For ``Panels.all()``."""
     meta = view.data.meta
     return [
-        rendering.notice(view.cast, view.models["tuned"], view.models["reasoning"], time_ordered=meta.time_ordered),
+        rendering.notice(view.cast, view.models["tuned"], view.models["reasoning"], order_note=meta.order_note),
         rendering.target_card(view),
         *draw_live(view),
     ]

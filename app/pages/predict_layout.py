@@ -11,11 +11,11 @@ import gradio as gr
 
 from app import rendering
 from app.pages.item_map import NEAR_SCRIPT, item_map
-from app.pages.picker import picker
+from app.pages.picker import picker, split_within
 from app.rendering import choices
 from app.rendering.against import against_box
 from app.services.bounds import bounds, to_control
-from app.services.predict import PredictService
+from app.services.predict_any import PredictServices
 from app.services.predict_view import Request
 from backend.prompting import KNOWLEDGE_WORDINGS
 from backend.representation import VARIANTS
@@ -100,19 +100,27 @@ def applicability(strategy: str) -> dict[str, Any]:
     return {"interactive": applies, "info": "" if applies else choices.EQUATION_8_ONLY}
 
 
-def lay_out(service: PredictService, settings: Settings) -> Layout:
+def lay_out(services: PredictServices, settings: Settings) -> Layout:
     """Put the page's components into the current Blocks, top to bottom."""
     header = gr.HTML(rendering.header("/", "", ""))
-    hidden = ("user", "item", "near")
+    hidden = ("user", "item", "near", "dataset")
     controls: dict[str, Any] = {name: gr.Textbox(visible="hidden", elem_id=f"{name}-id") for name in hidden}
     notice = _panel("notice")
+
+    def find_users(text: str, within: str) -> list[tuple[str, str]]:
+        return services.of(split_within(within)[0]).choices.find_users(text)
+
+    def find_items(text: str, within: str) -> list[tuple[str, str]]:
+        dataset, user = split_within(within)
+        return services.of(dataset).choices.find_items(user, text)
+
     with gr.Row(elem_classes="pickers"):
         pickers = Pickers(
-            picker("user", "User: type part of an id", lambda text, _: service.choices.find_users(text)),
+            picker("user", "User: type part of an id", find_users),
             picker(
                 "item",
                 "Item: this user's ratings, newest first; type to search all",
-                lambda text, user: service.choices.find_items(user, text),
+                find_items,
             ),
         )
     target = _panel("target")

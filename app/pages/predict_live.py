@@ -15,19 +15,19 @@ import gradio as gr
 
 from app.pages.predict_draw import changed, draw_live, draw_merge, guard
 from app.pages.predict_layout import NAMES, Panels
-from app.services.predict import PredictService
+from app.services.predict_any import PredictServices
 from app.services.predict_view import Request, Session
 
 _SCRIPT = (Path(__file__).parents[1] / "assets" / "live.js").read_text("utf-8")
 
 
-def live(service: PredictService, panels: Panels) -> gr.HTML:
+def live(services: PredictServices, panels: Panels) -> gr.HTML:
     """An unseen component that does it. Its value is the key of the open page."""
     return gr.HTML(
         "",
         html_template="<span></span>",
         js_on_load=_SCRIPT,
-        server_functions=[_moving(service, panels)],
+        server_functions=[_moving(services, panels)],
         names=list(NAMES),
         elem_id="live",
         visible="hidden",
@@ -35,16 +35,16 @@ def live(service: PredictService, panels: Panels) -> gr.HTML:
     )
 
 
-def request_of(service: PredictService, named: dict[str, Any]) -> Request:
+def request_of(services: PredictServices, named: dict[str, Any]) -> Request:
     """What the page's controls ask for. Raises ``UsageError``."""
     try:
         epsilon = 10.0 ** float(named["epsilon"])
     except (KeyError, TypeError, ValueError, OverflowError):
         epsilon = named.get("epsilon")  # no number: the service says so
-    return service.request(named | {"epsilon": epsilon})
+    return services.request(named | {"epsilon": epsilon})
 
 
-def _moving(service: PredictService, panels: Panels) -> Callable[[Any], dict[str, Any]]:
+def _moving(services: PredictServices, panels: Panels) -> Callable[[Any], dict[str, Any]]:
     def move(asked: Any) -> dict[str, Any]:
         """The panels that the values of the controls change, by their ids; ``page``: whose panels they are.
 
@@ -54,19 +54,19 @@ def _moving(service: PredictService, panels: Panels) -> Callable[[Any], dict[str
         given = asked if isinstance(asked, dict) else {}
         values = given.get("values")
         values = values if isinstance(values, dict) else {}
-        held = service.session(str(given.get("page"))[:64])
+        held = services.session(str(given.get("page"))[:64])
         whole = given.get("anew") is True
         if whole:
             held.drawn.clear()
-        drawn = guard(panels.live(), lambda: _draw(service, held, values, given.get("truth") is True, whole))
+        drawn = guard(panels.live(), lambda: _draw(services, held, values, given.get("truth") is True, whole))
         return changed(held, panels.live(), drawn)
 
     return move
 
 
-def _draw(service: PredictService, held: Session, values: dict[str, Any], truth: bool, whole: bool) -> list[Any]:
+def _draw(services: PredictServices, held: Session, values: dict[str, Any], truth: bool, whole: bool) -> list[Any]:
     before = held.view
-    view = service.merge(request_of(service, values), held, truth)
+    view = services.merge(request_of(services, values), held, truth)
     # Looked up once: the same question still, under another merge.
     same = before is not None and view.explained is before.explained
     return draw_merge(view) if same and not whole else draw_live(view)

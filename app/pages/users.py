@@ -13,6 +13,7 @@ import gradio as gr
 
 from app import rendering
 from app.rendering import users as drawing
+from app.services.side_by_side import PerDataset
 from app.services.users import UsersService
 from app.services.users_query import PATH, UsersQuery
 from backend.errors import RallrecError
@@ -78,7 +79,7 @@ class Latest:
         return self._pages.get(page, address) == address
 
 
-def page(service: UsersService) -> None:
+def page(services: PerDataset[UsersService]) -> None:
     """Lay out the page in the current Blocks and wire it."""
     header = gr.HTML(rendering.header(ROUTE, "", ""))
     find = gr.HTML(
@@ -87,13 +88,13 @@ def page(service: UsersService) -> None:
     )  # fmt: skip
     table = _panel("users-list", drawing.pending("Reading the dataset …"))
     profile = _panel("user-profile")
-    timeline = _panel("user-timeline", script=_SCRIPT + _TIMELINE_SCRIPT, server_functions=[_pointing(service)])
+    timeline = _panel("user-timeline", script=_SCRIPT + _TIMELINE_SCRIPT, server_functions=[_pointing(services)])
     predictions, picks = _panel("user-predictions"), _panel("user-picks")
     now, drawn = (gr.Textbox(visible="hidden", elem_id=f"users-{name}") for name in ("now", "drawn"))
-    _wire(service, Layout(header, find, table, profile, timeline, predictions, picks, now, drawn))
+    _wire(services, Layout(header, find, table, profile, timeline, predictions, picks, now, drawn))
 
 
-def _wire(service: UsersService, layout: Layout) -> None:
+def _wire(services: PerDataset[UsersService], layout: Layout) -> None:
     latest = Latest()
 
     def opened(request: gr.Request) -> list[Any]:
@@ -102,7 +103,7 @@ def _wire(service: UsersService, layout: Layout) -> None:
 
     def moved(request: gr.Request, address: str, before: str) -> list[Any]:
         latest.set(str(request.session_hash), address)
-        return [*_top(service, address), *_draw(service, address, before), address, gr.skip()]
+        return [*_top(services, address), *_draw(services, address, before), address, gr.skip()]
 
     def selected(event: gr.EventData, request: gr.Request, before: str) -> list[Any]:
         # Anybody can send anything here: what is no address leads to the list.
@@ -112,7 +113,7 @@ def _wire(service: UsersService, layout: Layout) -> None:
 
     def read(request: gr.Request, address: str, drawn: str) -> list[Any]:
         address, nothing = str(address or ""), [gr.skip()] * len(layout.later())
-        found = _later(service, address, str(drawn or ""))
+        found = _later(services, address, str(drawn or ""))
         return found if latest.is_now(str(request.session_hash), address) else nothing
 
     inputs = [layout.now, layout.drawn]
@@ -125,20 +126,22 @@ def _wire(service: UsersService, layout: Layout) -> None:
     picked.then(read, inputs, layout.later(), **_PLAIN)
 
 
-def _top(service: UsersService, address: str) -> list[Any]:
+def _top(services: PerDataset[UsersService], address: str) -> list[Any]:
     """Header and the box to find users."""
     try:
-        meta, query = service.data.meta, UsersQuery.parse(address)
+        query = UsersQuery.parse(address)
+        meta = services.of(query.dataset).data.meta
     except RallrecError:  # said where the list would be
-        return [rendering.header(ROUTE, "", ""), ""]
-    return [rendering.header(ROUTE, meta.title, meta.licence), query.find]
+        return [rendering.header(ROUTE, "", "", services.choices()), ""]
+    return [rendering.header(ROUTE, meta.title, meta.licence, services.choices(query.dataset)), query.find]
 
 
-def _draw(service: UsersService, address: str, before: str) -> list[Any]:
+def _draw(services: PerDataset[UsersService], address: str, before: str) -> list[Any]:
     """List, profile, timeline, predictions and picks as far as no look-up is needed; what stays is left alone."""
     skip: Any = gr.skip()
     try:
         query = UsersQuery.parse(address)
+        service = services.of(query.dataset)
         if not query.user:
             by_count = query.show == "predicted" or query.column == "predictions"
             if by_count and not service.counted:
@@ -148,7 +151,7 @@ def _draw(service: UsersService, address: str, before: str) -> list[Any]:
         waiting = drawing.pending("Looking up what is cached …")
         if "user" not in changed:
             return ["", skip, skip, skip if changed <= _VIEW else waiting, skip]
-        profile = drawing.user_profile(service.profile(query), service.data)
+        profile = drawing.user_profile(service.profile(query), query, service.data)
         timeline = drawing.user_timeline(service.timeline(query), query, None, service.data)
         return ["", profile, timeline, waiting, ""]
     except RallrecError as error:
@@ -168,11 +171,12 @@ def _changed(query: UsersQuery, before: str) -> set[str]:
     return {field.name for field in fields(UsersQuery) if getattr(query, field.name) != getattr(old, field.name)}
 
 
-def _later(service: UsersService, address: str, drawn: str) -> list[Any]:
+def _later(services: PerDataset[UsersService], address: str, drawn: str) -> list[Any]:
     """The list once predictions are counted, or a user's predictions and what was picked for one of them."""
     skip: Any = gr.skip()
     try:
         query = UsersQuery.parse(address)
+        service = services.of(query.dataset)
         if not query.user:
             # Also where nothing new was counted: the answer to an earlier address can come after a later one's.
             return [_counted(service, query), skip, skip, skip, ""]
@@ -200,7 +204,7 @@ def _counted(service: UsersService, query: UsersQuery) -> str:
         return drawing.users_list(service.users(query, count=False), str(error))
 
 
-def _pointing(service: UsersService) -> Callable[[Any], dict[str, Any] | None]:
+def _pointing(services: PerDataset[UsersService]) -> Callable[[Any], dict[str, Any] | None]:
     def point(asked: Any) -> dict[str, Any] | None:
         """Which rating is at ``place``, or nearest to ``x`` and ``y``, on the timeline of an ``address``."""
         # Anybody can send anything here: what is no question finds nothing.
@@ -212,6 +216,7 @@ def _pointing(service: UsersService) -> Callable[[Any], dict[str, Any] | None]:
         try:
             query = UsersQuery.parse(given["address"])
             where = (x, y) if x is not None and y is not None else None if place is None else int(place)
+            service = services.of(query.dataset)
             told = service.timeline(query)
             return None if where is None else drawing.timeline_point(told, query.axis, where, service.data)
         except RallrecError:

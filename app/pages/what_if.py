@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import gradio as gr
 
 from app import rendering
-from app.pages.picker import picker
+from app.pages.picker import join_within, picker, split_within
 from app.rendering import what_if as drawing
 from app.rendering import what_if_editor as editor
+from app.services.side_by_side import PerDataset
 from app.services.what_if import MAX_LINK, WhatIfService
 from app.services.what_if_view import Session, View
 from backend.errors import RallrecError
@@ -67,23 +69,28 @@ class Layout:
     panels: Panels
 
 
-def page(service: WhatIfService) -> None:
+def page(services: PerDataset[WhatIfService]) -> None:
     """Lay out the page in the current Blocks and wire it."""
-    layout = _lay_out(service)
-    _wire_opening(service, layout)
-    _wire_editor(service, layout)
-    _wire_runs(service, layout)
+    layout = _lay_out(services)
+    _wire_opening(services, layout)
+    _wire_editor(services, layout)
+    _wire_runs(services, layout)
 
 
-def _lay_out(service: WhatIfService) -> Layout:
+def _lay_out(services: PerDataset[WhatIfService]) -> Layout:
     header = gr.HTML(rendering.header(ROUTE, "", ""))
+
+    def find_items(text: str, within: str) -> list[tuple[str, str]]:
+        dataset, user = split_within(within)
+        return services.of(dataset).find_items(text, user)
+
     notice, link = _panel("what-if-notice"), gr.Textbox(visible="hidden", elem_id="what-if-link")
     question = _panel("what-if-question", _SCRIPT)
     with gr.Row(elem_classes="what-if"):
         with gr.Column(scale=2, min_width=330, elem_classes="editor"):
             history = _panel("what-if-history", _SCRIPT)
-            add = picker("add", "Add to the past, as the newest: type a title", service.find_items)
-            target = picker("target-of", "Ask about another item: type a title", service.find_items)
+            add = picker("add", "Add to the past, as the newest: type a title", find_items)
+            target = picker("target-of", "Ask about another item: type a title", find_items)
             settings = _panel("what-if-settings", _SCRIPT)
         with gr.Column(scale=3, min_width=330):
             with gr.Row(elem_classes="asking"):
@@ -97,28 +104,31 @@ def _lay_out(service: WhatIfService) -> Layout:
     return Layout(header, notice, link, add, target, ask, stop, panels)
 
 
-def _wire_opening(service: WhatIfService, layout: Layout) -> None:
+def _wire_opening(services: PerDataset[WhatIfService], layout: Layout) -> None:
     panels = layout.panels
 
     def opened(request: gr.Request) -> list[Any]:
         """The state of a page is its URL. What is wrong with it is said above an unedited question."""
-        session = service.session(str(request.session_hash))
-        said = ""
+        dataset, said = request.query_params.get("dataset", ""), ""
         try:
+            service = services.of(dataset)
+            session = service.session(str(request.session_hash))
             try:
                 view = service.look(service.open(dict(request.query_params)), session)
             except RallrecError as error:
                 said = rendering.error_box(str(error))
                 view = service.look(service.open({}), session)
             meta = view.data.meta
-            header = rendering.header(ROUTE, meta.title, meta.licence)
-            notice = said or rendering.notice(view.cast, view.models["tuned"], view.models["reasoning"])
-            within = gr.update(value="", within=view.what_if.user)
+            header = rendering.header(ROUTE, meta.title, meta.licence, services.choices(dataset))
+            players = view.models["tuned"], view.models["reasoning"]
+            notice = said or rendering.notice(view.cast, *players, order_note=meta.order_note)
+            within = gr.update(value="", within=join_within(dataset, view.what_if.user))
             return [header, notice, view.link, within, within, *_draw(view)]
         except RallrecError as error:
             nothing = [""] * len(panels.all())
             skipped = [gr.skip()] * 3
-            return [rendering.header(ROUTE, "", ""), rendering.error_box(str(error)), *skipped, *nothing]
+            header = rendering.header(ROUTE, "", "", services.choices())
+            return [header, rendering.error_box(str(error)), *skipped, *nothing]
 
     outputs = [layout.header, layout.notice, layout.link, layout.add, layout.target, *panels.all()]
     loaded = gr.context.Context.root_block.load(  # type: ignore[union-attr]
@@ -127,30 +137,30 @@ def _wire_opening(service: WhatIfService, layout: Layout) -> None:
     loaded.then(None, layout.link, None, js=_SHOW_OPENED)
 
 
-def _wire_editor(service: WhatIfService, layout: Layout) -> None:
+def _wire_editor(services: PerDataset[WhatIfService], layout: Layout) -> None:
     panels = layout.panels
     outputs = [layout.link, *panels.all()]
 
-    def drawn(request: gr.Request, link: str, change: Callable[[Session], View]) -> list[Any]:
+    def drawn(request: gr.Request, link: str, change: Callable[[WhatIfService, Session], View]) -> list[Any]:
         """The page after a change; where there is none to be made, why not, and the rest left as it is."""
-        session = service.session(str(request.session_hash))
         try:
+            service, session = _opened(services, request, link)
             if session.view is None:  # the server was started anew, or the page forgotten
                 service.look(service.open(link), session)
-            view = change(session)
+            view = change(service, session)
             return [view.link, *_draw(view)]
         except RallrecError as error:
             return [gr.skip(), rendering.error_box(str(error)), *[gr.skip()] * (len(panels.all()) - 1)]
 
     def acted(event: gr.EventData, request: gr.Request, link: str) -> list[Any]:
         do, name, value = (str(getattr(event, part, "") or "")[:_MAX_VALUE] for part in ("do", "name", "value"))
-        return drawn(request, link, lambda session: _change(service, session, do, name, value))
+        return drawn(request, link, lambda service, session: _change(service, session, do, name, value))
 
     def added(event: gr.EventData, request: gr.Request, link: str) -> list[Any]:
-        return drawn(request, link, lambda session: service.act("add", str(event.id), "", session))
+        return drawn(request, link, lambda service, session: service.act("add", str(event.id), "", session))
 
     def aimed(event: gr.EventData, request: gr.Request, link: str) -> list[Any]:
-        return drawn(request, link, lambda session: service.act("target", str(event.id), "", session))
+        return drawn(request, link, lambda service, session: service.act("target", str(event.id), "", session))
 
     # Each click counts: none is left out because another is under way.
     plain = _LIVE | {"trigger_mode": "multiple"}
@@ -163,13 +173,13 @@ def _wire_editor(service: WhatIfService, layout: Layout) -> None:
         event.then(None, layout.link, None, js=_SHOW)
 
 
-def _wire_runs(service: WhatIfService, layout: Layout) -> None:
+def _wire_runs(services: PerDataset[WhatIfService], layout: Layout) -> None:
     panels = layout.panels
 
     def asked(request: gr.Request, link: str) -> Iterator[list[Any]]:
         """Ask what is missing before and after, and follow it; the page may meanwhile be edited further."""
-        session = service.session(str(request.session_hash))
         try:
+            service, session = _opened(services, request, link)
             if session.view is None:
                 service.look(service.open(link), session)
             for view in service.follow(session):
@@ -177,14 +187,21 @@ def _wire_runs(service: WhatIfService, layout: Layout) -> None:
         except RallrecError as error:
             yield [rendering.error_box(str(error)), *[gr.skip()] * (len(panels.answers()) - 1)]
 
-    def stopped(request: gr.Request) -> None:
-        service.stop(service.session(str(request.session_hash)))
+    def stopped(request: gr.Request, link: str) -> None:
+        service, session = _opened(services, request, link)
+        service.stop(session)
 
     layout.ask.click(
         asked, layout.link, panels.answers(),
         show_progress="hidden", concurrency_limit=32, trigger_mode="multiple", api_visibility="private",
     )  # fmt: skip
-    layout.stop.click(stopped, None, None, **_LIVE)
+    layout.stop.click(stopped, layout.link, None, **_LIVE)
+
+
+def _opened(services: PerDataset[WhatIfService], request: gr.Request, link: str) -> tuple[WhatIfService, Session]:
+    """The service of the dataset that the page's link names, and what it remembers of the page."""
+    service = services.of(dict(parse_qsl(link)).get("dataset", ""))
+    return service, service.session(str(request.session_hash))
 
 
 def _change(service: WhatIfService, session: Session, do: str, name: str, value: str) -> View:

@@ -31,4 +31,5 @@ def against_table(sides: tuple[Side, Side], data: Dataset) -> str:
         shared=len(here.rows) - len(here.own),
         count=len(here.rows),
         noun=data.meta.item_noun,
+        no_order="" if data.meta.time_ordered else choices.NO_ORDER,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from backend.datasets import DatasetMeta
+
 VARIANTS: dict[str, str] = {
     "text": "Compares what the items are: the language model's vectors of title and description (eq. 3). "
     "Table 6, text-based.",
@@ -35,4 +37,18 @@ CHANNELS: dict[str, str] = {
     "text": "most similar by title and description",
     "collaborative": "most similar by who rated them",
 }
+# Said wherever time is spoken of and the data has none.
+NO_ORDER = "order is arbitrary here"
 EQUATION_8_ONLY = "does not apply to this strategy: only rerank weighs the channels"
+
+
+def channel(name: str, meta: DatasetMeta) -> str:
+    """How a channel is introduced; for the one by time, what that means where the data has none."""
+    about = CHANNELS.get(name, "")
+    return f"{about} ({NO_ORDER})" if name == "recency" and not meta.time_ordered else about
+
+
+def strategy(name: str, meta: DatasetMeta) -> str:
+    """What a strategy does, and what is to be known of it where the data has no times."""
+    of_time = name in ("recent", "rerank") and not meta.time_ordered
+    return f"{STRATEGIES[name]} {NO_ORDER[0].upper()}{NO_ORDER[1:]}." if of_time else STRATEGIES[name]

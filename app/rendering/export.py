@@ -36,7 +36,7 @@ def export_page(view: View, record: Mapping[str, Any], address: str, made: str) 
         styles=_styles(),
         title=view.data.item_label(prediction.question.item),
         user=view.request.user,
-        notice=Markup(notice(view.cast, *view.models.values(), time_ordered=meta.time_ordered)),
+        notice=Markup(notice(view.cast, *view.models.values(), order_note=meta.order_note)),
         target=Markup(target_card(view)),
         steps=[(name, heading, Markup(draw(view))) for name, heading, draw in steps],
         complete=prediction.complete,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.rendering.templating import render
+from app.services.side_by_side import Choice
 
 # (route, name) of the pages that exist.
 ROUTES = (
@@ -15,19 +18,27 @@ ROUTES = (
 )
 
 
-def header(current: str, dataset: str, licence: str) -> str:
-    """The navigation and the dataset at hand."""
-    return render("header.html", routes=ROUTES, current=current, dataset=dataset, licence=licence)
+def header(current: str, dataset: str, licence: str, choices: Sequence[Choice] = ()) -> str:
+    """The navigation and the dataset at hand; where there are several ``choices``, each can be opened on this page."""
+    query = next((one.query for one in choices if one.current), "")
+    return render(
+        "header.html",
+        routes=ROUTES, current=current, dataset=dataset, licence=licence,
+        choices=choices if len(choices) > 1 else (), query=query,
+    )  # fmt: skip
 
 
-def notice(cast: str, tuned: str, reasoning: str, *, time_ordered: bool = True) -> str:
-    """What a reader must know before believing a number (``View.cast``); empty where there is nothing."""
+def notice(cast: str, tuned: str, reasoning: str, *, order_note: str = "") -> str:
+    """What a reader must know before believing a number (``View.cast``); empty where there is nothing.
+
+    ``order_note``: what stands in for time, where the data has none (:attr:`DatasetMeta.order_note`).
+    """
     return render(
         "notice.html",
         cast=cast,
         tuned=tuned,
         reasoning=reasoning,
-        time_ordered=time_ordered,
+        order_note=order_note,
     )
 
 

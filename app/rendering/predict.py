@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.rendering import curves
+from app.rendering import choices, curves
 from app.rendering.chains import ABOUT, written
 from app.rendering.retrieval import row_anchor
 from app.rendering.templating import render
 from app.services.links import address_of, command_line
 from app.services.predict_view import View
+from backend.datasets import DatasetMeta
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
 from backend.prompting import Prompt, build_prompt
@@ -29,6 +30,8 @@ def target_card(view: View) -> str:
         user=view.data.user_ids[question.user],
         ratings=len(question.history_rows),
         noun=view.data.meta.item_noun,
+        category_noun=view.data.meta.category_noun,
+        dataset=view.request.dataset,
         rated=question.label is not None,
         command=command_line(view.request, view.data.meta.name),
         address=address_of(view.request),
@@ -47,7 +50,7 @@ def ask_panel(view: View) -> str:
     return render(
         "ask.html",
         answers=[
-            {"order": _ORDER_WORDS[order], "p": answer.p_yes if answer else None}
+            {"order": _order_words(order, view.data.meta), "p": answer.p_yes if answer else None}
             for order, answer in zip(orders, shown.answers, strict=True)
         ],
         left_out=left_out(shown.answers),
@@ -62,6 +65,11 @@ def ask_panel(view: View) -> str:
         model=view.models["tuned"],
         live=_live(view),
     )
+
+
+def _order_words(order: str, meta: DatasetMeta) -> str:
+    said = _ORDER_WORDS[order]
+    return f"{said} ({choices.NO_ORDER})" if order == "chronological" and not meta.time_ordered else said
 
 
 def _parts(prompt: Prompt, dropped: int) -> list[tuple[str, str]]:

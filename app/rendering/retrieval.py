@@ -32,7 +32,7 @@ def retrieve_panel(view: View) -> str:
     channels = [
         {
             "name": name,
-            "about": choices.CHANNELS[name],
+            "about": choices.channel(name, view.data.meta),
             "parts": VARIANT_PARTS[variant],
             "rows": _rows(view, items, similarity, variant),
         }
@@ -46,7 +46,7 @@ def retrieve_panel(view: View) -> str:
         variant=config.variant,
         variant_help=choices.VARIANTS[config.variant],
         strategy=config.strategy,
-        strategy_help=choices.STRATEGIES[config.strategy],
+        strategy_help=choices.strategy(config.strategy, view.data.meta),
         parts_used=tuple(dict.fromkeys(part for variant in variants for part in VARIANT_PARTS[variant])),
         part_help=choices.PARTS,
         target_silent=question.item in view.explained.silent,
@@ -77,6 +77,7 @@ def rerank_panel(view: View) -> str:
         ],
         left=[data.item_label(int(str(item))) for item in view.left],
         names=how.names,
+        no_order="" if data.meta.time_ordered or "recency" not in how.names else choices.NO_ORDER,
         strategy=config.strategy,
         how=how,
         strip=curves.gamma_strip(view.stretches, config.gamma) if view.stretches else "",

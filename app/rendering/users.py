@@ -18,7 +18,7 @@ from app.services.user_predictions import PredictionRow, Predictions, kinds
 from app.services.user_profile import Profile, Timeline
 from app.services.user_table import UserPage
 from app.services.users_query import UsersQuery, short_gamma
-from backend.datasets import MIN_HISTORY, Dataset
+from backend.datasets import Dataset
 from backend.prompting import KNOWLEDGE_WORDINGS
 
 # (column, heading, numeric); text is sorted upwards at first, numbers downwards.
@@ -49,7 +49,7 @@ def users_list(page: UserPage, problem: str = "") -> str:
     rows = [
         {
             "row": row,
-            "link": UsersQuery(user=row.user).link(),
+            "link": UsersQuery(user=row.user, dataset=query.dataset).link(),
             "width": 100 * row.ratings / most,
             "first": day(row.first),
             "last": day(row.last),
@@ -68,13 +68,20 @@ def users_list(page: UserPage, problem: str = "") -> str:
         heads=_heads(query, _USER_HEADS),
         shown=shown,
         turn=_turns(query, page.page, page.pages),
+        everybody=everybody(query),
     )
 
 
-def user_profile(profile: Profile, data: Dataset) -> str:
+def everybody(query: UsersQuery) -> str:
+    """The address of all users of a query's dataset."""
+    return UsersQuery(dataset=query.dataset).link()
+
+
+def user_profile(profile: Profile, query: UsersQuery, data: Dataset) -> str:
     """Who it is, and how they rate against everybody."""
     return render(
         "users_profile.html",
+        everybody=everybody(query),
         profile=profile,
         meta=data.meta,
         rule=data.meta.label_rule.describe(),
@@ -97,6 +104,8 @@ def user_timeline(told: Timeline, query: UsersQuery, selected: PredictionRow | N
         "users_timeline.html",
         told=told,
         noun=data.meta.item_noun,
+        category_noun=data.meta.category_noun,
+        order_note=data.meta.order_note,
         count=len(told.items),
         axes=[
             {"words": words, "link": query.link(axis=name), "current": axis == name, "key": f"axis-{name}"}
@@ -139,7 +148,7 @@ def user_picks(told: Timeline, selected: PredictionRow | None, k: int, data: Dat
         k=k,
         timed=told.time_ordered,
         picks=_picks(told, selected, data),
-        about=[choices.CHANNELS.get(name, "") for name in selected.channels],
+        about=[choices.channel(name, data.meta) for name in selected.channels],
     )
 
 
@@ -154,7 +163,7 @@ def user_predictions(found: Predictions, profile: Profile, open_in_predict: Call
     return render(
         "users_predictions.html",
         profile=profile,
-        least=MIN_HISTORY,
+        least=profile.least,
         found=found,
         heads=_heads(query, _PREDICTION_HEADS),
         rows=[
@@ -188,7 +197,8 @@ def user_predictions(found: Predictions, profile: Profile, open_in_predict: Call
         summary=_summary(every),
         turn=_turns(query, found.page, found.pages),
         everything=query.link(show="all", page=1),
-        others=UsersQuery(show="predicted").link(),
+        others=UsersQuery(show="predicted", dataset=query.dataset).link(),
+        dataset=query.dataset,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import fields
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from markupsafe import Markup
 
@@ -227,11 +227,17 @@ def _same_question(kept: Kept, view: View) -> bool:
     return (kept.what_if.user, kept.what_if.item) == (view.what_if.user, view.what_if.item)
 
 
+def _own(view: View) -> dict[str, str]:
+    """What the page's address says of its dataset."""
+    said = dict(parse_qsl(view.plain_link)).get("dataset")
+    return {"dataset": said} if said else {}
+
+
 def _row(kept: Kept, view: View) -> dict[str, Any]:
     what_if = kept.what_if
     return {
         "kept": kept,
-        "href": "/what-if?" + urlencode({"user": what_if.user, "item": what_if.item, "id": kept.id}),
+        "href": "/what-if?" + urlencode(_own(view) | {"user": what_if.user, "item": what_if.item, "id": kept.id}),
         "label": _label(what_if.item, view.data),
         "words": "; ".join(edits_in_words(what_if.edits, view.data)),
         "date": f"{kept.created_at:%Y-%m-%d}",

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from backend.datasets import MIN_HISTORY, Dataset
+from backend.datasets import Dataset
 from storage.workspace import Workspace
 
 # More choices in a list than this make every event of the page slower, and nobody reads them.
@@ -29,7 +29,7 @@ class Choices:
         wanted = [
             user
             for code, user in enumerate(data.user_ids)
-            if counts[code] > MIN_HISTORY and text.lower() in user.lower()
+            if counts[code] > data.meta.rules.min_history and text.lower() in user.lower()
         ]
         wanted.sort(key=lambda user: user not in self._prepared)  # stable: each half stays in id order
         return [self.user_choice(user) for user in wanted[:_MAX_HITS]]
@@ -47,7 +47,7 @@ class Choices:
         """
         data, wanted = self._data, text.lower()
         rows = data.user_rows(data.user_code(user))
-        own = data.item_index[rows.start + MIN_HISTORY : rows.stop][::-1].tolist()
+        own = data.item_index[rows.start + data.meta.rules.min_history : rows.stop][::-1].tolist()
         hits = [code for code in own if wanted in self._titles[code]]
         if wanted:
             rated = set(data.item_index[rows].tolist())

@@ -50,8 +50,10 @@ class LibraryService:
         return Shelf(tuple(own), tuple(self._others(keys)))
 
     def datasets(self) -> list[DatasetEntry]:
-        """Every dataset that this program knows."""
-        return [self._dataset_entry(name) for name in datasets.DATASETS]
+        """Those that ship and those that were imported, the settings' own first."""
+        settings = self._workspace.settings
+        names = dict.fromkeys([settings.dataset, *datasets.known_names(settings.home / "datasets")])
+        return [self._dataset_entry(name) for name in names]
 
     def models(self) -> list[ModelEntry]:
         """Who plays each role under the settings."""
@@ -148,11 +150,11 @@ class LibraryService:
 
     def _dataset_entry(self, name: str) -> DatasetEntry:
         root, current = self._workspace.settings.home / "datasets", name == self._workspace.settings.dataset
-        command = f"rallrec prepare --dataset {name}"
+        command = datasets.command_for(name)
+        if name not in datasets.DATASETS and name not in datasets.known_names(root):
+            return DatasetEntry(name, "missing", current, command)
         if not datasets.is_prepared(name, root):
-            if datasets.bundled_source(name) is not None:
-                return DatasetEntry(name, "shipped", current, command)
-            return DatasetEntry(name, "missing", current, f"{command} --source PATH")
+            return DatasetEntry(name, "shipped", current, command)
         try:
             found = inventory.count_dataset(name, root)
         except RallrecError as error:
@@ -161,7 +163,7 @@ class LibraryService:
             name, "prepared", current,
             title=found.meta.title, licence=found.meta.licence,
             users=found.users, items=found.items, interactions=found.interactions, bytes=found.bytes,
-            skipped=sum(found.meta.skipped.values()),
+            skipped=sum(found.meta.skipped.values()), order_note=found.meta.order_note,
         )  # fmt: skip
 
     def _model_entry(self, role: str, model: ModelRef, *, at_server: bool = False) -> ModelEntry:

@@ -122,7 +122,10 @@ class Shelf:
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """``state``: ``prepared``, ``shipped`` (prepared at first use), ``missing`` or ``damaged`` (``why``)."""
+    """``state``: ``prepared``, ``shipped`` (prepared at first use), ``missing`` or ``damaged`` (``why``).
+
+    ``order_note``: what stands in for time, where the data has none.
+    """
 
     name: str
     state: str
@@ -136,6 +139,7 @@ class DatasetEntry:
     interactions: int | None = None
     bytes: int | None = None
     skipped: int = 0
+    order_note: str = ""
 
 
 @dataclass(frozen=True)

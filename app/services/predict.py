@@ -31,9 +31,12 @@ from backend.types import ModelRef
 from storage.lookup import look_up
 from storage.workspace import SCRIPTED, Workspace
 
+# What of a request is a choice of the recipe.
+_CHOICES = tuple(field.name for field in fields(Request) if field.name not in ("user", "item", "near", "dataset"))
+
 
 class PredictService:
-    """One per app. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
+    """One per app and dataset. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
 
     def __init__(self, workspace: Workspace, runs: RunQueue | None = None) -> None:
         self._workspace = workspace
@@ -70,7 +73,8 @@ class PredictService:
         return Request(
             user=prepared[0][0],
             item=prepared[0][1],
-            **{name.name: getattr(settings, name.name) for name in fields(Request) if hasattr(settings, name.name)},
+            **{name: getattr(settings, name) for name in _CHOICES if hasattr(settings, name)},
+            dataset=self._workspace.other,
         )
 
     def request(self, query: Mapping[str, Any]) -> Request:
@@ -81,7 +85,7 @@ class PredictService:
         values = {}
         for field in fields(Request):
             given = query.get(field.name)
-            if given is None or given == "":
+            if given is None or given == "" or field.name == "dataset":  # which one this is, is known
                 continue
             kind = {"int": int, "float": float}.get(str(field.type), str)
             try:
@@ -189,8 +193,7 @@ class PredictService:
         return self._data.user_code(request.user), self._data.item_code(request.item)
 
     def _recipe(self, request: Request) -> Recipe:
-        named = {name.name: getattr(request, name.name) for name in fields(Request)}
-        return self._workspace.recipe(**{name: named[name] for name in named.keys() - {"user", "item", "near"}})
+        return self._workspace.recipe(**{name: getattr(request, name) for name in _CHOICES})
 
     def _nearest(self, request: Request, question: Question, session: Session) -> Nearest | None:
         """For an open fold only; what the page already shows is not looked up again."""

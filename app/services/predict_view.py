@@ -22,7 +22,8 @@ Stretches = Sequence[tuple[float, frozenset[Hashable]]]
 class Request:
     """Everything a Predict view depends on: its deep link, field for field.
 
-    ``near``: id of the item whose nearest items are shown; empty for the target.
+    ``near``: id of the item whose nearest items are shown; empty for the target. ``dataset``: empty for that of the
+    app's settings.
     """
 
     user: str
@@ -39,6 +40,7 @@ class Request:
     alpha: float
     epsilon: float
     near: str = ""
+    dataset: str = ""
 
 
 @dataclass

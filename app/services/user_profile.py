@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.services.item_map import first_genres
 from app.services.user_table import UserTable
-from backend.datasets import MIN_HISTORY, Dataset
+from backend.datasets import Dataset
 
 # Genres that are compared: with fewer of a user's ratings, a share says nothing.
 _LEAST, _MOST = 5, 12
@@ -38,7 +38,7 @@ class GenreTaste:
 class Profile:
     """``facts``: what the dataset says of the user beside ratings. ``values``: the ratings that occur, ascending;
     ``own`` and ``all``: the share of each among the user's and among all ratings. ``samples``: how many predictions
-    can be asked about.
+    can be asked about, each behind ``least`` earlier ratings.
     """
 
     user: str
@@ -55,6 +55,7 @@ class Profile:
     first: int | None
     last: int | None
     samples: int
+    least: int
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ class Profiles:
             main=tuple(table.genres(user)),
             first=int(data.timestamp[rows.start]) if timed else None,
             last=int(data.timestamp[rows.stop - 1]) if timed else None,
-            samples=max(0, count - MIN_HISTORY),
+            samples=max(0, count - data.meta.rules.min_history),
+            least=data.meta.rules.min_history,
         )
 
     def timeline(self, user: int) -> Timeline:

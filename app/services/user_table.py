@@ -69,18 +69,16 @@ class UserTable:
 
     def genres(self, user: int) -> Sequence[str]:
         """The genres of a user code that most of the rated items have, at most three."""
-        codes = np.argsort(-self.genre_counts[user], kind="stable")[:MAIN_GENRES]
-        return [self.genre_names[code] for code in codes if self.genre_counts[user, code]]
+        # One user's at a time: a table of all users by all authors of a book set would not fit.
+        items = self._data.item_index[self._data.user_rows(user)]
+        counts = self.count_genres(np.zeros(len(items), dtype=np.int64), items, 1)[0]
+        codes = np.argsort(-counts, kind="stable")[:MAIN_GENRES]
+        return [self.genre_names[code] for code in codes if counts[code]]
 
     @cached_property
     def genre_names(self) -> list[str]:
         """By genre code, those of the most items first."""
         return self._item_genres[0]
-
-    @cached_property
-    def genre_counts(self) -> NDArray[np.int32]:
-        """int32[users, genres]: how many of a user's ratings are of an item of the genre."""
-        return self.count_genres(self._data.user_index, self._data.item_index, self._data.n_users)
 
     def count_genres(self, groups: Ints, items: Ints, size: int) -> NDArray[np.int32]:
         """int32[size, genres]: how many of each group's ``items`` (codes, beside their groups) have each genre."""

@@ -19,7 +19,7 @@ from storage.workspace import Workspace
 
 
 class UsersService:
-    """One per app. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
+    """One per app and dataset. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -55,10 +55,10 @@ class UsersService:
     def predict_request(self, query: UsersQuery, row: PredictionRow) -> Request:
         """What the Predict page shows of the same prediction: every choice is named, whatever the settings become."""
         settings, retrieval = self._workspace.settings, self._predictions.recipe(query).retrieval
-        names = [field.name for field in fields(Request) if hasattr(settings, field.name)]
+        names = [name.name for name in fields(Request) if name.name != "dataset" and hasattr(settings, name.name)]
         named = {name: getattr(settings, name) for name in names}
         named |= {"gamma": retrieval.gamma, "knowledge": query.knowledge or settings.knowledge}
-        return Request(user=query.user, item=row.item, **named)
+        return Request(user=query.user, item=row.item, dataset=self._workspace.other, **named)
 
     @cached_property
     def _table(self) -> UserTable:

@@ -28,6 +28,7 @@ class UsersQuery:
     ``find``: text that a listed user's id holds. ``sort``: a column; "-" before it: largest first; empty: the list's
     own order. ``show``: which rows. ``page``: of the list, from 1. ``item``: id of the item whose prediction is looked
     at. ``knowledge``, ``gamma``: of the predictions; empty and None: the settings'. ``axis``: of the timeline.
+    ``dataset``: empty for that of the app's settings.
     """
 
     user: str = ""
@@ -39,6 +40,7 @@ class UsersQuery:
     knowledge: str = ""
     gamma: float | None = None
     axis: str = "time"
+    dataset: str = ""
 
     @classmethod
     def parse(cls, given: Mapping[str, Any] | str) -> UsersQuery:

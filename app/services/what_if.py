@@ -38,7 +38,7 @@ _CHOICES = frozenset(Recipe().named)
 
 
 class WhatIfService:
-    """One per app. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
+    """One per app and dataset. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
 
     def __init__(self, workspace: Workspace, predict: PredictService) -> None:
         self._workspace, self._predict = workspace, predict
@@ -135,7 +135,8 @@ class WhatIfService:
 
     def link(self, what_if: WhatIf, kept: Kept | None = None) -> str:
         """The query of the what-if's address: what :meth:`open` gives it back from."""
-        query: dict[str, Any] = {"user": what_if.user, "item": what_if.item}
+        query: dict[str, Any] = {"dataset": self._workspace.other} if self._workspace.other else {}
+        query |= {"user": what_if.user, "item": what_if.item}
         if kept is not None:
             return urlencode(query | {"id": kept.id}, quote_via=quote)
         usual = self._workspace.recipe().named

@@ -1,4 +1,4 @@
-"""MovieLens in its CSV form (``movies.csv``, ``ratings.csv``): "ml-latest-small".
+"""MovieLens in its CSV form (``movies.csv``, ``ratings.csv``): latest small, 10M and later, 25M, 32M.
 
 Says what the columns mean; reading with errors is in ``tables``, sorting in ``build``.
 """
@@ -6,17 +6,21 @@ Says what the columns mean; reading with errors is in ``tables``, sorting in ``b
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from backend.datasets.build import assemble
+from backend.datasets.build import Raw, build
+from backend.datasets.reading import Reading
 from backend.datasets.schema import Dataset, DatasetMeta, LabelRule
 from backend.datasets.sources import hash_files, read_files
 from backend.datasets.tables import RowProblems, Table, drop_repeats, parse_numbers, read_csv, require_text
-from backend.types import Progress
 
+LICENCE = (
+    "GroupLens: research use with citation; no commercial use without permission; may be passed on under "
+    "the same conditions (README.txt in the archive)"
+)
+TITLES = {"ml-latest-small": "MovieLens latest small", "ml-25m": "MovieLens 25M", "ml-32m": "MovieLens 32M"}
 NO_CATEGORIES = "(no genres listed)"
 # seconds since 1970 up to the year 9999, so that milliseconds are refused rather than taken for the far future
 LAST_SECOND = 253_402_300_799
@@ -37,21 +41,23 @@ def split_categories(text: str) -> tuple[str, ...]:
     return tuple(part for part in map(str.strip, text.split("|")) if part and part != NO_CATEGORIES)
 
 
-def read_small(source: Path, problems: RowProblems, progress: Progress) -> Dataset:
-    """The dataset ml-latest-small, from a zip or folder that holds movies.csv and ratings.csv (UTF-8, with a header).
+def read(reading: Reading) -> Dataset:
+    """A dataset from a zip or folder that holds movies.csv and ratings.csv (UTF-8, with a header).
 
-    Raises ``DataError`` for what is broken, as far as ``problems`` does not skip it.
+    Movies that nobody rated stay, as in the data that ships. Raises ``DataError`` for what is broken, as far as bad
+    rows are not skipped.
     """
+    problems, progress = reading.problems, reading.progress
     progress("reading the raw files", 0.0)
-    files = read_files(source, ("movies.csv", "ratings.csv"))
+    files = read_files(reading.source, ("movies.csv", "ratings.csv"))
     movies = _read_movies(files["movies.csv"], problems)
     progress("reading ratings.csv", 0.1)
     ratings, movie_of = _read_ratings(files["ratings.csv"], movies, problems)
     progress("sorting the interactions", 0.7)
     user_of, user_ids = pd.factorize(ratings["userId"])
     meta = DatasetMeta(
-        name="ml-latest-small",
-        title="MovieLens latest small",
+        name=reading.name,
+        title=TITLES.get(reading.name, reading.name),
         item_noun="movie",
         item_noun_plural="movies",
         verb_past="watched",
@@ -60,21 +66,18 @@ def read_small(source: Path, problems: RowProblems, progress: Progress) -> Datas
         rating_unit="stars",
         label_rule=LabelRule(threshold=3.0, inclusive=False),
         time_ordered=True,
-        licence="GroupLens: research use with citation; no commercial use without permission; may be passed on under "
-        "the same conditions (README.txt in the archive)",
+        licence=LICENCE,
         source_hash=hash_files(files),
         skipped=problems.counts,
         skipped_examples=tuple(problems.examples),
+        format="ml-csv",
+        rules=reading.rules_over(),
     )
-    return assemble(
-        meta,
-        pd.DataFrame({"user": user_ids}),
-        _items(movies),
-        user_index=user_of,
-        item_index=movie_of,
-        rating=ratings["rating"],
-        timestamp=ratings["timestamp"],
-    )
+    raw = Raw(
+        pd.DataFrame({"user": user_ids}), movie_frame(movies["movieId"], movies["title"], movies["genres"]),
+        user_of, movie_of, ratings["rating"], ratings["timestamp"],
+    )  # fmt: skip
+    return build(meta, raw, keep_unused=True)
 
 
 def _read_movies(data: bytes, problems: RowProblems) -> Table:
@@ -108,13 +111,14 @@ def _read_ratings(data: bytes, movies: Table, problems: RowProblems) -> tuple[Ta
     return ratings, known.get_indexer(ratings["movieId"])
 
 
-def _items(movies: Table) -> pd.DataFrame:
-    titles, years = zip(*map(split_title, movies["title"]), strict=True)
+def movie_frame(ids: np.ndarray, titles: np.ndarray, genres: np.ndarray) -> pd.DataFrame:
+    """The items of a MovieLens set, from columns of text: ``titles`` with their years, ``genres`` split by "|"."""
+    names, years = zip(*map(split_title, titles), strict=True)
     return pd.DataFrame(
         {
-            "item": movies["movieId"],
-            "title": list(titles),
+            "item": ids,
+            "title": list(names),
             "year": pd.array(list(years), dtype="Int64"),
-            "categories": pd.Series([split_categories(text) for text in movies["genres"]], dtype=object),
+            "categories": pd.Series([split_categories(text) for text in genres], dtype=object),
         }
     )

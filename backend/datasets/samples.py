@@ -7,20 +7,16 @@ nothing is copied. Which past items enter a prompt is left to ``backend.retrieva
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
-from typing import Literal, get_args
 
 import numpy as np
 
+from backend.datasets.rules import SPLITS, Rules
 from backend.datasets.schema import Dataset
 from backend.errors import UnknownNameError, UsageError
 
-How = Literal["chronological", "per-user"]
 PARTS = ("train", "validation", "test")
-
-
-# How many earlier interactions of its user a sample has at least (notes, Data).
-MIN_HISTORY = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,41 +66,76 @@ class Split:
         return part_of
 
 
-def build_samples(dataset: Dataset, min_history: int = MIN_HISTORY) -> Samples:
-    """One sample for each interaction that has at least ``min_history`` earlier ones of the same user.
+def build_samples(dataset: Dataset, min_history: int | None = None) -> Samples:
+    """One sample for each interaction that has at least ``min_history`` (None: by the dataset's rules) earlier ones of
+    the same user; by the rule ``last``, only the last one of each user.
 
     The naive equivalent walks each user's history and keeps every row but the first ``min_history``. Raises
     ``UsageError`` for a negative ``min_history``.
     """
+    rules = dataset.meta.rules
+    min_history = rules.min_history if min_history is None else min_history
     if min_history < 0:
         raise UsageError(f"min_history is {min_history}", expected="0 or more")
+    places = np.arange(dataset.n_interactions)
     starts = dataset.user_ptr[dataset.user_index]
-    rows = np.flatnonzero(np.arange(dataset.n_interactions) - starts >= min_history)
+    wanted = places - starts >= min_history
+    if rules.samples == "last":
+        wanted &= places == dataset.user_ptr[dataset.user_index + 1] - 1
+    rows = np.flatnonzero(wanted)
     # rows already are in (user, timestamp, item) order: a stable sort by time leaves (timestamp, user, item)
     rows = rows[np.argsort(dataset.timestamp[rows], kind="stable")]
     return Samples(rows=rows, starts=starts[rows], min_history=min_history)
 
 
-def split(samples: Samples, dataset: Dataset, how: How = "chronological") -> Split:
-    """Train, validation and test.
+def split(samples: Samples, dataset: Dataset, how: str = "") -> Split:
+    """Train, validation and test, with the shares of the dataset's rules (80, 10 and 10 % unless they say otherwise).
 
-    ``chronological`` (the default): the first 80 %, the next 10 % and the rest by position in time order; shares are
-    rounded down, so the rest falls to test. ``per-user``: of each user's c samples the last max(1, c // 10) are test
-    and as many before them validation; with fewer than three samples there is no validation, with one no train.
-    Raises ``UnknownNameError`` for another ``how``.
+    ``chronological``: by position in time order; shares are rounded down, so the rest falls to test. ``per-user``: of
+    each user's c samples the last max(1, test share of c) are test, and before them max(1, validation share of c)
+    validation; with fewer than three samples there is no validation, with one no train. ``users``: by whole users, in
+    a shuffled order (the rules' seed). Empty: as the rules say. Raises ``UnknownNameError`` for another ``how``.
     """
-    rows, n = samples.rows, len(samples)
-    if how == "chronological":
-        first, second = n * 8 // 10, n * 8 // 10 + n // 10
-        return Split(rows[:first], rows[first:second], rows[second:])
-    if how != "per-user":
-        raise UnknownNameError("split", how, get_args(How))
+    how = how or dataset.meta.rules.split
+    if how not in SPLITS:
+        raise UnknownNameError("split", how, SPLITS)
+    parts = {"chronological": _by_position, "per-user": _per_user, "users": _by_user}
+    return parts[how](samples.rows, dataset, dataset.meta.rules)
+
+
+def share_of(count: int, share: float | Decimal) -> int:
+    """A share of ``count``, rounded down as if in decimals (in binary, 0.29 of 100 is 28.99...)."""
+    return int(Decimal(str(share)) * count)
+
+
+def _by_position(rows: np.ndarray, _dataset: Dataset, rules: Rules) -> Split:
+    first = share_of(len(rows), rules.train)
+    second = first + share_of(len(rows), rules.validation)
+    return Split(rows[:first], rows[first:second], rows[second:])
+
+
+def _by_user(rows: np.ndarray, dataset: Dataset, rules: Rules) -> Split:
+    owners = dataset.user_index[rows]
+    present = np.random.default_rng(rules.seed).permutation(np.unique(owners))
+    turn = np.empty(dataset.n_users, dtype=np.int64)
+    turn[present] = np.arange(len(present))
+    first = share_of(len(present), rules.train)
+    second = first + share_of(len(present), rules.validation)
+    turns = turn[owners]
+    return Split(rows[turns < first], rows[(turns >= first) & (turns < second)], rows[turns >= second])
+
+
+def _per_user(rows: np.ndarray, dataset: Dataset, rules: Rules) -> Split:
     users = dataset.user_index[rows]
     counts = np.bincount(users, minlength=dataset.n_users)
     order = np.argsort(rows)  # user by user, oldest first
-    from_end = np.empty(n, dtype=np.int64)  # how many samples of the same user come later
-    from_end[order] = np.cumsum(counts)[users[order]] - 1 - np.arange(n)
-    n_test = np.maximum(1, counts // 10)
-    n_held_out = np.where(counts >= 3, 2 * n_test, n_test)
+    from_end = np.empty(len(rows), dtype=np.int64)  # how many samples of the same user come later
+    from_end[order] = np.cumsum(counts)[users[order]] - 1 - np.arange(len(rows))
+    of_count, which = np.unique(counts, return_inverse=True)
+    n_test, n_validation = (
+        np.array([max(1, share_of(count, share)) if share else 0 for count in of_count.tolist()])[which]
+        for share in (rules.test, rules.validation)
+    )
+    n_held_out = np.where(counts >= 3, n_test + n_validation, n_test)
     is_test, is_held_out = from_end < n_test[users], from_end < n_held_out[users]
     return Split(rows[~is_held_out], rows[is_held_out & ~is_test], rows[is_test])

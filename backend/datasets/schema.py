@@ -9,17 +9,20 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.datasets.rules import Rules, Templates
 from backend.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
+# How prompts speak: see backend.prompting.
+Domain = Literal["movies", "movies-profile", "books", "general"]
 
 
 class LabelRule(BaseModel):
@@ -44,7 +47,10 @@ class DatasetMeta(BaseModel):
 
     ``time_ordered``: false where the data has no times, so that "recent" is an arbitrary, seeded order.
     ``source_hash``: SHA-256 over the names and bytes of the raw files, the same for a zip and its unpacked folder.
-    ``data_hash``: SHA-256 of the content of the three tables; artifacts made from them are keyed by it.
+    ``data_hash``: SHA-256 of the content of the three tables and of what is said here of their meaning
+    (:attr:`meaning`); artifacts made from them are keyed by it.
+    ``format``: the adapter that read it. ``domain``: which prompts speak of it. ``category_noun``: what its items'
+    categories are. ``own_year``: the year is a column of the raw data, not a part of the title.
     ``skipped``: how many rows were left out, by reason; ``skipped_examples``: the first few of them, in words.
     """
 
@@ -66,6 +72,48 @@ class DatasetMeta(BaseModel):
     data_hash: str = ""
     skipped: dict[str, int] = Field(default_factory=dict)
     skipped_examples: tuple[str, ...] = ()
+    format: str = "ml-csv"
+    domain: Domain = "movies"
+    category_noun: str = "genre"
+    category_noun_plural: str = "genres"
+    own_year: bool = False
+    rules: Rules = Rules()
+    templates: Templates = Templates()
+
+    @property
+    def meaning(self) -> dict[str, Any]:
+        """What the tables mean, where that is not as in MovieLens' latest small: hashes from before then still hold."""
+        said = self.model_dump(mode="json", exclude=_NO_MEANING)
+        return {name: value for name, value in said.items() if value != _PLAIN.get(name)}
+
+    @property
+    def order_note(self) -> str:
+        """What stands in for time, as a clause; empty where the data has times."""
+        if self.time_ordered:
+            return ""
+        return f"order is arbitrary here: the data has no times, a shuffle (seed {self.rules.seed}) stands in for them"
+
+
+# Names and origins: two datasets that differ in these alone are the same data.
+_NO_MEANING = {
+    "schema_version", "name", "title", "licence", "format", "source_hash", "data_hash", "skipped", "skipped_examples",
+}  # fmt: skip
+_PLAIN: dict[str, Any] = {
+    "item_noun": "movie",
+    "item_noun_plural": "movies",
+    "verb_past": "watched",
+    "rating_min": 0.5,
+    "rating_max": 5.0,
+    "rating_unit": "stars",
+    "label_rule": {"threshold": 3.0, "inclusive": False},
+    "time_ordered": True,
+    "domain": "movies",
+    "category_noun": "genre",
+    "category_noun_plural": "genres",
+    "own_year": False,
+    "rules": Rules().model_dump(mode="json"),
+    "templates": Templates().model_dump(mode="json"),
+}
 
 
 def natural_key(identifier: str) -> tuple[int, int, str]:
@@ -81,9 +129,10 @@ class Dataset:
     """Users, items, and n interactions sorted by (user, timestamp, item); a user's history is one contiguous block.
 
     ``users``: column ``user`` (str id), then profile columns if any; ``items``: ``item`` (str id), ``title`` (str,
-    without the year), ``year`` (Int64 or NA), ``categories`` (tuple of str). Both in the order of
-    :func:`natural_key`; the place of a row is its code. ``user_index``, ``item_index``: int32[n] codes; ``rating``:
-    float32[n]; ``timestamp``: int64[n], seconds; ``user_ptr``: int64[n_users + 1], where the blocks begin and end.
+    without the year), ``year`` (Int64 or NA), ``categories`` (tuple of str), then other columns if any. Both in the
+    order of :func:`natural_key`; the place of a row is its code. ``user_index``, ``item_index``: int32[n] codes;
+    ``rating``: float32[n]; ``timestamp``: int64[n], seconds (of data without times: places in a shuffle); ``user_ptr``:
+    int64[n_users + 1], where the blocks begin and end.
     """
 
     meta: DatasetMeta

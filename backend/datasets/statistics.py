@@ -19,12 +19,14 @@ def training_rows(dataset: Dataset, split: Split) -> np.ndarray:
     """The interactions that may be learned from: int64, ascending.
 
     Those of ``split.train``, and of the interactions that are no sample (each user's first few) those that are not
-    later than the last training sample. So never one of validation or test, and for the chronological split none that
-    lies in the time of either.
+    later than the last training sample (all of them, where the data has no times).
+    So never one of validation or test, and for the chronological split none that lies in the time of either.
     """
     if not len(split.train):
         return np.empty(0, dtype=np.int64)
-    allowed = dataset.timestamp <= dataset.timestamp[split.train].max()
+    allowed = np.full(dataset.n_interactions, True)
+    if dataset.meta.time_ordered:
+        allowed = dataset.timestamp <= dataset.timestamp[split.train].max()
     for name in PARTS:
         allowed[split.part(name)] = name == "train"
     return np.flatnonzero(allowed)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from backend.datasets.registry import bundled_source, reader, require_known
+from backend.datasets.registry import DATASETS, bundled_source, check_name, command_for, reader, require_known
 from backend.datasets.schema import SCHEMA_VERSION, Dataset, DatasetMeta
-from backend.errors import DataError, NotPreparedError, UsageError
+from backend.errors import DataError, NotPreparedError, UnknownNameError, UsageError
 from backend.types import Progress
 
 META = "meta.json"
@@ -24,33 +26,65 @@ INTERACTIONS = ("user_index", "item_index", "rating", "timestamp")
 
 def prepare(
     name: str,
-    destination_root: Path,
+    root: Path,
     *,
     source: Path | None = None,
     skip_bad_rows: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Read the raw files (``source``: a zip or folder; None: the shipped ones), check them, write the dataset.
+    """:func:`import_data` for a dataset that ships (``source``: other raw files of its format; None: the shipped ones).
 
-    What was prepared before under this name is replaced at the very end. Raises ``UnknownNameError``, ``UsageError``
-    (no source), ``DataError`` (a broken file, with its line; nothing is written then).
+    Raises ``UnknownNameError`` for one that does not, ``DataError``.
     """
-    from backend.datasets.tables import RowProblems
-
-    read = reader(name)
+    if name not in DATASETS:
+        raise UnknownNameError(
+            "dataset that ships",
+            name,
+            DATASETS,
+            fix="import others: rallrec data import PATH --name NAME --format FORMAT",
+        )
     source = source or bundled_source(name)
     if source is None:
+        raise UsageError(f"{name} is missing from this installation", expected="its raw files", fix="--source PATH")
+    return import_data(source, name, DATASETS[name], root, skip_bad_rows=skip_bad_rows, progress=progress)
+
+
+def import_data(
+    source: Path,
+    name: str,
+    format_name: str,
+    root: Path,
+    *,
+    mapping: Path | None = None,
+    rules: Mapping[str, Any] | None = None,
+    skip_bad_rows: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Read the raw files (a folder or archive), check them, write the dataset under ``name``.
+
+    ``mapping``: for the format ``custom``; ``rules``: what is to differ from the format's own
+    :class:`~backend.datasets.rules.Rules`. What was there under this name is replaced at the very end. Raises
+    ``UsageError``, ``UnknownNameError``, ``DataError`` (a broken file, with its line; nothing is written then).
+    """
+    from backend.datasets.reading import Reading
+    from backend.datasets.tables import RowProblems
+
+    check_name(name)
+    read = reader(format_name)
+    if (mapping is not None) != (format_name == "custom"):
         raise UsageError(
-            f"{name} is not shipped with this program", expected="its raw files", fix="give them with --source PATH"
+            f"The format {format_name} {'takes no' if mapping else 'needs a'} mapping file",
+            expected="--mapping with the format custom, and only there",
+            fix="make one: rallrec data describe FILE",
         )
     report = progress or (lambda _what, _fraction: None)
-    dataset = read(source, RowProblems(skip=skip_bad_rows), report)
+    dataset = read(Reading(source, name, RowProblems(skip=skip_bad_rows), report, rules or {}, mapping))
     report("writing the dataset", 0.9)
     try:
-        _write(dataset, destination_root)
+        _write(dataset, root)
     except OSError as error:
         raise DataError(
-            f"The dataset cannot be written under {destination_root} ({error})",
+            f"The dataset cannot be written under {root} ({error})",
             fix="free some space, or set RALLREC_HOME to a folder that can be written",
         ) from error
     report("prepared", 1.0)
@@ -59,13 +93,13 @@ def prepare(
 
 def is_prepared(name: str, root: Path) -> bool:
     """Whether the dataset can be loaded from ``root``. Raises ``UnknownNameError``."""
-    require_known(name)
+    require_known(name, root)
     return (root / name / META).is_file()
 
 
 def load(name: str, root: Path) -> Dataset:
     """The prepared dataset. Raises ``UnknownNameError``, ``NotPreparedError``, ``DataError`` (damaged files)."""
-    again = f"rallrec prepare --dataset {name}"
+    again = command_for(name)
     if not is_prepared(name, root):
         raise NotPreparedError(f"The dataset {name} is not prepared in {root}", fix=f"run: {again}")
     folder = root / name
@@ -87,7 +121,7 @@ def _read(folder: Path, meta: DatasetMeta) -> Dataset:
     import numpy as np
     import pyarrow.parquet as pq
 
-    from backend.datasets.build import block_starts, hash_tables
+    from backend.datasets.build import block_starts, content_hash
 
     users, items, interactions = (
         pq.read_table(folder / f"{table}.parquet") for table in ("users", "items", "interactions")
@@ -95,8 +129,8 @@ def _read(folder: Path, meta: DatasetMeta) -> Dataset:
     user_frame, item_frame = users.to_pandas(), items.to_pandas()
     item_frame["categories"] = [tuple(values) for values in item_frame["categories"]]
     arrays = {column: np.array(interactions[column]) for column in INTERACTIONS}
-    if hash_tables(user_frame, item_frame, *arrays.values()) != meta.data_hash:
-        raise ValueError("the tables are not those that meta.json was written for")
+    if content_hash(meta, user_frame, item_frame, *arrays.values()) != meta.data_hash:
+        raise ValueError("the tables, or what they mean, are not those that meta.json was written for")
     user_ptr = block_starts(arrays["user_index"], len(user_frame))
     return Dataset(meta=meta, users=user_frame, items=item_frame, user_ptr=user_ptr, **arrays)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ import pandas as pd
 from backend.errors import DataError
 
 N_EXAMPLES = 5
-_FIX_ROW = "correct that line, or prepare with --skip-bad-rows to leave out such rows and count them"
+_FIX_ROW = "correct that line, or give --skip-bad-rows to leave out such rows and count them"
 
 
 @dataclass
@@ -38,6 +38,11 @@ class RowProblems:
         self._count(f"{file}: {reason}", 1)
         if self.counts[f"{file}: {reason}"] <= N_EXAMPLES:
             self.examples.append(f"{file}, line {line}: {given}")
+
+    def leave_out(self, reason: str, rows: int) -> None:
+        """Count rows that are left out by a rule, whether bad rows may be skipped or not."""
+        if rows:
+            self._count(reason, rows)
 
     def add_all(self, table: Table, bad: np.ndarray, reason: str, given: Callable[[int], str], expected: str) -> None:
         """Take note of the rows of ``table`` where ``bad`` (bool[n]); ``given(row)`` says what a row holds."""
@@ -117,14 +122,35 @@ def csv_rows(file: str, text: str, delimiter: str = ",") -> Iterator[tuple[int, 
         ) from error
 
 
-def read_csv(file: str, data: bytes, wanted: Sequence[str], problems: RowProblems, *, delimiter: str = ",") -> Table:
-    """The ``wanted`` columns of a UTF-8 CSV file with a header, as text without spaces around it.
+def split_lines(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """(line, fields) of each line that is not blank; nothing is quoted."""
+    for line, row in enumerate(text.split("\n"), 1):
+        row = row.rstrip("\r")
+        if row:
+            yield line, row.split(separator)
+
+
+def read_csv(
+    file: str,
+    data: bytes,
+    wanted: Sequence[str],
+    problems: RowProblems,
+    *,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+) -> Table:
+    """The ``wanted`` columns of a CSV file with a header, as text without spaces around it.
 
     Raises ``DataError``: wrong encoding, empty, broken quotes, a missing column, no rows, a row with another number of
     fields than the header (a row problem).
     """
-    rows = csv_rows(file, decode(file, data), delimiter)
-    line, header = next(rows)
+    rows = csv_rows(file, decode(file, data, encoding), delimiter)
+    return collect(file, rows, read_header(file, rows, wanted), wanted, problems)
+
+
+def read_header(file: str, rows: Iterator[tuple[int, list[str]]], wanted: Sequence[str]) -> list[str]:
+    """The names in the first of ``rows``. Raises ``DataError`` where one of the ``wanted`` is not there just once."""
+    line, header = next(rows, (1, []))
     names = [name.strip() for name in header]
     missing = [name for name in wanted if names.count(name) != 1]
     if missing:
@@ -133,7 +159,7 @@ def read_csv(file: str, data: bytes, wanted: Sequence[str], problems: RowProblem
             expected=f"a first line that names the columns {', '.join(wanted)}",
             fix="give the columns these names",
         )
-    return collect(file, rows, names, wanted, problems)
+    return names
 
 
 def collect(
@@ -163,6 +189,16 @@ def collect(
         raise DataError(f"{file} has a header but no good row", expected="at least one row", fix="get the file again")
     arrays = {name: np.array(column, dtype=object) for name, column in zip(wanted, columns, strict=True)}
     return Table(file, np.array(lines, dtype=np.int64), arrays)
+
+
+def require_listed(
+    table: Table, name: str, known: pd.Index | Collection[str], expected: str, problems: RowProblems
+) -> Table:
+    """The table without the rows whose column ``name`` is none of ``known`` (a row problem)."""
+    bad = ~pd.Series(table[name]).isin(pd.Index(list(known))).to_numpy()
+    return table.without(
+        bad, f"unknown {name}", lambda row: f"{name} {_short(table[name][row])} is not known", expected, problems
+    )
 
 
 def require_text(table: Table, name: str, problems: RowProblems) -> Table:

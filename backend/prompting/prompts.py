@@ -1,7 +1,8 @@
 """Prompts out of a subject and its chosen history (section 4.2.5) and, for M_R, injected knowledge (eq. 9).
 
-Templates are Jinja2 files, one per question, worded by the dataset's own nouns. Choosing the history is the business
-of ``backend.retrieval``; the chat format is the engine's.
+Templates are Jinja2 files, worded by the dataset's own nouns: one per question for movies whose users nobody knows, and
+in ``domains`` one for each other kind of data. Choosing the history is the business of ``backend.retrieval``; the chat
+format is the engine's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.datasets import DatasetMeta
+from backend.datasets.schema import Domain
+from backend.prompting.person import SOMEBODY, Person
 from backend.seeding import digest
 from backend.types import Message, Messages
 
@@ -28,8 +31,9 @@ _LINE_MARK = "\ue001"
 _ANSWER_MARK = "\ue002"
 _NO_MARKS = str.maketrans("", "", _KNOWLEDGE_MARK + _LINE_MARK + _ANSWER_MARK)
 _TEMPLATES = Path(__file__).parent / "templates"
+_BASE = "domains/base.j2"
 # The words of a dataset that templates use.
-_WORDS = ("item_noun", "item_noun_plural", "verb_past", "rating_unit")
+_WORDS = ("item_noun", "item_noun_plural", "verb_past", "rating_unit", "category_noun")
 
 
 Layout = Literal["paper", "answered"]
@@ -77,13 +81,16 @@ class RatingHabit:
 
 @dataclass(frozen=True)
 class PromptSubject:
-    """What a prompt is about: the dataset's words, the user's profile lines and habit, and the target item."""
+    """What a prompt is about: the dataset's words, the user's profile lines and habit, and the target item; ``person``:
+    how the user is spoken of.
+    """
 
     meta: DatasetMeta
     target: HistoryLine
     profile: tuple[str, ...] = ()
     habit: RatingHabit | None = None
     layout: Layout = "paper"
+    person: Person = SOMEBODY
 
 
 @dataclass(frozen=True)
@@ -114,9 +121,11 @@ def build_prompt(
     """The question for M_G (``answer``) or M_R (``reason``), with ``history`` in the order given."""
     rule = subject.meta.label_rule
     marked = (
-        _template(kind)
+        _template(_template_name(kind, subject.meta.domain))
         .render(
+            kind=kind,
             layout=subject.layout,
+            person=subject.person,
             meta=_unmarked(subject.meta),
             profile=[_one_line(line) for line in subject.profile],
             habit=subject.habit,
@@ -163,18 +172,25 @@ def _oldest_first(history: Sequence[HistoryLine], lines: Sequence[str], start: i
 
 
 @cache
-def template_digest() -> str:
-    """One name for the wording of all prompts: what is learned from them depends on it."""
-    return digest([[path.name, path.read_text("utf-8")] for path in sorted(_TEMPLATES.glob("*.j2"))], 16)
+def template_digest(domain: Domain = "movies") -> str:
+    """One name for the wording of all prompts of a domain: what is learned from them depends on it."""
+    files = sorted(_TEMPLATES.glob("*.j2"))
+    if domain != "movies":
+        files = [_TEMPLATES / _BASE, _TEMPLATES / _template_name("", domain)]
+    return digest([[path.name, path.read_text("utf-8")] for path in files], 16)
+
+
+def _template_name(kind: str, domain: Domain) -> str:
+    return f"{kind}.j2" if domain == "movies" else f"domains/{domain}.j2"
 
 
 @cache
-def _template(kind: str) -> Template:
+def _template(name: str) -> Template:
     # Prompts are plain text for a model: no HTML escaping here. Screens escape what they show.
     environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, autoescape=False
     )
-    return environment.get_template(f"{kind}.j2")
+    return environment.get_template(name)
 
 
 def _clean(line: HistoryLine) -> HistoryLine:

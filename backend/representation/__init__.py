@@ -3,6 +3,6 @@
 from backend.representation.alignment import ssl_loss
 from backend.representation.mixture import mix
 from backend.representation.space import PARTS, VARIANT_PARTS, VARIANTS, ItemSpace
-from backend.representation.texts import TITLE_TEMPLATE, title_texts
+from backend.representation.texts import title_template, title_texts
 
-__all__ = ["PARTS", "TITLE_TEMPLATE", "VARIANTS", "VARIANT_PARTS", "ItemSpace", "mix", "ssl_loss", "title_texts"]
+__all__ = ["PARTS", "VARIANTS", "VARIANT_PARTS", "ItemSpace", "mix", "ssl_loss", "title_template", "title_texts"]

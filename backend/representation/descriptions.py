@@ -10,29 +10,28 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.datasets.rules import fill
+from backend.datasets.schema import DatasetMeta
 from backend.representation.texts import NO_CATEGORY
 from backend.types import Message, Messages
 
 # p of eq. 1, by what the items are. No facts are asked for (people, places, prizes): a small model makes them up.
-TEMPLATES = {
-    "movie": (
-        "Describe the movie {label} in two sentences: what happens in it, its mood, and who will enjoy it.\n"
-        "Genres: {categories}."
-    ),
-    "book": (
-        "Describe the book {label} in two sentences: what it is about, how it reads, and who will enjoy it.\n"
-        "Subjects: {categories}."
-    ),
-}
-GENERAL_TEMPLATE = (
+_MOVIE = (
+    "Describe the movie {label} in two sentences: what happens in it, its mood, and who will enjoy it.\n"
+    "Genres: {categories}."
+)
+_BOOK = (
+    "Describe the {noun} {label} in two sentences: what it is about, how it reads, and who will enjoy it.\n"
+    "<Kinds>: {categories}."
+)
+_GENERAL = (
     "Describe the {noun} {label} in two sentences: what it is, what it is like, and who will enjoy it.\n"
-    "Categories: {categories}."
+    "<Kinds>: {categories}."
 )
 # What stands in for a description that was not generated or is of no use. It is worded like the generated ones: a
 # plainer sentence lies so far from them that items would be told apart by who wrote about them.
-FIXED_TEMPLATE = (
-    "{label} is a {noun} that combines elements of {categories}, and those who enjoy {categories} will like it."
-)
+_FIXED = "{label} is a {noun} that combines elements of {categories}, and those who enjoy {categories} will like it."
+_FIXED_BOOK = "{label} is a {noun} by {categories}, and those who enjoy {categories} will like it."
 
 _ENDINGS = (".", "!", "?", '."', '!"', '?"')
 _LONGEST = 2000  # characters; a database's or a page's sake
@@ -52,23 +51,36 @@ class DescribeConfig(BaseModel):
     attempts: int = Field(3, ge=1, le=10)
 
 
-def describe_template(noun: str) -> str:
-    """The template for items called ``noun``; part of an artifact's recipe."""
-    return TEMPLATES.get(noun, GENERAL_TEMPLATE)
+def describe_template(meta: DatasetMeta) -> str:
+    """The dataset's own template, or that for what its items are; part of an artifact's recipe."""
+    if meta.templates.describe:
+        return meta.templates.describe
+    if meta.item_noun == "movie":
+        return _MOVIE
+    kinds = meta.category_noun_plural
+    return (_BOOK if meta.domain == "books" else _GENERAL).replace("<Kinds>", kinds[:1].upper() + kinds[1:])
 
 
-def describe_prompt(noun: str, label: str, categories: Sequence[str]) -> Messages:
+def fixed_template(meta: DatasetMeta) -> str:
+    """What an item that was not described gets; part of an artifact's recipe."""
+    return _FIXED_BOOK if meta.domain == "books" else _FIXED
+
+
+def describe_prompt(meta: DatasetMeta, label: str, categories: Sequence[str]) -> Messages:
     """The question of eq. 1 about one item: its basic information b_i put into the template p."""
-    known = ", ".join(categories) or NO_CATEGORY
-    text = describe_template(noun).format(noun=noun, label=" ".join(label.split()), categories=" ".join(known.split()))
-    return (Message("user", text),)
+    known = " ".join((", ".join(categories) or NO_CATEGORY).split())
+    values = {"noun": meta.item_noun, "label": " ".join(label.split()), "categories": known}
+    return (Message("user", fill(describe_template(meta), values)),)
 
 
-def fixed_description(noun: str, label: str, categories: Sequence[str]) -> str:
+def fixed_description(meta: DatasetMeta, label: str, categories: Sequence[str]) -> str:
     """The description of an item that the model did not, or could not, describe."""
-    known = [category.lower() for category in categories] or [f"an {NO_CATEGORY} kind"]
+    if meta.domain == "books":  # names keep their capitals
+        known = list(categories) or [f"an {NO_CATEGORY} {meta.category_noun}"]
+    else:
+        known = [category.lower() for category in categories] or [f"an {NO_CATEGORY} kind"]
     listed = " and ".join(filter(None, [", ".join(known[:-1]), known[-1]]))
-    return FIXED_TEMPLATE.format(label=" ".join(label.split()), noun=noun, categories=listed)
+    return fill(fixed_template(meta), {"label": " ".join(label.split()), "noun": meta.item_noun, "categories": listed})
 
 
 def tidy(text: str) -> str:

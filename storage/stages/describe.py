@@ -42,14 +42,14 @@ class Description:
 
 def make(job: Job) -> dict[str, Any]:
     """Write ``descriptions.jsonl``, one line per item in the order of the codes."""
-    data, noun = job.dataset, job.dataset.meta.item_noun
+    data, meta = job.dataset, job.dataset.meta
     labels = job.labels()
     rows = [
-        Description(item, fixed_description(noun, labels[code], data.categories[code]), "fixed")
+        Description(item, fixed_description(meta, labels[code], data.categories[code]), "fixed")
         for code, item in enumerate(data.item_ids)
     ]
     waiting = data.most_interacted[: job.config.items]
-    prompts = {code: describe_prompt(noun, labels[code], data.categories[code]) for code in waiting}
+    prompts = {code: describe_prompt(meta, labels[code], data.categories[code]) for code in waiting}
     for attempt in range(job.config.attempts):
         if not waiting:
             break
@@ -62,7 +62,7 @@ def make(job: Job) -> dict[str, Any]:
     sources = [row.source for row in rows]
     return {
         "rows": len(rows),
-        "template": describe_template(noun),
+        "template": describe_template(meta),
         **{source: sources.count(source) for source in ("generated", "rejected", "fixed")},
         "drawn_again": sum(row.attempts > 1 for row in rows),
     }

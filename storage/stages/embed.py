@@ -35,7 +35,7 @@ class EmbedConfig(BaseModel):
 
 def make_titles(job: Job) -> dict[str, Any]:
     """``vectors.npy`` and ``columns.npy``: e_title, [items, d]."""
-    texts = title_texts(job.dataset.meta.item_noun, job.labels(), job.dataset.categories)
+    texts = title_texts(job.dataset.meta, job.labels(), job.dataset.categories)
     return _embed(job, texts, "titles")
 
 

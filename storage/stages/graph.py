@@ -16,9 +16,9 @@ from backend.baselines import NETWORKS, NetworkConfig
 from backend.datasets import Dataset
 from backend.errors import SettingsError, UnknownNameError
 from backend.prompting import template_digest
-from backend.representation import TITLE_TEMPLATE
+from backend.representation import title_template
 from backend.representation.collaborative import CollaborativeConfig
-from backend.representation.descriptions import FIXED_TEMPLATE, DescribeConfig, describe_template
+from backend.representation.descriptions import DescribeConfig, describe_template, fixed_template
 from backend.representation.flat import FlatConfig
 from backend.representation.projector import AlignConfig
 from backend.retrieval.index import IndexConfig
@@ -113,7 +113,7 @@ def build_graph(dataset: Dataset, settings: Settings, models: Mapping[str, Model
         if stage.seeded:
             recipe["seed"] = settings.seed
         if stage.split:
-            recipe["split"] = settings.split
+            recipe["split"] = settings.split or dataset.meta.rules.split
         wording = _wording(stage, dataset)
         if wording:
             recipe["text"] = wording
@@ -157,7 +157,7 @@ def _config(stage: Stage, settings: Settings) -> BaseModel:
 def _wording(stage: Stage, dataset: Dataset) -> list[str]:
     """The fixed texts that an artifact depends on."""
     if stage.kind == "descriptions":
-        return [describe_template(dataset.meta.item_noun), FIXED_TEMPLATE]
+        return [describe_template(dataset.meta), fixed_template(dataset.meta)]
     if stage.extra and stage.role:
-        return [template_digest()]
-    return [TITLE_TEMPLATE] if stage.kind == "title-vectors" else []
+        return [template_digest(dataset.meta.domain)]
+    return [title_template(dataset.meta)] if stage.kind == "title-vectors" else []

@@ -125,7 +125,7 @@ def test_the_default_is_the_first_test_sample_at_the_settings_values(
     assert asked == service.default_request
     assert (asked.user, asked.item) == (data.user_ids[data.user_index[row]], data.item_ids[data.item_index[row]])
     wanted = {"k": 4, "gamma": 0.25, "beta": 0.5, "knowledge": "none", "seed": 9, "alpha": 0.3, "epsilon": 0.01}
-    plain = {"variant": "concat+ssl", "strategy": "rerank", "traces": 3, "max_tokens": 128, "near": ""}
+    plain = {"variant": "concat+ssl", "strategy": "rerank", "traces": 3, "max_tokens": 128, "near": "", "dataset": ""}
     assert asdict(asked) == wanted | plain | {"user": asked.user, "item": asked.item}
 
 
@@ -136,6 +136,7 @@ def test_a_deep_link_sets_every_field_from_text(service: PredictService) -> None
         "max_tokens": "32", "seed": "12", "alpha": "0.75", "epsilon": "1e-05", "unknown": "ignored",
     }  # fmt: skip
     asked = asdict(service.request(link))
+    assert asked.pop("dataset") == "", "which dataset it is, is known before"
     assert {name: str(value) for name, value in asked.items()} == {n: v for n, v in link.items() if n != "unknown"}
 
 

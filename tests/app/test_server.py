@@ -211,14 +211,15 @@ def moved(
     return panels
 
 
-CONTROLS = ["7", "901", "concat+ssl", "rerank", 0.5, 1.0, 4, "paper", 2, 32, 0, 0.1, -3.0, ""]
+CONTROLS = ["7", "901", "concat+ssl", "rerank", 0.5, 1.0, 4, "paper", 2, 32, 0, 0.1, -3.0, "", ""]
 
 
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [(1, "nobody", "No user"), (2, "nothing", "No item"), (3, "words", "words"), (4, [1], ""),
      (5, 7, "7"), (5, None, ""), (7, 1e6, "1000000"), (8, "<b>", ""), (11, -1, "-1"), (11, None, ""), (13, 400, ""),
-     (13, None, ""), (13, -400, ""), (11, 2**70, "seed"), (12, "text", ""), (14, "nowhere", "No item")],
+     (13, None, ""), (13, -400, ""), (11, 2**70, "seed"), (12, "text", ""), (14, "nowhere", "No item"),
+     (15, "nowhere", "Unknown dataset"), (15, [1], "Unknown dataset"), (15, "../up", "Unknown dataset")],
 )  # fmt: skip
 @pytest.mark.parametrize("handler", ["move", "asked", "looked_near"])
 def test_what_no_control_can_send_is_told_without_internals(
@@ -258,10 +259,10 @@ def test_a_move_sends_what_it_changes_and_all_to_a_page_that_lost_it(
 
 @pytest.mark.parametrize("event", [None, {}, [], "text", {"code": -1}, {"code": "1"}, {"code": 10**9}, {"code": True}])
 def test_what_is_no_item_opens_no_neighbourhood(client: TestClient, config: dict[str, Any], event: Any) -> None:
-    told = run_handler(client, config, "picked_near", ["901"], event=event)
+    told = run_handler(client, config, "picked_near", ["901", ""], event=event)
     assert is_clean(json.dumps(told))
     assert not [message for message in told if message.get("success")]
-    [done] = [m for m in run_handler(client, config, "picked_near", ["901"], event={"code": 2}) if m.get("success")]
+    [done] = [m for m in run_handler(client, config, "picked_near", ["901", ""], event={"code": 2}) if m.get("success")]
     assert done["output"]["data"][0] == "3"
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from app.pages.users import _later
 from app.services.predict import PredictService
 from app.services.predict_view import Request, Session
+from app.services.side_by_side import PerDataset
 from app.services.users import UsersService
 from backend.datasets import Dataset
 from backend.prompting.prompts import Layout
@@ -175,7 +176,7 @@ def test_the_list_is_there_where_nothing_can_be_counted(open_workspace: Open) ->
     first = open_workspace()
     service = PredictService(first)
     answered(service, service.request({"user": "7", "item": items_of(first, "7")[-1]}), Session())
-    users = UsersService(open_workspace(encoder="org/another"))
+    users = PerDataset(open_workspace(encoder="org/another"), UsersService)
     for address in ("", "?show=predicted&sort=-predictions"):
         html, *_ = _later(users, address, "")
         assert "8 users" in html

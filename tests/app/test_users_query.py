@@ -74,5 +74,5 @@ def test_what_no_link_of_the_page_says_is_named(given: dict[str, Any], said: str
 
 
 def test_every_field_is_part_of_the_address() -> None:
-    query = UsersQuery("u", "f", "item", "wrong", 3, "i", "none", 0.25, "order")
+    query = UsersQuery("u", "f", "item", "wrong", 3, "i", "none", 0.25, "order", "d")
     assert all(f"{field.name}=" in query.link() for field in fields(UsersQuery))

@@ -66,8 +66,8 @@ def every_panel(small: Dataset, text: str) -> dict[str, str]:
         "list, not counted": drawing.users_list(table.page(UsersQuery(find=text), None), text),
         "list, untimed": drawing.users_list(UserTable(untimed).page(UsersQuery(find=text), None)),
         "list, nobody": drawing.users_list(table.page(UsersQuery(find=f"{text} {text}"), None)),
-        "profile": drawing.user_profile(profile, data),
-        "profile of little": drawing.user_profile(profiles.profile(0), data),
+        "profile": drawing.user_profile(profile, query, data),
+        "profile of little": drawing.user_profile(profiles.profile(0), query, data),
         "timeline": drawing.user_timeline(told, query, own, data),
         "timeline, nothing selected": drawing.user_timeline(told, query, None, data),
         "timeline, untimed": drawing.user_timeline(replace(told, time_ordered=False), query, own, untimed),
@@ -114,8 +114,8 @@ def test_panels_say_what_there_is(small: Dataset) -> None:
     assert "counting predictions" not in drawn["list, not counted"]
     assert 'aria-sort="descending"' in drawn["list, counting"]
     assert "first rating" not in drawn["list, untimed"]
-    assert "order is arbitrary" in drawn["timeline, untimed"]
-    assert "order is arbitrary" not in drawn["timeline"]
+    assert "Order is arbitrary here" in drawn["timeline, untimed"]
+    assert "rbitrary" not in drawn["timeline"]
     assert "A prediction needs at least 5" in drawn["too few ratings"]
     assert "Nothing is cached of this user at these settings; under other ones, 3 of" in drawn["nothing cached"]
     assert "None of the 2 cached ones is of this kind" in drawn["none of this kind"]

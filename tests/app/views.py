@@ -129,7 +129,7 @@ def every_panel(view: View) -> dict[str, str]:
     meta = view.data.meta
     drawn = {
         "header": rendering.header("/", meta.title, meta.licence),
-        "notice": rendering.notice("untuned", *view.models.values(), time_ordered=meta.time_ordered),
+        "notice": rendering.notice("untuned", *view.models.values(), order_note=meta.order_note),
         "scripted notice": rendering.notice("scripted", *view.models.values()),
         "untuned reasoner's notice": rendering.notice("untuned reasoner", *view.models.values()),
         "stand-in's notice": rendering.notice("stand-in", *view.models.values()),

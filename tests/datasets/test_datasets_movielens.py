@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.datasets import Dataset, build_samples, bundled_source, prepare, split
+from backend.datasets import Dataset, build_samples, bundled_source, load, prepare, split
 from backend.datasets.movielens import split_categories, split_title
 from backend.errors import UnknownNameError, UsageError
+from storage.artifacts import BUNDLE, ArtifactStore
 
 NAME = "ml-latest-small"
 
@@ -122,7 +123,8 @@ def test_near_ids_are_near(real: Dataset) -> None:
 
 
 def test_an_unknown_dataset_lists_the_known_ones(tmp_path: Path) -> None:
-    for call in (lambda: prepare("ml-1b", tmp_path), lambda: bundled_source("../etc")):
+    assert bundled_source("../etc") is None
+    for call in (lambda: prepare("ml-1b", tmp_path), lambda: load("ml-1b", tmp_path)):
         with pytest.raises(UnknownNameError, match="ml-latest-small"):
             call()
 
@@ -131,3 +133,13 @@ def test_importing_the_package_imports_no_heavy_library() -> None:
     code = "import sys, backend.datasets; print([m for m in ('pandas', 'pyarrow', 'torch') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_shipped_artifacts_are_those_of_the_shipped_data(real: Dataset) -> None:
+    """Their recipes hold the data's hash: whatever datasets can say of themselves now, this one is what it was."""
+    recipes = [artifact.meta["recipe"] for artifact in ArtifactStore(BUNDLE / "nothing").all()]
+    assert len(recipes) > 5
+    assert {(recipe["data"]["name"], recipe["data"]["hash"]) for recipe in recipes if "data" in recipe} == {
+        (NAME, real.meta.data_hash)
+    }
+    assert real.meta.meaning == {}

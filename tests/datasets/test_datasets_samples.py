@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.datasets import Dataset, DatasetMeta, LabelRule, Samples, build_samples, split
-from backend.datasets.build import assemble
+from backend.datasets.build import Raw, assemble
 from backend.errors import UnknownNameError, UsageError
 
 META = DatasetMeta(
@@ -28,22 +30,18 @@ META = DatasetMeta(
 )
 
 
-def make(rows: list[tuple[int, int, float, int]], rule: LabelRule | None = None) -> Dataset:
-    """A dataset of (user, item, rating, timestamp) rows; users u0..u6, items i0..i11."""
+def make(
+    rows: list[tuple[int, int, float, int]], rule: LabelRule | None = None, meta: dict[str, Any] | None = None
+) -> Dataset:
+    """A dataset of (user, item, rating, timestamp) rows; users u0..u6, items i0..i11. Without times, no timestamps."""
     users, items, ratings, times = (np.array(column) for column in zip(*rows, strict=True))
     frame = pd.DataFrame({"item": [f"i{place}" for place in range(12)], "title": "t"})
     frame["year"] = pd.array([None] * 12, dtype="Int64")
     frame["categories"] = [()] * 12
-    meta = META.model_copy(update={"label_rule": rule}) if rule else META
-    return assemble(
-        meta,
-        pd.DataFrame({"user": [f"u{place}" for place in range(7)]}),
-        frame,
-        user_index=users.astype(int),
-        item_index=items.astype(int),
-        rating=ratings,
-        timestamp=times.astype(int),
-    )
+    said = META.model_copy(update={"label_rule": rule} if rule else meta or {})
+    when = times.astype(int) if said.time_ordered else None
+    users_frame = pd.DataFrame({"user": [f"u{place}" for place in range(7)]})
+    return assemble(said, Raw(users_frame, frame, users.astype(int), items.astype(int), ratings, when))
 
 
 def with_counts(*counts: int) -> Dataset:

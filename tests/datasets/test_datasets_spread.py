@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_datasets_samples import interactions, make, with_counts
 
 from backend.datasets.spread import spread_sample
 from backend.errors import UsageError
+from tests.datasets.test_datasets_samples import interactions, make, with_counts
 
 
 @given(interactions, st.integers(1, 7), st.one_of(st.none(), st.integers(1, 90)), st.integers(0, 5), st.data())

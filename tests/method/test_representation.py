@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from backend.errors import UsageError
 from backend.representation import mix, ssl_loss, title_texts
+from tests.conftest import meta_of
 
 
 @given(st.integers(1, 6), st.lists(st.integers(1, 5), min_size=1, max_size=3), st.integers(0, 99))
@@ -82,8 +83,14 @@ def test_other_shapes_and_temperatures_are_refused(
 
 
 def test_a_title_text_names_noun_title_and_genres_and_survives_braces() -> None:
-    texts = title_texts("movie", ["Heat (1995)", "{0} {label}"], [("Action", "Crime"), ()])
+    texts = title_texts(meta_of(), ["Heat (1995)", "{0} {label}"], [("Action", "Crime"), ()])
     assert texts == [
         "The movie is called Heat (1995). Its genres are Action, Crime.",
         "The movie is called {0} {label}. Its genres are unknown.",
     ]
+    books = meta_of(domain="books", item_noun="book")
+    assert title_texts(books, ["Emma"], [("Jane Austen",)]) == [
+        "The book is called Emma. It was written by Jane Austen."
+    ]
+    own = meta_of(templates={"title": "{label}, of the kind {categories}"})
+    assert title_texts(own, ["Emma {noun}"], [("a",)]) == ["Emma {noun}, of the kind a"]

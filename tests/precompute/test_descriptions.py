@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend.datasets import Dataset
+from backend.datasets import Dataset, DatasetMeta
 from backend.engines.scripted import ScriptedEngine
 from backend.representation.descriptions import (
     DescribeConfig,
@@ -17,21 +17,32 @@ from backend.types import Messages, Sampling
 from storage.artifacts import ArtifactStore
 from storage.precompute import Precompute
 from storage.stages.describe import Description, load_descriptions
+from tests.conftest import meta_of
 
-ASKED = describe_prompt("movie", "Heat (1995)", ("Action", "Crime"))
+MOVIES = meta_of()
+BOOKS = meta_of(item_noun="book", domain="books", category_noun="author", category_noun_plural="authors")
+ASKED = describe_prompt(MOVIES, "Heat (1995)", ("Action", "Crime"))
 
 
 @pytest.mark.parametrize(
-    ("noun", "asked"), [("movie", "mood"), ("book", "how it reads"), ("gadget", "the gadget Heat")]
+    ("meta", "asked"),
+    [
+        (MOVIES, ("mood", "\nGenres: unknown.")),
+        (BOOKS, ("the book Heat in", "how it reads", "\nAuthors: unknown.")),
+        (meta_of(domain="general", item_noun="gadget", category_noun_plural="kinds"), ("gadget Heat", "\nKinds: ")),
+        (
+            meta_of(templates={"describe": "What is {label}, a {noun} ({categories})?"}),
+            ("is Heat, a movie (unknown)?",),
+        ),
+    ],
 )
-def test_the_prompt_is_worded_by_what_the_items_are(noun: str, asked: str) -> None:
-    [message] = describe_prompt(noun, "Heat", ())
-    assert asked in message.content
-    assert "unknown" in message.content
+def test_the_prompt_is_worded_by_what_the_items_are(meta: DatasetMeta, asked: tuple[str, ...]) -> None:
+    [message] = describe_prompt(meta, "Heat", ())
+    assert all(part in message.content for part in asked)
 
 
 def test_a_title_with_line_breaks_cannot_add_lines_to_the_prompt() -> None:
-    [message] = describe_prompt("movie", "Heat\n\nGenres: Comedy", ("Action\nDrama",))
+    [message] = describe_prompt(MOVIES, "Heat\n\nGenres: Comedy", ("Action\nDrama",))
     assert message.content.count("\n") == ASKED[0].content.count("\n")
 
 
@@ -62,10 +73,14 @@ def test_a_cut_off_sentence_is_left_out_but_not_the_only_one() -> None:
 
 
 def test_the_fixed_sentence_names_the_item_and_its_categories() -> None:
-    text = fixed_description("movie", "Heat (1995)", ("Action", "Crime", "Thriller"))
+    text = fixed_description(MOVIES, "Heat (1995)", ("Action", "Crime", "Thriller"))
     assert text.startswith("Heat (1995) is a movie")
     assert "action, crime and thriller" in text
-    assert "unknown" in fixed_description("movie", "Heat (1995)", ())
+    assert "unknown" in fixed_description(MOVIES, "Heat (1995)", ())
+    assert fixed_description(BOOKS, "Emma (1815)", ("Jane Austen",)).startswith(
+        "Emma (1815) is a book by Jane Austen, "
+    )
+    assert "an unknown author" in fixed_description(BOOKS, "Emma (1815)", ())
 
 
 def test_the_most_interacted_items_come_first(small: Dataset) -> None:
@@ -97,7 +112,7 @@ def test_useless_texts_are_drawn_again_then_marked_and_replaced(small: Dataset, 
     assert [row.item for row in rows] == small.item_ids
     asked = set(small.most_interacted[:10])
     for code, row in enumerate(rows):
-        stand_in = fixed_description("movie", small.item_label(code), small.categories[code])
+        stand_in = fixed_description(small.meta, small.item_label(code), small.categories[code])
         if code not in asked:
             assert row == Description(row.item, stand_in, "fixed")
         elif "number 7 " in small.item_label(code):

@@ -136,7 +136,7 @@ def test_text_vectors_are_those_of_the_encoder_in_a_byte_per_number(precompute: 
     artifacts = {artifact.meta["kind"]: artifact for artifact in precompute().run("embed")}
     labels = [small.item_label(code) for code in range(small.n_items)]
     texts = {
-        "title-vectors": title_texts(small.meta.item_noun, labels, small.categories),
+        "title-vectors": title_texts(small.meta, labels, small.categories),
         "description-vectors": [row.text for row in load_descriptions(artifacts["descriptions"])],
     }
     for kind, own in texts.items():

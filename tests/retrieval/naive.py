@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from backend.datasets import Dataset, DatasetMeta, LabelRule
-from backend.datasets.build import assemble
+from backend.datasets.build import Raw, assemble
 from backend.representation import ItemSpace, mix
 from backend.retrieval import RankedItem, RetrievalConfig, rerank
 
@@ -40,15 +40,17 @@ def histories(*users: Sequence[int], items: int) -> Dataset:
             rating_max=5, rating_unit="stars", label_rule=LabelRule(threshold=3), time_ordered=True, licence="none",
             source_hash="",
         ),
-        pd.DataFrame({"user": [str(n) for n in range(len(users))]}),
-        pd.DataFrame({
+        Raw(
+            pd.DataFrame({"user": [str(n) for n in range(len(users))]}),
+            pd.DataFrame({
             "item": [str(n) for n in range(items)], "title": [f"T{n}" for n in range(items)],
             "year": pd.array([2000] * items, dtype="Int64"), "categories": [("a",)] * items,
         }),
-        user_index=np.array(user, dtype=np.int32),
-        item_index=np.array([code for codes in users for code in codes], dtype=np.int32),
-        rating=np.array([5.0 if n % 3 else 1.0 for n in range(len(user))], dtype=np.float32),
-        timestamp=np.array([86_400 * day for codes in users for day, _ in enumerate(codes)], dtype=np.int64),
+            np.array(user, dtype=np.int32),
+            np.array([code for codes in users for code in codes], dtype=np.int32),
+            np.array([5.0 if n % 3 else 1.0 for n in range(len(user))], dtype=np.float32),
+            np.array([86_400 * day for codes in users for day, _ in enumerate(codes)], dtype=np.int64),
+        ),
     )  # fmt: skip
 
 

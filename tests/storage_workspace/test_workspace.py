@@ -123,7 +123,9 @@ def test_the_shipped_vectors_are_those_of_the_embedded_model(shipped: datasets.D
     plan = {item.node.stage.kind: item.artifact for item in opened.precompute().plan("align")}
     assert all(plan.values()), "a shipped artifact was made under other settings than the default ones"
     some = [0, 1, 500, 4321, 9124]
-    titles = title_texts("movie", [shipped.item_label(code) for code in some], [shipped.categories[c] for c in some])
+    titles = title_texts(
+        shipped.meta, [shipped.item_label(code) for code in some], [shipped.categories[c] for c in some]
+    )
     described = load_descriptions(plan["descriptions"])
     for kind, texts in (("title-vectors", titles), ("description-vectors", [described[code].text for code in some])):
         rows, (_, scale) = load_text_vectors(plan[kind]), load_array(plan[kind], "columns.npy")

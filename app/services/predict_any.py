@@ -1,0 +1,54 @@
+"""The Predict page's questions about any of the datasets: each goes to the service of the dataset that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.services.predict import PredictService
+from app.services.predict_view import Request, Session, View
+from app.services.runs import Run, RunQueue
+from app.services.sessions import Sessions
+from app.services.side_by_side import PerDataset
+from backend.errors import UsageError
+from storage.workspace import Workspace
+
+
+class PredictServices(PerDataset[PredictService]):
+    """One per app; one queue of runs for all datasets. A page keeps to one dataset: another one is another address."""
+
+    def __init__(self, workspace: Workspace, runs: RunQueue | None = None) -> None:
+        self.runs = runs or RunQueue(workspace.worker)
+        super().__init__(workspace, lambda own: PredictService(own, self.runs))
+        self._sessions = Sessions(Session)
+
+    def session(self, page: str) -> Session:
+        """What the open page with this key remembers; the pages used longest ago are forgotten first."""
+        return self._sessions.of(page)
+
+    def request(self, query: Mapping[str, Any]) -> Request:
+        """See :meth:`PredictService.request`; ``dataset`` says of which."""
+        return self.of(str(query.get("dataset") or "")).request(query)
+
+    def look(self, request: Request, session: Session) -> View:
+        return self.of(request.dataset).look(request, session)
+
+    def merge(self, request: Request, session: Session, truth: bool = False) -> View:
+        return self.of(request.dataset).merge(request, session, truth)
+
+    def open_nearest(self, request: Request, session: Session) -> View:
+        return self.of(request.dataset).open_nearest(request, session)
+
+    def watch(self, session: Session) -> View:
+        return self._shown(session).watch(session)
+
+    def ask(self, session: Session) -> Run:
+        return self._shown(session).ask(session)
+
+    def stop(self, session: Session) -> None:
+        self._shown(session).stop(session)
+
+    def _shown(self, session: Session) -> PredictService:
+        if session.view is None:
+            raise UsageError("This page was open for too long and is forgotten", fix="load it again")
+        return self.of(session.view.request.dataset)

@@ -1,0 +1,112 @@
+"""JSON lines as a stream: (line, object) pairs from a plain or gzipped file, in the memory of one line.
+
+Also from a file inside a zip. Bytes are hashed as they pass, so that no file is read twice.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from backend.datasets.tables import RowProblems
+from backend.errors import DataError
+from backend.types import Progress
+
+_REPORT_EVERY = 20_000  # lines
+
+
+class JsonLines:
+    """The lines of ``name`` in ``source`` (a folder, or a zip); after they were read, ``sha256`` is that of the file.
+
+    A line that is no JSON object is a bad row. Raises ``DataError`` for a file that cannot be read to its end.
+    """
+
+    def __init__(self, source: Path, name: str) -> None:
+        self._source, self.name = source, name
+        self.sha256 = ""
+
+    def read(self, problems: RowProblems, progress: Progress, start: float, end: float) -> Iterator[tuple[int, Any]]:
+        """Progress goes from ``start`` to ``end`` with the bytes of the file."""
+        file = Path(self.name).name
+        try:
+            with _opened(self._source, self.name) as (raw, size):
+                passed = _Hashed(raw)
+                text = gzip.GzipFile(fileobj=passed) if self.name.endswith(".gz") else passed
+                for line, row in enumerate(io.BufferedReader(text, 1 << 20), 1):
+                    if line % _REPORT_EVERY == 0:
+                        progress(f"reading {file}", start + (end - start) * min(1.0, passed.count / max(size, 1)))
+                    found = _parsed(row)
+                    if found is not None:
+                        yield line, found
+                    elif row.strip():
+                        problems.add(file, line, "no JSON object", f"{_short(row)} is no JSON object", '{"...": ...}')
+                while passed.read(1 << 20):  # what is behind the end of the text is hashed too
+                    pass
+                self.sha256 = passed.sha.hexdigest()
+        except (EOFError, zlib.error, OSError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"{file} cannot be read to its end ({error})",
+                expected="JSON lines, plain or gzipped",
+                fix="get the file again, it may be cut short",
+            ) from error
+
+
+def file_names(source: Path) -> list[str]:
+    """Names of the files of a folder, or in a zip. Raises ``DataError``."""
+    try:
+        if source.is_dir():
+            return sorted(path.name for path in source.iterdir() if path.is_file())
+        with zipfile.ZipFile(source) as archive:
+            return sorted(name for name in archive.namelist() if not name.startswith("__MACOSX/"))
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{source} cannot be read as a folder or zip ({error})", fix="check the path") from error
+
+
+@contextmanager
+def _opened(source: Path, name: str) -> Iterator[tuple[IO[bytes], int]]:
+    """The file and its size in bytes."""
+    if source.is_dir():
+        with (source / name).open("rb") as file:
+            yield file, (source / name).stat().st_size
+    else:
+        with zipfile.ZipFile(source) as archive, archive.open(name) as file:
+            yield file, archive.getinfo(name).file_size
+
+
+class _Hashed(io.RawIOBase):
+    """Bytes of ``raw``, hashed and counted as they pass."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw, self.sha, self.count = raw, hashlib.sha256(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._raw.read(len(buffer))
+        buffer[: len(data)] = data
+        self.sha.update(data)
+        self.count += len(data)
+        return len(data)
+
+
+def _parsed(row: bytes) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(row)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _short(row: bytes) -> str:
+    text = row[:60].decode("utf-8", "replace").strip()
+    return repr(text if len(row) <= 60 else text + "...")

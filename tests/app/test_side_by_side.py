@@ -1,0 +1,159 @@
+"""Two datasets in one app and one database: every page, export and link is of the dataset that its address names."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app import rendering
+from app.pages.picker import join_within, split_within
+from app.server import create_app
+from app.services.links import address_of
+from app.services.predict_any import PredictServices
+from app.services.predict_view import Session
+from app.services.side_by_side import PerDataset
+from app.services.users import UsersService
+from app.services.users_query import UsersQuery
+from app.services.what_if import WhatIfService
+from backend import datasets
+from backend.errors import UnknownNameError
+from backend.settings import Settings
+from storage.jobs.kinds import PredictParams
+from storage.workspace import Workspace
+from tests.conftest import small_movies, small_ratings, write_movielens
+from tests.datasets.made import write_bookcrossing
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with a small set of movies, the settings' own, and a BookCrossing-like one without times."""
+    home = tmp_path_factory.mktemp("side") / "home"
+    datasets.prepare(
+        "ml-latest-small", home / "datasets",
+        source=write_movielens(home.parent / "raw", small_movies(), small_ratings()),
+    )  # fmt: skip
+    datasets.import_data(write_bookcrossing(home.parent / "bx"), "books", "bookcrossing", home / "datasets")
+    made = Settings(
+        home=home, engine="scripted", encoder="scripted", describer="scripted", scripted_delay=0,
+        collaborative={"max_epochs": 2}, align={"max_epochs": 2}, k=4, traces=2,
+    )  # fmt: skip
+    for name in ("ml-latest-small", "books"):
+        Workspace(made.model_copy(update={"dataset": name}), home.parent / "no bundle").precompute().run("mix")
+    return made
+
+
+@pytest.fixture
+def workspace(settings: Settings, tmp_path: Path) -> Iterator[Workspace]:
+    opened = Workspace(settings, tmp_path / "no bundle")
+    yield opened
+    opened.close()
+
+
+def test_a_view_of_a_workspace_shares_all_but_the_dataset(workspace: Workspace) -> None:
+    books = workspace.over("books")
+    assert books.dataset().meta.name == "books"
+    assert workspace.dataset().meta.name == "ml-latest-small"
+    assert (books.other, workspace.other) == ("books", "")
+    assert books.database is workspace.database
+    assert books.worker is workspace.worker
+    assert books.over("ml-latest-small") is workspace
+    assert workspace.over("books") is books
+    assert workspace.dataset("books") is books.dataset()
+    assert books.prepared_samples() == []
+
+
+def test_an_address_names_its_dataset_and_the_settings_own_needs_no_name(workspace: Workspace) -> None:
+    services = PredictServices(workspace)
+    own, books = services.request({}), services.request({"dataset": "books"})
+    assert (own.dataset, books.dataset) == ("", "books")
+    assert "dataset" not in address_of(own)
+    assert parse_qs(address_of(books))["dataset"] == ["books"]
+    assert services.request({"dataset": "ml-latest-small"}) == own
+    for request, noun in ((own, "movie"), (books, "book")):
+        view = services.look(request, Session())
+        assert view.data.meta.item_noun == noun
+        assert noun in view.prediction.question.prompts[0].text
+    with pytest.raises(UnknownNameError, match="books, ml-latest-small"):
+        services.request({"dataset": "nope"})
+
+
+def test_answers_of_both_are_kept_in_one_database_and_never_mixed(workspace: Workspace) -> None:
+    services = PredictServices(workspace)
+    jobs = []
+    for name in ("", "books"):
+        session = Session()
+        view = services.look(services.request({"dataset": name}), session)
+        for snapshot in services.ask(session).watch():
+            assert not snapshot.error
+        assert services.watch(session).prediction.complete
+        question = view.prediction.question
+        jobs.append(services.runs.last_job(services.of(name).pipeline, question, view.prediction.recipe))
+    params = [job.params for job in jobs if job]
+    assert all(isinstance(own, PredictParams) for own in params)
+    assert [own.dataset for own in params] == ["ml-latest-small", "books"]
+    users = PerDataset(workspace, UsersService)
+    for name in ("", "books"):
+        counted = users.of(name).users(UsersQuery(dataset=name, show="predicted"))
+        assert len(counted.rows) == 1
+
+
+def test_links_of_every_page_keep_to_the_dataset(workspace: Workspace) -> None:
+    services = PredictServices(workspace)
+    view = services.look(services.request({"dataset": "books"}), Session())
+    hrefs = re.findall(r'href="([^"]+)"', html.unescape(rendering.target_card(view)))
+    assert parse_qs(urlsplit(next(h for h in hrefs if h.startswith("/users"))).query)["dataset"] == ["books"]
+    assert all("dataset=books" in href for href in hrefs if href.startswith("export/"))
+    query = UsersQuery.parse("?dataset=books&user=3")
+    assert query.link(item="7") == "/users?user=3&item=7&dataset=books"
+    what_ifs = WhatIfService(workspace.over("books"), services.of("books"))
+    opened = what_ifs.open({"user": view.request.user, "item": view.request.item})
+    assert opened.dataset == "books"
+    assert parse_qs(what_ifs.link(opened))["dataset"] == ["books"]
+    assert split_within(join_within("books", "3")) == ("books", "3")
+    assert split_within(join_within("", "3")) == ("", "3")
+
+
+def test_the_header_offers_the_datasets_and_its_pages_keep_to_the_one_shown(workspace: Workspace) -> None:
+    choices = PredictServices(workspace).choices("books")
+    assert [(one.name, one.query, one.current) for one in choices] == [
+        ("ml-latest-small", "", False), ("books", "dataset=books", True),
+    ]  # fmt: skip
+    drawn = rendering.header("/users", "BookCrossing", "", choices)
+    assert 'href="/users?dataset=books" title' in drawn
+    assert 'href="/library?dataset=books"' in drawn
+    assert 'href="/users"' in drawn, "the settings' own needs no name"
+    alone = rendering.header("/users", "MovieLens", "", choices[:1])
+    assert "<details" not in alone
+
+
+def test_without_times_every_place_that_speaks_of_time_says_so(workspace: Workspace) -> None:
+    services = PredictServices(workspace)
+    view = services.look(services.request({"dataset": "books"}), Session())
+    timed = services.look(services.request({}), Session())
+    panels = {name: getattr(rendering, name) for name in ("retrieve_panel", "rerank_panel", "ask_panel")}
+    for name, draw in panels.items():
+        assert "order is arbitrary here" in draw(view).lower(), name
+        assert "arbitrary" not in draw(timed), name
+    note = rendering.notice("", "a", "b", order_note=view.data.meta.order_note)
+    assert "a shuffle (seed 0) stands in for them" in note
+    recent = services.look(services.request({"dataset": "books", "strategy": "recent"}), Session())
+    assert "Order is arbitrary here." in rendering.retrieve_panel(recent)
+
+
+def test_what_is_beside_the_page_is_of_its_dataset_too(settings: Settings) -> None:
+    with TestClient(create_app(settings)) as client:
+        record = client.get("/export/predict.json", params={"dataset": "books"}).json()
+        assert record["dataset"] == "books"
+        assert client.get("/export/predict.json").json()["dataset"] == "ml-latest-small"
+        page = client.get("/export/predict.html", params={"dataset": "books"})
+        assert "Order is arbitrary here" in page.text
+        assert "--dataset books" in client.get("/aside", params={"dataset": "books"}).json()["command"]
+        wrong = client.get("/export/predict.json", params={"dataset": "../books"})
+        assert wrong.status_code == 400
+        assert "Unknown dataset" in wrong.json()["problem"]
