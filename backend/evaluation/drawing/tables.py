@@ -19,9 +19,7 @@ def draw_table(table: Table) -> Markup:
     )
     best = {column.key: table.best(column) for column in table.columns}
     rows = Markup("").join(_row(table, line, best) for line in table.lines)
-    note = (
-        Markup('<p class="soft">In grey: the paper’s number, of its own models and samples.</p>') if has_paper else ""
-    )
+    grey = Markup('<p class="soft">In italics: the paper’s number, of its own models and samples.</p>')
     return Markup(
         '<div class="scroll" tabindex="0" role="region" aria-label="{title}, table"><table class="exhibit">'
         '<thead><tr><th scope="col"><span class="unseen">system</span></th>{heads}</tr></thead>'
