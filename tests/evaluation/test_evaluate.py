@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -358,3 +359,30 @@ def test_lines_that_did_not_fit_are_not_in_the_prompt(settings: None, lists: Lis
     by_time = sorted(question.lines, key=lambda line: line.position or 0)
     assert set(shown(2)) == set(by_time[2:])
     assert shown(99) == []
+
+
+def test_the_report_is_one_page_that_asks_for_nothing(report: Callable[..., Any], lists: Lists, tmp_path: Path) -> None:
+    ask("mine", lists["test"], ("none", "paper"))
+    files = ("--samples", str(tmp_path / "test.csv"), "--validation", str(tmp_path / "validation.csv"))
+    page = tmp_path / "report.html"
+    done = CliRunner().invoke(app, ["report", *files, "--out", str(page), "--json"])
+    assert done.exit_code == 0, done.exception
+    said, text = json.loads(done.stdout), page.read_text("utf-8")
+    keys = {"table-2", "table-3", "table-4", "table-5", "table-5-chosen", "table-6", "table-7"}
+    assert set(said["tables"]) == keys
+    figures = {"figure-2", "figure-3", "figure-6", "figure-7", "figure-8", "figure-9"}
+    assert set(said["figures"]) == figures | {"calibration", "risk", "slices", "cost"}
+    for key in keys | set(said["figures"]):
+        assert f'<section id="{key}">' in text
+    assert text.count("<svg") >= 15
+    assert not re.search(r"""(?:src|href)=["'](?!#)""", text)
+    data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    found = report()
+    assert data["systems"] == found["systems"]
+    [auc_cell] = [own for own in data["tables"]["table-4"] if (own["line"], own["column"]) == ("RALLRec+", "auc")]
+    assert auc_cell["value"] == found["systems"]["RALLRec+"]["auc"]
+    assert "rallrec baselines" in text
+    assert found["systems"]["RALLRec+"]["recipe"] in text
+    assert "Llama-3.1-8B-Instruct" in text
+    with pytest.raises(UsageError, match="cannot be written"):
+        raise CliRunner().invoke(app, ["report", "--out", str(tmp_path / "no" / "r.html")]).exception or AssertionError

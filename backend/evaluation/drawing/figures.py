@@ -15,7 +15,13 @@ Link = Callable[[Panel, Series, int], str]
 
 _W, _H, _LEFT, _RIGHT, _TOP, _BOTTOM = 380, 230, 42, 12, 26, 40
 # Model colours are the app's; the others are told apart by shape as well.
-_MODELS = {"RALLRec": "tuned", "RALLRec+": "merged", "M_R, one chain": "reasoning", "M_G, one answer": "tuned"}
+_MODELS = {
+    "RALLRec": "tuned",
+    "RALLRec+": "merged",
+    "merged": "merged",
+    "responses": "reasoning",
+    "windows": "reasoning",
+}
 _SHAPES = (
     "M0-3.6a3.6 3.6 0 1 0 .01 0z", "M-3.4-3.4h6.8v6.8h-6.8z", "M0-4.6 4.6 0 0 4.6-4.6 0z", "M-4 3.4h8l-4-7.2z",
     "M-4-3.4h8l-4 7.2z",
@@ -44,7 +50,7 @@ class _Marks:
         self._place = {series.key: place for place, series in enumerate(panel.series)}
 
     def style(self, series: Series) -> str:
-        return _MODELS.get(series.name, f"other{self._place[series.key] % len(_SHAPES)}")
+        return _MODELS.get(series.key, f"other{self._place[series.key] % len(_SHAPES)}")
 
     def dash(self, series: Series) -> str:
         return _DASHES[self._place[series.key] % len(_DASHES)]
