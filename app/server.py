@@ -12,6 +12,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from app.beside import add_routes
+from app.beside_evaluate import add_evaluation
+from app.services.evaluate import EvaluateService
 from app.services.item_map import ItemMaps
 from app.services.jobs import JobsService
 from app.services.runs import RunQueue
@@ -78,9 +80,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return await _keep_story(told, request)
 
     add_routes(app, workspace)
+    evaluating = EvaluateService(workspace, jobs)
+    add_evaluation(app, evaluating)
     # Rendering on the server needs Node, and does not do several pages under FastAPI.
     options: dict[str, Any] = {"show_error": True, "mcp_server": False, "ssr_mode": False}
-    gradio.mount_gradio_app(app, build_over(workspace, runs, jobs), path="/", **options, **appearance())
+    gradio.mount_gradio_app(app, build_over(workspace, runs, jobs, evaluating), path="/", **options, **appearance())
     return app
 
 

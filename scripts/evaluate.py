@@ -17,6 +17,7 @@ from backend.types import Progress
 from scripts.console import print_json, progress_bar
 from scripts.evaluate_tables import show
 from storage.evaluated.labelled import Choice, check_apart, labelled
+from storage.evaluated.looked_up import Looking
 from storage.evaluated.report import report
 from storage.evaluated.scored import score_all
 from storage.evaluated.systems import Evaluated, evaluate
@@ -62,10 +63,6 @@ def evaluated(asked: Asked) -> Iterator[tuple[Workspace, Evaluated, Mapping[str,
         test = labelled(workspace, Choice(asked.samples or asked.part or "", asked.limit), "test")
         held_out = labelled(workspace, Choice(asked.validation or ""), "validation")
         check_apart(test, held_out)
-        own = evaluate(workspace, test, held_out, asked.gamma, progress, _never)
-        scored = score_all(settings.home / "evaluated", test, own.all, progress, _never)
+        own = evaluate(workspace, test, held_out, asked.gamma, Looking(progress))
+        scored = score_all(settings.home / "evaluated", test, own.all, Looking(progress))
         yield workspace, own, scored, progress
-
-
-def _never() -> bool:
-    return False

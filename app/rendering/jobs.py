@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from app.rendering.library import duration
 from app.rendering.templating import render
 from app.services.jobs import Entry
-from storage.jobs.kinds import Params, PrecomputeParams, PredictParams, ReasonParams
+from storage.jobs.kinds import EvaluateParams, Params, PrecomputeParams, PredictParams, ReasonParams
 from storage.models import utc_now
 from storage.precompute import Planned
 
@@ -68,15 +68,21 @@ def _row(entry: Entry) -> dict[str, Any]:
 def _title(params: Params) -> str:
     if isinstance(params, PrecomputeParams):
         return f"precompute, until {params.until}" if params.until else "precompute, all stages"
+    if isinstance(params, EvaluateParams):
+        return f"evaluate the systems on {_some(params)}"
     if isinstance(params, ReasonParams):
-        which = "samples that ship" if params.samples == "shipped" else f"samples of {params.samples}"
-        some = f"{params.limit:,} {which}" if params.limit else f"all {which}"
+        some = _some(params)
         chains = f"{params.traces} chains" if params.traces else "answers only"
         gammas = ", ".join(f"{gamma:.3g}" for gamma in params.gammas)
         return f"reason about {some}, gamma {gammas}, knowledge {', '.join(params.knowledge)}, {chains}"
     if isinstance(params, PredictParams):
         return f"prediction for user {params.user}, item {params.item}"
     return type(params).__name__
+
+
+def _some(params: ReasonParams | EvaluateParams) -> str:
+    which = "samples that ship" if params.samples == "shipped" else f"samples of {params.samples}"
+    return f"{params.limit:,} {which}" if params.limit else f"all {which}"
 
 
 def _link(params: Params | None) -> str:

@@ -9,6 +9,7 @@ ROUTES = (
     ("/", "Predict"),
     ("/what-if", "What-if"),
     ("/users", "Users"),
+    ("/evaluate", "Evaluate"),
     ("/stories", "Stories"),
     ("/library", "Library"),
 )

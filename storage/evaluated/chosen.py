@@ -14,9 +14,8 @@ import numpy as np
 from backend.evaluation import metrics
 from backend.merging import MergingConfig
 from backend.merging.choose import ChosenWeights, choose_weights
-from backend.types import Progress, Stop
 from storage.evaluated.labelled import Labelled
-from storage.evaluated.looked_up import Found, look_up_ways
+from storage.evaluated.looked_up import Found, Looking, look_up_ways
 from storage.evaluated.ways import KNOWLEDGE, gamma_ways, ways_of
 from storage.workspace import Workspace
 
@@ -42,15 +41,15 @@ class Chosen:
         return own.config if own else MergingConfig()
 
 
-def choose(workspace: Workspace, validation: Labelled, gamma: float | None, progress: Progress, stop: Stop) -> Chosen:
+def choose(workspace: Workspace, validation: Labelled, gamma: float | None, looking: Looking) -> Chosen:
     """Raises ``Stopped``."""
     usual = workspace.recipe().retrieval.gamma
-    tried = {} if gamma is not None else _tried(workspace, validation, progress, stop)
+    tried = {} if gamma is not None else _tried(workspace, validation, looking)
     used = gamma if gamma is not None else min(tried, key=lambda own: tried[own], default=usual)
-    full = _full(workspace, validation, used, progress, stop)
+    full = _full(workspace, validation, used, looking)
     under = used
     if used != usual and gamma is None and not any(_cached(own) == len(validation) for own in full.values()):
-        full, under = _full(workspace, validation, usual, progress, stop), usual
+        full, under = _full(workspace, validation, usual, looking), usual
     weights, missing, run = {}, {}, {}
     for wording in KNOWLEDGE:
         own = full[f"full-{wording}"]
@@ -65,17 +64,17 @@ def choose(workspace: Workspace, validation: Labelled, gamma: float | None, prog
     return Chosen(used, gamma is not None, tried, weights, under, missing, run)
 
 
-def _tried(workspace: Workspace, validation: Labelled, progress: Progress, stop: Stop) -> dict[float, float]:
+def _tried(workspace: Workspace, validation: Labelled, looking: Looking) -> dict[float, float]:
     """Log loss of M_G's first answers by gamma, of those under which all samples are answered."""
     ways = gamma_ways(workspace.settings, workspace.recipe().retrieval.gamma)
-    found = look_up_ways(workspace, list(ways.values()), validation, progress, stop)
+    found = look_up_ways(workspace, list(ways.values()), validation, looking)
     scores = {gamma: found[way.key].looked.first for gamma, way in ways.items()}
     return {gamma: metrics.log_loss(validation.labels, own) for gamma, own in scores.items() if not np.isnan(own).any()}
 
 
-def _full(workspace: Workspace, validation: Labelled, gamma: float, progress: Progress, stop: Stop) -> dict[str, Found]:
+def _full(workspace: Workspace, validation: Labelled, gamma: float, looking: Looking) -> dict[str, Found]:
     ways = ways_of(workspace.settings, gamma)
-    return look_up_ways(workspace, [ways[f"full-{own}"] for own in KNOWLEDGE], validation, progress, stop)
+    return look_up_ways(workspace, [ways[f"full-{own}"] for own in KNOWLEDGE], validation, looking)
 
 
 def _cached(found: Found) -> int:

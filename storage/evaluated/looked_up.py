@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 
 from backend.engines.base import parts, raise_if
-from backend.errors import UsageError
+from backend.errors import NotPreparedError, UsageError
 from backend.evaluation.citations import CitationCount, cited_titles
 from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.prompting import HistoryLine, read_verdict
@@ -92,41 +92,52 @@ class Found:
     missing: str = ""
 
 
-def look_up_ways(
-    workspace: Workspace, ways: Sequence[Way], samples: Labelled, progress: Progress, stop: Stop
-) -> dict[str, Found]:
-    """By key, what is cached of each way. Runs no model. Raises ``Stopped``, ``UsageError`` naming a sample's line."""
+@dataclass(frozen=True)
+class Looking:
+    """How look-ups go: who hears of them, and who can stop them. ``kept``: what was looked up before is taken as it
+    is, though results may have been added since, and nothing else is looked up.
+    """
+
+    progress: Progress = lambda _what, _fraction: None
+    stop: Stop = lambda: False
+    kept: bool = False
+
+
+def look_up_ways(workspace: Workspace, ways: Sequence[Way], samples: Labelled, looking: Looking) -> dict[str, Found]:
+    """By key, what is cached of each way. Runs no model. Raises ``Stopped``, ``UsageError`` naming a sample's line, and
+    ``NotPreparedError`` where only what is kept is asked for and it is not.
+    """
     found: dict[str, Found] = {}
     for adapter in dict.fromkeys(way.adapter for way in ways):
         own = [way for way in ways if way.adapter == adapter]
         if adapter == workspace.settings.tuned_adapter:
-            found |= _of_workspace(workspace, own, samples, progress, stop)
+            found |= _of_workspace(workspace, own, samples, looking)
             continue
         settings = workspace.settings.model_copy(update={"tuned_adapter": adapter})
         with closing(Workspace(settings)) as other:
-            found |= _of_workspace(other, own, samples, progress, stop)
+            found |= _of_workspace(other, own, samples, looking)
     return {way.key: found[way.key] for way in ways}
 
 
-def _of_workspace(
-    workspace: Workspace, ways: Sequence[Way], samples: Labelled, progress: Progress, stop: Stop
-) -> dict[str, Found]:
+def _of_workspace(workspace: Workspace, ways: Sequence[Way], samples: Labelled, looking: Looking) -> dict[str, Found]:
     missing, found = untuned(workspace) or "", {}
     kept = _Kept(workspace, samples)
     for number, way in enumerate(ways):
-        raise_if(stop)
+        raise_if(looking.stop)
         recipe = workspace.recipe(**way.recipe)
         if missing:
             found[way.key] = Found(way, _nothing(len(samples), 0), recipe.hash, missing)
             continue
-        looked = kept.read(way, recipe)
+        looked = kept.read(way, recipe, old=looking.kept)
         if looked is None:
+            if looking.kept:
+                raise NotPreparedError(f"{samples.said} were not looked up yet", fix="rallrec evaluate, or the job")
             begin, whole = number / len(ways), 1 / len(ways)
 
             def tell(what: str, fraction: float | None, begin: float = begin, whole: float = whole) -> None:
-                progress(what, begin + whole * (fraction or 0.0))
+                looking.progress(what, begin + whole * (fraction or 0.0))
 
-            looked = _look(workspace.pipeline(), way, recipe, samples, tell, stop)
+            looked = _look(workspace.pipeline(), way, recipe, samples, tell, looking.stop)
             kept.write(way, recipe, looked)
         found[way.key] = Found(way, looked, recipe.hash)
     return found
@@ -201,8 +212,9 @@ class _Kept:
             counts = (select(func.count()).select_from(table) for table in (AnswerRow, TraceRow))
             self._counts = np.array([session.execute(query).scalar_one() for query in counts])
 
-    def read(self, way: Way, recipe: Recipe) -> Looked | None:
-        """None where nothing is kept, what is kept is damaged, or results were added that it may lack."""
+    def read(self, way: Way, recipe: Recipe, old: bool) -> Looked | None:
+        """None where nothing is kept, what is kept is damaged, or (not with ``old``) results were added that it may
+        lack."""
         try:
             with np.load(self._path(way, recipe)) as stored:
                 looked, counts = Looked(**{own.name: stored[own.name] for own in fields(Looked)}), stored["counts"]
@@ -210,7 +222,7 @@ class _Kept:
             return None
         # Fewer results than then: some were deleted, which ones cannot be told.
         fits = (self._counts >= counts).all() if looked.complete else (self._counts == counts).all()
-        return looked if fits else None
+        return looked if fits or old else None
 
     def write(self, way: Way, recipe: Recipe, looked: Looked) -> None:
         """Without it the next run takes longer, no more: a folder that cannot be written is no error."""

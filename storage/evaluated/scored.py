@@ -14,8 +14,8 @@ import numpy as np
 from backend.engines.base import raise_if
 from backend.evaluation.intervals import DRAWS, METRICS, Drawn
 from backend.evaluation.tables import Scored, score
-from backend.types import Progress, Stop
 from storage.evaluated.labelled import Labelled
+from storage.evaluated.looked_up import Looking
 from storage.evaluated.systems import System
 
 # Raised whenever the same scores would give other numbers.
@@ -23,7 +23,7 @@ _VERSION = 1
 
 
 def score_all(
-    folder: Path, samples: Labelled, systems: Mapping[str, System], progress: Progress, stop: Stop, draws: int = DRAWS
+    folder: Path, samples: Labelled, systems: Mapping[str, System], looking: Looking, draws: int = DRAWS
 ) -> dict[str, Scored]:
     """By name, what each reaches; one that is not complete is not scored. ``folder``: what keeps them.
 
@@ -31,24 +31,25 @@ def score_all(
     """
     found = {}
     for number, (name, system) in enumerate(systems.items()):
-        raise_if(stop)
-        progress(f"drawing users: {name}", number / len(systems))
+        raise_if(looking.stop)
+        looking.progress(f"drawing users: {name}", number / len(systems))
         found[name] = score_one(folder, samples, system, draws)
     return found
 
 
-def score_one(folder: Path, samples: Labelled, system: System, draws: int = DRAWS) -> Scored:
-    """One of them."""
+def score_one(folder: Path | None, samples: Labelled, system: System, draws: int = DRAWS) -> Scored:
+    """One of them; without a ``folder``, nothing is kept."""
     if not system.complete or not len(samples):
         return Scored(system.name, 0, missing=system.problem or "there are no samples", run=system.run)
     plain = score(system.name, samples.users, samples.labels, system.scores, 0)
     if not draws:
         return plain
-    path = folder / f"drawn-{_digest(samples, system, draws)}.npz"
-    drawn = _read(path, plain)
+    path = folder / f"drawn-{_digest(samples, system, draws)}.npz" if folder else None
+    drawn = _read(path, plain) if path else None
     if drawn is None:
         drawn = dict(score(system.name, samples.users, samples.labels, system.scores, draws).drawn)
-        _write(path, drawn)
+        if path:
+            _write(path, drawn)
     return replace(plain, drawn=drawn)
 
 

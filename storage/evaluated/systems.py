@@ -13,10 +13,9 @@ from backend.datasets import build_samples, split
 from backend.evaluation import metrics
 from backend.evaluation.tables import unweighted
 from backend.merging import MergingConfig, merge
-from backend.types import Progress, Stop
 from storage.evaluated.chosen import Chosen, choose
 from storage.evaluated.labelled import Labelled
-from storage.evaluated.looked_up import Found, look_up_ways
+from storage.evaluated.looked_up import Found, Looking, look_up_ways
 from storage.evaluated.ways import KNOWLEDGE, ways_of
 from storage.workspace import Workspace
 
@@ -98,13 +97,12 @@ def evaluate(
     samples: Labelled,
     validation: Labelled,
     gamma: float | None,
-    progress: Progress,
-    stop: Stop,
+    looking: Looking,
 ) -> Evaluated:
     """Every system on ``samples``; what is chosen is chosen on ``validation``. Runs no model. Raises ``Stopped``."""
-    chosen = choose(workspace, validation, gamma, progress, stop)
+    chosen = choose(workspace, validation, gamma, looking)
     ways = ways_of(workspace.settings, chosen.gamma)
-    found = look_up_ways(workspace, list(ways.values()), samples, progress, stop)
+    found = look_up_ways(workspace, list(ways.values()), samples, looking)
     commands = {key: way.command(workspace.settings.tuned_adapter, samples.options) for key, way in ways.items()}
     maker = _Maker(found, commands)
     systems = [

@@ -1,0 +1,189 @@
+"""``/evaluate``: the paper's tables and figures on the samples at hand, live alpha and epsilon, and who is behind a
+point. Runs no model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app import rendering
+from app.rendering import evaluate as drawing
+from app.rendering.users import pending
+from app.services.evaluate import EvaluateService
+from app.services.evaluate_query import PATH, EvaluateQuery
+from app.services.evaluate_state import State
+from app.services.sessions import Sessions
+from app.visitors import owner_of
+from backend.errors import RallrecError
+
+ROUTE = PATH
+_SCRIPT = (Path(__file__).parents[1] / "assets" / "evaluate.js").read_text("utf-8")
+_PLAIN: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "preprocess": False,
+    "postprocess": False,
+    "api_visibility": "private",
+}
+# Seconds between two looks at a job that is watched.
+_LOOK = 2.0
+# Views that change with alpha and epsilon.
+_MOVING = ("figure-6", "figure-7", "calibration", "risk", "slices", "pair")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The parts of the page in their order; then the clock that watches a job, and the address that is shown."""
+
+    header: gr.HTML
+    bar: gr.HTML
+    live: gr.HTML
+    numbers: gr.HTML
+    exhibit: gr.HTML
+    behind: gr.HTML
+    clock: gr.Timer
+    now: gr.Textbox
+
+    def all(self) -> list[Any]:
+        return [getattr(self, own.name) for own in fields(self)]
+
+
+@dataclass
+class Asked:
+    """What an open page asked for last: what was read for an earlier address is not shown any more."""
+
+    address: str = field(default="")
+
+
+def page(service: EvaluateService) -> None:
+    """Lay out the page in the current Blocks and wire it."""
+    header = gr.HTML(rendering.header(ROUTE, "", ""))
+    bar, live, numbers = _panel("evaluate-bar"), _panel("evaluate-live"), _panel("evaluate-numbers")
+    exhibit = _panel("evaluate-exhibit", pending("Reading the dataset …"))
+    behind = _panel("evaluate-behind")
+    now = gr.Textbox(visible="hidden", elem_id="evaluate-now")
+    _wire(service, Layout(header, bar, live, numbers, exhibit, behind, gr.Timer(_LOOK, active=False), now))
+
+
+def _wire(service: EvaluateService, layout: Layout) -> None:
+    pages = Sessions(Asked)
+
+    def opened(request: gr.Request) -> list[Any]:
+        """The state of a page is its URL."""
+        address = f"?{request.query_params}"
+        pages.of(str(request.session_hash)).address = address
+        return _first(service, address, old=False)
+
+    def picked(event: gr.EventData, request: gr.Request) -> list[Any]:
+        # Anybody can send anything here: what is no address leads to the beginning.
+        given = getattr(event, "query", "")
+        address = given if isinstance(given, str) else ""
+        pages.of(str(request.session_hash)).address = address
+        if getattr(event, "slide", None) is True:
+            return _slid(service, address)
+        if getattr(event, "start", None) is True:
+            return _started(service, address, owner_of(request))
+        return _first(service, address, old=True)
+
+    def read(request: gr.Request, address: str) -> list[Any]:
+        found = _everything(service, str(address or ""))
+        is_now = pages.of(str(request.session_hash)).address in ("", address)
+        return found if is_now else [gr.skip()] * len(layout.all())
+
+    def ticked(request: gr.Request, address: str) -> list[Any]:
+        return read(request, address)
+
+    loaded = gr.context.Context.root_block.load(opened, None, layout.all(), **_PLAIN)  # type: ignore[union-attr]
+    loaded.then(read, layout.now, layout.all(), **_PLAIN)
+    boxes = (layout.bar, layout.live, layout.numbers, layout.exhibit, layout.behind)
+    chosen = gr.on([box.select for box in boxes], picked, None, layout.all(), trigger_mode="always_last", **_PLAIN)
+    chosen.then(read, layout.now, layout.all(), **_PLAIN)
+    layout.clock.tick(ticked, layout.now, layout.all(), **_PLAIN)
+
+
+def _first(service: EvaluateService, address: str, old: bool) -> list[Any]:
+    """All of it where it was looked up lately; else what can be said before that."""
+    skip: Any = gr.skip()
+    try:
+        query = EvaluateQuery.parse(address)
+        state = service.known(query, old)
+        if state is not None:
+            return _drawn(service, state, query, address)
+        meta = service.data.meta
+    except RallrecError as error:
+        return _problem(str(error), address)
+    bar = drawing.evaluate_bar(query, service.choice(query).what, None)
+    header = rendering.header(ROUTE, meta.title, meta.licence)
+    return [header, bar, "", "", pending("Looking up what is cached …"), "", skip, address]
+
+
+def _everything(service: EvaluateService, address: str) -> list[Any]:
+    """All of it, looked up where need be; nothing is sent where the page has it already."""
+    try:
+        query = EvaluateQuery.parse(address)
+        state = service.known(query) or service.look(query)
+        return _waiting(service, query, address) if state is None else _drawn(service, state, query, address)
+    except RallrecError as error:
+        return _problem(str(error), address)
+
+
+def _drawn(service: EvaluateService, state: State, query: EvaluateQuery, address: str) -> list[Any]:
+    """Every part of the page."""
+    meta = service.data.meta
+    return [
+        rendering.header(ROUTE, meta.title, meta.licence),
+        drawing.evaluate_bar(query, service.choice(query).what, state),
+        drawing.evaluate_live(state, query),
+        drawing.evaluate_numbers(state, query),
+        drawing.evaluate_exhibit(state.exhibit(query), state, query),
+        drawing.evaluate_behind(service.behind(state, query), query),
+        gr.Timer(active=False),
+        address,
+    ]
+
+
+def _slid(service: EvaluateService, address: str) -> list[Any]:
+    """A slider moved: what depends on it, and the links, which carry its value."""
+    skip: Any = gr.skip()
+    try:
+        query = EvaluateQuery.parse(address)
+        state = service.known(query, old=True)
+        if state is None:
+            return _first(service, address, old=True)
+        bar = drawing.evaluate_bar(query, service.choice(query).what, state)
+        shown = drawing.evaluate_exhibit(state.exhibit(query), state, query) if query.view in _MOVING else skip
+        return [skip, bar, skip, drawing.evaluate_numbers(state, query), shown, skip, skip, address]
+    except RallrecError as error:
+        return _problem(str(error), address)
+
+
+def _started(service: EvaluateService, address: str, owner: str) -> list[Any]:
+    try:
+        query = EvaluateQuery.parse(address)
+        service.start(query, owner)
+        return _waiting(service, query, address)
+    except RallrecError as error:
+        return _problem(str(error), address)
+
+
+def _waiting(service: EvaluateService, query: EvaluateQuery, address: str) -> list[Any]:
+    """A large list is looked up by a job: how far it is, or how to start it."""
+    meta, job = service.data.meta, service.job(query)
+    told = drawing.evaluate_job(job, service.data)
+    bar = drawing.evaluate_bar(query, service.choice(query).what, None)
+    watching = gr.Timer(active=job is not None and job.live)
+    return [rendering.header(ROUTE, meta.title, meta.licence), bar, "", "", told, "", watching, address]
+
+
+def _problem(words: str, address: str) -> list[Any]:
+    skip: Any = gr.skip()
+    return [skip, "", "", "", rendering.error_box(words), "", gr.Timer(active=False), address]
+
+
+def _panel(name: str, value: str = "") -> gr.HTML:
+    classes = ["panel", "users-panel", "evaluate-panel"]
+    return gr.HTML(value, elem_id=name, elem_classes=classes, js_on_load=_SCRIPT, apply_default_css=False)
