@@ -17,7 +17,7 @@ element.addEventListener("input", (event) => {
   const name = slider.dataset.live, value = Number(slider.value), query = new URLSearchParams(location.search);
   query.set(name, name === "epsilon" ? Number(Math.pow(10, value).toPrecision(4)) : value);
   slider.nextElementSibling.innerHTML = name === "epsilon" ? `10<sup>${value.toFixed(1)}</sup>` : value.toFixed(2);
-  history.replaceState(null, "", `?${query}`);
+  history.replaceState(null, "", `${location.pathname}?${query}`);  // the page's base is the site's root
   trigger("select", { query: `?${query}`, slide: true });
 });
 // What was clicked is drawn anew: the keyboard stays where it was.

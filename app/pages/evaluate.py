@@ -4,7 +4,7 @@ point. Runs no model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,14 @@ class Layout:
 
 @dataclass
 class Asked:
-    """What an open page asked for last: what was read for an earlier address is not shown any more."""
+    """What an open page asked for last, and whether that was drawn at once: what was read for an earlier address is
+    not shown any more, and what is there is not sent again. ``slid``: a slider is in somebody's hand, which would lose
+    it were it drawn anew.
+    """
 
-    address: str = field(default="")
+    address: str = ""
+    drawn: bool = False
+    slid: bool = False
 
 
 def page(service: EvaluateService) -> None:
@@ -72,57 +77,76 @@ def page(service: EvaluateService) -> None:
 def _wire(service: EvaluateService, layout: Layout) -> None:
     pages = Sessions(Asked)
 
-    def opened(request: gr.Request) -> list[Any]:
+    def evaluate_opened(request: gr.Request) -> list[Any]:
         """The state of a page is its URL."""
-        address = f"?{request.query_params}"
-        pages.of(str(request.session_hash)).address = address
-        return _first(service, address, old=False)
+        return first(request, f"?{request.query_params}", old=False)
 
-    def picked(event: gr.EventData, request: gr.Request) -> list[Any]:
+    def first(request: gr.Request, address: str, old: bool) -> list[Any]:
+        found, drawn = _first(service, address, old)
+        _note(pages.of(str(request.session_hash)), Asked(address, drawn))
+        return found
+
+    def evaluate_picked(event: gr.EventData, request: gr.Request) -> list[Any]:
         # Anybody can send anything here: what is no address leads to the beginning.
         given = getattr(event, "query", "")
         address = given if isinstance(given, str) else ""
-        pages.of(str(request.session_hash)).address = address
         if getattr(event, "slide", None) is True:
+            _note(pages.of(str(request.session_hash)), Asked(address, drawn=True, slid=True))
             return _slid(service, address)
         if getattr(event, "start", None) is True:
+            _note(pages.of(str(request.session_hash)), Asked(address))
             return _started(service, address, owner_of(request))
-        return _first(service, address, old=True)
+        return first(request, address, old=True)
 
-    def read(request: gr.Request, address: str) -> list[Any]:
+    def evaluate_read(request: gr.Request, address: str) -> list[Any]:
+        asked, nothing = pages.of(str(request.session_hash)), [gr.skip()] * len(layout.all())
+        if asked.slid or (asked.drawn and _is_fresh(service, asked.address)):
+            return nothing
         found = _everything(service, str(address or ""))
-        is_now = pages.of(str(request.session_hash)).address in ("", address)
-        return found if is_now else [gr.skip()] * len(layout.all())
+        return found if asked.address in ("", address) else nothing
 
-    def ticked(request: gr.Request, address: str) -> list[Any]:
-        return read(request, address)
+    def evaluate_ticked(request: gr.Request, address: str) -> list[Any]:
+        return evaluate_read(request, address)
 
-    loaded = gr.context.Context.root_block.load(opened, None, layout.all(), **_PLAIN)  # type: ignore[union-attr]
-    loaded.then(read, layout.now, layout.all(), **_PLAIN)
+    loaded = gr.context.Context.root_block.load(evaluate_opened, None, layout.all(), **_PLAIN)  # type: ignore[union-attr]
+    loaded.then(evaluate_read, layout.now, layout.all(), **_PLAIN)
     boxes = (layout.bar, layout.live, layout.numbers, layout.exhibit, layout.behind)
-    chosen = gr.on([box.select for box in boxes], picked, None, layout.all(), trigger_mode="always_last", **_PLAIN)
-    chosen.then(read, layout.now, layout.all(), **_PLAIN)
-    layout.clock.tick(ticked, layout.now, layout.all(), **_PLAIN)
+    chosen = gr.on(
+        [box.select for box in boxes], evaluate_picked, None, layout.all(), trigger_mode="always_last", **_PLAIN
+    )
+    chosen.then(evaluate_read, layout.now, layout.all(), **_PLAIN)
+    layout.clock.tick(evaluate_ticked, layout.now, layout.all(), **_PLAIN)
 
 
-def _first(service: EvaluateService, address: str, old: bool) -> list[Any]:
-    """All of it where it was looked up lately; else what can be said before that."""
+def _note(asked: Asked, now: Asked) -> None:
+    asked.address, asked.drawn, asked.slid = now.address, now.drawn, now.slid
+
+
+def _is_fresh(service: EvaluateService, address: str) -> bool:
+    try:
+        return service.known(EvaluateQuery.parse(address)) is not None
+    except RallrecError:
+        return True
+
+
+def _first(service: EvaluateService, address: str, old: bool) -> tuple[list[Any], bool]:
+    """All of it where it was looked up lately; else what can be said before that. And whether it is all."""
     skip: Any = gr.skip()
     try:
         query = EvaluateQuery.parse(address)
         state = service.known(query, old)
         if state is not None:
-            return _drawn(service, state, query, address)
+            return _drawn(service, state, query, address), True
         meta = service.data.meta
     except RallrecError as error:
-        return _problem(str(error), address)
+        return _problem(str(error), address), True
     bar = drawing.evaluate_bar(query, service.choice(query).what, None)
     header = rendering.header(ROUTE, meta.title, meta.licence)
-    return [header, bar, "", "", pending("Looking up what is cached …"), "", skip, address]
+    return [header, bar, "", "", pending("Looking up what is cached …"), "", skip, address], False
 
 
 def _everything(service: EvaluateService, address: str) -> list[Any]:
-    """All of it, looked up where need be; nothing is sent where the page has it already."""
+    """All of it, looked up where need be."""
     try:
         query = EvaluateQuery.parse(address)
         state = service.known(query) or service.look(query)
@@ -153,10 +177,11 @@ def _slid(service: EvaluateService, address: str) -> list[Any]:
         query = EvaluateQuery.parse(address)
         state = service.known(query, old=True)
         if state is None:
-            return _first(service, address, old=True)
+            return [skip] * 8
         bar = drawing.evaluate_bar(query, service.choice(query).what, state)
         shown = drawing.evaluate_exhibit(state.exhibit(query), state, query) if query.view in _MOVING else skip
-        return [skip, bar, skip, drawing.evaluate_numbers(state, query), shown, skip, skip, address]
+        behind = drawing.evaluate_behind(service.behind(state, query), query) if query.show else skip
+        return [skip, bar, skip, drawing.evaluate_numbers(state, query), shown, behind, skip, address]
     except RallrecError as error:
         return _problem(str(error), address)
 
@@ -180,8 +205,14 @@ def _waiting(service: EvaluateService, query: EvaluateQuery, address: str) -> li
 
 
 def _problem(words: str, address: str) -> list[Any]:
+    """What went wrong, and the way to other samples and views; an address that is none leads to the usual ones."""
     skip: Any = gr.skip()
-    return [skip, "", "", "", rendering.error_box(words), "", gr.Timer(active=False), address]
+    try:
+        query = EvaluateQuery.parse(address)
+    except RallrecError:
+        query = EvaluateQuery()
+    bar = drawing.evaluate_bar(query, query.samples, None)
+    return [skip, bar, "", "", rendering.error_box(words), "", gr.Timer(active=False), address]
 
 
 def _panel(name: str, value: str = "") -> gr.HTML:

@@ -17,7 +17,10 @@ from backend.evaluation.pairs import LEVEL, Difference
 from storage.evaluated.systems import NAMES
 from storage.jobs.store import Job
 
-_SAMPLES = {"shipped": "test samples that ship", "validation": "validation part", "test": "whole test part"}
+_SAMPLES = {
+    "shipped": "test samples that ship", "shipped-validation": "validation samples that ship",
+    "test": "whole test part", "validation": "whole validation part",
+}  # fmt: skip
 _NAMES = {
     "table-2": "2 general and reasoning", "table-3": "3 retrieval", "table-4": "4 every system", "table-5": "5 KP × CM",
     "table-5-chosen": "5 chosen weights", "table-6": "6 embeddings", "table-7": "7 tokens", "figure-2": "2 length",
@@ -32,7 +35,7 @@ _WEIGHTS = {"now": "now", "chosen": "chosen on validation", "paper": "the paper'
 
 
 def evaluate_bar(query: EvaluateQuery, choice: str, state: State | None) -> str:
-    """Which samples, what they are, and what can be looked at."""
+    """Which samples, what they are, and what can be looked at. ``choice``: as it was resolved."""
     own = state.own if state else None
     return render(
         "evaluate_bar.html",
@@ -49,7 +52,7 @@ def evaluate_bar(query: EvaluateQuery, choice: str, state: State | None) -> str:
             for name, views in (("Tables", TABLES), ("Figures", FIGURES), ("Side by side", (PAIR,)))
         ],
         facts=_facts(own) if own else "",
-        flattering=choice == "validation",
+        flattering=choice.endswith("validation"),
         missing=[system for system in own.systems.values() if system.problem] if own else [],
     )  # fmt: skip
 

@@ -91,7 +91,7 @@ class EvaluateService:
     def _state(self, samples: Labelled, choice: Choice, looking: Looking) -> State:
         work = self._workspace
         validation = labelled(work, Choice(), "validation")
-        if choice.what != "validation":
+        if not choice.what.endswith("validation"):
             check_apart(samples, validation)
         own = evaluate(work, samples, validation, None, looking)
         scored = score_all(work.settings.home / "evaluated", samples, own.all, looking)

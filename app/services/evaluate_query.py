@@ -12,7 +12,7 @@ from backend.errors import UnknownNameError, UsageError
 from storage.evaluated.systems import NAMES
 
 PATH = "/evaluate"
-SAMPLES = ("shipped", "validation", "test")
+SAMPLES = ("shipped", "shipped-validation", "test", "validation")
 TABLES = ("table-2", "table-3", "table-4", "table-5", "table-5-chosen", "table-6", "table-7")
 FIGURES = (
     "figure-2", "figure-3", "figure-6", "figure-7", "figure-8", "figure-9", "calibration", "risk", "slices", "cost",
@@ -27,7 +27,7 @@ ALPHAS, EPSILONS = (0.0, 1.0), (1e-6, 1e-1)
 
 @dataclass(frozen=True)
 class EvaluateQuery:
-    """``samples``: the list that ships, or a part (its first ``limit`` samples); empty: what is usual. ``view``: the
+    """``samples``: a list that ships, or a part (its first ``limit`` samples); empty: what is usual. ``view``: the
     table or figure that is shown. ``alpha``, ``epsilon``: of the merge, None: as chosen on validation samples.
     ``first``, ``second``: two systems, side by side. ``show``: whose samples are listed: ``panel:series:point`` of
     the figure, or one of :data:`SIDES` of the pair; empty: none. ``page``: of that list, from 1.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,14 @@ from storage.workspace import Workspace
 
 Float64 = NDArray[np.float64]
 SHIPPED = "shipped"
+# The shipped list that alpha and epsilon are chosen on, to look at.
+SHIPPED_VALIDATION = "shipped-validation"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which samples: ``shipped`` (the part's list that ships), a part's name, or a file's path; empty: ``shipped``
-    where the dataset is the one that ships, else the part. ``limit``: the first so many.
+    """Which samples: ``shipped`` (the part's list that ships), ``shipped-validation``, a part's name, or a file's path;
+    empty: ``shipped`` where the dataset holds all of that list, else the part. ``limit``: the first so many.
     """
 
     what: str = ""
@@ -33,8 +36,7 @@ class Choice:
 
     def resolved(self, workspace: Workspace, part: str) -> Choice:
         """With nothing left open. ``part``: what these samples are for, ``test`` or ``validation``."""
-        ships = bundled_source(workspace.settings.dataset) is not None
-        return Choice(self.what or (SHIPPED if ships else part), self.limit)
+        return Choice(self.what or (SHIPPED if _ships(workspace.dataset(), part) else part), self.limit)
 
 
 @dataclass(frozen=True)
@@ -95,10 +97,22 @@ def labelled(workspace: Workspace, choice: Choice, part: str) -> Labelled:
         samples = part_samples(data, workspace.settings.split, own.what, own.limit)
         first = f"the first {own.limit:,} of the " if own.limit else "the whole "
         return Labelled.of(samples, data, f"{first}{own.what} part", f"--part {own.what}{limit}")
-    file = samples_file(BUNDLE, part) if own.what == SHIPPED else Path(own.what)
+    part = "validation" if own.what == SHIPPED_VALIDATION else part
+    ships = own.what in (SHIPPED, SHIPPED_VALIDATION)
+    file = samples_file(BUNDLE, part) if ships else Path(own.what)
     samples = read_samples(file, data)[: own.limit]
-    said = f"the {len(samples):,} {part} samples that ship" if own.what == SHIPPED else str(file)
-    return Labelled.of(samples, data, said, f"--samples {file}")
+    said = f"the {'first ' if own.limit else ''}{len(samples):,} {part} samples that ship" if ships else str(file)
+    return Labelled.of(samples, data, said, f"--samples {shlex.quote(str(file))}")
+
+
+def _ships(data: Dataset, part: str) -> bool:
+    """Whether the list that ships is of this data."""
+    if bundled_source(data.meta.name) is None:
+        return False
+    try:
+        return bool(read_samples(samples_file(BUNDLE, part), data))
+    except UsageError:
+        return False
 
 
 def check_apart(test: Labelled, validation: Labelled) -> None:
