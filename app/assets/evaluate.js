@@ -1,15 +1,15 @@
 // Every control of the Evaluate page is a link to another state of it; the sliders move the address as they go.
 let kept = null;
-const address = () => location.search;
+const tell = (what) => { rallrec.evaluating = what; trigger("select", {}); };
 element.addEventListener("click", (event) => {
-  if (event.target.closest("[data-start]")) return trigger("select", { query: address(), start: true });
+  if (event.target.closest("[data-start]")) return tell("start");
   const link = event.target.closest("a[data-go]");
   if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
   kept = link.dataset.go;
   const to = new URL(link.getAttribute("href"), location.href);  // a drawing's link has no "search" of its own
   history.pushState(null, "", to);
-  trigger("select", { query: to.search });
+  tell("link");
 });
 element.addEventListener("input", (event) => {
   const slider = event.target.closest("[data-live]");
@@ -18,7 +18,7 @@ element.addEventListener("input", (event) => {
   query.set(name, name === "epsilon" ? Number(Math.pow(10, value).toPrecision(4)) : value);
   slider.nextElementSibling.innerHTML = name === "epsilon" ? `10<sup>${value.toFixed(1)}</sup>` : value.toFixed(2);
   history.replaceState(null, "", `${location.pathname}?${query}`);  // the page's base is the site's root
-  trigger("select", { query: `?${query}`, slide: true });
+  tell("slide");
 });
 // What was clicked is drawn anew: the keyboard stays where it was.
 watch("value", () => {

@@ -29,6 +29,9 @@ _PLAIN: dict[str, Any] = {
     "postprocess": False,
     "api_visibility": "private",
 }
+# What was done last, and the address by now. Not the event's own data: of many moves of a slider the last is sent, with
+# the data of an earlier one.
+_SAID = "(now) => [`${window.rallrec.evaluating ?? 'link'} ${location.search}`]"
 # Seconds between two looks at a job that is watched.
 _LOOK = 2.0
 # Views that change with alpha and epsilon.
@@ -86,14 +89,13 @@ def _wire(service: EvaluateService, layout: Layout) -> None:
         _note(pages.of(str(request.session_hash)), Asked(address, drawn))
         return found
 
-    def evaluate_picked(event: gr.EventData, request: gr.Request) -> list[Any]:
+    def evaluate_picked(request: gr.Request, said: str) -> list[Any]:
         # Anybody can send anything here: what is no address leads to the beginning.
-        given = getattr(event, "query", "")
-        address = given if isinstance(given, str) else ""
-        if getattr(event, "slide", None) is True:
+        how, _, address = said.partition(" ") if isinstance(said, str) else ("", "", "")
+        if how == "slide":
             _note(pages.of(str(request.session_hash)), Asked(address, drawn=True, slid=True))
             return _slid(service, address)
-        if getattr(event, "start", None) is True:
+        if how == "start":
             _note(pages.of(str(request.session_hash)), Asked(address))
             return _started(service, address, owner_of(request))
         return first(request, address, old=True)
@@ -112,8 +114,9 @@ def _wire(service: EvaluateService, layout: Layout) -> None:
     loaded.then(evaluate_read, layout.now, layout.all(), **_PLAIN)
     boxes = (layout.bar, layout.live, layout.numbers, layout.exhibit, layout.behind)
     chosen = gr.on(
-        [box.select for box in boxes], evaluate_picked, None, layout.all(), trigger_mode="always_last", **_PLAIN
-    )
+        [box.select for box in boxes], evaluate_picked, layout.now, layout.all(), js=_SAID,
+        trigger_mode="always_last", **_PLAIN,
+    )  # fmt: skip
     chosen.then(evaluate_read, layout.now, layout.all(), **_PLAIN)
     layout.clock.tick(evaluate_ticked, layout.now, layout.all(), **_PLAIN)
 

@@ -50,8 +50,8 @@ def config(client: TestClient) -> dict[str, Any]:
     return found
 
 
-def told(client: TestClient, config: dict[str, Any], name: str, data: list[Any], event: Any = None) -> list[Any]:
-    [done] = [m for m in run_handler(client, config, name, data, event=event) if m["msg"] == "process_completed"]
+def told(client: TestClient, config: dict[str, Any], name: str, data: list[Any]) -> list[Any]:
+    [done] = [m for m in run_handler(client, config, name, data) if m["msg"] == "process_completed"]
     assert done["success"] is True
     return list(done["output"]["data"])
 
@@ -60,23 +60,24 @@ def test_a_click_draws_its_address(client: TestClient, config: dict[str, Any]) -
     read = told(client, config, "evaluate_read", ["?samples=test&view=figure-9"])
     assert "Fig. 9" in read[4]
     assert "rallrec reason" in read[4]
-    drawn = told(client, config, "evaluate_picked", [], {"query": "?samples=test&view=table-7"})
+    drawn = told(client, config, "evaluate_picked", ["link ?samples=test&view=table-7"])
     assert "Table 7" in drawn[4]
     assert drawn[-1] == "?samples=test&view=table-7"
-    slid = told(client, config, "evaluate_picked", [], {"query": "?samples=test&alpha=0.5", "slide": True})
+    slid = told(client, config, "evaluate_picked", ["slide ?samples=test&alpha=0.5"])
     assert "alpha=0.5" in slid[1]
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_what_is_no_address_is_told_without_internals(client: TestClient, config: dict[str, Any], address: Any) -> None:
-    for event in ({"query": address}, {"query": address, "slide": True}, {"query": address, "slide": "yes"}):
-        assert is_clean(json.dumps(told(client, config, "evaluate_picked", [], event)))
+    for said in (address, f"link {address}", f"slide {address}"):
+        assert is_clean(json.dumps(told(client, config, "evaluate_picked", [said])))
     assert is_clean(json.dumps(told(client, config, "evaluate_read", [address])))
 
 
-@pytest.mark.parametrize("event", [{}, *({"query": junk, "start": junk} for junk in JUNK[:6])])
-def test_junk_starts_nothing(client: TestClient, config: dict[str, Any], event: Any) -> None:
-    assert is_clean(json.dumps(told(client, config, "evaluate_picked", [], event)))
+@pytest.mark.parametrize("said", [*JUNK[:6], "start ?samples=test&view=x", "start", "start x"])
+def test_junk_starts_nothing(client: TestClient, config: dict[str, Any], said: Any) -> None:
+    assert is_clean(json.dumps(told(client, config, "evaluate_picked", [said])))
+    assert "looking up" not in json.dumps(told(client, config, "evaluate_read", ["?samples=test"]))
 
 
 def test_every_table_and_figure_can_be_downloaded(client: TestClient) -> None:
