@@ -69,6 +69,7 @@ bench: .venv/.ready-dev chromium
 	$(BIN)/python -m tests.bench.retrieval | tee var/bench/retrieval.json
 	$(BIN)/python -m tests.bench.first_page | tee var/bench/first_page.json
 	$(BIN)/python -m tests.bench.labels | tee var/bench/labels.json
+	$(BIN)/python -m tests.bench.evaluate | tee var/bench/evaluate.json
 
 # Every file of storage/bundle from the data and the models (some six hours on two cores, most of them for the adapters
 # and the chains; goes on where it was stopped).

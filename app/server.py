@@ -12,11 +12,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from app.beside import add_routes
+from app.beside_evaluate import add_evaluation
 from app.labels_api import add_labels
 from app.labels_results_routes import results_routes
 from app.labels_review_routes import review_routes
 from app.labels_routes import routes
 from app.labels_view import add_label_views
+from app.services.evaluate import EvaluateService
 from app.services.item_map import ItemMaps
 from app.services.jobs import JobsService
 from app.services.labelling.every import Services
@@ -88,9 +90,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_label_views(app, services)
     own, reviewed, resulting = routes(services.labelling), review_routes(services.reviewing), results_routes(services)
     add_labels(app, (*own, *reviewed, *resulting), services.labelling.who)
+    evaluating = EvaluateService(workspace, jobs)
+    add_evaluation(app, evaluating)
     # Rendering on the server needs Node, and does not do several pages under FastAPI.
     options: dict[str, Any] = {"show_error": True, "mcp_server": False, "ssr_mode": False}
-    gradio.mount_gradio_app(app, build_over(workspace, runs, jobs), path="/", **options, **appearance())
+    gradio.mount_gradio_app(app, build_over(workspace, runs, jobs, evaluating), path="/", **options, **appearance())
     return app
 
 

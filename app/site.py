@@ -6,39 +6,45 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import backend
 from backend.settings import Settings
 
 if TYPE_CHECKING:
     import gradio
 
+    from app.services.evaluate import EvaluateService
     from app.services.jobs import JobsService
     from app.services.runs import RunQueue
     from storage.workspace import Workspace
 
 ASSETS = Path(__file__).parent / "assets"
+# Tables and figures bring their own.
+EXHIBITS = Path(backend.__file__).parent / "evaluation" / "drawing" / "exhibits.css"
 _SCRIPTS = ("rallrec.js", "predict.js", "library.js", "stories.js", "what_if.js")
-_STYLES = ("rallrec.css", "predict.css", "library.css", "users.css", "what_if.css")
+_STYLES = ("rallrec.css", "predict.css", "library.css", "users.css", "what_if.css", "evaluate.css")
 # Gradio confines the others to its own container: what is outside of it, or depends on its page, goes into the head.
 _HEAD_STYLES = ("stories.css", "label.css", "label_results.css")
 
 
 def build(settings: Settings) -> gradio.Blocks:
     """The UI over the home folder of ``settings``; opens files only when a page asks for them."""
+    from app.services.evaluate import EvaluateService
     from app.services.jobs import JobsService
     from app.services.runs import RunQueue
     from storage.workspace import Workspace
 
     workspace = Workspace(settings)
     runs = RunQueue(workspace.worker)
-    return build_over(workspace, runs, JobsService(workspace, runs))
+    jobs = JobsService(workspace, runs)
+    return build_over(workspace, runs, jobs, EvaluateService(workspace, jobs))
 
 
-def build_over(workspace: Workspace, runs: RunQueue, jobs: JobsService) -> gradio.Blocks:
-    """The UI over an opened workspace, its queue of live predictions, and its jobs."""
+def build_over(workspace: Workspace, runs: RunQueue, jobs: JobsService, evaluating: EvaluateService) -> gradio.Blocks:
+    """The UI over an opened workspace, its queue of live predictions, its jobs, and what was evaluated."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
-    from app.pages import label, library, predict, stories, users, what_if
+    from app.pages import evaluate, label, library, predict, stories, users, what_if
     from app.services.library import LibraryService
     from app.services.predict_any import PredictServices
     from app.services.side_by_side import PerDataset
@@ -53,6 +59,8 @@ def build_over(workspace: Workspace, runs: RunQueue, jobs: JobsService) -> gradi
         what_if.page(PerDataset(workspace, lambda own: WhatIfService(own, predicting.of(own.settings.dataset))))
     with blocks.route("Users", users.ROUTE):
         users.page(PerDataset(workspace, UsersService))
+    with blocks.route("Evaluate", evaluate.ROUTE):
+        evaluate.page(evaluating)
     with blocks.route("Stories", stories.ROUTE):
         stories.page(StoryService(workspace))
     with blocks.route("Label", label.ROUTE):
@@ -76,7 +84,7 @@ def appearance() -> dict[str, Any]:
             radius_size="sm",
             spacing_size="sm",
         ),
-        "css_paths": [ASSETS / name for name in _STYLES],
+        "css_paths": [*(ASSETS / name for name in _STYLES), EXHIBITS],
         "head": _inline("style", _HEAD_STYLES) + _inline("script", _SCRIPTS),
         "footer_links": [],
         "run_history": False,

@@ -255,14 +255,23 @@ def reason(
     )  # fmt: skip
 
 
-@app.command(epilog="Example: rallrec report --samples test.csv --validation validation.csv --json")
-def report(
-    samples: Annotated[
-        str | None, typer.Option(help="CSV file with the columns user,item: what is scored (default: the shipped one).")
-    ] = None,
-    validation: Annotated[
-        str | None, typer.Option(help="As --samples: what alpha and epsilon are chosen on (default: the shipped one).")
-    ] = None,
+Samples = Annotated[
+    str | None, typer.Option(help="CSV file with the columns user,item: what is scored (default: the shipped one).")
+]
+Validation = Annotated[
+    str | None,
+    typer.Option(help="As --samples: what the weights are chosen on (default: the shipped one)."),
+]
+Part = Annotated[str | None, typer.Option(help="Score this part of the split instead: train, validation or test.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only so many samples, the earliest ones.")]
+
+
+@app.command(epilog="Example: rallrec evaluate --samples test.csv --validation validation.csv --json")
+def evaluate(
+    samples: Samples = None,
+    part: Part = None,
+    limit: Limit = None,
+    validation: Validation = None,
     gamma: Gamma = None,
     dataset: DatasetName = None,
     profile: ProfileName = None,
@@ -270,12 +279,30 @@ def report(
     json: Json = False,
 ) -> None:
     """Compare the systems on a list of samples, and say how readable and grounded the chains are. Runs no model."""
+    from scripts.evaluate import Asked, run
+
+    run(Asked(samples, part, limit, validation, gamma, dataset, profile, engine), as_json=json)
+
+
+@app.command(epilog="Example: rallrec report --out report.html")
+def report(
+    out: Annotated[str, typer.Option(help="HTML file to write.")] = "report.html",
+    samples: Samples = None,
+    part: Part = None,
+    limit: Limit = None,
+    validation: Validation = None,
+    gamma: Gamma = None,
+    dataset: DatasetName = None,
+    profile: ProfileName = None,
+    engine: EngineName = None,
+    json: Json = False,
+) -> None:
+    """Write every table and figure of the evaluation into one page that needs no network. Runs no model."""
+    from scripts.evaluate import Asked
     from scripts.report import run
 
-    run(
-        samples=samples, validation=validation, gamma=gamma, dataset=dataset, profile=profile, engine=engine,
-        as_json=json,
-    )  # fmt: skip
+    asked = Asked(samples, part, limit, validation, gamma, dataset, profile, engine)
+    run(asked, out_file=out, as_json=json)
 
 
 @app.command(epilog="Example: rallrec stories --out my-stories.json")

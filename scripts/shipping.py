@@ -25,8 +25,8 @@ from backend.representation import VARIANTS
 from backend.retrieval import ORDERS
 from backend.settings import Settings, load_settings
 from backend.types import ModelRef, Stop
-from scripts.report_systems import KNOWLEDGE, ZERO_SHOT, rella_choices, untuned
 from storage.cached_engine import CachedEngine
+from storage.evaluated.ways import GAMMAS, KNOWLEDGE, ZERO_SHOT, rella_choices, untuned
 from storage.lookup import look_up
 from storage.roles import ROLES
 from storage.sample_list import COLUMNS, Sample, read_samples
@@ -35,7 +35,6 @@ from storage.workspace import Workspace
 
 # How many samples of how many users ship, by part.
 SAMPLES = {"test": (300, 60), "validation": (100, 50)}
-GAMMAS = (2 / 3, 1 / 2, 4 / 5)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from backend.stories import Story, Told, find_stories
 from backend.stories.finder import RECENT, RELEVANT, USUAL
 from backend.types import Progress
 from scripts.console import checked_out, log, out, print_json, progress_bar
-from scripts.report_systems import KNOWLEDGE
 from storage.artifacts import BUNDLE
+from storage.evaluated.ways import KNOWLEDGE
 from storage.lookup import look_up
 from storage.sample_list import read_samples
 from storage.shipped import samples_file

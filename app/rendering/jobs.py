@@ -11,7 +11,7 @@ from app.rendering.library import duration
 from app.rendering.templating import render
 from app.services.jobs import Entry
 from backend.what_if import Edits
-from storage.jobs.kinds import Params, PrecomputeParams, PredictParams, ReasonParams
+from storage.jobs.kinds import EvaluateParams, Params, PrecomputeParams, PredictParams, ReasonParams
 from storage.models import utc_now
 from storage.precompute import Planned
 
@@ -69,10 +69,10 @@ def _row(entry: Entry) -> dict[str, Any]:
 def _title(params: Params) -> str:
     if isinstance(params, PrecomputeParams):
         return f"precompute, until {params.until}" if params.until else "precompute, all stages"
+    if isinstance(params, EvaluateParams):
+        return f"evaluate the systems on {_some(params)}"
     if isinstance(params, ReasonParams):
-        one = params.limit == 1
-        which = f"that ship{'s' * one}" if params.samples == "shipped" else f"of {params.samples}"
-        some = f"{f'{params.limit:,}' if params.limit else 'all'} sample{'s' * (not one)} {which}"
+        some = _some(params)
         chains = f"{params.traces} chain{'s' * (params.traces != 1)}" if params.traces else "answers only"
         gammas = ", ".join(f"{gamma:.3g}" for gamma in params.gammas)
         return f"reason about {some}, gamma {gammas}, knowledge {', '.join(params.knowledge)}, {chains}"
@@ -80,6 +80,12 @@ def _title(params: Params) -> str:
         what = "what-if" if params.edited else "prediction"
         return f"{what} for user {params.user}, item {params.item}"
     return type(params).__name__
+
+
+def _some(params: ReasonParams | EvaluateParams) -> str:
+    one = params.limit == 1
+    which = f"that ship{'s' * one}" if params.samples == "shipped" else f"of {params.samples}"
+    return f"{f'{params.limit:,}' if params.limit else 'all'} sample{'s' * (not one)} {which}"
 
 
 def _link(params: Params | None) -> str:

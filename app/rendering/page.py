@@ -12,6 +12,7 @@ ROUTES = (
     ("/", "Predict"),
     ("/what-if", "What-if"),
     ("/users", "Users"),
+    ("/evaluate", "Evaluate"),
     ("/stories", "Stories"),
     ("/label", "Label"),
     ("/library", "Library"),

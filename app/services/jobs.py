@@ -87,6 +87,20 @@ class JobsService:
                 work.recipe(gamma=gamma, knowledge=wording, traces=given.get("traces"))
         return self._start(params, owner)
 
+    def evaluate(self, samples: str, limit: int | None, owner: str) -> Job:
+        """Start looking up what is cached of a list of samples, for the Evaluate page. Raises ``UsageError``."""
+        return self._start(self._evaluation(samples, limit), owner)
+
+    def evaluating(self, samples: str, limit: int | None) -> Job | None:
+        """The latest job that does so."""
+        return self._store.latest(self._evaluation(samples, limit))
+
+    def _evaluation(self, samples: str, limit: int | None) -> Params:
+        work = self._workspace
+        players = {role: Player.of(work.model(role)).model_dump() for role in ("tuned", "reasoning")}
+        given = {"samples": samples, "limit": limit, "dataset": work.settings.dataset, **players}
+        return checked("evaluate", given)
+
     def stop(self, number: Any, owner: str) -> None:
         """Stop a job. A live prediction is stopped by who started it alone, the others by whoever sees this page."""
         job = self._job(number)

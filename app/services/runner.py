@@ -21,7 +21,7 @@ from backend.settings import Settings
 from storage.jobs.store import Job, Report
 from storage.jobs.worker import Worker
 
-KINDS = ("precompute", "reason")
+KINDS = ("precompute", "reason", "evaluate")
 # Engines that work on this machine's processor, where two model calls at once only slow each other down.
 _LOCAL = ("transformers", "scripted")
 # Seconds between two looks at whether a prediction wants the processor.

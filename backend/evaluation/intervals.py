@@ -1,4 +1,5 @@
-"""How sure a metric is: percentile intervals of a bootstrap over users, for one system or the difference of two.
+"""How sure a metric is: percentile intervals of a bootstrap over users, for one system or the difference of two, and
+how often a difference as large would come by chance.
 
 Samples of one user hang together, so whole users are drawn, with replacement, as many as there are. What is compared
 is the metric over all samples of the users drawn, a user drawn twice counting twice. The four metrics of
@@ -45,6 +46,47 @@ class Interval:
     high: float
     draws: int
     undefined: int = 0
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A metric of all samples and of each draw (float64[draws]), so that one system's draws serve many differences."""
+
+    value: float
+    each: Float64
+
+    def __sub__(self, other: Drawn) -> Drawn:
+        """Paired where both were drawn with the same seed from the same users."""
+        return Drawn(self.value - other.value, self.each - other.each)
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        """Percentiles; draws in which the metric is not defined are left out."""
+        return _interval(self.value, self.each, level)
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, that the difference is 0: twice the share of draws beyond 0 on the rarer side, ties on both.
+
+        Never below 2 / (draws + 1): more than that, so many draws cannot tell. NaN where no draw is defined.
+        """
+        known = self.each[~np.isnan(self.each)]
+        if np.isnan(self.value) or not len(known):
+            return float("nan")
+        rarer = min(int((known <= 0).sum()), int((known >= 0).sum()))
+        return min(1.0, 2 * (rarer + 1) / (len(known) + 1))
+
+
+def draw(
+    metric: str | Metric,
+    users: ArrayLike,
+    labels: ArrayLike,
+    scores: ArrayLike,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Drawn:
+    """The metric of all samples and of ``draws`` draws of users; arguments as for :func:`bootstrap`."""
+    data = _Data(users, labels)
+    return Drawn(data.value(metric, scores), data.drawn(metric, scores, draws, seed, LEVEL))
 
 
 def bootstrap(

@@ -1,4 +1,4 @@
-"""AUC, log loss, accuracy and per-user AUC (section 5 and the field's GAUC).
+"""AUC, log loss, accuracy, per-user AUC (section 5 and the field's GAUC) and the expected calibration error.
 
 Labels are 0 or 1, scores are probabilities in [0, 1], both of shape [n]. A metric that is not defined for its input
 is NaN, and :func:`why_undefined` says why; screens never see an exception.
@@ -13,6 +13,8 @@ from backend.errors import UsageError
 
 # A probability is kept this far from 0 and 1 before its logarithm is taken.
 CLIP = 1e-7
+# Bins of equal width that calibration is read in.
+BINS = 10
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -67,6 +69,23 @@ def gauc(users: ArrayLike, labels: ArrayLike, scores: ArrayLike) -> float:
     n, positive, rank_sum = n[both], positive[both], rank_sum[both]
     area = (rank_sum - positive * (positive + 1) / 2) / (positive * (n - positive))
     return float(np.average(area, weights=n))
+
+
+def ece(labels: ArrayLike, scores: ArrayLike, bins: int = BINS) -> float:
+    """Expected calibration error: how far the mean score of each bin is from its share of likes, weighted by size.
+
+    Bins are of equal width over [0, 1] (:func:`bin_of`); NaN where n is 0.
+    """
+    y, s = _pair(labels, scores)
+    if not len(y):
+        return float("nan")
+    place = bin_of(s, bins)
+    return float(np.abs(np.bincount(place, weights=s - y, minlength=bins)).sum() / len(y))
+
+
+def bin_of(scores: ArrayLike, bins: int = BINS) -> NDArray[np.int64]:
+    """int64, the shape of ``scores``: which of ``bins`` equal parts of [0, 1] each is in; 1 is in the last."""
+    return np.minimum((np.asarray(scores, dtype=np.float64) * bins).astype(np.int64), bins - 1)
 
 
 def why_undefined(labels: ArrayLike) -> str | None:

@@ -106,10 +106,20 @@ class ReasonParams(Asked):
     traces: int = Field(ge=0, le=64)
 
 
+class EvaluateParams(Asked):
+    """``rallrec evaluate``: look up what is cached of many samples, and draw users for the intervals, so that the
+    Evaluate page has both at once. ``samples``: the list that ships, or the earliest ``limit`` of a part.
+    """
+
+    samples: Literal["shipped", "train", "validation", "test"]
+    limit: int | None = Field(None, ge=1)
+
+
 KINDS: Mapping[str, type[Params]] = {
     "predict": PredictParams,
     "precompute": PrecomputeParams,
     "reason": ReasonParams,
+    "evaluate": EvaluateParams,
 }
 
 

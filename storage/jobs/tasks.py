@@ -11,7 +11,11 @@ from backend.batch import Batch, BatchListener, Count
 from backend.errors import UsageError
 from backend.types import ModelRef, Stop
 from storage.artifacts import BUNDLE, Artifact
-from storage.jobs.kinds import Params, Player, PrecomputeParams, ReasonParams
+from storage.evaluated.labelled import Choice, check_apart, labelled
+from storage.evaluated.looked_up import Looking
+from storage.evaluated.scored import score_all
+from storage.evaluated.systems import evaluate as evaluate_all
+from storage.jobs.kinds import EvaluateParams, Params, Player, PrecomputeParams, ReasonParams
 from storage.jobs.store import Report
 from storage.pace import Pace, duration
 from storage.roles import ROLES
@@ -29,6 +33,8 @@ def perform(workspace: Workspace, params: Params, tell: Tell, stop: Stop) -> Non
         precompute(workspace, params, tell, stop)
     elif isinstance(params, ReasonParams):
         reason(workspace, params, tell, stop)
+    elif isinstance(params, EvaluateParams):
+        evaluate(workspace, params, tell, stop)
     else:
         raise UsageError(f"{type(params).__name__} is run by the page that asks for it", fix="ask there")
 
@@ -81,6 +87,26 @@ def reason(workspace: Workspace, params: ReasonParams, tell: Tell, stop: Stop) -
         finished, wanted = sum(own.known + own.made for own in done), sum(own.wanted for own in done)
         said.tell(Report(f"{kept(batch)} are there", finished / wanted if wanted else None, finished, wanted))
     raise_failures(batch, samples, recipes, "resume the job")
+
+
+def evaluate(workspace: Workspace, params: EvaluateParams, tell: Tell, stop: Stop) -> None:
+    """``rallrec evaluate``: what is found is kept in the home folder, where the Evaluate page reads it."""
+    for role in ROLES:
+        _check_player(role, getattr(params, role), workspace.model(role, params.dataset))
+    said = _Said(tell)
+
+    def stage(what: str, fraction: float | None) -> None:
+        said.say(Report(what, fraction))
+
+    looking = Looking(stage, stop)
+    samples = labelled(workspace, Choice(params.samples, params.limit), "test")
+    validation = labelled(workspace, Choice(), "validation")
+    if params.samples != "validation":
+        check_apart(samples, validation)
+    own = evaluate_all(workspace, samples, validation, None, looking)
+    score_all(workspace.settings.home / "evaluated", samples, own.all, looking)
+    done = sum(system.complete for system in own.systems.values())
+    said.tell(Report(f"{done} of {len(own.systems)} systems are scored on {len(samples):,} samples", 1.0))
 
 
 class _Said:

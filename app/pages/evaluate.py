@@ -1,0 +1,223 @@
+"""``/evaluate``: the paper's tables and figures on the samples at hand, live alpha and epsilon, and who is behind a
+point. Runs no model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app import rendering
+from app.rendering import evaluate as drawing
+from app.rendering.users import pending
+from app.services.evaluate import EvaluateService
+from app.services.evaluate_query import PATH, EvaluateQuery
+from app.services.evaluate_state import State
+from app.services.sessions import Sessions
+from app.visitors import owner_of
+from backend.errors import RallrecError
+
+ROUTE = PATH
+_SCRIPT = (Path(__file__).parents[1] / "assets" / "evaluate.js").read_text("utf-8")
+_PLAIN: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "preprocess": False,
+    "postprocess": False,
+    "api_visibility": "private",
+}
+# What was done last, and the address by now. Not the event's own data: of many moves of a slider the last is sent, with
+# the data of an earlier one.
+_SAID = "(now) => [`${window.rallrec.evaluating ?? 'link'} ${location.search}`]"
+# Seconds between two looks at a job that is watched.
+_LOOK = 2.0
+# Views that change with alpha and epsilon.
+_MOVING = ("figure-6", "figure-7", "calibration", "risk", "slices", "pair")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The parts of the page in their order; then the clock that watches a job, and the address that is shown."""
+
+    header: gr.HTML
+    bar: gr.HTML
+    live: gr.HTML
+    numbers: gr.HTML
+    exhibit: gr.HTML
+    behind: gr.HTML
+    clock: gr.Timer
+    now: gr.Textbox
+
+    def all(self) -> list[Any]:
+        return [getattr(self, own.name) for own in fields(self)]
+
+
+@dataclass
+class Asked:
+    """What an open page asked for last, and whether that was drawn at once: what was read for an earlier address is
+    not shown any more, and what is there is not sent again. ``slid``: a slider is in somebody's hand, which would lose
+    it were it drawn anew.
+    """
+
+    address: str = ""
+    drawn: bool = False
+    slid: bool = False
+
+
+def page(service: EvaluateService) -> None:
+    """Lay out the page in the current Blocks and wire it."""
+    header = gr.HTML(rendering.header(ROUTE, "", ""))
+    bar, live, numbers = _panel("evaluate-bar"), _panel("evaluate-live"), _panel("evaluate-numbers")
+    exhibit = _panel("evaluate-exhibit", pending("Reading the dataset …"))
+    behind = _panel("evaluate-behind")
+    now = gr.Textbox(visible="hidden", elem_id="evaluate-now")
+    _wire(service, Layout(header, bar, live, numbers, exhibit, behind, gr.Timer(_LOOK, active=False), now))
+
+
+def _wire(service: EvaluateService, layout: Layout) -> None:
+    pages = Sessions(Asked)
+
+    def evaluate_opened(request: gr.Request) -> list[Any]:
+        """The state of a page is its URL."""
+        return first(request, f"?{request.query_params}", old=False)
+
+    def first(request: gr.Request, address: str, old: bool) -> list[Any]:
+        found, drawn = _first(service, address, old)
+        _note(pages.of(str(request.session_hash)), Asked(address, drawn))
+        return found
+
+    def evaluate_picked(request: gr.Request, said: str) -> list[Any]:
+        # Anybody can send anything here: what is no address leads to the beginning.
+        how, _, address = said.partition(" ") if isinstance(said, str) else ("", "", "")
+        if how == "slide":
+            _note(pages.of(str(request.session_hash)), Asked(address, drawn=True, slid=True))
+            return _slid(service, address)
+        if how == "start":
+            _note(pages.of(str(request.session_hash)), Asked(address))
+            return _started(service, address, owner_of(request))
+        return first(request, address, old=True)
+
+    def evaluate_read(request: gr.Request, address: str) -> list[Any]:
+        asked, nothing = pages.of(str(request.session_hash)), [gr.skip()] * len(layout.all())
+        if asked.slid or (asked.drawn and _is_fresh(service, asked.address)):
+            return nothing
+        found = _everything(service, str(address or ""))
+        return found if asked.address in ("", address) else nothing
+
+    def evaluate_ticked(request: gr.Request, address: str) -> list[Any]:
+        return evaluate_read(request, address)
+
+    loaded = gr.context.Context.root_block.load(evaluate_opened, None, layout.all(), **_PLAIN)  # type: ignore[union-attr]
+    loaded.then(evaluate_read, layout.now, layout.all(), **_PLAIN)
+    boxes = (layout.bar, layout.live, layout.numbers, layout.exhibit, layout.behind)
+    chosen = gr.on(
+        [box.select for box in boxes], evaluate_picked, layout.now, layout.all(), js=_SAID,
+        trigger_mode="always_last", **_PLAIN,
+    )  # fmt: skip
+    chosen.then(evaluate_read, layout.now, layout.all(), **_PLAIN)
+    layout.clock.tick(evaluate_ticked, layout.now, layout.all(), **_PLAIN)
+
+
+def _note(asked: Asked, now: Asked) -> None:
+    asked.address, asked.drawn, asked.slid = now.address, now.drawn, now.slid
+
+
+def _is_fresh(service: EvaluateService, address: str) -> bool:
+    try:
+        return service.known(EvaluateQuery.parse(address)) is not None
+    except RallrecError:
+        return True
+
+
+def _first(service: EvaluateService, address: str, old: bool) -> tuple[list[Any], bool]:
+    """All of it where it was looked up lately; else what can be said before that. And whether it is all."""
+    skip: Any = gr.skip()
+    try:
+        query = EvaluateQuery.parse(address)
+        state = service.known(query, old)
+        if state is not None:
+            return _drawn(service, state, query, address), True
+        meta = service.data.meta
+    except RallrecError as error:
+        return _problem(str(error), address), True
+    bar = drawing.evaluate_bar(query, service.choice(query).what, None)
+    header = rendering.header(ROUTE, meta.title, meta.licence)
+    return [header, bar, "", "", pending("Looking up what is cached …"), "", skip, address], False
+
+
+def _everything(service: EvaluateService, address: str) -> list[Any]:
+    """All of it, looked up where need be."""
+    try:
+        query = EvaluateQuery.parse(address)
+        state = service.known(query) or service.look(query)
+        return _waiting(service, query, address) if state is None else _drawn(service, state, query, address)
+    except RallrecError as error:
+        return _problem(str(error), address)
+
+
+def _drawn(service: EvaluateService, state: State, query: EvaluateQuery, address: str) -> list[Any]:
+    """Every part of the page."""
+    meta = service.data.meta
+    return [
+        rendering.header(ROUTE, meta.title, meta.licence),
+        drawing.evaluate_bar(query, service.choice(query).what, state),
+        drawing.evaluate_live(state, query),
+        drawing.evaluate_numbers(state, query),
+        drawing.evaluate_exhibit(state.exhibit(query), state, query),
+        drawing.evaluate_behind(service.behind(state, query), query),
+        gr.Timer(active=False),
+        address,
+    ]
+
+
+def _slid(service: EvaluateService, address: str) -> list[Any]:
+    """A slider moved: what depends on it, and the links, which carry its value."""
+    skip: Any = gr.skip()
+    try:
+        query = EvaluateQuery.parse(address)
+        state = service.known(query, old=True)
+        if state is None:
+            return [skip] * 8
+        bar = drawing.evaluate_bar(query, service.choice(query).what, state)
+        shown = drawing.evaluate_exhibit(state.exhibit(query), state, query) if query.view in _MOVING else skip
+        behind = drawing.evaluate_behind(service.behind(state, query), query) if query.show else skip
+        return [skip, bar, skip, drawing.evaluate_numbers(state, query), shown, behind, skip, address]
+    except RallrecError as error:
+        return _problem(str(error), address)
+
+
+def _started(service: EvaluateService, address: str, owner: str) -> list[Any]:
+    try:
+        query = EvaluateQuery.parse(address)
+        service.start(query, owner)
+        return _waiting(service, query, address)
+    except RallrecError as error:
+        return _problem(str(error), address)
+
+
+def _waiting(service: EvaluateService, query: EvaluateQuery, address: str) -> list[Any]:
+    """A large list is looked up by a job: how far it is, or how to start it."""
+    meta, job = service.data.meta, service.job(query)
+    told = drawing.evaluate_job(job, service.data)
+    bar = drawing.evaluate_bar(query, service.choice(query).what, None)
+    watching = gr.Timer(active=job is not None and job.live)
+    return [rendering.header(ROUTE, meta.title, meta.licence), bar, "", "", told, "", watching, address]
+
+
+def _problem(words: str, address: str) -> list[Any]:
+    """What went wrong, and the way to other samples and views; an address that is none leads to the usual ones."""
+    skip: Any = gr.skip()
+    try:
+        query = EvaluateQuery.parse(address)
+    except RallrecError:
+        query = EvaluateQuery()
+    bar = drawing.evaluate_bar(query, query.samples, None)
+    return [skip, bar, "", "", rendering.error_box(words), "", gr.Timer(active=False), address]
+
+
+def _panel(name: str, value: str = "") -> gr.HTML:
+    classes = ["panel", "users-panel", "evaluate-panel"]
+    return gr.HTML(value, elem_id=name, elem_classes=classes, js_on_load=_SCRIPT, apply_default_css=False)

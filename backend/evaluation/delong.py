@@ -1,0 +1,97 @@
+"""DeLong's test: are the AUCs of two systems on the same samples different (DeLong et al., Biometrics 44, 1988)?
+
+It takes samples as independent. Those of one user are not quite, so beside it stands the bootstrap over users
+(``backend.evaluation.intervals``), which also serves the other metrics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import erfc, sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backend.errors import UsageError
+from backend.evaluation.intervals import LEVEL
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DeLong:
+    """``areas``: both AUCs; ``difference``: the first minus the second, with its standard ``error`` and the bounds of
+    its interval; ``z``, ``p``: of the hypothesis that it is 0, two-sided. NaN where AUC is not defined.
+    """
+
+    areas: tuple[float, float]
+    difference: float
+    error: float
+    low: float
+    high: float
+    z: float
+    p: float
+
+
+def delong(labels: ArrayLike, first: ArrayLike, second: ArrayLike, level: float = LEVEL) -> DeLong:
+    """Compare two systems' scores. ``labels``: 0 or 1, ``first``, ``second``: [n]. Raises ``UsageError``.
+
+    Two systems that rank all pairs alike have no error to divide by: z is 0 and p is 1.
+    """
+    areas, covariance = areas_and_covariance(labels, np.stack([_scores(first), _scores(second)]))
+    difference = float(areas[0] - areas[1])
+    error = sqrt(max(0.0, float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])))
+    # Rounding leaves a hair of variance where there is none.
+    z = difference / error if error > 1e-12 else 0.0
+    z = float("nan") if np.isnan(difference) else z
+    reach = _quantile((1 + level) / 2) * error
+    return DeLong(
+        (float(areas[0]), float(areas[1])), difference, error, difference - reach, difference + reach, z,
+        erfc(abs(z) / sqrt(2)),
+    )  # fmt: skip
+
+
+def areas_and_covariance(labels: ArrayLike, scores: Float64) -> tuple[Float64, Float64]:
+    """AUC of each of k systems, and their covariance matrix [k, k]; NaN where a class has no sample.
+
+    ``scores``: [k, n]. Placements come from mid-ranks, one sort per system and class; the naive equivalent compares
+    every pair of a liked and another sample.
+    """
+    y = np.asarray(labels)
+    if scores.ndim != 2 or y.shape != scores.shape[1:] or not np.isin(y, (0, 1)).all() or np.isnan(scores).any():
+        raise UsageError(
+            f"DeLong's test was given labels of shape {y.shape} and scores of {scores.shape}",
+            expected="labels 0 or 1, and as many scores of each system, none of them NaN",
+        )
+    liked, other = scores[:, y == 1], scores[:, y == 0]
+    m, n = liked.shape[1], other.shape[1]
+    if not m or not n:
+        return np.full(len(scores), np.nan), np.full((len(scores), len(scores)), np.nan)
+    # The share of the other class that each sample is on the right side of.
+    of_liked = np.stack([_below(a, b) for a, b in zip(liked, other, strict=True)]) / n
+    of_other = 1 - np.stack([_below(b, a) for a, b in zip(liked, other, strict=True)]) / m
+    covariance = _covariance(of_liked) / m + _covariance(of_other) / n
+    return of_liked.mean(axis=1), covariance
+
+
+def _below(scores: Float64, others: Float64) -> Float64:
+    """How many of ``others`` lie below each score, equal ones counting half."""
+    ordered = np.sort(others)
+    return (np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")) / 2
+
+
+def _covariance(values: Float64) -> Float64:
+    """With n - 1; 0 for a single sample, which has no spread to see."""
+    if values.shape[1] < 2:
+        return np.zeros((len(values), len(values)))
+    return np.atleast_2d(np.cov(values))
+
+
+def _quantile(share: float) -> float:
+    from scipy.stats import norm
+
+    return float(norm.ppf(share))
+
+
+def _scores(given: ArrayLike) -> Float64:
+    return np.asarray(given, dtype=np.float64)

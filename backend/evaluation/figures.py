@@ -1,0 +1,208 @@
+"""The data of the paper's figures, and of those it lacks: pure functions from arrays to points and the samples behind.
+
+Fig. 2: accuracy in five groups by length; Fig. 3: in a window that slides over variance; Figs. 6 and 7: alpha and
+epsilon; Fig. 8: strategies; Fig. 9: latency. Beside them: calibration, risk and coverage, cost and quality, slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backend.errors import UsageError
+from backend.evaluation import metrics
+from backend.evaluation.exhibits import Panel, Series
+from backend.evaluation.live import LiveMerge, Point
+from backend.evaluation.slices import Slices
+
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+GROUPS = 5
+# What Figs. 6 and 7 move over; the paper's own points are among them.
+PAPER_ALPHAS, PAPER_EPSILONS = (0.1, 0.2, 0.3, 0.4, 0.5), (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+ALPHAS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+EPSILONS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+# At most so many windows are drawn.
+_WINDOWS = 60
+_METRICS = (("auc", "AUC"), ("log_loss", "log loss"), ("accuracy", "accuracy"))
+
+
+def by_length(labels: ArrayLike, tokens: ArrayLike, verdicts: ArrayLike, groups: int = GROUPS) -> Panel:
+    """Fig. 2: all responses in ascending length, cut into equal groups, and the share of right verdicts in each.
+
+    ``tokens``, ``verdicts``: [K, n]; a verdict is 1 (Yes), 0 (No) or 0.5 (none that can be read, which is not right).
+    Of equal lengths, the first samples come first; where groups cannot be equal, the first ones hold one more.
+    """
+    y, long, said = np.asarray(labels, dtype=np.float64), np.asarray(tokens), np.asarray(verdicts, dtype=np.float64)
+    if long.ndim != 2 or long.shape != said.shape or long.shape[1:] != y.shape:
+        raise UsageError(f"Tokens of shape {long.shape}, verdicts of {said.shape}", expected=f"[K, {len(y)}] of both")
+    long, said = long.T.ravel(), said.T.ravel()  # sample by sample
+    sample = np.repeat(np.arange(len(y)), len(long) // max(len(y), 1))
+    order = np.argsort(long, kind="stable")
+    spans = _equal(len(order), groups)
+    right, readable = (said == y[sample])[order], (said != 0.5)[order]
+    lengths = long[order]
+    means = [_mean(right, spans), _mean(lengths, spans), _mean(~readable, spans)]
+    words = tuple(
+        f"group {place + 1}: {lengths[start]:g} to {lengths[stop - 1]:g} tokens" if stop > start else "no response"
+        for place, (start, stop) in enumerate(spans.tolist())
+    )
+    facts = {"responses": np.diff(spans)[:, 0].astype(float), "tokens": means[1], "unreadable": means[2]}
+    one = Series("responses", "responses", np.arange(1.0, groups + 1), means[0], words, facts, sample[order], spans)
+    return Panel("length", "Right verdicts by response length", "group, short to long", "accuracy", "bars", (one,))
+
+
+def by_variance(labels: ArrayLike, p: ArrayLike, variance: ArrayLike, window: int) -> Panel:
+    """Fig. 3: samples in ascending variance, and the accuracy of ``p`` (> 0.5) in a window that slides over them.
+
+    ``window``: samples; with fewer than three times as many, a third of what there is. All arrays are [n].
+    """
+    y, score, spread = (np.asarray(given, dtype=np.float64) for given in (labels, p, variance))
+    n = len(y)
+    size = max(1, min(window, n // 3))
+    order = np.argsort(spread, kind="stable")
+    step = max(1, -(-(n - size) // (_WINDOWS - 1)))
+    starts = np.arange(0, n - size + 1, step, dtype=np.int64) if n else np.empty(0, dtype=np.int64)
+    spans = np.stack([starts, starts + size], axis=1).astype(np.int64)
+    right = ((score > 0.5) == (y == 1))[order]
+    sorted_spread = spread[order]
+    means = _mean(sorted_spread, spans)
+    words = tuple(
+        f"samples {start + 1} to {stop} by variance, {sorted_spread[start]:.3g} to {sorted_spread[stop - 1]:.3g}"
+        for start, stop in spans.tolist()
+    )
+    facts = {"samples": np.full(len(spans), float(size)), "variance": means}
+    one = Series(
+        "windows", f"windows of {size}", starts.astype(np.float64) + 1, _mean(right, spans), words, facts, order, spans
+    )
+    return Panel(
+        "variance", f"Accuracy in windows of {size} samples", "first sample by variance", "accuracy", "line", (one,)
+    )
+
+
+def over_alpha(live: LiveMerge, epsilon: float, alphas: Sequence[float] = ALPHAS) -> tuple[Panel, ...]:
+    """Fig. 6: AUC, log loss and accuracy over alpha at one epsilon."""
+    return _swept(live.over_alpha(alphas, epsilon), np.asarray(alphas, dtype=np.float64), "alpha", log=False)
+
+
+def over_epsilon(live: LiveMerge, alpha: float, epsilons: Sequence[float] = EPSILONS) -> tuple[Panel, ...]:
+    """Fig. 7: AUC, log loss and accuracy over epsilon at one alpha."""
+    return _swept(live.over_epsilon(alpha, epsilons), np.asarray(epsilons, dtype=np.float64), "epsilon", log=True)
+
+
+def by_strategy(labels: ArrayLike, scores: Mapping[str, ArrayLike]) -> tuple[Panel, ...]:
+    """Fig. 8: AUC and accuracy of M_G by who chose the history."""
+    names = tuple(scores)
+    y = np.asarray(labels, dtype=np.float64)
+    drawn = []
+    for key, title, metric in (("auc", "AUC", metrics.auc), ("accuracy", "accuracy", metrics.accuracy)):
+        values = np.array([metric(y, own) for own in scores.values()])
+        one = Series("strategies", "strategies", np.arange(1.0, len(names) + 1), values, names)
+        drawn.append(Panel(key, title, "strategy", title, "bars", (one,)))
+    return tuple(drawn)
+
+
+def latency(seconds: Mapping[str, ArrayLike]) -> Panel:
+    """Fig. 9: the mean time of a response (seconds) by model."""
+    own = {name: np.asarray(each, dtype=np.float64).ravel() for name, each in seconds.items()}
+    own = {name: each[~np.isnan(each)] for name, each in own.items()}
+    means = np.array([each.mean() if len(each) else np.nan for each in own.values()])
+    facts = {
+        "median": np.array([np.median(each) if len(each) else np.nan for each in own.values()]),
+        "responses": np.array([float(len(each)) for each in own.values()]),
+    }
+    one = Series("models", "models", np.arange(1.0, len(own) + 1), means, tuple(own), facts)
+    return Panel("latency", "Time per response", "model", "seconds", "bars", (one,), zero=True)
+
+
+def calibration(name: str, labels: ArrayLike, scores: ArrayLike, bins: int = metrics.BINS) -> Panel:
+    """Mean score against share of likes, in bins of equal width; empty bins are left out."""
+    y, s = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    place = metrics.bin_of(s, bins)
+    order = np.argsort(place, kind="stable")
+    ends = np.cumsum(np.bincount(place, minlength=bins))
+    spans = np.stack([np.r_[0, ends[:-1]], ends], axis=1).astype(np.int64)
+    full = spans[:, 1] > spans[:, 0]
+    spans = spans[full]
+    edges = np.flatnonzero(full)
+    words = tuple(f"said {edge / bins:.1f} to {(edge + 1) / bins:.1f}" for edge in edges.tolist())
+    facts = {"samples": np.diff(spans)[:, 0].astype(float)}
+    one = Series(name, name, _mean(s[order], spans), _mean(y[order], spans), words, facts, order, spans)
+    return Panel(
+        name, f"{name}, ECE {metrics.ece(y, s):.3f}", "mean of what was said", "share liked", "calibration", (one,)
+    )
+
+
+def risk_coverage(labels: ArrayLike, scores: ArrayLike, doubts: Mapping[str, ArrayLike], steps: int = 20) -> Panel:
+    """The share of wrong predictions among the samples that are least in doubt, over which share of all they are.
+
+    ``doubts``: by name, a number per sample that is the larger the less sure the prediction is, such as a variance.
+    """
+    y, s = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    n = len(y)
+    counts = np.unique(np.ceil(np.linspace(0, n, steps + 1)[1:]).astype(np.int64))
+    wrong = (s > 0.5) != (y == 1)
+    found = []
+    for name, doubt in doubts.items():
+        order = np.argsort(np.asarray(doubt, dtype=np.float64), kind="stable")
+        spans = np.stack([np.zeros_like(counts), counts], axis=1)
+        facts = {"samples": counts.astype(float)}
+        words = tuple(f"the {count} samples surest by {name}" for count in counts.tolist())
+        found.append(Series(name, name, counts / max(n, 1), _mean(wrong[order], spans), words, facts, order, spans))
+    return Panel("risk", "Wrong among the surest", "share of samples", "share wrong", "line", tuple(found), zero=True)
+
+
+def cost_quality(
+    seconds: Mapping[str, float], losses: Mapping[str, float], areas: Mapping[str, float]
+) -> tuple[Panel, ...]:
+    """Mean model seconds per prediction against AUC and log loss, a point per system that has both."""
+    drawn = []
+    for key, title, values in (("auc", "AUC", areas), ("log_loss", "log loss", losses)):
+        names = [name for name in seconds if name in values and not np.isnan(seconds[name])]
+        points = [Series(name, name, np.array([seconds[name]]), np.array([values[name]]), (name,)) for name in names]
+        drawn.append(Panel(key, title, "model seconds per prediction", title, "dots", tuple(points), log=True))
+    return tuple(drawn)
+
+
+def sliced(labels: ArrayLike, scores: Mapping[str, ArrayLike], slices: Slices) -> Panel:
+    """Accuracy of each system in each slice; AUC, log loss and size are facts of the point."""
+    y = np.asarray(labels, dtype=np.float64)
+    found = []
+    for name, given in scores.items():
+        s = np.asarray(given, dtype=np.float64)
+        each = [slices.order[start:stop] for start, stop in slices.spans.tolist()]
+        facts = {
+            "samples": np.array([float(len(own)) for own in each]),
+            "auc": np.array([metrics.auc(y[own], s[own]) for own in each]),
+            "log_loss": np.array([metrics.log_loss(y[own], s[own]) for own in each]),
+        }
+        values = np.array([metrics.accuracy(y[own], s[own]) for own in each])
+        found.append(
+            Series(name, name, np.arange(1.0, len(each) + 1), values, slices.names, facts, slices.order, slices.spans)
+        )
+    return Panel(slices.key, slices.title, slices.title, "accuracy", "bars", tuple(found))
+
+
+def _swept(points: Sequence[Point], x: Float64, name: str, log: bool) -> tuple[Panel, ...]:
+    found = []
+    for key, title in _METRICS:
+        one = Series("merged", "RALLRec+", x, np.array([getattr(point, key) for point in points]))
+        found.append(Panel(key, title, name, title, "line", (one,), log=log))
+    return tuple(found)
+
+
+def _equal(n: int, groups: int) -> Int64:
+    """int64[groups, 2]: where each of so many equal stretches begins and ends."""
+    sizes = np.full(groups, n // groups) + (np.arange(groups) < n % groups)
+    ends = np.cumsum(sizes)
+    return np.stack([ends - sizes, ends], axis=1).astype(np.int64)
+
+
+def _mean(values: ArrayLike, spans: Int64) -> Float64:
+    """The mean over each stretch; NaN for an empty one."""
+    total = np.r_[0.0, np.cumsum(np.asarray(values, dtype=np.float64))]
+    size = np.diff(spans)[:, 0] if len(spans) else np.empty(0)
+    sums = total[spans[:, 1]] - total[spans[:, 0]] if len(spans) else np.empty(0)
+    return np.where(size > 0, sums / np.maximum(size, 1), np.nan)

@@ -1,0 +1,92 @@
+"""What each system asks, and of whom: the adapter of M_G, the choices of a recipe, and what to run to have it cached.
+
+Several systems share a way: RALLRec is M_G's first answer of the full method, Hybrid-Score one of Fig. 8's strategies.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+from backend.representation import VARIANTS
+from backend.retrieval import ORDERS
+from backend.settings import Settings
+from backend.training.config import RECIPES, TuneConfig
+from storage.roles import SCRIPTED
+from storage.workspace import Workspace
+
+# The sentence that M_R is told (eq. 9): none, or as the paper words it.
+KNOWLEDGE = ("none", "paper")
+# What the untuned model is asked with: the answers of past items are for one that learned from them.
+ZERO_SHOT = {"template": "paper"}
+# What the paper searches gamma over (section 5.1).
+GAMMAS = (2 / 3, 1 / 2, 4 / 5)
+
+
+@dataclass(frozen=True)
+class Way:
+    """``adapter``: M_G's, "" for none. ``recipe``: what differs from the settings. ``orders``: in how many history
+    orders M_G is asked; without the others there is no sigma_G^2. ``chains``: whether M_R is asked too.
+    """
+
+    key: str
+    adapter: str
+    recipe: dict[str, Any] = field(default_factory=dict)
+    orders: int = 1
+    chains: bool = False
+
+    def command(self, own: str, options: str) -> str:
+        """The command that asks what is missing. ``own``: the adapter that the settings name; ``options``: of whom."""
+        words = [f"RALLREC_TUNED_ADAPTER={shlex.quote(self.adapter)}"] if self.adapter != own else []
+        if "template" in self.recipe:
+            words.append(f"RALLREC_TEMPLATE={self.recipe['template']}")
+        words.append("rallrec reason")
+        for name in ("variant", "strategy", "gamma", "k", "knowledge"):
+            value = self.recipe.get(name)
+            if value is not None and not (name == "knowledge" and not self.chains):
+                words.append(f"--{name} {value!r}" if isinstance(value, float) else f"--{name} {value}")
+        if not self.chains:
+            words.append("--answers-only")
+        return " ".join([*words, options]).strip()
+
+
+def ways_of(settings: Settings, gamma: float | None) -> dict[str, Way]:
+    """By key, everything that the tables and figures ask; ``gamma``: of the reranker, None: the settings'."""
+    own, plain = own_adapter(settings), {"traces": 0}
+    reranked = {"gamma": gamma}
+    found = [
+        *(Way(f"full-{wording}", own, reranked | {"knowledge": wording}, len(ORDERS), True) for wording in KNOWLEDGE),
+        Way("llm", "", ZERO_SHOT | {"strategy": "recent"} | plain),
+        Way("llm-retrieval", "", ZERO_SHOT | reranked | plain),
+        Way("rella", "rella", rella_choices(settings) | plain),
+        Way("reasoner-recent", own, {"strategy": "recent", "knowledge": "none"}, 1, True),
+        Way("retrieve-then-mix", own, {"strategy": "retrieve-then-mix"} | plain),
+        *(Way(f"by-{name}", own, {"strategy": "mix-then-retrieve", "variant": name} | plain) for name in VARIANTS),
+    ]
+    return {way.key: way for way in found}
+
+
+def gamma_ways(settings: Settings, gamma: float | None) -> dict[float, Way]:
+    """M_G under each gamma that is tried on validation samples."""
+    tried = dict.fromkeys([*GAMMAS, *([gamma] if gamma is not None else [])])
+    return {own: Way(f"gamma-{own:.4g}", own_adapter(settings), {"gamma": own, "traces": 0}) for own in tried}
+
+
+def own_adapter(settings: Settings) -> str:
+    """M_G's adapter in RALLRec: the settings' own where it is not tuned here, else the recipe ``rallrec``."""
+    own = settings.tuned_adapter
+    return own if own and own not in RECIPES else "rallrec"
+
+
+def untuned(workspace: Workspace, role: str = "tuned") -> str | None:
+    """Why M_G (or who else plays ``role``) is not the tuned model that the settings name; None where it is."""
+    model, named = workspace.model(role), getattr(workspace.settings, f"{role}_adapter")
+    if named in RECIPES and model.adapter is None and model.name != SCRIPTED.name:
+        return f"not tuned: rallrec tune --recipe {named}"
+    return None
+
+
+def rella_choices(settings: Settings) -> dict[str, Any]:
+    """ReLLa's retrieval (by text alone), as its adapter was tuned."""
+    return TuneConfig.model_validate(settings.tune).retrieval("rella").model_dump()

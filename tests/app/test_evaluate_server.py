@@ -1,0 +1,111 @@
+"""The Evaluate page's handlers and downloads as a stranger calls them, and its panels over hostile titles."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.beside_evaluate import _csv
+from app.server import create_app
+from app.services.evaluate_query import FIGURES, PAIR, TABLES
+from backend.evaluation.drawing import draw_panel, draw_table
+from backend.evaluation.exhibits import Column, Line, Table
+from backend.evaluation.figures import sliced
+from backend.evaluation.slices import by_group
+from tests.app.conftest import settings_of
+from tests.app.test_server import JUNK, is_clean, run_handler
+
+ADDRESSES: list[Any] = [
+    None,
+    7,
+    [],
+    {},
+    "?view=x",
+    "\x00",
+    "?alpha=9",
+    "?first=%00",
+    "?samples=test&show=a",
+    "x" * 100_000,
+]
+
+
+@pytest.fixture(scope="module")
+def client(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    home = Path(shutil.copytree(prepared_home, tmp_path_factory.mktemp("evaluate") / "home"))
+    with TestClient(create_app(settings_of(home)), raise_server_exceptions=False) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def config(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = client.get("/config").json()
+    return found
+
+
+def told(client: TestClient, config: dict[str, Any], name: str, data: list[Any]) -> list[Any]:
+    [done] = [m for m in run_handler(client, config, name, data) if m["msg"] == "process_completed"]
+    assert done["success"] is True
+    return list(done["output"]["data"])
+
+
+def test_a_click_draws_its_address(client: TestClient, config: dict[str, Any]) -> None:
+    read = told(client, config, "evaluate_read", ["?samples=test&view=figure-9"])
+    assert "Fig. 9" in read[4]
+    assert "rallrec reason" in read[4]
+    drawn = told(client, config, "evaluate_picked", ["link ?samples=test&view=table-7"])
+    assert "Table 7" in drawn[4]
+    assert drawn[-1] == "?samples=test&view=table-7"
+    slid = told(client, config, "evaluate_picked", ["slide ?samples=test&alpha=0.5"])
+    assert "alpha=0.5" in slid[1]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_what_is_no_address_is_told_without_internals(client: TestClient, config: dict[str, Any], address: Any) -> None:
+    for said in (address, f"link {address}", f"slide {address}"):
+        assert is_clean(json.dumps(told(client, config, "evaluate_picked", [said])))
+    assert is_clean(json.dumps(told(client, config, "evaluate_read", [address])))
+
+
+@pytest.mark.parametrize("said", [*JUNK[:6], "start ?samples=test&view=x", "start", "start x"])
+def test_junk_starts_nothing(client: TestClient, config: dict[str, Any], said: Any) -> None:
+    assert is_clean(json.dumps(told(client, config, "evaluate_picked", [said])))
+    assert "looking up" not in json.dumps(told(client, config, "evaluate_read", ["?samples=test"]))
+
+
+def test_every_table_and_figure_can_be_downloaded(client: TestClient) -> None:
+    for view in (*TABLES, *FIGURES, PAIR):
+        rows = client.get("/export/evaluate.json", params={"samples": "test", "view": view})
+        assert rows.status_code == 200
+        assert rows.headers["content-disposition"] == f'attachment; filename="rallrec-{view}.json"'
+        table = client.get("/export/evaluate.csv", params={"samples": "test", "view": view})
+        found = list(csv.DictReader(io.StringIO(table.text)))
+        assert len(found) == len(rows.json())
+        if view in TABLES:
+            assert {record["line"] for record in found} == {record["line"] for record in rows.json()}
+    assert client.get("/export/evaluate.json", params={"view": "no"}).status_code == 400
+    assert client.get("/export/evaluate.exe", params={"samples": "test"}).status_code == 404
+
+
+def test_a_spreadsheet_runs_nothing() -> None:
+    [line] = list(csv.DictReader(io.StringIO(_csv([{"a": "=1+1", "b": -0.5, "c": None}]))))
+    assert line == {"a": "'=1+1", "b": "-0.5", "c": ""}
+
+
+def test_words_from_outside_are_escaped() -> None:
+    hostile = "<img src=x onerror=alert(1)>{{7*7}}"
+    groups = by_group("genre", hostile, [(hostile, [0, 1]), ("short", [1])])
+    panel = sliced([1, 0], {"RALLRec": [0.9, 0.2], hostile: [0.1, 0.3]}, groups)
+    drawn = str(draw_panel(panel, lambda _panel, _series, _point: f"/evaluate?show={hostile}"))
+    line = Line(hostile, hostile, missing=hostile, run=hostile, about=hostile)
+    table = str(draw_table(Table("t", hostile, hostile, (Column("auc", hostile),), (line,))))
+    for text in (drawn, table):
+        assert "<img" not in text
+        assert "onerror=alert(1)&gt;" in text

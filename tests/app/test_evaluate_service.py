@@ -1,0 +1,200 @@
+"""The Evaluate page's service on a small home: states, live weights, points and the samples behind them, jobs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.services.evaluate import EvaluateService
+from app.services.evaluate_behind import side_words
+from app.services.evaluate_query import FIGURES, SIDES, TABLES, EvaluateQuery
+from app.services.evaluate_state import Pair, State
+from app.services.jobs import JobsService
+from app.services.runs import RunQueue
+from backend.batch import Batch, unasked_predictions
+from backend.errors import UsageError
+from backend.evaluation import metrics
+from backend.evaluation.exhibits import Figure, Table
+from backend.merging import merge
+from storage.evaluated.labelled import Choice, labelled
+from storage.jobs.tasks import perform
+from storage.workspace import Workspace
+from tests.app.conftest import settings_of
+
+TEST = EvaluateQuery(samples="test")
+
+
+def service_over(workspace: Workspace) -> EvaluateService:
+    return EvaluateService(workspace, JobsService(workspace, RunQueue(workspace.worker)))
+
+
+@pytest.fixture(scope="module")
+def asked(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """With all that the full method says of the test part, and of validation."""
+    home = Path(shutil.copytree(prepared_home, tmp_path_factory.mktemp("evaluate") / "home"))
+    workspace = Workspace(settings_of(home, tuned_adapter="mine", k=4))
+    pipeline = workspace.pipeline()
+    recipes = [workspace.recipe(knowledge=wording) for wording in ("none", "paper")]
+    samples = [*labelled(workspace, Choice("test"), "test").samples]
+    samples += labelled(workspace, Choice("validation"), "validation").samples
+    Batch(pipeline, unasked_predictions(pipeline, [(own.user, own.item) for own in samples], recipes)).run()
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture(scope="module")
+def looked(asked: Workspace) -> tuple[EvaluateService, State]:
+    service = service_over(asked)
+    state = service.look(TEST)
+    assert state is not None
+    return service, state
+
+
+def test_every_view_has_something_to_show(looked: tuple[EvaluateService, State]) -> None:
+    _, state = looked
+    assert len(state.own.samples) > 5
+    for view in TABLES:
+        assert isinstance(state.exhibit(EvaluateQuery(samples="test", view=view)), Table)
+    for view in FIGURES:
+        shown = state.exhibit(EvaluateQuery(samples="test", view=view))
+        assert isinstance(shown, Figure)
+        assert shown.key == view
+        assert shown.panels or shown.missing
+    assert isinstance(state.exhibit(EvaluateQuery(samples="test", view="pair")), Pair)
+
+
+def test_alpha_and_epsilon_move_rallrec_plus_alone(looked: tuple[EvaluateService, State]) -> None:
+    _, state = looked
+    own, found = state.own, state.own.found["full-paper"].looked
+    moved = EvaluateQuery(samples="test", alpha=0.9, epsilon=0.05)
+    scores = merge(*found.merging, 0.9, 0.05)
+    assert state.system("RALLRec+", moved).scores == pytest.approx(scores)
+    assert state.system("RALLRec", moved) is own.systems["RALLRec"]
+    assert state.system("RALLRec+", TEST) is own.systems["RALLRec+"]
+    numbers = state.numbers(moved)
+    assert list(numbers) == ["now", "chosen", "paper"]
+    assert numbers["now"].log_loss == pytest.approx(metrics.log_loss(own.samples.labels, scores))
+    assert (numbers["paper"].alpha, numbers["paper"].epsilon) == (0.1, 1e-3)
+    best = own.chosen.weights["paper"].best
+    assert (numbers["chosen"].alpha, numbers["chosen"].epsilon) == (best.alpha, best.epsilon)
+    # The table goes on to report what was chosen on validation samples.
+    [line] = [one for one in state.tables["table-4"].lines if one.key == "RALLRec+"]
+    assert line.values["log_loss"] == pytest.approx(numbers["chosen"].log_loss)
+
+
+def test_the_samples_behind_every_point(looked: tuple[EvaluateService, State]) -> None:
+    service, state = looked
+    for view in ("figure-2", "figure-3", "calibration", "risk", "slices"):
+        figure = state.exhibit(EvaluateQuery(samples="test", view=view))
+        assert isinstance(figure, Figure)
+        for panel in figure.panels:
+            series = panel.series[0]
+            point = len(series.x) - 1
+            query = EvaluateQuery(samples="test", view=view, show=f"{panel.key}:{series.key}:{point}")
+            found = service.behind(state, query)
+            assert found is not None
+            assert found.total == len(series.behind(point)) > 0
+            row = found.rows[0]
+            place = int(series.behind(point)[0])
+            assert row.first == state.own.systems["RALLRec+"].scores[place]
+            assert row.liked == bool(state.own.samples.labels[place])
+            merging = state.merging(query)
+            assert (row.request.user, row.request.knowledge, row.request.alpha) == (row.user, "paper", merging.alpha)
+    gone = EvaluateQuery(samples="test", view="figure-2", show="length:responses:99")
+    assert service.behind(state, gone) is None
+    assert service.behind(state, TEST) is None
+
+
+def test_wins_and_losses_are_all_samples_once(looked: tuple[EvaluateService, State]) -> None:
+    service, state = looked
+    total = 0
+    for side in SIDES:
+        query = EvaluateQuery(samples="test", view="pair", second="ItemMean", show=side)
+        found = service.behind(state, query)
+        assert found is not None
+        assert found.what == side_words(query)[side]
+        total += found.total
+        for row in found.rows:
+            right = tuple((score > 0.5) == row.liked for score in (row.first, row.second))
+            assert right == {"first": (True, False), "second": (False, True)}.get(side, (side == "both",) * 2)
+    assert total == len(state.own.samples)
+
+
+def test_a_pair_is_tested_and_a_missing_system_says_what_to_run(looked: tuple[EvaluateService, State]) -> None:
+    _, state = looked
+    for alpha in (None, 0.9):
+        pair = state.exhibit(EvaluateQuery(samples="test", view="pair", second="UserMean", alpha=alpha))
+        assert isinstance(pair, Pair)
+        assert [own.method for own in pair.differences] == ["DeLong", *["bootstrap"] * 4]
+    gone = state.exhibit(EvaluateQuery(samples="test", view="pair", second="DeepFM"))
+    assert isinstance(gone, Pair)
+    assert [own.run for own in gone.missing] == ["rallrec baselines --dataset ml-latest-small"]
+    assert gone.contest is None
+
+
+def test_downloads_hold_every_number(looked: tuple[EvaluateService, State]) -> None:
+    _, state = looked
+    table = state.records(EvaluateQuery(samples="test", view="table-4"))
+    assert {record["line"] for record in table} >= {"RALLRec+", "DeepFM", "UserMean"}
+    pair = state.records(EvaluateQuery(samples="test", view="pair", second="DeepFM"))
+    assert len(pair) == len(state.own.samples)
+    assert [record["RALLRec+"] for record in pair] == pytest.approx(state.own.systems["RALLRec+"].scores.tolist())
+    assert {record["DeepFM"] for record in pair} == {None}
+
+
+def test_without_chains_the_page_says_what_is_missing(workspace: Workspace) -> None:
+    state = service_over(workspace).look(TEST)
+    assert state is not None
+    assert state.live is None
+    assert state.numbers(TEST) == {}
+    for view in ("figure-2", "figure-6", "figure-9"):
+        figure = state.exhibit(EvaluateQuery(samples="test", view=view))
+        assert isinstance(figure, Figure)
+        assert figure.missing
+        assert "rallrec reason" in figure.run
+    assert np.isfinite([line.values.get("auc", np.nan) for line in state.tables["table-4"].lines][-1])
+
+
+def test_a_large_list_is_looked_up_by_a_job(asked: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.services.evaluate._AT_ONCE", 3)
+    service, query = service_over(asked), EvaluateQuery(samples="test", limit=7)
+    monkeypatch.setattr(service._jobs._runner, "wake", lambda: None)  # the job is done here, not beside
+    assert service.look(query) is None
+    assert service.job(query) is None
+    job = service.start(query, "me")
+    found = service.job(query)
+    assert found is not None
+    assert (found.number, found.kind, found.state) == (job.number, "evaluate", "queued")
+    with pytest.raises(UsageError, match="does the same"):
+        service.start(query, "me")
+    said: list[Any] = []
+    perform(asked, job.params, said.append, lambda: False)
+    assert said[-1].fraction == 1.0
+    assert "systems are scored on 7 samples" in said[-1].stage
+    state = service.look(query)
+    assert state is not None
+    assert state.own.systems["RALLRec+"].complete
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "?view=table-9", "?first=Nobody", "?samples=train", "?alpha=2", "?epsilon=0", "?epsilon=nan", "?limit=0",
+        "?limit=x", "?show=first", "?view=pair&show=a:b:1", "?view=figure-2&show=a:b", "?view=figure-2&show=a:b:-1",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_none_are_refused(address: str) -> None:
+    with pytest.raises(UsageError):
+        EvaluateQuery.parse(address)
+
+
+def test_an_address_comes_back_as_it_was() -> None:
+    query = EvaluateQuery("test", 40, "figure-3", 0.25, 3.162e-05, "ReLLa", "LLM", "variance:windows:7", 3)
+    assert EvaluateQuery.parse(query.link()) == query
+    assert EvaluateQuery().link() == "/evaluate"
+    assert EvaluateQuery.parse(query.viewing("risk")).show == ""

@@ -1,0 +1,121 @@
+"""The data of every table, pairs of systems, and the paper's numbers beside them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from backend.evaluation import metrics, tables
+from backend.evaluation.exhibits import Table
+from backend.evaluation.intervals import Drawn
+from backend.evaluation.pairs import contest, differences
+from backend.evaluation.paper import paper_dataset, paper_line, paper_tokens
+from backend.merging import merge
+
+USERS, LABELS = [0, 0, 1, 1, 2, 2], [1, 0, 1, 0, 0, 1]
+GOOD, BAD = [0.9, 0.2, 0.8, 0.4, 0.3, 0.6], [0.4, 0.6, 0.7, 0.3, 0.5, 0.5]
+
+
+def two() -> tuple[tables.Scored, tables.Scored]:
+    return tables.score("A", USERS, LABELS, BAD, 200), tables.score("B", USERS, LABELS, GOOD, 200)
+
+
+def lines_of(table: Table) -> dict[str, dict[str, float]]:
+    return {line.key: dict(line.values) for line in table.lines}
+
+
+def test_a_system_is_scored_by_every_metric() -> None:
+    found = tables.score("B", USERS, LABELS, GOOD, 200)
+    assert dict(found.values) == {
+        "auc": metrics.auc(LABELS, GOOD), "gauc": 1.0, "log_loss": metrics.log_loss(LABELS, GOOD), "accuracy": 1.0,
+        "ece": pytest.approx((0.1 + 0.2 + 0.2 + 0.4 + 0.3 + 0.4) / 6),
+    }  # fmt: skip
+    assert found.n == 6
+    for metric, (low, high) in found.intervals.items():
+        assert low <= found.values[metric] <= high
+    assert tables.score("B", USERS, LABELS, GOOD, 0).intervals == {}
+
+
+def test_tables_of_systems_stand_beside_the_paper() -> None:
+    a, b = two()
+    gone = tables.Scored("C", missing="not cached (0 of 6)", run="rallrec reason")
+    lines = [("LLM", "A", a), ("RALLRec", "B", b), ("ReLLa", "C", gone)]
+    table = tables.of_systems("table-4", "Table 4", "test", lines, "MovieLens", about={"LLM": "untuned"})
+    assert lines_of(table)["RALLRec"]["accuracy"] == 1.0
+    assert table.lines[0].paper == {"auc": 0.5865, "log_loss": 0.6853, "accuracy": 0.5591}
+    assert (table.lines[0].about, table.lines[2].missing) == ("untuned", "not cached (0 of 6)")
+    best = {column.key: table.best(column) for column in table.columns}
+    assert (best["auc"], best["log_loss"], best["accuracy"]) == ("RALLRec", "RALLRec", "RALLRec")
+    records = table.records()
+    assert len(records) == 15
+    assert records[0]["value"] == a.values["auc"]
+    assert (records[-1]["value"], records[-1]["run"]) == (None, "rallrec reason")
+
+
+def test_the_improvement_is_the_papers() -> None:
+    a, b = two()
+    table = tables.of_systems("table-2", "Table 2", "test", [("LLM", "A", a), ("Reasoner", "B", b)], "Amazon")
+    last = tables.with_improvement(table).lines[-1]
+    # What the paper prints for Amazon: AUC, log loss (less is better), accuracy.
+    assert {name: round(value, 2) for name, value in last.paper.items()} == {
+        "auc": -2.15, "log_loss": 26.19, "accuracy": 65.12,
+    }  # fmt: skip
+    assert last.values["accuracy"] == pytest.approx(100 * (1 - a.values["accuracy"]) / a.values["accuracy"])
+    assert last.values["log_loss"] > 0
+    empty = tables.of_systems("table-2", "Table 2", "test", [("LLM", "A", a), ("Reasoner", "B", tables.Scored("B"))])
+    assert tables.with_improvement(empty).lines[-1].missing == "both lines are needed"
+
+
+def test_without_cm_is_the_merge_that_looks_at_no_variance() -> None:
+    p_r, p_g = np.array([0.9, 0.2]), np.array([0.4, 0.8])
+    assert tables.unweighted(p_r, p_g, 0.25) == pytest.approx([(0.225 + 0.4) / 1.25, (0.05 + 0.8) / 1.25])
+    assert tables.unweighted(p_r, p_g, 1) == pytest.approx((p_r + p_g) / 2)
+    # Equal variances say nothing, and neither do any under a large epsilon.
+    assert tables.unweighted(p_r, p_g, 0.1) == pytest.approx(merge(p_r, 0.02, p_g, 0.02, 0.1, 1e-3))
+    assert tables.unweighted(p_r, p_g, 0.1) == pytest.approx(merge(p_r, 0.02, p_g, 0.2, 0.1, 1e9))
+
+
+def test_tokens_per_response() -> None:
+    ways = [("recent", "without", [[10, 20], [np.nan, 30]], "", ""), ("full", "with", [np.nan], "no chains", "run it")]
+    table = tables.of_tokens("test", ways, "Amazon")
+    assert lines_of(table) == {"recent": {"tokens": 20, "responses": 3}, "full": {}}
+    assert (table.lines[0].paper, table.lines[1].missing) == ({"tokens": 661.6}, "no chains")
+
+
+def test_pairs_of_systems() -> None:
+    a, b = two()
+    found = differences(LABELS, b, a, GOOD, BAD)
+    assert [(own.metric, own.method) for own in found] == [
+        ("auc", "DeLong"), ("auc", "bootstrap"), ("gauc", "bootstrap"), ("log_loss", "bootstrap"),
+        ("accuracy", "bootstrap"),
+    ]  # fmt: skip
+    assert found[0].value == pytest.approx(found[1].value)
+    assert found[3].value == pytest.approx(b.values["log_loss"] - a.values["log_loss"])
+    for own in found:
+        assert own.low <= own.value <= own.high
+        assert 0 < own.p <= 1
+
+
+def test_p_values_of_draws_are_counted() -> None:
+    each = np.r_[np.full(97, 0.5), [-0.1, -0.2, 0.0]]
+    assert Drawn(0.4, each).p_value == pytest.approx(2 * 4 / 101)
+    assert Drawn(-0.4, -each).p_value == pytest.approx(2 * 4 / 101)
+    assert Drawn(0.0, np.zeros(100)).p_value == 1
+    assert Drawn(1.0, np.r_[np.ones(99), np.nan]).p_value == pytest.approx(2 / 100)
+    assert math.isnan(Drawn(float("nan"), each).p_value)
+
+
+def test_wins_and_losses() -> None:
+    found = contest([1, 1, 0, 0, 1], [0.9, 0.2, 0.1, 0.7, 0.6], [0.3, 0.9, 0.4, 0.9, 0.4])
+    assert found.first.tolist() == [0, 4]  # farthest apart first
+    assert (found.second.tolist(), found.both.tolist(), found.neither.tolist()) == ([1], [2], [3])
+
+
+def test_the_papers_datasets() -> None:
+    names = {"ml-latest-small": "MovieLens", "ml-1m": "MovieLens", "bookcrossing": "BookCrossing", "my-data": None}
+    names |= {"amazon-movies": "Amazon", "mlb-games": None, "movielens-1m": "MovieLens"}
+    assert {name: paper_dataset(name) for name in names} == names
+    assert paper_line("table-4", "RALLRec+", "Amazon") == {"auc": 0.8412, "log_loss": 0.5036, "accuracy": 0.8343}
+    assert paper_line("table-4", "UserMean", "Amazon") == paper_line("table-4", "LLM", None) == paper_tokens(None) == {}
