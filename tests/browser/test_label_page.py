@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backend.labelling import Project
-from storage.labels import projects
+from storage import open_database
+from storage.labels import accounts, projects, records
 from tests.browser.labelling import (
     PASSWORD,
     LabelSite,
@@ -22,6 +24,7 @@ from tests.browser.labelling import (
     tab_to,
     task_of,
 )
+from tests.browser.serving import SCRIPTED, server
 
 # Width, height, scheme; and the views that are looked at beside the two kinds of task.
 WINDOWS: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
@@ -31,7 +34,8 @@ WINDOWS: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
 }
 
 
-def test_three_chains_with_the_keyboard_alone(page: Any, label_site: LabelSite) -> None:
+@pytest.mark.timeout(240)
+def test_three_chains_with_the_keyboard_alone(page: Any, label_site: LabelSite, home: Path, tmp_path: Path) -> None:
     key = label_site.project("By keys", chains=one_chain_of_each(4))
     press = page.keyboard.press
     page.goto(f"{label_site.url}/label?project={key}&view=work")
@@ -86,6 +90,9 @@ def test_three_chains_with_the_keyboard_alone(page: Any, label_site: LabelSite) 
     assert all(own.status == "submitted" and own.blind and own.seconds > 0 for own in (one, two, three))
 
     _undo_and_edit(page, label_site, key, third, second)
+    _resolve(page, label_site, key, first)
+    file = _export(page, label_site, key, tmp_path)
+    _import(page, label_site, key, file, home, tmp_path)
 
 
 def _undo_and_edit(page: Any, label_site: LabelSite, key: str, third: str, second: str) -> None:
@@ -124,6 +131,52 @@ def _undo_and_edit(page: Any, label_site: LabelSite, key: str, third: str, secon
     [two] = _by_task(label_site, key, second)
     assert next(iter(two.judgement.steps.values())).value == "unsure"
     assert (two.status, len(two.history)) == ("submitted", 2)
+
+
+def _resolve(page: Any, label_site: LabelSite, key: str, task: str) -> None:
+    log_in(page, label_site.url, "root")
+    page.goto(f"{label_site.url}/label?project={key}&view=adjudicate&task={task}")
+    page.wait_for_selector(".resolve-form")
+    tab_to(page, ".resolve-form input[type=radio]")
+    while page.evaluate("document.activeElement.matches('.resolve-form :is(input, summary)')"):
+        if page.evaluate("document.activeElement.type === 'radio' && !document.activeElement.checked"):
+            page.keyboard.press("Space")
+        page.keyboard.press("Tab")
+    page.keyboard.type("So it stands.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Change the resolved label")
+    [resolved] = records.resolved(label_site.database, key)
+    assert (resolved.task, resolved.author, resolved.judgement.comment) == (task, "root", "So it stands.")
+
+
+def _export(page: Any, label_site: LabelSite, key: str, tmp_path: Path) -> Path:
+    page.goto(f"{label_site.url}/label?project={key}&view=export")
+    page.wait_for_selector(".formats")
+    with page.expect_download() as waiting:
+        page.locator(".formats tbody tr").first.locator("a").first.click()
+    file = tmp_path / "labels.jsonl"
+    waiting.value.save_as(file)
+    assert len(file.read_text("utf-8").splitlines()) == 3
+    return file
+
+
+def _import(page: Any, label_site: LabelSite, key: str, file: Path, home: Path, tmp_path: Path) -> None:
+    """Into an empty database, behind a server of its own; a second time adds nothing."""
+    url = f"sqlite:///{tmp_path / 'empty.db'}"
+    other = open_database(url)
+    accounts.add_account(other, "root", PASSWORD, "admin")
+    with server(home, **SCRIPTED, traces=3, database_url=url) as site:
+        log_in(page, site, "root")
+        page.goto(f"{site}/label?view=projects")
+        page.wait_for_selector(".label-projects .empty")
+        for said in ("3 labels are new", "3 were here already"):
+            page.set_input_files("#import-file", file)
+            page.click("button[data-import]")
+            page.wait_for_selector(f".import-said:has-text('{said}')")
+    kept = sorted(label.model_dump_json() for label in records.labels(other, key))
+    assert kept == sorted(label.model_dump_json() for label in records.labels(label_site.database, key))
+    other.close()
 
 
 def _by_task(label_site: LabelSite, key: str, *tasks: str) -> list[Any]:
