@@ -105,7 +105,8 @@ def add_labels(app: FastAPI, routes: tuple[Route, ...], who: Callable[[str | Non
     few = anyio.CapacityLimiter(_AT_ONCE)
     for route in routes:
         endpoint = _endpoint(route, who, few if route.quick else None)
-        app.add_api_route(f"/labels/{route.path}", endpoint, methods=[route.method], include_in_schema=False)
+        # A plain route: what FastAPI would read out of a function's parameters, these read themselves.
+        app.add_route(f"/labels/{route.path}", endpoint, methods=[route.method], include_in_schema=False)
 
 
 def set_cookie(response: Response, token: str, secure: bool, seconds: int) -> Response:

@@ -186,7 +186,6 @@ def _keep(
     if not again:
         row.judgement, row.version = said, version + 1
         row.seconds, row.updated_at = min(max(0.0, seconds), _MOST_SECONDS), now
-    session.flush()
 
 
 def _was_taken_in(session: Session, row: LabelRow, submission: str) -> bool:

@@ -39,7 +39,11 @@ def code(text: str) -> list[str]:
 
 
 def options_of(command: str) -> set[str]:
-    return {option for parameter in COMMANDS[command].params for option in parameter.opts} | {"--help", "-h"}
+    """Of a command, and of all commands below it."""
+    own = [COMMANDS[command]]
+    for group in own:
+        own += getattr(group, "commands", {}).values()
+    return {option for each in own for parameter in each.params for option in parameter.opts} | {"--help", "-h"}
 
 
 def calls(text: str) -> list[list[str]]:

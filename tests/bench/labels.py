@@ -1,10 +1,11 @@
 """Thirty annotators over HTTP while the server is killed twice: what was acknowledged is there, once; prints JSON.
 
-    python -m tests.bench.labels [--people 30] [--each 40] [--kills 2]
+    python -m tests.bench.labels [--people 30] [--each 40] [--kills 2] [--think 1]
 
 Real chains (those that ship), a real server in a process of its own, which gets SIGKILL when a third and two thirds of
-the work are done, and is started again. Each person logs in once, and then, task by task, asks for it, saves a draft
-and submits; what gets no reply is sent again, as the page does. Server and people share this machine's cores.
+the work are done, and is started again. Each person logs in once, and then, task by task, asks for it, saves a draft,
+thinks for about a second (people need far longer) and submits; what gets no reply is sent again, as the page does.
+Server and people share this machine's cores.
 Afterwards the database is checked: see ``found`` in the report, whose counts of faults must all be 0.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import tempfile
 import threading
 import time
@@ -82,6 +84,7 @@ class Person:
     logins: list[float] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     again: int = 0
+    think: float = 0.0
 
     def work(self, count: int) -> None:
         with httpx.Client(timeout=30) as client:
@@ -100,6 +103,7 @@ class Person:
         saved = self._post(client, "draft", about | {"judgement": _SAVE, "version": task["version"]})
         version = saved.json().get("version", task["version"])
         body = about | {"judgement": whole(task), "version": version, "submission": uuid.uuid4().hex}
+        time.sleep(self.think * random.uniform(0.5, 1.5))
         before, begun = self.again, time.perf_counter()
         answer = self._post(client, "submit", body)
         if answer.status_code != 200:
@@ -133,11 +137,13 @@ def whole(task: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def crowd(home: Path, key: str, names: list[str], each: int, kills: int, **settings: Any) -> dict[str, Any]:
+def crowd(
+    home: Path, key: str, names: list[str], each: int, kills: int, think: float = 0.0, **settings: Any
+) -> dict[str, Any]:
     """Let these people label, kill the server in between, and say what is found afterwards."""
     site = Site(home, settings)
     site.start()
-    people = [Person(name, key, site) for name in names]
+    people = [Person(name, key, site, think=think) for name in names]
     threads = [threading.Thread(target=person.work, args=(each,)) for person in people]
     begun, downs = time.perf_counter(), []
     try:
@@ -157,8 +163,9 @@ def crowd(home: Path, key: str, names: list[str], each: int, kills: int, **setti
     with closing(open_database(f"sqlite:///{home / 'rallrec.db'}")) as database:
         found = _found(database, key, people)
     return {
-        "people": len(names), "each": each, "kills": kills, "down_s": downs, "seconds": round(seconds, 1),
-        "acknowledged": sum(len(person.kept) for person in people), "sent_again": sum(own.again for own in people),
+        "people": len(names), "each": each, "kills": kills, "think_s": think, "down_s": downs,
+        "seconds": round(seconds, 1), "acknowledged": sum(len(person.kept) for person in people),
+        "sent_again": sum(person.again for person in people),
         "refused": [text for person in people for text in person.refused][:10],
         "submission_ms": summary([1000 * own for person in people for own in person.times]),
         "login_ms": summary([1000 * own for person in people for own in person.logins]), "found": found,
@@ -226,13 +233,14 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=30)
     parser.add_argument("--each", type=int, default=40)
     parser.add_argument("--kills", type=int, default=2)
+    parser.add_argument("--think", type=float, default=1.0)
     parser.add_argument("--overlap", type=int, default=3)
     given = parser.parse_args()
     names = [f"annotator {number}" for number in range(1, given.people + 1)]
     # A quarter more places than are needed, so that nobody waits for another at the end; six chains of each sample.
     samples = -(-given.people * given.each * 5 // (4 * given.overlap * 6))
     with shipped_project(names, given.overlap, samples) as (home, key):
-        print(json.dumps(crowd(home, key, names, given.each, given.kills), indent=2))
+        print(json.dumps(crowd(home, key, names, given.each, given.kills, given.think), indent=2))
 
 
 if __name__ == "__main__":
