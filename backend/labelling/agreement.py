@@ -149,15 +149,13 @@ def _agreement(table: Ratings) -> Agreement:
         nothing = undefined(NOBODY_TWICE)
         return Agreement(table.dimension, len(counts), 0, nothing, nothing, nothing, ())
     pairs = [_pair(table, *two) for two in combinations(table.raters, 2)]
-    times = drawn_times(table.tasks)
-    many = times.astype(np.float64)
-    alphas = [coefficients.alpha(np.repeat(counts, own, axis=0), level) for own in times]
+    many = drawn_times(table.tasks).astype(np.float64)
     return Agreement(
         table.dimension,
         len(counts),
         shared,
         measure(float(coefficients.percent(counts)[0]), coefficients.percent(counts, many), shared, NOBODY_TWICE),
-        measure(coefficients.alpha(counts, level), alphas, shared, ALL_ALIKE),
+        measure(coefficients.alpha(counts, level), coefficients.alphas(counts, level, many), shared, ALL_ALIKE),
         measure(
             float(coefficients.gwet(counts, level)[0]), coefficients.gwet(counts, level, many), shared, NOBODY_TWICE
         ),
@@ -174,17 +172,19 @@ def _pair(table: Ratings, first: str, second: str) -> Pair:
     if not shared:
         nothing = undefined(NO_SUCH_PAIR)
         return Pair(first, second, nothing, nothing)
-    cells = _table_of_two(table, first, second).reshape(shared, -1)
-    times = drawn_times([task for task, own in zip(table.tasks, both, strict=True) if own])
-    drawn = (times @ cells).reshape(-1, q, q).astype(np.float64)
+    cells = _table_of_two(table, first, second).astype(np.float64)
+    of_task = [task for task, own in zip(table.tasks, both, strict=True) if own]
+    times = drawn_times(of_task).astype(np.float64)
+    drawn = (times @ cells.reshape(shared, -1)).reshape(-1, q, q)
     agreed = (one == other)[both].astype(np.float64)
     with np.errstate(invalid="ignore"):
         share = (times @ agreed) / times.sum(axis=1)
+    kappa = float(coefficients.kappas(cells.sum(axis=0, keepdims=True), level)[0])
     return Pair(
         first,
         second,
         measure(float(agreed.mean()), share, shared, NO_SUCH_PAIR),
-        measure(coefficients.kappa(one, other, level, q), coefficients.kappas(drawn, level), shared, ALL_ALIKE),
+        measure(kappa, coefficients.kappas(drawn, level), shared, ALL_ALIKE),
     )
 
 

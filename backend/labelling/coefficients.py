@@ -1,13 +1,12 @@
 """How well people agree, as numbers: percent, Krippendorff's alpha, Gwet's AC1 / AC2, Cohen's kappa.
 
-Each is taken of tables of counts or of two people's answers, and is NaN where it is not defined; a sentence says why.
-Alpha is the library ``krippendorff``, kappa is scikit-learn. For Gwet's coefficient no library fits the project's
-other parts; its formulae are those of K. L. Gwet, *Handbook of Inter-Rater Reliability* (4th ed. 2014, chapter 5).
+Each is taken of tables of counts, and is NaN where it is not defined; a sentence says why. Alpha is the library
+``krippendorff``; of the many draws of an interval it is computed at once, and so is kappa: tests compare both with the
+libraries. For Gwet's coefficient no library fits the project's other parts; its formulae are those of K. L. Gwet,
+*Handbook of Inter-Rater Reliability* (4th ed. 2014, chapter 5).
 """
 
 from __future__ import annotations
-
-import warnings
 
 import krippendorff
 import numpy as np
@@ -68,28 +67,31 @@ def alpha(counts: Counts, level: Level) -> float:
     return float(krippendorff.alpha(value_counts=pairable, level_of_measurement=level))
 
 
-def kappa(first: Float64, second: Float64, level: Level, categories: int) -> float:
-    """Cohen's kappa of two people's answers, [units] each, by scikit-learn; quadratic weights where ordinal.
+def alphas(counts: Counts, level: Level, times: Float64) -> Float64:
+    """float64[draws]: Krippendorff's alpha of many draws at once; ``times`` as in :func:`percent`.
 
-    Units that only one of them judged are left out. NaN where it is not defined.
+    The naive equivalent is :func:`alpha` of the units, each repeated so often.
     """
-    from sklearn.metrics import cohen_kappa_score
-
-    both = ~(np.isnan(first) | np.isnan(second))
-    if not both.any():
-        return float("nan")
-    how = "quadratic" if level == "ordinal" else None
-    labels = list(range(categories))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a value that is not defined, which is returned as NaN
-        own = cohen_kappa_score(first[both].astype(int), second[both].astype(int), labels=labels, weights=how)
-    return float(own)
+    q = counts.shape[1]
+    own = counts.astype(np.float64)
+    answers = own.sum(axis=1)
+    pairs = own[:, :, None] * own[:, None, :] - own[:, :, None] * np.eye(q)
+    together = pairs / np.maximum(answers - 1, 1)[:, None, None] * (answers > 1)[:, None, None]
+    observed = (times @ together.reshape(len(own), -1)).reshape(-1, q, q)
+    n = observed.sum(axis=2)
+    total = n.sum(axis=1)[:, None, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        expected = (n[:, :, None] * n[:, None, :] - n[:, :, None] * np.eye(q)) / (total - 1)
+        far = 1.0 - np.eye(q) if level == "nominal" else _rank_distances(n)
+        value: Float64 = 1.0 - (observed * far).sum(axis=(1, 2)) / (expected * far).sum(axis=(1, 2))
+    return value
 
 
 def kappas(tables: Float64, level: Level) -> Float64:
-    """float64[draws]: Cohen's kappa of many confusion tables at once, [draws, categories, categories].
+    """float64[draws]: Cohen's kappa of confusion tables, [draws, categories, categories]; quadratic weights where
+    ordinal. NaN where it is not defined.
 
-    The naive equivalent is :func:`kappa` of each draw.
+    The naive equivalent is ``sklearn.metrics.cohen_kappa_score`` of the answers that each table counts.
     """
     far = 1.0 - weights(level, tables.shape[1])
     total = tables.sum(axis=(1, 2))
@@ -97,6 +99,15 @@ def kappas(tables: Float64, level: Level) -> Float64:
     with np.errstate(invalid="ignore", divide="ignore"):
         value: Float64 = 1.0 - (tables * far).sum(axis=(1, 2)) * total / (chance * far).sum(axis=(1, 2))
     return value
+
+
+def _rank_distances(n: Float64) -> Float64:
+    """float64[draws, q, q]: Krippendorff's ordinal metric, the squared distance between the middles of two categories
+    where all answers stand in a row. ``n``: [draws, q], how often each is given.
+    """
+    middles = np.cumsum(n, axis=1) - n / 2
+    apart: Float64 = (middles[:, :, None] - middles[:, None, :]) ** 2
+    return apart
 
 
 def _times(counts: Counts, times: Float64 | None) -> Float64:

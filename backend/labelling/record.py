@@ -99,7 +99,8 @@ class Version(_Frozen):
 class Label(_Frozen):
     """``id`` names this label everywhere. ``kind``: ``label`` of an annotator, or ``resolved``: what a reviewer
     wrote after reading all of a task's labels. ``seconds``: time at work, idle time cut off. ``chains``: one, or two
-    where they are compared. ``gold``: of the task, whether its right answer is known and was used as a check.
+    where they are compared. ``gold``: of the task, whether its right answer is known and was used as a check; of a
+    resolved label, whether it is that answer.
     """
 
     format: Literal[1] = 1

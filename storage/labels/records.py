@@ -66,15 +66,20 @@ class Reading:
         self._chain = lru_cache(maxsize=1024)(self._read_chain)
 
     def label(self, row: LabelRow | ResolvedRow, task: TaskRow) -> Label:
-        """Of a label's row, or a resolved one's."""
+        """Of a label's row, or a resolved one's: that is gold where it is what the task's known answer says."""
         raw = isinstance(row, LabelRow)
+        judgement = Judgement.model_validate_json(row.judgement)
+        gold, qualification = row.gold, row.qualification
+        if not raw:
+            gold = task.gold is not None and Judgement.model_validate_json(task.gold) == judgement
+            qualification = gold and task.qualification
         return Label(
             kind="label" if raw else "resolved", id=row.id, project_key=self._key, project=self.project, task=task.id,
             author=row.author, status=row.status if isinstance(row, LabelRow) else "submitted",
             created_at=row.created_at, updated_at=row.updated_at, submitted_at=row.submitted_at, seconds=row.seconds,
-            blind=row.blind, rubric=row.rubric, gold=row.gold, qualification=row.qualification,
+            blind=row.blind, rubric=row.rubric, gold=gold, qualification=qualification,
             skip_reason=row.skip_reason if isinstance(row, LabelRow) else "",
-            judgement=Judgement.model_validate_json(row.judgement), history=tuple(self._versions.get(row.id, ())),
+            judgement=judgement, history=tuple(self._versions.get(row.id, ())),
             chains=tuple(self._chain(name) for name in (task.chain, task.other) if name),
             setting=Setting.model_validate_json(task.setting),
         )  # fmt: skip

@@ -125,6 +125,7 @@ class _Taking:
             )
         else:
             self._session.add(ResolvedRow(**common))
+            self._need_gold(record)
         for number, version_ in enumerate(record.history, 1):
             self._session.add(
                 VersionRow(
@@ -174,6 +175,15 @@ class _Taking:
             )
         )  # fmt: skip
         self._session.flush()
+
+    def _need_gold(self, record: Label) -> None:
+        """A resolved label that is gold is its task's known answer, where the task has none yet."""
+        task = self._session.get_one(TaskRow, record.task)
+        if record.gold and task.gold is None:
+            task.gold, task.qualification = record.judgement.model_dump_json(), record.qualification
+            note(
+                self._session, self._by, "task.gold", task.id, after={"gold": True, "qualification": task.qualification}
+            )
 
     def _next_place(self, key: str) -> int:
         if key not in self._places:

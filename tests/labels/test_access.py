@@ -36,7 +36,8 @@ NEEDS = {
 VIEW_NEEDS = {
     "projects": "counts", "account": "counts", "work": "project", "mine": "label", "history": "label",
     "progress": "project", "project": "projects", "people": "administer",
-    "agreement": "agreement", "disputed": "review", "adjudicate": "review", "insight": "review", "export": "agreement",
+    "agreement": "agreement", "disputed": "review", "adjudicate": "review", "insight": "agreement",
+    "export": "agreement",
 }  # fmt: skip
 WHO = {"root": "admin", "rita": "reviewer", "ann": "annotator", "vic": "viewer", None: None}
 SECRET = "what bob said of it"

@@ -15,6 +15,7 @@ import pytest
 from backend.labelling.formats import FORMATS, read_labels
 from storage import Database
 from storage.labels import records
+from storage.labels.results import known_answers
 from storage.labels.taking_over import take_over
 from tests.labels.browsing import Browser
 
@@ -242,6 +243,7 @@ def test_an_export_imports_into_an_empty_database_and_twice_adds_nothing(
         out = io.BytesIO()
         FORMATS["jsonl"].write((records.labels if status == "all" else records.resolved)(database, key), out)
         assert out.getvalue() == content
+    assert len(known_answers(database, key)) == 1, "what was made gold is gold there"
 
 
 def test_an_import_says_what_it_did_and_what_is_no_label_is_refused_with_its_line(
