@@ -35,7 +35,7 @@ TABS = (
     Tab("agreement", "Agreement", _READERS),
     Tab("disputed", "Disputed", _REVIEWERS),
     Tab("adjudicate", "Adjudicate", _REVIEWERS),
-    Tab("insight", "Insight", _REVIEWERS),
+    Tab("insight", "Insight", _READERS),
     Tab("export", "Export", _READERS),
     Tab("projects", "Projects", _EVERYONE, of_project=False),
     Tab("people", "People", ("admin",), of_project=False),
