@@ -67,6 +67,7 @@ bench: .venv/.ready-dev chromium
 	$(BIN)/python -m tests.bench.engines | tee var/bench/engines.json
 	$(BIN)/python -m tests.bench.tuning | tee var/bench/tuning.json
 	$(BIN)/python -m tests.bench.retrieval | tee var/bench/retrieval.json
+	$(BIN)/python -m tests.bench.datasets | tee var/bench/datasets.json
 	$(BIN)/python -m tests.bench.first_page | tee var/bench/first_page.json
 
 # Every file of storage/bundle from the data and the models (some six hours on two cores, most of them for the adapters
