@@ -67,6 +67,7 @@ bench: .venv/.ready-dev chromium
 	$(BIN)/python -m tests.bench.engines | tee var/bench/engines.json
 	$(BIN)/python -m tests.bench.tuning | tee var/bench/tuning.json
 	$(BIN)/python -m tests.bench.retrieval | tee var/bench/retrieval.json
+	$(BIN)/python -m tests.bench.datasets | tee var/bench/datasets.json
 	$(BIN)/python -m tests.bench.first_page | tee var/bench/first_page.json
 	$(BIN)/python -m tests.bench.labels | tee var/bench/labels.json
 	$(BIN)/python -m tests.bench.evaluate | tee var/bench/evaluate.json

@@ -16,7 +16,35 @@ data = typer.Typer(
 )
 
 # Kept here in words, so that help needs no more than this module; a test compares it with the formats that there are.
+PUBLISHED = ("ml-1m", "ml-100k", "ml-25m", "ml-32m", "bookcrossing", "amazon-2018", "amazon-2023")
 FORMATS = ("ml-1m", "ml-100k", "ml-csv", "bookcrossing", "amazon-2018", "amazon-2023", "custom")
+
+
+@data.command(epilog="Example: rallrec data fetch ml-1m --accept-licence")
+def fetch(
+    name: Annotated[str, typer.Argument(help=f"{', '.join(PUBLISHED)}.")],
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Accept its conditions without being asked.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Download a published dataset: checked by its hash, going on where it was cut off. It is not imported yet."""
+    from scripts.data_fetch import run
+
+    run(name=name, accept_licence=accept_licence, as_json=json)
+
+
+@data.command(epilog="Example: rallrec data describe plays.csv --yes")
+def describe(
+    file: Annotated[str, typer.Argument(help="A csv (UTF-8) or parquet file with a row for each rating.")],
+    out: Annotated[str | None, typer.Option(help="Mapping file to write (default: beside it).")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Take what is guessed, ask nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Make a mapping file for your own data: questions about its columns, with guessed answers."""
+    from scripts.data_describe import run
+
+    run(file=file, out_file=out, yes=yes, as_json=json)
 
 
 @data.command("import", epilog="Example: rallrec data import ~/Downloads/ml-1m.zip --name ml-1m --format ml-1m")

@@ -163,7 +163,8 @@ def load_mapping(path: Path) -> Mapping:
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{path} is no TOML: {error}", fix="mend that line") from error
     except ValidationError as error:
-        first = error.errors()[0]
+        # A name that is wrong explains the one that is missing.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         location = _location(first)
         where = ".".join(location) or "the file"
         given = "" if first["type"] in ("missing", "value_error") else f" is {first['input']!r}"

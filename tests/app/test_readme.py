@@ -16,7 +16,13 @@ from scripts.cli import app
 from storage.stages.graph import STAGES
 from tests.conftest import ROOT
 
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+_TOP: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+# By their whole names: those of a group are "data import" and the like.
+COMMANDS: dict[str, Any] = _TOP | {
+    f"{group} {name}": command
+    for group, found in _TOP.items()
+    for name, command in getattr(found, "commands", {}).items()
+}
 # How the README writes "any setting".
 PLACEHOLDER = "RALLREC_NAME"
 
@@ -52,16 +58,22 @@ def calls(text: str) -> list[list[str]]:
     return [shlex.split(match[1], comments=True) for match in found if match]
 
 
+def _command(words: list[str]) -> str:
+    """The longest name of a command that the words begin with."""
+    two = " ".join(words[:2])
+    return two if two in COMMANDS else words[0]
+
+
 def problems(text: str) -> list[str]:
     """Everything that the text names and the program lacks."""
     wrong = []
     for words in calls(text):
-        command, used = words[0], [word.split("=")[0] for word in words[1:] if word.startswith("-")]
+        command, used = _command(words), [word.split("=")[0] for word in words[1:] if word.startswith("-")]
         if command not in COMMANDS and not command.startswith("-"):
             wrong.append(f"rallrec {command}")
         elif command in COMMANDS:
             wrong += [f"rallrec {command} {option}" for option in used if option not in options_of(command)]
-            required = {p.opts[0] for p in COMMANDS[command].params if p.required}
+            required = {p.opts[0] for p in COMMANDS[command].params if p.required and p.opts[0].startswith("-")}
             wrong += [f"rallrec {command} without {option}" for option in required - set(used) if len(words) > 1]
     anywhere = {option for command in COMMANDS for option in options_of(command)}
     wrong += [line for line in code(text) if re.fullmatch(r"--[a-z-]+", line) and line not in anywhere]
