@@ -12,18 +12,19 @@
       const { task, project, draft } = root.dataset;
       const kept = JSON.parse(draft);
       this.project = project;
+      this.voice = new rallrec.LabelVoice(root);
       this.sheet = new rallrec.LabelSheet(root);
       this.history = new rallrec.LabelHistory(root);
       this.keeper = new Keeper({
         account, project, task, draft: kept,
-        told: (...state) => this.told(...state),
-        ask: (theirs, ours) => this.ask(theirs, ours),
+        told: (...state) => this.voice.state(...state),
+        ask: (theirs, ours) => this.voice.ask(theirs, ours),
         take: (judgement) => this.sheet.show(judgement),
       });
       this.timer = new rallrec.LabelTimer(root, this.keeper.seconds);
       this.listen();
       this.sheet.show(this.keeper.judgement);
-      if (kept.at) this.told("saved", kept.at);
+      if (kept.at) this.voice.state("saved", kept.at);
       this.recover(kept);
       const { rows } = this.sheet;
       this.to(rows.find((row) => this.sheet.open(row)) ?? rows[0], true);
@@ -185,34 +186,6 @@
 
     // ---- what is done with the task
 
-    told(state, words, status) {
-      const place = this.root.querySelector(".saved");
-      const at = new Date(words);
-      place.dataset.state = state;
-      place.textContent = {
-        saved: `Saved ${Number.isNaN(at.getTime()) ? "" : at.toLocaleTimeString("en-GB")}`,
-        changed: "Not saved yet",
-        saving: "Saving",
-        unsaved: "Not saved: will try again",
-        unsent: "Not sent: will try again",
-        refused: status === 401 ? "Not saved: log in again" : "Not saved",
-      }[state];
-      place.title = ["unsaved", "unsent"].includes(state) ? `${words}. What you said is kept in this browser and is sent as soon as the server answers, even if you close the page.` : "";
-      if (state === "refused") this.say(status === 401 ? "Your login has ended. Log in in another tab; what you said is kept here." : words, true);
-    }
-
-    ask(theirs, ours) {
-      const dialog = this.root.querySelector("dialog.conflict");
-      const count = (judgement) => `${Object.keys(judgement?.steps ?? {}).length} steps, ${Object.keys(judgement?.scales ?? {}).length} scales${judgement?.comment ? ` and the comment “${judgement.comment.slice(0, 60)}”` : ""}`;
-      dialog.querySelector(".theirs").textContent = count(theirs?.judgement);
-      dialog.querySelector(".ours").textContent = count(ours);
-      dialog.oncancel = (event) => event.preventDefault();
-      if (!dialog.open) dialog.showModal();
-      return new Promise((done) => {
-        dialog.querySelectorAll("[data-keep]").forEach((button) => { button.onclick = () => { dialog.close(); done(button.dataset.keep); }; });
-      });
-    }
-
     async submit() {
       const open = this.sheet.rows.filter((row) => this.sheet.open(row));
       if (open.length) { this.lacking(open.map((row) => ({ where: row.dataset.row, says: this.sheet.lack(row) }))); return; }
@@ -226,8 +199,8 @@
         await this.next(this.project);
         return;
       }
-      if (answer.status !== 422) { this.told("refused", answer.said.problem, answer.status); return; }
-      this.told("saved", new Date());
+      if (answer.status !== 422) { this.voice.state("refused", answer.said.problem, answer.status); return; }
+      this.voice.state("saved", new Date());
       this.lacking(answer.said.problems);
     }
 
@@ -236,23 +209,33 @@
       this.root.querySelector(".lacks").textContent = problems[0].says;
     }
 
-    skip(reason) {
+    async skip(reason) {
       const dialog = this.root.querySelector("dialog.skip"), said = dialog.querySelector(".said");
       if (reason === undefined) { said.textContent = ""; dialog.showModal(); return; }
       if (!reason) { said.textContent = "Say why, in a word or two."; return; }
-      this.act("skip", { task: this.root.dataset.task, reason }, (why) => { said.textContent = why; }).then((done) => {
-        if (!done) return;
-        dialog.close();
-        this.close(true);
-        this.next(this.project);
-      });
+      await this.pass("skip", { reason });
+    }
+
+    // Puts it back into the queue, with what was said so far.
+    async later() {
+      await this.keeper.settled();
+      await this.pass("requeue", {});
+    }
+
+    async pass(path, more) {
+      const dialog = this.root.querySelector("dialog.skip"), said = dialog.querySelector(".said");
+      const done = await this.act(path, { task: this.root.dataset.task, ...more }, (why) => { said.textContent = why; });
+      if (!done) return;
+      dialog.close();
+      this.close(true);
+      await this.next(this.project);
     }
 
     async undo() {
       await this.keeper.settled();
       const done = await this.act("undo", { project: this.project });
       if (!done) return;
-      if (!done.task) { this.say("Nothing is left to take back."); return; }
+      if (!done.task) { this.voice.say("Nothing is left to take back."); return; }
       this.close(false);
       this.go(`/label?${new URLSearchParams({ project: this.project, view: "work", task: done.task.task })}`);
     }
@@ -264,22 +247,13 @@
       this.go(`/label?${new URLSearchParams({ project: this.project, view: "mine" })}`);
     }
 
-    async act(path, body, problem = (why) => this.say(why)) {
+    async act(path, body, problem = (why) => this.voice.say(why)) {
       try {
         const { ok, said } = await call(path, body);
         if (ok) return said;
         problem(said.problem);
       } catch (error) { problem(`Not done: ${error.message}. Try again.`); }
       return null;
-    }
-
-    say(words, onwards) {
-      const place = this.root.querySelector(".resend");
-      place.hidden = false;
-      place.textContent = `${words} `;
-      if (!onwards) return;
-      const link = Object.assign(document.createElement("a"), { textContent: "Go on with the next task", href: `/label?${new URLSearchParams({ project: this.project, view: "work" })}` });
-      place.append(link);
     }
 
     guide() {

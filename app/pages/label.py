@@ -16,6 +16,7 @@ _SCRIPTS = (
     "label_timer.js",
     "label_sheet.js",
     "label_history.js",
+    "label_voice.js",
     "label_work.js",
     "label_forms.js",
     "label.js",

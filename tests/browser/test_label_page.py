@@ -268,6 +268,22 @@ def test_a_skipped_task_is_passed_on_and_comes_back(page: Any, label_site: Label
     assert open_task(page, label_site.url, key) == task
 
 
+def test_a_task_that_is_put_off_comes_back_after_the_others(page: Any, label_site: LabelSite) -> None:
+    key = label_site.project("Put off", chains=one_chain_of_each(2))
+    log_in(page, label_site.url, "ann")
+    first = open_task(page, label_site.url, key)
+    page.keyboard.press("g")
+    page.keyboard.press("s")
+    page.keyboard.press("l")
+    next_after(page, first)
+    second = task_of(page)
+    say_all(page)
+    page.keyboard.press("Enter")
+    next_after(page, second)
+    assert task_of(page) == first
+    assert chosen(page, steps_of(page)[0]) == "good"
+
+
 def test_two_chains_are_compared(page: Any, label_site: LabelSite) -> None:
     key = label_site.project("Pairs", mode="pair")
     log_in(page, label_site.url, "ann")
