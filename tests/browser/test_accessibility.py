@@ -15,6 +15,9 @@ PAGES = {
     f"/what-if?user=15&item=1&edits={EDITS}": "#what-if-history tr.removed",
     "/users": "#users-list .users",
     "/users?user=15": "svg.timeline",
+    "/evaluate?limit=30": "#evaluate-exhibit table.exhibit",
+    "/evaluate?limit=30&view=slices": "#evaluate-exhibit section",
+    "/evaluate?limit=30&view=pair&first=UserMean&second=ItemMean&show=both": "#evaluate-behind section",
     "/stories": ".story-list, .empty",
     "/library": "#library-own .artifact",
 }
