@@ -12,7 +12,7 @@ from backend.errors import RallrecError
 from scripts.bundle_commands import bundle
 from scripts.data_commands import data
 from scripts.labels_commands import labels
-from scripts.options import Json
+from scripts.options import Json, Limit, Part, Samples, Validation
 from scripts.users_commands import users
 
 app = typer.Typer(
@@ -253,17 +253,6 @@ def reason(
         knowledge=knowledge or [], answers_only=answers_only, prompts_per_call=prompts_per_call, profile=profile,
         engine=engine, recipe=recipe, out_file=out, as_json=json,
     )  # fmt: skip
-
-
-Samples = Annotated[
-    str | None, typer.Option(help="CSV file with the columns user,item: what is scored (default: the shipped one).")
-]
-Validation = Annotated[
-    str | None,
-    typer.Option(help="As --samples: what the weights are chosen on (default: the shipped one)."),
-]
-Part = Annotated[str | None, typer.Option(help="Score this part of the split instead: train, validation or test.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only so many samples, the earliest ones.")]
 
 
 @app.command(epilog="Example: rallrec evaluate --samples test.csv --validation validation.csv --json")

@@ -31,6 +31,7 @@ _NAMES = {
 # Figures whose points set something instead of leading to samples.
 _SETS = {"figure-6": "alpha", "figure-7": "epsilon"}
 _METRICS = {"auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "accuracy": "accuracy"}
+_SHOWN = ("auc", "log_loss", "accuracy")
 _WEIGHTS = {"now": "now", "chosen": "chosen on validation", "paper": "the paper's"}
 
 
@@ -83,12 +84,12 @@ def evaluate_numbers(state: State, query: EvaluateQuery) -> str:
     points = state.numbers(query)
     rows = [
         {"words": _WEIGHTS[name], "key": name, "alpha": f"{own.alpha:g}", "epsilon": significant(own.epsilon),
-         "values": [own.auc, own.log_loss, own.accuracy]}
+         "values": [(_METRICS[metric], getattr(own, metric)) for metric in _SHOWN]}
         for name, own in points.items()
     ]  # fmt: skip
     alone = state.scored["RALLRec"].values
     if points and alone:
-        values = [alone["auc"], alone["log_loss"], alone["accuracy"]]
+        values = [(_METRICS[metric], alone[metric]) for metric in _SHOWN]
         rows.append({"words": "P_G alone (RALLRec)", "key": "tuned", "alpha": "–", "epsilon": "–", "values": values})
     return render("evaluate_numbers.html", rows=rows, count=f"{len(state.own.samples):,}")
 

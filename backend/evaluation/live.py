@@ -8,7 +8,9 @@ do many at a time, carries the labels along. The naive equivalent is ``merge`` o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +24,8 @@ Float64 = NDArray[np.float64]
 # Scores are told apart in so many steps (5e-10 each): with 97,002 of them that changes AUC by 1e-9 at most.
 STEPS = 2**31 - 1
 _LABEL = np.uint32(1)
+# From so many samples on, several points are computed at once.
+_THREADED = 20_000
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,17 @@ class LiveMerge:
         return Point(alpha, epsilon, self._auc(scores), loss, float(((scores > 0.5) == self._liked).mean()))
 
     def over_alpha(self, alphas: Iterable[float], epsilon: float) -> list[Point]:
-        return [self.at(alpha, epsilon) for alpha in alphas]
+        return self._many([(alpha, epsilon) for alpha in alphas])
 
     def over_epsilon(self, alpha: float, epsilons: Iterable[float]) -> list[Point]:
-        return [self.at(alpha, epsilon) for epsilon in epsilons]
+        return self._many([(alpha, epsilon) for epsilon in epsilons])
+
+    def _many(self, points: Sequence[tuple[float, float]]) -> list[Point]:
+        """Side by side on the processor's cores, where that is worth the threads: sorting lets the others run."""
+        if len(self.labels) < _THREADED:
+            return [self.at(*point) for point in points]
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            return list(threads.map(lambda point: self.at(*point), points))
 
     def _auc(self, scores: Float64) -> float:
         """Ties count half; two scores within the same of :data:`STEPS` are a tie."""

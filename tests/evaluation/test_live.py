@@ -85,3 +85,12 @@ def test_weights_that_are_none_are_refused() -> None:
     for alpha, epsilon in ((-1, 1e-3), (0.1, 0.0)):
         with pytest.raises(UsageError):
             live.at(alpha, epsilon)
+
+
+def test_many_points_at_once_are_the_same_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    labels = (rng.random(300) < 0.5).astype(float)
+    live = LiveMerge(labels, rng.random((4, 300)), rng.random(300), rng.random(300) / 10)
+    alone = live.over_alpha((0.0, 0.1, 0.2), 1e-3) + live.over_epsilon(0.1, (1e-6, 1e-3))
+    monkeypatch.setattr("backend.evaluation.live._THREADED", 1)
+    assert live.over_alpha((0.0, 0.1, 0.2), 1e-3) + live.over_epsilon(0.1, (1e-6, 1e-3)) == alone

@@ -213,11 +213,11 @@ def test_lists_are_by_kind_and_state_newest_first_and_done_ones_can_be_forgotten
 def test_a_row_that_another_version_wrote_is_listed_and_never_taken(store: JobStore, database: Database) -> None:
     job = store.add(PARAMS, "me")
     with database.session() as session:
-        session.execute(text("UPDATE jobs SET kind = 'evaluate', params = '{}'"))
+        session.execute(text("UPDATE jobs SET kind = 'dream', params = '{}'"))
     assert store.claim("w") is None
     found = store.get(job.number)
     assert found
-    with pytest.raises(CorruptCacheError, match="evaluate"):
+    with pytest.raises(CorruptCacheError, match="dream"):
         _ = found.params
 
 
@@ -236,7 +236,7 @@ def test_parameters_come_back_as_they_were_and_equal_ones_have_one_spelling() ->
     params = checked("reason", REASON)
     assert stored("reason", params.json_text) == params
     assert checked("reason", dict(reversed(REASON.items()))).json_text == params.json_text
-    assert set(KINDS) == {"predict", "precompute", "reason"}
+    assert set(KINDS) == {"predict", "precompute", "reason", "evaluate"}
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_parameters_that_make_no_sense_are_refused_by_name(more: dict[str, Any],
 
 def test_a_kind_that_is_not_known_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="predict"):
-        checked("evaluate", {})
+        checked("dream", {})
 
 
 def test_a_database_of_the_version_before_keeps_its_results_and_gets_the_table(
