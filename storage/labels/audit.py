@@ -15,6 +15,8 @@ from storage.database import Database
 from storage.labels.tables import AuditRow
 from storage.models import utc_now
 
+_SEEN = "task.seen"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -55,6 +57,20 @@ def audit(
     """Tell of what was changed outside of the database, such as a backup that was taken back."""
     with database.session(durable=True) as session:
         note(session, who, what, about, before, after)
+
+
+def note_seen(database: Database, who: str, task: str) -> None:
+    """Somebody saw everything about a task: a label that they write of it later is not blind. Told once."""
+    with database.session(read_only=True) as session:
+        if has_seen(session, who, task):
+            return
+    audit(database, who, _SEEN, task)
+
+
+def has_seen(session: Session, who: str, task: str) -> bool:
+    """Whether :func:`note_seen` was told of this."""
+    query = select(AuditRow.number).where(AuditRow.about == task, AuditRow.what == _SEEN, AuditRow.who == who)
+    return session.scalars(query.limit(1)).first() is not None
 
 
 def changes(database: Database, about: str | None = None, limit: int | None = None) -> Iterator[Change]:

@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 
 from backend.labelling import Account, Project
 from storage.database import Database
+from storage.labels.audit import has_seen
 from storage.labels.gold import next_hidden
+from storage.labels.roles import may
 from storage.labels.rows import (
     EMPTY,
     has_place,
@@ -126,9 +128,10 @@ def _free(key: str, project: Project, author: str, now: datetime) -> tuple[Colum
 
 
 def _reserve(session: Session, task: TaskRow, project: Project, account: Account, now: datetime) -> LabelRow:
+    blind = project.blind and not (may(account, "review") and has_seen(session, account.name, task.id))
     row = LabelRow(
         id=new_id(task.id, account.name), task=task.id, author=account.name, status="draft", version=0,
-        judgement=EMPTY, seconds=0.0, rubric=project.rubric, blind=project.blind, gold=task.gold is not None,
+        judgement=EMPTY, seconds=0.0, rubric=project.rubric, blind=blind, gold=task.gold is not None,
         qualification=task.qualification, created_at=now, updated_at=now, skip_reason="", stands=False,
     )  # fmt: skip
     renew(row, project, now)

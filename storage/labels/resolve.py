@@ -9,7 +9,7 @@ from sqlalchemy import select
 from backend.errors import ConflictError, NotFoundError
 from backend.labelling import Account, Judgement
 from storage.database import Database
-from storage.labels.audit import note
+from storage.labels.audit import note, note_seen
 from storage.labels.records import labels, resolved
 from storage.labels.rows import keep_version, lacks, new_id, own_row, read_task, task_row
 from storage.labels.tables import ResolvedRow
@@ -35,6 +35,8 @@ def side_by_side(database: Database, key: str, task: str, reviewer: Account | No
         whole = read_task(session, row)
         gold = None if row.gold is None else Judgement.model_validate_json(row.gold)
         qualification = row.qualification
+    if reviewer is not None:
+        note_seen(database, reviewer.name, task)
     found = tuple(labels(database, key, task=task))
     return SideBySide(whole, found, next(resolved(database, key, task), None), gold, qualification)
 

@@ -179,6 +179,6 @@ class AuditRow(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     who: Mapped[str] = mapped_column(String(64))
     what: Mapped[str] = mapped_column(String(64))
-    about: Mapped[str] = mapped_column(Text)
+    about: Mapped[str] = mapped_column(Text, index=True)
     before: Mapped[str] = mapped_column(Text)
     after: Mapped[str] = mapped_column(Text)

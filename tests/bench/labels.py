@@ -44,21 +44,25 @@ from tests.browser.serving import served
 
 PASSWORD = "thirty annotators"
 _SAVE = {"comment": "so far"}
+# Seconds after a start while the server still opens the dataset, and thirty people who waited for it come at once.
+_WARMING = 10.0
 
 
 @dataclass
 class Site:
-    """The server, wherever it is now. ``done``: acknowledged submissions of everybody."""
+    """The server, wherever it is now. ``done``: acknowledged submissions of everybody. ``begun``: when it answered."""
 
     home: Path
     settings: dict[str, Any]
     url: str = ""
     done: int = 0
+    begun: float = 0.0
     _stack: ExitStack = field(default_factory=ExitStack)
     _process: Any = None
 
     def start(self) -> None:
         self.url, self._process = self._stack.enter_context(served(self.home, **self.settings))
+        self.begun = time.perf_counter()
 
     def kill(self) -> None:
         self._process.kill()
@@ -73,7 +77,8 @@ class Site:
 @dataclass
 class Person:
     """``kept``: (label, task) of each submission that the server acknowledged. ``times``: seconds of each submission
-    that was answered at the first try. ``refused``: answers that a person would have to read.
+    that was answered at the first try; ``warm``: of those among them that came later than :data:`_WARMING` after a
+    start. ``refused``: answers that a person would have to read.
     """
 
     name: str
@@ -81,6 +86,7 @@ class Person:
     site: Site
     kept: list[tuple[str, str]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    warm: list[float] = field(default_factory=list)
     logins: list[float] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     again: int = 0
@@ -111,6 +117,8 @@ class Person:
             return
         if self.again == before:
             self.times.append(time.perf_counter() - begun)
+            if begun - self.site.begun > _WARMING:
+                self.warm.append(self.times[-1])
         self.kept.append((answer.json()["label"], task["task"]))
         self.site.done += 1
 
@@ -168,6 +176,7 @@ def crowd(
         "sent_again": sum(person.again for person in people),
         "refused": [text for person in people for text in person.refused][:10],
         "submission_ms": summary([1000 * own for person in people for own in person.times]),
+        "warm_submission_ms": summary([1000 * own for person in people for own in person.warm] or [0.0]),
         "login_ms": summary([1000 * own for person in people for own in person.logins]), "found": found,
     }  # fmt: skip
 

@@ -127,6 +127,21 @@ def test_a_label_that_was_written_unblinded_says_so(database: Database, people: 
     assert [label.blind for label in labels(database, key)] == [False]
 
 
+def test_who_saw_what_others_said_writes_no_blind_label_afterwards(
+    database: Database, people: People, make: Make
+) -> None:
+    key = make(samples=2, overlap=2)
+    first = get(database, key, people["ann"])
+    for _ in range(2):
+        side_by_side(database, key, first.id, people["rita"])
+    assert [change.what for change in audit.changes(database, about=first.id)] == ["task.seen"]
+    for _ in range(2):
+        done(database, get(database, key, people["rita"]), people["rita"])
+    blind = {label.task: label.blind for label in labels(database, key)}
+    assert blind.pop(first.id) is False
+    assert set(blind.values()) == {True}
+
+
 def test_every_change_is_in_the_audit_log_which_nobody_changes(database: Database, lived: str) -> None:
     from sqlalchemy import text
 

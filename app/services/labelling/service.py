@@ -17,6 +17,7 @@ from backend.errors import ForbiddenError, NotFoundError
 from backend.labelling import Account, Judgement, Project, Version
 from storage.database import Database
 from storage.labels import logins, projects, queue, undoing, work
+from storage.labels.audit import note_seen
 from storage.labels.progress import own_progress, place, progress
 from storage.labels.roles import may
 from storage.labels.values import Nothing, Own, OwnLabel, Saved, Submitted, Task
@@ -126,6 +127,8 @@ class LabellingService:
         except (NotFoundError, ForbiddenError):
             if not reviewer:
                 raise
+            if unblinded:
+                note_seen(self.database, account.name, task)
             return work.open_task(self.database, task)
 
     @needs("label")

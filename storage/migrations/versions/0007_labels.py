@@ -39,6 +39,7 @@ def upgrade() -> None:
         _text("after"),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_label_audit")),
     )
+    op.create_index(op.f("ix_label_audit_about"), "label_audit", ["about"])
     for statement in _APPEND_ONLY.get(op.get_bind().dialect.name, []):
         op.execute(statement)
 
