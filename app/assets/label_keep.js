@@ -17,11 +17,19 @@
     return bare(one) === bare(other);
   }
 
-  // One question to the server. Throws only where no answer came, or one that another try may mend.
+  // One question to the server; a busy one is asked again for a few seconds. Throws only where no answer came, or one
+  // that another try may mend.
   async function call(path, body, options = {}) {
     const sent = body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-    const answer = await fetch(`/labels/${path}`, { ...sent, ...options });
-    if (answer.status === 503 || answer.status === 502 || answer.status === 504) throw new Error(`the server is busy (${answer.status})`);
+    for (let tries = 0; ; tries += 1) {
+      const answer = await fetch(`/labels/${path}`, { ...sent, ...options });
+      if (![502, 503, 504].includes(answer.status)) return told(answer);
+      if (tries === 3) throw new Error(`the server is busy (${answer.status})`);
+      await sleep(400 * 2 ** tries);
+    }
+  }
+
+  async function told(answer) {
     const text = await answer.text();
     let said = {};
     try { said = JSON.parse(text); } catch { said = { problem: `the server answered ${answer.status}` }; }
