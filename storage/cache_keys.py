@@ -2,8 +2,10 @@
 
 A key covers everything that a result depends on: its kind, the model's name, revision, adapter, context and form of
 weights, the messages, the decoding options, the seed and the sample index. It does not cover the engine, because the
-same weights mean the same results whichever engine runs them. Nor does it cover which parts of the messages may be
-dropped first: only two users whose equal lines differ in time alone could tell, and only where lines were dropped.
+same weights mean the same results whichever engine runs them. It names no dataset: all of the data that a model sees
+is in the messages, so changed data is another prompt, and an adapter tuned on it has another name. Nor does it cover
+which parts of the messages may be dropped first: only two users whose equal lines differ in time alone could tell, and
+only where lines were dropped.
 """
 
 from __future__ import annotations

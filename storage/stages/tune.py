@@ -6,7 +6,7 @@ Prompts are built by retrieval from the training part. What is learned, and how,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,12 @@ def _make_expert(job: Job, recipe: str) -> dict[str, Any]:
     rng = np.random.default_rng(derive_seed(job.settings.seed, "tune", "orders"))
     every = config.loss == "every-answer"
     train, validation = ([], [])
-    for question in _questions(job, asking, "train", config.samples, recipe):
+    learned, held_out = _learned_and_held_out(job, asking, recipe)
+    for question in learned:
         for place in rng.permutation(len(question.prompts))[: config.orders]:
             prompt, label = question.prompts[place], bool(question.label)
             train.append(writer.answer(prompt, label, every_answer=every, last_weight=config.last_weight))
-    for question in _questions(job, asking, "validation", config.held_out, recipe):
+    for question in held_out:
         validation.append(writer.answer(question.prompts[0], bool(question.label), every_answer=False))
     return _tune(job, tuner, train, validation, "log_loss")
 
@@ -130,6 +131,19 @@ def _questions(job: Job, asking: Questions, part: str, count: int, recipe: str) 
         yield asking.ask(user, item, job.config.retrieval(recipe), job.config.template)
     if not found:
         raise DataError(f"The {part} part has no sample to tune with", fix="give a larger dataset")
+
+
+def _learned_and_held_out(job: Job, asking: Questions, recipe: str) -> tuple[Iterable[Question], Iterable[Question]]:
+    """Of the train and the validation part; where the split has no validation (BookCrossing's), both of train."""
+    config: TuneConfig = job.config
+    if len(job.data_split.validation):
+        return (
+            _questions(job, asking, "train", config.samples, recipe),
+            _questions(job, asking, "validation", config.held_out, recipe),
+        )
+    both = list(_questions(job, asking, "train", config.samples + config.held_out, recipe))
+    aside = min(config.held_out, len(both) // 2)
+    return both[aside:], both[:aside]
 
 
 def _tune(job: Job, tuner: Any, train: Sequence[Any], held_out: Sequence[Any], score: str) -> dict[str, Any]:

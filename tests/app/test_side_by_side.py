@@ -25,9 +25,15 @@ from backend import datasets
 from backend.errors import UnknownNameError
 from backend.settings import Settings
 from storage.jobs.kinds import PredictParams
+from storage.stages.graph import STAGES
 from storage.workspace import Workspace
 from tests.conftest import small_movies, small_ratings, write_movielens
-from tests.datasets.made import write_bookcrossing
+from tests.datasets.made import write_amazon, write_bookcrossing, write_custom
+
+QUICK = Settings(
+    engine="scripted", encoder="scripted", describer="scripted", scripted_delay=0, k=4, traces=2,
+    collaborative={"max_epochs": 2}, align={"max_epochs": 2},
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +45,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         source=write_movielens(home.parent / "raw", small_movies(), small_ratings()),
     )  # fmt: skip
     datasets.import_data(write_bookcrossing(home.parent / "bx"), "books", "bookcrossing", home / "datasets")
-    made = Settings(
-        home=home, engine="scripted", encoder="scripted", describer="scripted", scripted_delay=0,
-        collaborative={"max_epochs": 2}, align={"max_epochs": 2}, k=4, traces=2,
-    )  # fmt: skip
+    made = QUICK.model_copy(update={"home": home})
     for name in ("ml-latest-small", "books"):
         Workspace(made.model_copy(update={"dataset": name}), home.parent / "no bundle").precompute().run("mix")
     return made
@@ -157,3 +160,28 @@ def test_what_is_beside_the_page_is_of_its_dataset_too(settings: Settings) -> No
         wrong = client.get("/export/predict.json", params={"dataset": "../books"})
         assert wrong.status_code == 400
         assert "Unknown dataset" in wrong.json()["problem"]
+
+
+@pytest.mark.parametrize("name", ["bookcrossing", "amazon-2023", "custom"])
+def test_what_two_commands_make_is_all_that_the_app_needs(name: str, tmp_path: Path) -> None:
+    """Import and precompute (all stages), then a prediction on the page, asked and kept."""
+    writers = {
+        "bookcrossing": lambda folder: write_bookcrossing(folder, users=20, books=20, ratings=200),
+        "amazon-2023": lambda folder: write_amazon(folder, 2023, users=20, products=20, reviews=250),
+        "custom": lambda folder: write_custom(folder, players=20, games=20, plays=250),
+    }
+    raw, home = writers[name](tmp_path / "raw"), tmp_path / "home"
+    mapping = raw / "mapping.toml" if name == "custom" else None
+    data = datasets.import_data(raw, "mine", name, home / "datasets", mapping=mapping)
+    workspace = Workspace(QUICK.model_copy(update={"home": home, "dataset": "mine"}), tmp_path / "no bundle")
+    made = workspace.precompute().run()
+    assert len(made) == len([stage for stage in STAGES if not stage.extra])
+    assert {artifact.meta["recipe"]["data"]["hash"] for artifact in made} == {data.meta.data_hash}
+    services, session = PredictServices(workspace), Session()
+    view = services.look(services.request({}), session)
+    assert data.meta.item_noun_plural in view.prediction.question.prompts[0].text
+    for snapshot in services.ask(session).watch():
+        assert not snapshot.error
+    assert services.watch(session).prediction.complete
+    assert len(PerDataset(workspace, UsersService).of("").users(UsersQuery(show="predicted")).rows) == 1
+    workspace.close()

@@ -58,7 +58,7 @@ def test_a_prompt_with_answers_in_full() -> None:
         "She rated 2 movies: 5.0 on average, 50% liked.\n"
         "1. Persuasion [Jane Austen]. Others: few. Liked: Yes, 7\n"
         "2. It. Others: few. Liked: No, 3\n"
-        "Will she like the movie Emma (1815) [Jane Austen]? Others: 3.2.\n"
+        "Will she like Emma (1815) [Jane Austen]? Others: 3.2.\n"
         f"{SENTENCE}\n"
         "Think step by step about what her ratings say about this movie. Close your thinking with </think>, then "
         "answer with one word, Yes or No."
@@ -132,5 +132,6 @@ def test_a_question_speaks_as_the_data_does_and_is_read_back(data: Dataset, layo
         assert layout == "answered" or f"of {data.meta.rating_max:g} {data.meta.rating_unit}" in text
         found = reader.read(text)
         assert found is not None
+        assert found.layout == layout
         assert item in found.target
         assert all(row.item in codes for row, codes in zip(question.chosen, found.past, strict=True))

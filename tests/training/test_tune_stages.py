@@ -29,6 +29,7 @@ from storage.stages.job import Job
 from storage.stages.tune import adapter_name, plain_guess
 from storage.workspace import SCRIPTED
 from tests.conftest import DAY, random_space, small_movies, write_movielens
+from tests.datasets.made import write_bookcrossing
 from tests.precompute.conftest import QUICK
 from tests.training.tiny_models import META
 
@@ -166,3 +167,17 @@ def test_the_plain_guess_adds_what_others_say_to_the_users_average(
     subject = PromptSubject(META, HistoryLine("Heat", (), others=others), habit=RatingHabit(9, mean, 0.5))
     question: Any = SimpleNamespace(subject=subject)
     assert plain_guess(question, statistics) is guess
+
+
+def test_where_the_split_has_no_validation_part_some_of_train_is_held_out(tmp_path: Path, data: Dataset) -> None:
+    """BookCrossing's rules leave none: each user's last book, nine users of ten to learn from."""
+    raw = write_bookcrossing(tmp_path / "raw", users=30, books=20, ratings=300)
+    books = datasets.import_data(raw, "books", "bookcrossing", tmp_path / "datasets")
+    job = _job(books, tmp_path, TuneConfig(samples=12, held_out=5, k=4), replace(SCRIPTED))
+    assert not len(job.data_split.validation)
+    learned, held_out = (list(part) for part in tune._learned_and_held_out(job, tune._asking(job), "rallrec"))
+    assert (len(learned), len(held_out)) == (12, 5)
+    train = set(job.data_split.train.tolist())
+    rows = [books.find_row(question.user, question.item) for question in (*learned, *held_out)]
+    assert len(set(rows)) == 17
+    assert set(rows) <= train
