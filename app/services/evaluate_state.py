@@ -65,8 +65,14 @@ class State:
         """What the page's alpha and epsilon reach, and beside it the chosen and the paper's; nothing without chains."""
         if self.live is None:
             return {}
-        weights = {"now": self.merging(query), "chosen": self.own.chosen.merging("paper"), "paper": MergingConfig()}
-        return {name: self.live.at(own.alpha, own.epsilon) for name, own in weights.items()}
+        now = self.merging(query)
+        return {"now": self.live.at(now.alpha, now.epsilon), **self._fixed}
+
+    @cached_property
+    def _fixed(self) -> dict[str, Point]:
+        """What stays when the sliders move."""
+        weights = {"chosen": self.own.chosen.merging("paper"), "paper": MergingConfig()}
+        return {name: self.live.at(own.alpha, own.epsilon) for name, own in weights.items()} if self.live else {}
 
     def exhibit(self, query: EvaluateQuery) -> Table | Figure | Pair:
         """What the page's view shows."""
