@@ -108,6 +108,8 @@ def evaluate_exhibit(shown: Table | Figure | Pair, state: State, query: Evaluate
     def link(panel: Panel, series: Series, point: int) -> str:
         if query.view in _SETS:
             return query.link(**{_SETS[query.view]: float(series.x[point])})
+        if query.view == "cost":
+            return query.link(view=PAIR, first=series.key, show="", page=1)
         return query.link(show=f"{panel.key}:{series.key}:{point}", page=1) if len(series.spans) else ""
 
     chosen = {query.point[0]: f"{query.point[1]}:{query.point[2]}"} if query.point else {}

@@ -19,12 +19,13 @@ from backend.evaluation.slices import Slices
 from backend.evaluation.tables import Scored
 from backend.merging import MergingConfig
 from storage.evaluated.exhibits import (
+    OF_SAMPLES,
     all_tables,
     comparing_figures,
     drawn_scores,
     merged_system,
     reasoning_figures,
-    sample_figures,
+    sample_figure,
     swept,
 )
 from storage.evaluated.scored import score_one
@@ -65,8 +66,14 @@ class State:
         """What the page's alpha and epsilon reach, and beside it the chosen and the paper's; nothing without chains."""
         if self.live is None:
             return {}
-        weights = {"now": self.merging(query), "chosen": self.own.chosen.merging("paper"), "paper": MergingConfig()}
-        return {name: self.live.at(own.alpha, own.epsilon) for name, own in weights.items()}
+        now = self.merging(query)
+        return {"now": self.live.at(now.alpha, now.epsilon), **self._fixed}
+
+    @cached_property
+    def _fixed(self) -> dict[str, Point]:
+        """What stays when the sliders move."""
+        weights = {"chosen": self.own.chosen.merging("paper"), "paper": MergingConfig()}
+        return {name: self.live.at(own.alpha, own.epsilon) for name, own in weights.items()} if self.live else {}
 
     def exhibit(self, query: EvaluateQuery) -> Table | Figure | Pair:
         """What the page's view shows."""
@@ -94,11 +101,11 @@ class State:
     def _figure(self, query: EvaluateQuery) -> Figure:
         """Those that depend on alpha and epsilon at the page's."""
         merging = self.merging(query)
+        if query.view in OF_SAMPLES:
+            merged = self.live.scores(merging.alpha, merging.epsilon) if self.live else None
+            return sample_figure(query.view, self.own, drawn_scores(self.own, merged), self.slices)
         if query.view in ("figure-6", "figure-7"):
             found: tuple[Figure, ...] = swept(self.own, self.live, merging)
-        elif query.view in ("calibration", "risk", "slices"):
-            merged = self.live.scores(merging.alpha, merging.epsilon) if self.live else None
-            found = sample_figures(self.own, drawn_scores(self.own, merged), self.slices)
         else:
             found = (*reasoning_figures(self.own), *comparing_figures(self.own))
         return next(figure for figure in found if figure.key == query.view)

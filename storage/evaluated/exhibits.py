@@ -27,6 +27,8 @@ _WINDOW = 1000
 _STRATEGIES = {
     "recent": "recent", "retrieve-then-mix": "Hybrid-Score", "mix-then-retrieve": "by concat+ssl", "rerank": "RALLRec",
 }  # fmt: skip
+# Figures of systems' scores, sample by sample.
+OF_SAMPLES = {"calibration": "Calibration", "risk": "Risk and coverage", "slices": "Slices"}
 # Systems whose calibration is drawn, those that are there.
 _CALIBRATED = ("LLM", "RALLRec", "RALLRec+")
 
@@ -163,31 +165,28 @@ def comparing_figures(own: Evaluated) -> tuple[Figure, ...]:
     )
 
 
-def sample_figures(own: Evaluated, scores: Mapping[str, Float64], slices: Sequence[Slices]) -> tuple[Figure, ...]:
-    """Calibration, risk and coverage, and slices of these systems' scores; with the variance of the chains as a slice.
+def sample_figure(key: str, own: Evaluated, scores: Mapping[str, Float64], slices: Sequence[Slices]) -> Figure:
+    """One of :data:`OF_SAMPLES`, of these systems' scores.
 
-    ``scores``: by name, complete; ``slices``: what the samples are grouped by beside their variance.
+    ``scores``: by name, complete; ``slices``: what the samples are grouped by beside the variance of their chains.
     """
     split, y = f"measured on {own.samples.said}", own.samples.labels
     if not scores or not len(y):
-        return tuple(
-            Figure(key, title, split, missing="no system is cached", run=own.commands[PLAIN])
-            for key, title in (("calibration", "Calibration"), ("risk", "Risk and coverage"), ("slices", "Slices"))
-        )
-    found = [
-        Figure("calibration", "Calibration", split, tuple(figures.calibration(n, y, s) for n, s in scores.items()))
-    ]
+        return Figure(key, OF_SAMPLES[key], split, missing="no system is cached", run=own.commands[PLAIN])
+    if key == "calibration":
+        return Figure(key, OF_SAMPLES[key], split, tuple(figures.calibration(n, y, each) for n, each in scores.items()))
     looked = own.found[FULL].looked
-    main = list(scores)[-1]
-    doubts: dict[str, Float64] = {"distance from 0.5": -np.abs(scores[main] - 0.5)}
-    if not np.isnan(looked.var_r).any():
-        doubts = {"variance of the chains": looked.var_r, "variance of M_G": looked.var_g} | doubts
-        slices = [*slices, by_quantity("variance", "variance of the chains", looked.var_r)]
-    title = f"Risk and coverage of {main}"
-    found.append(Figure("risk", title, split, (figures.risk_coverage(y, scores[main], doubts),)))
-    shown = {name: own for name, own in scores.items() if name != "LLM"} or dict(scores)
-    found.append(Figure("slices", "Slices", split, tuple(figures.sliced(y, shown, each) for each in slices)))
-    return tuple(found)
+    known = not np.isnan(looked.var_r).any()
+    if key == "risk":
+        main = list(scores)[-1]
+        doubts: dict[str, Float64] = {"variance of the chains": looked.var_r, "variance of M_G": looked.var_g}
+        doubts = (doubts if known else {}) | {"distance from 0.5": -np.abs(scores[main] - 0.5)}
+        panel = figures.risk_coverage(y, scores[main], doubts)
+        return Figure(key, f"{OF_SAMPLES[key]} of {main}", split, (panel,))
+    by_variance = [by_quantity("variance", "variance of the chains", looked.var_r)] if known else []
+    shown = {name: each for name, each in scores.items() if name != "LLM"} or dict(scores)
+    drawn = tuple(figures.sliced(y, shown, each) for each in [*slices, *by_variance])
+    return Figure(key, OF_SAMPLES[key], split, drawn)
 
 
 def drawn_scores(own: Evaluated, merged: Float64 | None = None) -> dict[str, Float64]:
@@ -207,7 +206,7 @@ def all_figures(own: Evaluated, slices: Sequence[Slices]) -> tuple[Figure, ...]:
         *reasoning_figures(own),
         *swept(own, live_merge(own), merging),
         *comparing_figures(own)[:2],
-        *sample_figures(own, drawn_scores(own), slices),
+        *(sample_figure(key, own, drawn_scores(own), slices) for key in OF_SAMPLES),
         comparing_figures(own)[2],
     )
 
