@@ -105,9 +105,8 @@ class State:
             merged = self.live.scores(merging.alpha, merging.epsilon) if self.live else None
             return sample_figure(query.view, self.own, drawn_scores(self.own, merged), self.slices)
         if query.view in ("figure-6", "figure-7"):
-            found: tuple[Figure, ...] = swept(self.own, self.live, merging)
-        else:
-            found = (*reasoning_figures(self.own), *comparing_figures(self.own))
+            return swept(query.view, self.own, self.live, merging)
+        found = (*reasoning_figures(self.own), *comparing_figures(self.own))
         return next(figure for figure in found if figure.key == query.view)
 
     def _pair(self, query: EvaluateQuery) -> Pair:

@@ -26,6 +26,7 @@ STEPS = 2**31 - 1
 _LABEL = np.uint32(1)
 # From so many samples on, several points are computed at once.
 _THREADED = 20_000
+_KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class LiveMerge:
         self._bit = self._liked.astype(np.uint32)
         self._count = int(self._liked.sum())
         self._places = np.arange(len(self.labels))
+        self._points: dict[tuple[float, float], Point] = {}
 
     def scores(self, alpha: float, epsilon: float) -> Float64:
         """float64[n]: P_final of each sample, as ``merge`` gives it. Raises ``UsageError`` as it does."""
@@ -88,6 +90,15 @@ class LiveMerge:
         loss = -float(np.log(np.clip(said, CLIP, 1 - CLIP, out=said)).mean())
         return Point(alpha, epsilon, self._auc(scores), loss, float(((scores > 0.5) == self._liked).mean()))
 
+    def known(self, alpha: float, epsilon: float) -> Point:
+        """As :meth:`at`, computed once: while one slider moves, the curve over the other one's values stays."""
+        found = self._points.get((alpha, epsilon))
+        if found is None:
+            if len(self._points) >= _KEPT:
+                self._points.clear()
+            found = self._points[alpha, epsilon] = self.at(alpha, epsilon)
+        return found
+
     def over_alpha(self, alphas: Iterable[float], epsilon: float) -> list[Point]:
         return self._many([(alpha, epsilon) for alpha in alphas])
 
@@ -97,9 +108,9 @@ class LiveMerge:
     def _many(self, points: Sequence[tuple[float, float]]) -> list[Point]:
         """Side by side on the processor's cores, where that is worth the threads: sorting lets the others run."""
         if len(self.labels) < _THREADED:
-            return [self.at(*point) for point in points]
+            return [self.known(*point) for point in points]
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            return list(threads.map(lambda point: self.at(*point), points))
+            return list(threads.map(lambda point: self.known(*point), points))
 
     def _auc(self, scores: Float64) -> float:
         """Ties count half; two scores within the same of :data:`STEPS` are a tie."""

@@ -95,20 +95,17 @@ def live_merge(own: Evaluated) -> LiveMerge | None:
     return LiveMerge(own.samples.labels, looked.p_yes, looked.p_g, looked.var_g)
 
 
-def swept(own: Evaluated, live: LiveMerge | None, merging: MergingConfig) -> tuple[Figure, Figure]:
-    """Figs. 6 and 7: at the other one's present value."""
+def swept(key: str, own: Evaluated, live: LiveMerge | None, merging: MergingConfig) -> Figure:
+    """Fig. 6 (``figure-6``) over alpha or Fig. 7 (``figure-7``) over epsilon, at the other one's present value."""
     split = f"measured on {own.samples.said}: to see, not to choose from"
-    titles = ("figure-6", f"Fig. 6: alpha, at epsilon {merging.epsilon:g}"), (
-        "figure-7", f"Fig. 7: epsilon, at alpha {merging.alpha:g}",
-    )  # fmt: skip
+    by_alpha = key == "figure-6"
+    title = (
+        f"Fig. 6: alpha, at epsilon {merging.epsilon:g}" if by_alpha else f"Fig. 7: epsilon, at alpha {merging.alpha:g}"
+    )
     if live is None:
-        why, run = _why(own.found[FULL]), own.commands[FULL]
-        first, second = (Figure(key, title, split, missing=why, run=run) for key, title in titles)
-        return first, second
-    panels = figures.over_alpha(live, merging.epsilon), figures.over_epsilon(live, merging.alpha)
-    notes = (_chosen_said(own),)
-    first, second = (Figure(*title, split, drawn, notes) for title, drawn in zip(titles, panels, strict=True))
-    return first, second
+        return Figure(key, title, split, missing=_why(own.found[FULL]), run=own.commands[FULL])
+    drawn = figures.over_alpha(live, merging.epsilon) if by_alpha else figures.over_epsilon(live, merging.alpha)
+    return Figure(key, title, split, drawn, (_chosen_said(own),))
 
 
 def reasoning_figures(own: Evaluated) -> tuple[Figure, ...]:
@@ -201,13 +198,15 @@ def drawn_scores(own: Evaluated, merged: Float64 | None = None) -> dict[str, Flo
 
 def all_figures(own: Evaluated, slices: Sequence[Slices]) -> tuple[Figure, ...]:
     """Every figure at the weights of RALLRec+, in the paper's order."""
-    merging = own.chosen.merging("paper")
+    merging, live = own.chosen.merging("paper"), live_merge(own)
+    eighth, ninth, cost = comparing_figures(own)
     return (
         *reasoning_figures(own),
-        *swept(own, live_merge(own), merging),
-        *comparing_figures(own)[:2],
+        *(swept(key, own, live, merging) for key in ("figure-6", "figure-7")),
+        eighth,
+        ninth,
         *(sample_figure(key, own, drawn_scores(own), slices) for key in OF_SAMPLES),
-        comparing_figures(own)[2],
+        cost,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.rendering import jobs as drawing
 from app.services.jobs import Entry
-from storage.jobs.kinds import Params, PrecomputeParams, PredictParams, ReasonParams
+from storage.jobs.kinds import EvaluateParams, Params, PrecomputeParams, PredictParams, ReasonParams
 from storage.jobs.store import STATES, Job, Report
 from tests.app.test_rendering_hostile import HOSTILE
 from tests.app.test_rendering_numbers import text_of
@@ -92,6 +92,8 @@ def test_every_state_has_a_sign_beside_its_colour(state: str) -> None:
     ("params", "said"),
     [
         (PrecomputeParams(dataset="d"), "precompute, all stages"),
+        (EvaluateParams(dataset="d", tuned=PLAYER, reasoning=PLAYER, samples="test", limit=900),
+         "evaluate the systems on 900 samples of test"),
         (reason(), "reason about 1,200 samples of test, gamma 0.5, 0.667, knowledge paper, none, 6 chains"),
         (reason(samples="shipped", limit=None, traces=0, gammas=[1.0]),
          "reason about all samples that ship, gamma 1, knowledge paper, none, answers only"),

@@ -4,7 +4,8 @@
 
 As many samples as ML-1M's test part has. ``naive``, in the same run: each sample's chains averaged and merged one by
 one, as a prediction of the Predict page is, then the metrics of ``backend.evaluation.metrics``. ``vectorised``: the
-same without the loop, by ``merge`` and these metrics. ``curves``: what the page draws when a slider moves.
+same without the loop, by ``merge`` and these metrics. ``page``: from a slider's value to the page's new numbers and its
+figure as markup, by figure (what the browser adds is some 20 ms).
 """
 
 from __future__ import annotations
@@ -13,15 +14,27 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
+from app.rendering.evaluate import evaluate_exhibit, evaluate_numbers
+from app.services.evaluate_query import EvaluateQuery
+from app.services.evaluate_state import State
 from backend.evaluation import metrics
-from backend.evaluation.figures import over_alpha, over_epsilon
 from backend.evaluation.live import LiveMerge
+from backend.evaluation.tables import score
 from backend.merging import mean_and_variance, merge
+from storage.evaluated.chosen import Chosen
+from storage.evaluated.labelled import Labelled
+from storage.evaluated.looked_up import Found, Looked
+from storage.evaluated.systems import NAMES, Evaluated, System
+from storage.evaluated.ways import Way
 from tests.bench.sliders import summary
+
+# Figures that change when alpha does.
+VIEWS = ("figure-6", "figure-7", "calibration", "risk")
 
 
 def main() -> None:
@@ -43,12 +56,9 @@ def main() -> None:
         scores = merge(chains.mean(axis=0), chains.var(axis=0), p_g, var_g, next(points), 1e-3)
         return [metric(labels, scores) for metric in (metrics.auc, metrics.log_loss, metrics.accuracy)]
 
-    def curves() -> Any:
-        alpha = float(next(points))
-        return over_alpha(live, 1e-3), over_epsilon(live, alpha)
-
     quick = _times(lambda: live.at(float(next(points)), 1e-3), given.rounds)
-    plain, drawn = _times(vectorised, given.rounds), _times(curves, max(5, given.rounds // 5))
+    plain = _times(vectorised, given.rounds)
+    page = {view: summary(_times(_slide(live, chains, view), max(5, given.rounds // 3))) for view in VIEWS}
     started = time.perf_counter()
     slow = _naive(labels, chains, p_g, var_g, 0.1, 1e-3)
     naive = 1000 * (time.perf_counter() - started)
@@ -56,11 +66,32 @@ def main() -> None:
     far = max(abs(a - b) for a, b in zip(slow, (point.auc, point.log_loss, point.accuracy), strict=True))
     assert far < 1e-9, "the quick way is not the naive one"
     report = {
-        "samples": n, "chains": k, "live": summary(quick), "vectorised": summary(plain), "curves": summary(drawn),
+        "samples": n, "chains": k, "live": summary(quick), "vectorised": summary(plain), "page": page,
         "naive_ms": round(naive, 1), "naive_over_live": round(naive / summary(quick)["median_ms"], 1),
         "largest_difference": far,
     }  # fmt: skip
     print(json.dumps(report, indent=2))
+
+
+def _slide(live: LiveMerge, chains: Any, view: str) -> Callable[[], Any]:
+    """What the Evaluate page does when alpha moves, over samples that are made up."""
+    n = len(live.labels)
+    numbers = {own.name: np.full((len(chains), n), 1.0) for own in fields(Looked)}
+    numbers |= {"p_yes": chains, "p_g": live.p_g, "var_g": live.var_g, "first": live.p_g}
+    way = Way("full-paper", "", {}, 3, True)
+    found = {key: Found(way, Looked(**numbers), "") for key in ("full-paper", "full-none")}
+    samples = Labelled((), np.arange(n), np.arange(n) // 20, live.labels, "made up")
+    systems = {name: System(name, live.p_g) for name in NAMES}
+    own = Evaluated("bench", samples, samples, Chosen(2 / 3, True), systems, {}, found, dict.fromkeys(found, ""))
+    scored = {name: score(name, samples.users, live.labels, live.p_g, 0) for name in ("RALLRec", "UserMean")}
+    state = State(own, scored, live, (), None)  # type: ignore[arg-type]
+    alphas = iter(np.linspace(0.01, 0.9, 1000))
+
+    def slide() -> Any:
+        query = EvaluateQuery(view=view, alpha=float(next(alphas)))
+        return evaluate_numbers(state, query), evaluate_exhibit(state.exhibit(query), state, query)
+
+    return slide
 
 
 def _naive(labels: Any, chains: Any, p_g: Any, var_g: Any, alpha: float, epsilon: float) -> tuple[float, ...]:
