@@ -23,7 +23,7 @@ EXHIBITS = Path(backend.__file__).parent / "evaluation" / "drawing" / "exhibits.
 _SCRIPTS = ("rallrec.js", "predict.js", "library.js", "stories.js", "what_if.js")
 _STYLES = ("rallrec.css", "predict.css", "library.css", "users.css", "what_if.css", "evaluate.css")
 # Gradio confines the others to its own container: what is outside of it, or depends on its page, goes into the head.
-_HEAD_STYLES = ("stories.css", "label.css", "label_results.css")
+_HEAD_STYLES = ("shell.css", "stories.css", "label.css", "label_results.css")
 
 
 def build(settings: Settings) -> gradio.Blocks:
