@@ -11,8 +11,19 @@ import typer
 from backend.errors import RallrecError
 from scripts.bundle_commands import bundle
 from scripts.data_commands import data
+from scripts.evaluation_commands import evaluation
 from scripts.labels_commands import labels
-from scripts.options import Json, Limit, Part, Samples, Validation
+from scripts.options import (
+    Beta,
+    DatasetName,
+    DryRun,
+    EngineName,
+    Gamma,
+    Json,
+    ProfileName,
+    Strategy,
+    Variant,
+)
 from scripts.users_commands import users
 
 app = typer.Typer(
@@ -40,17 +51,6 @@ STAGES = {
     "map": "Lay the items out on a flat map",
     "baselines": "Train DeepFM, xDeepFM, DCN and AutoInt, the ID-based systems of Table 4",
 }
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run and why; make nothing.")]
-DatasetName = Annotated[str | None, typer.Option(help="Dataset name (default: the setting 'dataset').")]
-Variant = Annotated[str | None, typer.Option(help="Item vectors: text, id, concat or concat+ssl.")]
-Strategy = Annotated[str | None, typer.Option(help="recent, retrieve-then-mix, mix-then-retrieve or rerank.")]
-Gamma = Annotated[float | None, typer.Option(help="Weight of the relevance channel, 0 to 1.")]
-Beta = Annotated[float | None, typer.Option(help="How fast the score falls with the rank, 0 or more.")]
-EngineName = Annotated[str | None, typer.Option(help="Who runs the models: transformers, vllm, openai or scripted.")]
-ProfileName = Annotated[
-    str | None, typer.Option(help="Models and who runs them: cpu-default, paper, server, or a .toml file.")
-]
 
 
 @app.command(epilog="Example: rallrec doctor --profile paper")
@@ -255,59 +255,6 @@ def reason(
     )  # fmt: skip
 
 
-@app.command(epilog="Example: rallrec evaluate --samples test.csv --validation validation.csv --json")
-def evaluate(
-    samples: Samples = None,
-    part: Part = None,
-    limit: Limit = None,
-    validation: Validation = None,
-    gamma: Gamma = None,
-    dataset: DatasetName = None,
-    profile: ProfileName = None,
-    engine: EngineName = None,
-    json: Json = False,
-) -> None:
-    """Compare the systems on a list of samples, and say how readable and grounded the chains are. Runs no model."""
-    from scripts.evaluate import Asked, run
-
-    run(Asked(samples, part, limit, validation, gamma, dataset, profile, engine), as_json=json)
-
-
-@app.command(epilog="Example: rallrec report --out report.html")
-def report(
-    out: Annotated[str, typer.Option(help="HTML file to write.")] = "report.html",
-    samples: Samples = None,
-    part: Part = None,
-    limit: Limit = None,
-    validation: Validation = None,
-    gamma: Gamma = None,
-    dataset: DatasetName = None,
-    profile: ProfileName = None,
-    engine: EngineName = None,
-    json: Json = False,
-) -> None:
-    """Write every table and figure of the evaluation into one page that needs no network. Runs no model."""
-    from scripts.evaluate import Asked
-    from scripts.report import run
-
-    asked = Asked(samples, part, limit, validation, gamma, dataset, profile, engine)
-    run(asked, out_file=out, as_json=json)
-
-
-@app.command(epilog="Example: rallrec stories --out my-stories.json")
-def stories(
-    samples: Annotated[
-        str | None, typer.Option(help="CSV file with the columns user,item: where to look (default: the shipped one).")
-    ] = None,
-    out: Annotated[str | None, typer.Option(help="JSON file to write.")] = None,
-    json: Json = False,
-) -> None:
-    """Find walkthroughs in what is cached: for each kind, the sample that tells it best. Runs no model."""
-    from scripts.stories import run
-
-    run(samples=samples, out_file=out, as_json=json)
-
-
 @app.command(epilog="Example: rallrec serve --port 8000 --engine scripted")
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
@@ -322,6 +269,7 @@ def serve(
     run(host=host, port=port, profile=profile, engine=engine, open_browser=open_browser)
 
 
+app.add_typer(evaluation)
 app.add_typer(data, name="data")
 app.add_typer(bundle, name="bundle")
 app.add_typer(users, name="users")

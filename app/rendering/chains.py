@@ -114,7 +114,7 @@ def _in_steps(text: str, places: Sequence[_Place]) -> tuple[Step, ...]:
             _pieces(text, start, end, places),
             tuple((MARKS[p.kind], p.flag) for p in places if p.flag and start <= p.start < end),
         )
-        for start, end in pairwise(edges if found else ())
+        for start, end in pairwise(edges if text.strip() else ())  # a tag alone is no step, and is shown
     )
 
 
