@@ -41,7 +41,8 @@ def build(*, to: str | None, results_only: bool, as_json: bool) -> None:
         try:
             beside.mkdir(parents=True)
             for artifact in _make_artifacts(workspace):
-                shutil.copytree(artifact.folder, beside / artifact.folder.name)
+                # Some libraries write files that their owner alone may read; what ships is read by others too.
+                shutil.copytree(artifact.folder, beside / artifact.folder.name, copy_function=shutil.copyfile)
             _put_results(workspace, beside)
             shutil.rmtree(folder, ignore_errors=True)
             beside.rename(folder)

@@ -82,12 +82,9 @@ def make_reasoner(job: Job) -> dict[str, Any]:
         text, weight = rationale.rpartition("</think>")[0].rstrip(), config.last_weight
         return writer.rationale(prompt, text, label, every_answer=every, end=tuner.end, last_weight=weight)
 
-    questions = list(_questions(job, asking, "train", config.samples + config.held_out, "rallrec"))
-    if len(questions) < 2:
-        raise DataError("The train part has one sample: none is left to be held out", fix="give a larger dataset")
-    aside = min(config.held_out, len(questions) // 2)
-    held_out = [example(question) for question in questions[:aside]]
-    train = [joined([example(question) for _ in range(config.rationales)]) for question in questions[aside:]]
+    to_learn, aside = _train_with_some_aside(job, asking, "rallrec")
+    held_out = [example(question) for question in aside]
+    train = [joined([example(question) for _ in range(config.rationales)]) for question in to_learn]
     return _tune(job, tuner, train, held_out, "held_out_loss")
 
 
@@ -141,8 +138,14 @@ def _learned_and_held_out(job: Job, asking: Questions, recipe: str) -> tuple[Ite
             _questions(job, asking, "train", config.samples, recipe),
             _questions(job, asking, "validation", config.held_out, recipe),
         )
-    both = list(_questions(job, asking, "train", config.samples + config.held_out, recipe))
-    aside = min(config.held_out, len(both) // 2)
+    return _train_with_some_aside(job, asking, recipe)
+
+
+def _train_with_some_aside(job: Job, asking: Questions, recipe: str) -> tuple[list[Question], list[Question]]:
+    both = list(_questions(job, asking, "train", job.config.samples + job.config.held_out, recipe))
+    if len(both) < 2:
+        raise DataError("The train part has one sample: none is left to be held out", fix="give a larger dataset")
+    aside = min(job.config.held_out, len(both) // 2)
     return both[aside:], both[:aside]
 
 
