@@ -50,7 +50,7 @@ def evaluate_bar(query: EvaluateQuery, choice: str, state: State | None) -> str:
                 {"words": _NAMES[own], "link": query.viewing(own), "key": f"view-{own}", "current": query.view == own}
                 for own in views
             ]}
-            for name, views in (("Tables", TABLES), ("Figures", FIGURES), ("Side by side", (PAIR,)))
+            for name, views in (("Tables", TABLES), ("Side by side", (PAIR,)), ("Figures", FIGURES))
         ],
         facts=_facts(own) if own else "",
         flattering=choice.endswith("validation"),

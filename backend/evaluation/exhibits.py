@@ -31,6 +31,7 @@ class Line:
     """One row of a table. ``values`` by column, NaN where it is not defined; ``intervals``: their bounds, where known.
 
     ``missing`` says why there are no values, ``run`` what to run to have them. ``paper``: what the paper has here.
+    ``compared``: it is one of those of which one is the best.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Line:
     run: str = ""
     paper: Mapping[str, float] = field(default_factory=dict)
     about: str = ""
+    compared: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class Table:
     def best(self, column: Column) -> str:
         """The key of the line that is best in a column; empty where none can be, or several are."""
         known = {
-            line.key: line.values[column.key] for line in self.lines if isfinite(line.values.get(column.key, np.nan))
+            line.key: line.values[column.key]
+            for line in self.lines
+            if line.compared and isfinite(line.values.get(column.key, np.nan))
         }
         if len(known) < 2 or not column.better:
             return ""

@@ -93,7 +93,7 @@ def with_improvement(table: Table) -> Table:
     }
     known = {name: value for name, value in values.items() if not np.isnan(value)}
     missing = "" if known else "both lines are needed"
-    last = Line("improvement", "improvement, %", known, missing=missing, paper=theirs)
+    last = Line("improvement", "improvement, %", known, missing=missing, paper=theirs, compared=False)
     return Table(table.key, table.title, table.split, table.columns, (*table.lines, last), table.notes)
 
 

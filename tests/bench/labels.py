@@ -1,10 +1,11 @@
 """Thirty annotators over HTTP while the server is killed twice: what was acknowledged is there, once; prints JSON.
 
-    python -m tests.bench.labels [--people 30] [--each 40] [--kills 2] [--think 1]
+    python -m tests.bench.labels [--people 30] [--each 40] [--kills 2] [--think 0]
 
 Real chains (those that ship), a real server in a process of its own, which gets SIGKILL when a third and two thirds of
 the work are done, and is started again. Each person logs in once, and then, task by task, asks for it, saves a draft,
-thinks for about a second (people need far longer) and submits; what gets no reply is sent again, as the page does.
+thinks for ``--think`` seconds (none, where people need a minute) and submits; what gets no reply is sent again, as
+the page does.
 Server and people share this machine's cores.
 Afterwards the database is checked: see ``found`` in the report, whose counts of faults must all be 0.
 """
@@ -242,7 +243,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=30)
     parser.add_argument("--each", type=int, default=40)
     parser.add_argument("--kills", type=int, default=2)
-    parser.add_argument("--think", type=float, default=1.0)
+    parser.add_argument("--think", type=float, default=0.0)
     parser.add_argument("--overlap", type=int, default=3)
     given = parser.parse_args()
     names = [f"annotator {number}" for number in range(1, given.people + 1)]

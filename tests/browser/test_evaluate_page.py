@@ -160,8 +160,8 @@ def test_two_systems_side_by_side(page: Any, filled: str) -> None:
     page.click(f"[data-go=side-{side}]")
     page.wait_for_selector("#evaluate-behind tbody tr")
     assert page.inner_text("#evaluate-behind h2") == f"{counts[most]} samples"
-    page.click("[data-go='second-DeepFM']")
-    page.wait_for_selector("#evaluate-exhibit code:has-text('rallrec baselines')")
+    page.click("[data-go='second-LLM']")  # whose answers are not there
+    page.wait_for_selector("#evaluate-exhibit code:has-text('rallrec reason --strategy recent')")
 
 
 def test_the_data_is_downloaded(page: Any, filled: str, tmp_path: Path) -> None:

@@ -57,7 +57,9 @@ def test_tables_of_systems_stand_beside_the_paper() -> None:
 def test_the_improvement_is_the_papers() -> None:
     a, b = two()
     table = tables.of_systems("table-2", "Table 2", "test", [("LLM", "A", a), ("Reasoner", "B", b)], "Amazon")
-    last = tables.with_improvement(table).lines[-1]
+    better = tables.with_improvement(table)
+    last = better.lines[-1]
+    assert [better.best(column) for column in better.columns] == [table.best(column) for column in table.columns]
     # What the paper prints for Amazon: AUC, log loss (less is better), accuracy.
     assert {name: round(value, 2) for name, value in last.paper.items()} == {
         "auc": -2.15, "log_loss": 26.19, "accuracy": 65.12,
