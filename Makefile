@@ -33,8 +33,9 @@ demo: setup
 	$(BIN)/rallrec prepare --model
 	$(BIN)/rallrec serve --open
 
+# A process per core, up to four; a file's tests stay together, since they share servers and models.
 test: .venv/.ready-dev chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # vLLM asks for other versions than the program is pinned to, so it has an environment of its own. What it requires is read
 # from the installed package, but for torch, which it names by builds of another index (and with parts for sound and video).
