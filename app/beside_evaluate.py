@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, Response
 
 from app.services.evaluate import EvaluateService
 from app.services.evaluate_query import EvaluateQuery
+from app.services.side_by_side import PerDataset
 from backend.errors import RallrecError, UsageError
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -21,7 +22,7 @@ _TYPES = {"csv": "text/csv", "json": "application/json"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def add_evaluation(app: FastAPI, service: EvaluateService) -> None:
+def add_evaluation(app: FastAPI, services: PerDataset[EvaluateService]) -> None:
     """``/export/evaluate.csv`` and ``.json``. What cannot be exported is answered with ``problem``; 400 says that the
     query is wrong, 409 that its samples were not looked up yet.
     """
@@ -32,6 +33,7 @@ def add_evaluation(app: FastAPI, service: EvaluateService) -> None:
             query = EvaluateQuery.parse(dict(request.query_params))
             if kind not in _TYPES:
                 return JSONResponse({"problem": f"There is no .{kind[:10]} of it"}, status_code=404, headers=_HEADERS)
+            service = services.of(query.dataset)
             state = service.known(query, old=True) or service.look(query)
             if state is None:
                 problem = "These samples were not looked up yet; start the job on the page"

@@ -23,6 +23,7 @@ from app.services.item_map import ItemMaps
 from app.services.jobs import JobsService
 from app.services.labelling.every import Services
 from app.services.runs import RunQueue
+from app.services.side_by_side import PerDataset
 from app.services.stories import StoryService
 from app.site import appearance, build_over
 from app.visitors import Visitors
@@ -90,7 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_label_views(app, services)
     own, reviewed, resulting = routes(services.labelling), review_routes(services.reviewing), results_routes(services)
     add_labels(app, (*own, *reviewed, *resulting), services.labelling.who)
-    evaluating = EvaluateService(workspace, jobs)
+    evaluating = PerDataset(workspace, lambda own: EvaluateService(own, jobs))
     add_evaluation(app, evaluating)
     # Rendering on the server needs Node, and does not do several pages under FastAPI.
     options: dict[str, Any] = {"show_error": True, "mcp_server": False, "ssr_mode": False}

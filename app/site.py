@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from app.services.evaluate import EvaluateService
     from app.services.jobs import JobsService
     from app.services.runs import RunQueue
+    from app.services.side_by_side import PerDataset
     from storage.workspace import Workspace
 
 ASSETS = Path(__file__).parent / "assets"
@@ -31,15 +32,18 @@ def build(settings: Settings) -> gradio.Blocks:
     from app.services.evaluate import EvaluateService
     from app.services.jobs import JobsService
     from app.services.runs import RunQueue
+    from app.services.side_by_side import PerDataset
     from storage.workspace import Workspace
 
     workspace = Workspace(settings)
     runs = RunQueue(workspace.worker)
     jobs = JobsService(workspace, runs)
-    return build_over(workspace, runs, jobs, EvaluateService(workspace, jobs))
+    return build_over(workspace, runs, jobs, PerDataset(workspace, lambda own: EvaluateService(own, jobs)))
 
 
-def build_over(workspace: Workspace, runs: RunQueue, jobs: JobsService, evaluating: EvaluateService) -> gradio.Blocks:
+def build_over(
+    workspace: Workspace, runs: RunQueue, jobs: JobsService, evaluating: PerDataset[EvaluateService]
+) -> gradio.Blocks:
     """The UI over an opened workspace, its queue of live predictions, its jobs, and what was evaluated."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio

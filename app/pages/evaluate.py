@@ -14,9 +14,10 @@ from app import rendering
 from app.rendering import evaluate as drawing
 from app.rendering.users import pending
 from app.services.evaluate import EvaluateService
-from app.services.evaluate_query import PATH, EvaluateQuery
+from app.services.evaluate_query import PATH, SAMPLES, EvaluateQuery
 from app.services.evaluate_state import State
 from app.services.sessions import Sessions
+from app.services.side_by_side import PerDataset
 from app.visitors import owner_of
 from backend.errors import RallrecError
 
@@ -67,17 +68,17 @@ class Asked:
     slid: bool = False
 
 
-def page(service: EvaluateService) -> None:
+def page(services: PerDataset[EvaluateService]) -> None:
     """Lay out the page in the current Blocks and wire it."""
     header = gr.HTML(rendering.header(ROUTE, "", ""))
     bar, live, numbers = _panel("evaluate-bar"), _panel("evaluate-live"), _panel("evaluate-numbers")
     exhibit = _panel("evaluate-exhibit", pending("Reading the dataset …"))
     behind = _panel("evaluate-behind")
     now = gr.Textbox(visible="hidden", elem_id="evaluate-now")
-    _wire(service, Layout(header, bar, live, numbers, exhibit, behind, gr.Timer(_LOOK, active=False), now))
+    _wire(services, Layout(header, bar, live, numbers, exhibit, behind, gr.Timer(_LOOK, active=False), now))
 
 
-def _wire(service: EvaluateService, layout: Layout) -> None:
+def _wire(services: PerDataset[EvaluateService], layout: Layout) -> None:
     pages = Sessions(Asked)
 
     def evaluate_opened(request: gr.Request) -> list[Any]:
@@ -85,7 +86,7 @@ def _wire(service: EvaluateService, layout: Layout) -> None:
         return first(request, f"?{request.query_params}", old=False)
 
     def first(request: gr.Request, address: str, old: bool) -> list[Any]:
-        found, drawn = _first(service, address, old)
+        found, drawn = _first(services, address, old)
         _note(pages.of(str(request.session_hash)), Asked(address, drawn))
         return found
 
@@ -94,17 +95,17 @@ def _wire(service: EvaluateService, layout: Layout) -> None:
         how, _, address = said.partition(" ") if isinstance(said, str) else ("", "", "")
         if how == "slide":
             _note(pages.of(str(request.session_hash)), Asked(address, drawn=True, slid=True))
-            return _slid(service, address)
+            return _slid(services, address)
         if how == "start":
             _note(pages.of(str(request.session_hash)), Asked(address))
-            return _started(service, address, owner_of(request))
+            return _started(services, address, owner_of(request))
         return first(request, address, old=True)
 
     def evaluate_read(request: gr.Request, address: str) -> list[Any]:
         asked, nothing = pages.of(str(request.session_hash)), [gr.skip()] * len(layout.all())
-        if asked.slid or (asked.drawn and _is_fresh(service, asked.address)):
+        if asked.slid or (asked.drawn and _is_fresh(services, asked.address)):
             return nothing
-        found = _everything(service, str(address or ""))
+        found = _everything(services, str(address or ""))
         return found if asked.address in ("", address) else nothing
 
     def evaluate_ticked(request: gr.Request, address: str) -> list[Any]:
@@ -125,45 +126,46 @@ def _note(asked: Asked, now: Asked) -> None:
     asked.address, asked.drawn, asked.slid = now.address, now.drawn, now.slid
 
 
-def _is_fresh(service: EvaluateService, address: str) -> bool:
+def _is_fresh(services: PerDataset[EvaluateService], address: str) -> bool:
     try:
-        return service.known(EvaluateQuery.parse(address)) is not None
+        query = EvaluateQuery.parse(address)
+        return services.of(query.dataset).known(query) is not None
     except RallrecError:
         return True
 
 
-def _first(service: EvaluateService, address: str, old: bool) -> tuple[list[Any], bool]:
+def _first(services: PerDataset[EvaluateService], address: str, old: bool) -> tuple[list[Any], bool]:
     """All of it where it was looked up lately; else what can be said before that. And whether it is all."""
     skip: Any = gr.skip()
     try:
         query = EvaluateQuery.parse(address)
+        service = services.of(query.dataset)
         state = service.known(query, old)
         if state is not None:
-            return _drawn(service, state, query, address), True
-        meta = service.data.meta
+            return _drawn(services, state, query, address), True
+        header, bar = _header(services, query), _bar(service, query, None)
     except RallrecError as error:
         return _problem(str(error), address), True
-    bar = drawing.evaluate_bar(query, service.choice(query).what, None)
-    header = rendering.header(ROUTE, meta.title, meta.licence)
     return [header, bar, "", "", pending("Looking up what is cached …"), "", skip, address], False
 
 
-def _everything(service: EvaluateService, address: str) -> list[Any]:
+def _everything(services: PerDataset[EvaluateService], address: str) -> list[Any]:
     """All of it, looked up where need be."""
     try:
         query = EvaluateQuery.parse(address)
+        service = services.of(query.dataset)
         state = service.known(query) or service.look(query)
-        return _waiting(service, query, address) if state is None else _drawn(service, state, query, address)
+        return _waiting(services, query, address) if state is None else _drawn(services, state, query, address)
     except RallrecError as error:
         return _problem(str(error), address)
 
 
-def _drawn(service: EvaluateService, state: State, query: EvaluateQuery, address: str) -> list[Any]:
+def _drawn(services: PerDataset[EvaluateService], state: State, query: EvaluateQuery, address: str) -> list[Any]:
     """Every part of the page."""
-    meta = service.data.meta
+    service = services.of(query.dataset)
     return [
-        rendering.header(ROUTE, meta.title, meta.licence),
-        drawing.evaluate_bar(query, service.choice(query).what, state),
+        _header(services, query),
+        _bar(service, query, state),
         drawing.evaluate_live(state, query),
         drawing.evaluate_numbers(state, query),
         drawing.evaluate_exhibit(state.exhibit(query), state, query),
@@ -173,15 +175,16 @@ def _drawn(service: EvaluateService, state: State, query: EvaluateQuery, address
     ]
 
 
-def _slid(service: EvaluateService, address: str) -> list[Any]:
+def _slid(services: PerDataset[EvaluateService], address: str) -> list[Any]:
     """A slider moved: what depends on it, and the links, which carry its value."""
     skip: Any = gr.skip()
     try:
         query = EvaluateQuery.parse(address)
+        service = services.of(query.dataset)
         state = service.known(query, old=True)
         if state is None:
             return [skip] * 8
-        bar = drawing.evaluate_bar(query, service.choice(query).what, state)
+        bar = _bar(service, query, state)
         shown = drawing.evaluate_exhibit(state.exhibit(query), state, query) if query.view in _MOVING else skip
         behind = drawing.evaluate_behind(service.behind(state, query), query) if query.show else skip
         return [skip, bar, skip, drawing.evaluate_numbers(state, query), shown, behind, skip, address]
@@ -189,22 +192,22 @@ def _slid(service: EvaluateService, address: str) -> list[Any]:
         return _problem(str(error), address)
 
 
-def _started(service: EvaluateService, address: str, owner: str) -> list[Any]:
+def _started(services: PerDataset[EvaluateService], address: str, owner: str) -> list[Any]:
     try:
         query = EvaluateQuery.parse(address)
-        service.start(query, owner)
-        return _waiting(service, query, address)
+        services.of(query.dataset).start(query, owner)
+        return _waiting(services, query, address)
     except RallrecError as error:
         return _problem(str(error), address)
 
 
-def _waiting(service: EvaluateService, query: EvaluateQuery, address: str) -> list[Any]:
+def _waiting(services: PerDataset[EvaluateService], query: EvaluateQuery, address: str) -> list[Any]:
     """A large list is looked up by a job: how far it is, or how to start it."""
-    meta, job = service.data.meta, service.job(query)
-    told = drawing.evaluate_job(job, service.data)
-    bar = drawing.evaluate_bar(query, service.choice(query).what, None)
+    service = services.of(query.dataset)
+    job = service.job(query)
+    told, bar = drawing.evaluate_job(job, service.data), _bar(service, query, None)
     watching = gr.Timer(active=job is not None and job.live)
-    return [rendering.header(ROUTE, meta.title, meta.licence), bar, "", "", told, "", watching, address]
+    return [_header(services, query), bar, "", "", told, "", watching, address]
 
 
 def _problem(words: str, address: str) -> list[Any]:
@@ -214,8 +217,17 @@ def _problem(words: str, address: str) -> list[Any]:
         query = EvaluateQuery.parse(address)
     except RallrecError:
         query = EvaluateQuery()
-    bar = drawing.evaluate_bar(query, query.samples, None)
+    bar = drawing.evaluate_bar(query, query.samples, SAMPLES, None)
     return [skip, bar, "", "", rendering.error_box(words), "", gr.Timer(active=False), address]
+
+
+def _header(services: PerDataset[EvaluateService], query: EvaluateQuery) -> str:
+    meta = services.of(query.dataset).data.meta
+    return rendering.header(ROUTE, meta.title, meta.licence, services.choices(query.dataset))
+
+
+def _bar(service: EvaluateService, query: EvaluateQuery, state: State | None) -> str:
+    return drawing.evaluate_bar(query, service.choice(query).what, service.lists, state)
 
 
 def _panel(name: str, value: str = "") -> gr.HTML:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isnan, log10
 from typing import Any
 
 from app.rendering.templating import render, significant
 from app.rendering.users import predict_link
 from app.services.evaluate_behind import Behind, side_words
-from app.services.evaluate_query import ALPHAS, EPSILONS, FIGURES, PAIR, SAMPLES, SIDES, TABLES, EvaluateQuery
+from app.services.evaluate_query import ALPHAS, EPSILONS, FIGURES, PAIR, SIDES, TABLES, EvaluateQuery
 from app.services.evaluate_state import Pair, State
 from backend.datasets import Dataset
 from backend.evaluation.drawing import draw_panel, draw_table
@@ -35,15 +36,15 @@ _SHOWN = ("auc", "log_loss", "accuracy")
 _WEIGHTS = {"now": "now", "chosen": "chosen on validation", "paper": "the paper's"}
 
 
-def evaluate_bar(query: EvaluateQuery, choice: str, state: State | None) -> str:
-    """Which samples, what they are, and what can be looked at. ``choice``: as it was resolved."""
+def evaluate_bar(query: EvaluateQuery, choice: str, lists: Sequence[str], state: State | None) -> str:
+    """Which samples, what they are, and what can be looked at. ``choice``: as it was resolved, of these ``lists``."""
     own = state.own if state else None
     return render(
         "evaluate_bar.html",
         samples=[
             {"words": _SAMPLES[name], "link": query.link(samples=name, show="", page=1), "key": f"samples-{name}",
              "current": choice == name}
-            for name in SAMPLES
+            for name in lists
         ],
         groups=[
             {"name": name, "views": [
@@ -61,11 +62,11 @@ def evaluate_bar(query: EvaluateQuery, choice: str, state: State | None) -> str:
 def evaluate_live(state: State, query: EvaluateQuery) -> str:
     """The two sliders, and the weights that can be gone back to."""
     now, usual = state.merging(query), state.own.chosen.merging("paper")
+    chosen = f"chosen on validation: {usual.alpha:g}, {significant(usual.epsilon)}"
     presets = [
-        ("chosen", f"chosen on validation: {usual.alpha:g}, {significant(usual.epsilon)}",
-         query.link(alpha=None, epsilon=None)),
+        *([("chosen", chosen, query.link(alpha=None, epsilon=None))] if state.chosen else []),
         ("paper", "the paper's: 0.1, 0.001", query.link(alpha=0.1, epsilon=1e-3)),
-    ]  # fmt: skip
+    ]
     return render(
         "evaluate_live.html",
         there=state.live is not None,
@@ -91,7 +92,7 @@ def evaluate_numbers(state: State, query: EvaluateQuery) -> str:
     if points and alone:
         values = [(_METRICS[metric], alone[metric]) for metric in _SHOWN]
         rows.append({"words": "P_G alone (RALLRec)", "key": "tuned", "alpha": "–", "epsilon": "–", "values": values})
-    return render("evaluate_numbers.html", rows=rows, count=f"{len(state.own.samples):,}")
+    return render("evaluate_numbers.html", rows=rows, count=f"{len(state.own.samples):,}", chosen=state.chosen)
 
 
 def evaluate_exhibit(shown: Table | Figure | Pair, state: State, query: EvaluateQuery) -> str:

@@ -8,16 +8,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from functools import cached_property
 
 from app.services.evaluate_behind import Behind, behind
-from app.services.evaluate_query import EvaluateQuery
+from app.services.evaluate_query import SAMPLES, EvaluateQuery
 from app.services.evaluate_state import State
 from app.services.jobs import JobsService
 from backend.datasets import Dataset, build_samples, split
 from backend.errors import NotPreparedError
 from backend.evaluation.slices import dataset_slices
 from storage.evaluated.exhibits import live_merge
-from storage.evaluated.labelled import Choice, Labelled, check_apart, labelled
+from storage.evaluated.labelled import SHIPPED, Choice, Labelled, check_apart, labelled
 from storage.evaluated.looked_up import Looking
 from storage.evaluated.scored import score_all
 from storage.evaluated.systems import evaluate
@@ -34,7 +35,7 @@ _Key = tuple[str, int | None]
 
 
 class EvaluateService:
-    """One per app. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
+    """One per app and dataset. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
 
     def __init__(self, workspace: Workspace, jobs: JobsService) -> None:
         self._workspace, self._jobs = workspace, jobs
@@ -44,6 +45,12 @@ class EvaluateService:
     @property
     def data(self) -> Dataset:
         return self._workspace.dataset()
+
+    @cached_property
+    def lists(self) -> tuple[str, ...]:
+        """The samples that a page offers: the lists that ship where this dataset does, and the parts."""
+        ships = Choice().resolved(self._workspace, "test").what == SHIPPED
+        return tuple(name for name in SAMPLES if ships or not name.startswith(SHIPPED))
 
     def choice(self, query: EvaluateQuery) -> Choice:
         """Which samples an address means."""
@@ -81,12 +88,12 @@ class EvaluateService:
     def start(self, query: EvaluateQuery, owner: str) -> Job:
         """Start the job that looks up what a large list needs. Raises ``UsageError`` where one goes on."""
         choice = self.choice(query)
-        return self._jobs.evaluate(choice.what, choice.limit, owner)
+        return self._jobs.evaluate(choice.what, choice.limit, self._workspace.settings.dataset, owner)
 
     def job(self, query: EvaluateQuery) -> Job | None:
         """The latest job that looks it up."""
         choice = self.choice(query)
-        return self._jobs.evaluating(choice.what, choice.limit)
+        return self._jobs.evaluating(choice.what, choice.limit, self._workspace.settings.dataset)
 
     def _state(self, samples: Labelled, choice: Choice, looking: Looking) -> State:
         work = self._workspace

@@ -31,6 +31,7 @@ class EvaluateQuery:
     table or figure that is shown. ``alpha``, ``epsilon``: of the merge, None: as chosen on validation samples.
     ``first``, ``second``: two systems, side by side. ``show``: whose samples are listed: ``panel:series:point`` of
     the figure, or one of :data:`SIDES` of the pair; empty: none. ``page``: of that list, from 1.
+    ``dataset``: empty for that of the app's settings.
     """
 
     samples: str = ""
@@ -42,6 +43,7 @@ class EvaluateQuery:
     second: str = "RALLRec"
     show: str = ""
     page: int = 1
+    dataset: str = ""
 
     @classmethod
     def parse(cls, given: Mapping[str, Any] | str) -> EvaluateQuery:

@@ -62,8 +62,15 @@ class State:
             return merged_system(self.own, self.live.scores(merging.alpha, merging.epsilon))
         return self.own.systems[name]
 
+    @property
+    def chosen(self) -> bool:
+        """Whether validation samples could say which alpha and epsilon are best."""
+        return "paper" in self.own.chosen.weights
+
     def numbers(self, query: EvaluateQuery) -> dict[str, Point]:
-        """What the page's alpha and epsilon reach, and beside it the chosen and the paper's; nothing without chains."""
+        """What the page's alpha and epsilon reach, and beside it the paper's, and the chosen where
+        they could be chosen; nothing without chains.
+        """
         if self.live is None:
             return {}
         now = self.merging(query)
@@ -72,7 +79,8 @@ class State:
     @cached_property
     def _fixed(self) -> dict[str, Point]:
         """What stays when the sliders move."""
-        weights = {"chosen": self.own.chosen.merging("paper"), "paper": MergingConfig()}
+        chosen = {"chosen": self.own.chosen.merging("paper")} if self.chosen else {}
+        weights = chosen | {"paper": MergingConfig()}
         return {name: self.live.at(own.alpha, own.epsilon) for name, own in weights.items()} if self.live else {}
 
     def exhibit(self, query: EvaluateQuery) -> Table | Figure | Pair:

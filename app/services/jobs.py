@@ -87,18 +87,18 @@ class JobsService:
                 work.recipe(gamma=gamma, knowledge=wording, traces=given.get("traces"))
         return self._start(params, owner)
 
-    def evaluate(self, samples: str, limit: int | None, owner: str) -> Job:
+    def evaluate(self, samples: str, limit: int | None, dataset: str, owner: str) -> Job:
         """Start looking up what is cached of a list of samples, for the Evaluate page. Raises ``UsageError``."""
-        return self._start(self._evaluation(samples, limit), owner)
+        return self._start(self._evaluation(samples, limit, dataset), owner)
 
-    def evaluating(self, samples: str, limit: int | None) -> Job | None:
+    def evaluating(self, samples: str, limit: int | None, dataset: str) -> Job | None:
         """The latest job that does so."""
-        return self._store.latest(self._evaluation(samples, limit))
+        return self._store.latest(self._evaluation(samples, limit, dataset))
 
-    def _evaluation(self, samples: str, limit: int | None) -> Params:
-        work = self._workspace
+    def _evaluation(self, samples: str, limit: int | None, dataset: str) -> Params:
+        work = self._workspace.over(dataset)
         players = {role: Player.of(work.model(role)).model_dump() for role in ("tuned", "reasoning")}
-        given = {"samples": samples, "limit": limit, "dataset": work.settings.dataset, **players}
+        given = {"samples": samples, "limit": limit, "dataset": dataset, **players}
         return checked("evaluate", given)
 
     def stop(self, number: Any, owner: str) -> None:

@@ -19,6 +19,8 @@ from storage.evaluated.looked_up import Found, Looking, look_up_ways
 from storage.evaluated.ways import KNOWLEDGE, gamma_ways, ways_of
 from storage.workspace import Workspace
 
+_NO_PART = "not chosen: this split has no validation part; one is set aside by rallrec data import --validation 0.1"
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -44,6 +46,8 @@ class Chosen:
 def choose(workspace: Workspace, validation: Labelled, gamma: float | None, looking: Looking) -> Chosen:
     """Raises ``Stopped``."""
     usual = workspace.recipe().retrieval.gamma
+    if not len(validation):
+        return Chosen(usual if gamma is None else gamma, gamma is not None, missing=dict.fromkeys(KNOWLEDGE, _NO_PART))
     tried = {} if gamma is not None else _tried(workspace, validation, looking)
     used = gamma if gamma is not None else min(tried, key=lambda own: tried[own], default=usual)
     full = _full(workspace, validation, used, looking)

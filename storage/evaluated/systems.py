@@ -223,12 +223,15 @@ def _trivial(workspace: Workspace, samples: Labelled, validation: Labelled) -> l
     share = _best_share(means.user_mean(validation.rows), means.item_mean(validation.rows), validation.labels)
     blend = share * of_user + (1 - share) * of_item
     made = zip(TRIVIAL, (of_user, of_item, blend), strict=True)
-    about = ABOUT | {"MeanBlend": f"{ABOUT['MeanBlend']}: {share:.2f} of the user's"}
+    blended = f"{ABOUT['MeanBlend']}: {share:.2f} of the user's" if len(validation) else "the two means, half of each"
+    about = ABOUT | {"MeanBlend": blended}
     return [System(name, scores, about=about[name], seconds=0.0) for name, scores in made]
 
 
 def _best_share(of_user: Float64, of_item: Float64, labels: Float64) -> float:
-    """Of the user's mean in the blend, by log loss; of equal ones the smaller."""
+    """Of the user's mean in the blend, by log loss; of equal ones the smaller. Half, where there is nothing to ask."""
+    if not len(labels):
+        return 0.5
     shares = np.linspace(0, 1, _STEPS)
     return float(min(shares, key=lambda own: metrics.log_loss(labels, own * of_user + (1 - own) * of_item)))
 

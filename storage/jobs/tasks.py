@@ -91,8 +91,9 @@ def reason(workspace: Workspace, params: ReasonParams, tell: Tell, stop: Stop) -
 
 def evaluate(workspace: Workspace, params: EvaluateParams, tell: Tell, stop: Stop) -> None:
     """``rallrec evaluate``: what is found is kept in the home folder, where the Evaluate page reads it."""
+    workspace = workspace.over(params.dataset)
     for role in ROLES:
-        _check_player(role, getattr(params, role), workspace.model(role, params.dataset))
+        _check_player(role, getattr(params, role), workspace.model(role))
     said = _Said(tell)
 
     def stage(what: str, fraction: float | None) -> None:

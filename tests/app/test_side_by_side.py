@@ -14,9 +14,13 @@ from fastapi.testclient import TestClient
 from app import rendering
 from app.pages.picker import join_within, split_within
 from app.server import create_app
+from app.services.evaluate import EvaluateService
+from app.services.evaluate_query import EvaluateQuery
+from app.services.jobs import JobsService
 from app.services.links import address_of
 from app.services.predict_any import PredictServices
 from app.services.predict_view import Session
+from app.services.runs import RunQueue
 from app.services.side_by_side import PerDataset
 from app.services.users import UsersService
 from app.services.users_query import UsersQuery
@@ -133,6 +137,23 @@ def test_the_header_offers_the_datasets_and_its_pages_keep_to_the_one_shown(work
     assert 'href="/users"' in drawn, "the settings' own needs no name"
     alone = rendering.header("/users", "MovieLens", "", choices[:1])
     assert "<details" not in alone
+
+
+def test_what_is_evaluated_is_of_the_dataset_that_the_address_names(workspace: Workspace) -> None:
+    jobs = JobsService(workspace, RunQueue(workspace.worker))
+    services = PerDataset(workspace, lambda own: EvaluateService(own, jobs))
+    service = services.of("books")
+    assert service.lists == ("test", "validation")
+    query = EvaluateQuery.parse("/evaluate?dataset=books&limit=3")
+    assert "dataset=books" in query.viewing("figure-2")
+    state = service.look(query)
+    assert state is not None
+    assert state.data.meta.name == "books"
+    assert "--dataset books" in state.own.systems["DeepFM"].run
+    started = service.start(query, "ann")
+    assert started.params.dataset == "books"
+    assert service.job(query) == jobs.evaluating("test", 3, "books")
+    assert services.of("").job(query) is None
 
 
 def test_without_times_every_place_that_speaks_of_time_says_so(workspace: Workspace) -> None:
