@@ -33,13 +33,14 @@ def run_import(
         raise UnknownNameError(
             "new dataset", name, [], fix=f"take another name: {name} ships with the program (rallrec prepare reads it)"
         )
-    started = time.perf_counter()
+    root = settings.home / "datasets"
+    before, started = datasets.stored_hash(name, root), time.perf_counter()
     with progress_bar() as progress:
         data = datasets.import_data(
             Path(path).expanduser(),
             name,
             format_name,
-            settings.home / "datasets",
+            root,
             mapping=Path(mapping).expanduser() if mapping else None,
             rules={rule: value for rule, value in rules.items() if value is not None},
             skip_bad_rows=skip_bad_rows,
@@ -49,8 +50,15 @@ def run_import(
     seconds = round(time.perf_counter() - started, 2)
     for line in data.meta.skipped_examples:
         log.print(f"left out: {line}", markup=False)
+    replaced = before not in ("", data.meta.data_hash)
+    if replaced:
+        log.print(
+            f"Other data was called {name} until now. What was computed from it stays, unused; "
+            "an app that is running has to be started again.",
+            markup=False,
+        )
     if as_json:
-        print_json(_facts(data, summary) | {"seconds": seconds})
+        print_json(_facts(data, summary) | {"seconds": seconds, "replaced": replaced})
         return
     _print(data, summary)
     out.print(f"Next: rallrec precompute --dataset {name}", markup=False)

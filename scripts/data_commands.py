@@ -39,12 +39,13 @@ def describe(
     file: Annotated[str, typer.Argument(help="A csv (UTF-8) or parquet file with a row for each rating.")],
     out: Annotated[str | None, typer.Option(help="Mapping file to write (default: beside it).")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take what is guessed, ask nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a mapping file that is there.")] = False,
     json: Json = False,
 ) -> None:
     """Make a mapping file for your own data: questions about its columns, with guessed answers."""
     from scripts.data_describe import run
 
-    run(file=file, out_file=out, yes=yes, as_json=json)
+    run(file=file, out_file=out, yes=yes, force=force, as_json=json)
 
 
 @data.command("import", epilog="Example: rallrec data import ~/Downloads/ml-1m.zip --name ml-1m --format ml-1m")

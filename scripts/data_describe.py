@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 
 from backend.datasets.guesses import Guess, guess, write_mapping
-from backend.datasets.mapping import Columns, Mapping
+from backend.datasets.mapping import WORDS, Columns, Mapping
 from backend.errors import UsageError
 from scripts.console import log, out, print_json
 
@@ -25,11 +25,15 @@ _ASKED = {
 }
 
 
-def run(*, file: str, out_file: str | None, yes: bool, as_json: bool) -> None:
-    """Ask (or, with ``yes``, take the guesses), write the mapping file, and say what to run next."""
+def run(*, file: str, out_file: str | None, yes: bool, force: bool, as_json: bool) -> None:
+    """Ask (or, with ``yes``, take the guesses), write the mapping file, and say what to run next. ``force``: also where
+    one is that somebody may have corrected.
+    """
     path = Path(file).expanduser()
     found = guess(path)
     target = Path(out_file) if out_file else path.with_name(f"{path.name}.mapping.toml")
+    if target.exists() and not force:
+        raise UsageError(f"{target} is there already", fix="give another place with --out, or write over it: --force")
     if not yes:
         _show(found)
     answers = _guessed(found) if yes else _asked(found)
@@ -69,19 +73,36 @@ def _guessed(found: Guess) -> dict[str, Any]:
             fix="answer the questions: leave --yes away",
         )
     low, high = (found.low if found.low is not None else 1.0), (found.high if found.high is not None else 5.0)
-    return _mapping(found, found.roles, low, high, _middle(low, high), "general", "")
+    rating = {"min": low, "max": high, "unit": _unit(high)}
+    words = {"domain": "general"}
+    return _mapping(found, found.roles, rating, {"threshold": _middle(low, high)}, words, _sentences(found))
 
 
 def _asked(found: Guess) -> dict[str, Any]:
     roles = {role: _column(found, role, words) for role, words in _ASKED.items()}
-    low = typer.prompt("Lowest rating that can be given", default=found.low, type=float, err=True)
-    high = typer.prompt("Highest rating", default=found.high, type=float, err=True)
-    threshold = typer.prompt("A rating above this is a yes", default=_middle(low, high), type=float, err=True)
+    low = _ask("Lowest rating that can be given", found.low, float)
+    high = _ask("Highest rating", found.high, float)
+    rating = {"min": low, "max": high, "unit": _ask("What it counts (stars, points)", _unit(high))}
+    label = {
+        "threshold": _ask("A rating above this is a yes", _middle(low, high), float),
+        "inclusive": typer.confirm("Is that rating itself a yes too?", default=False, err=True),
+    }
     domain = ""
     while domain not in ("movies", "books", "general"):
-        domain = typer.prompt("What the items are: movies, books or general", default="general", err=True)
-    noun = typer.prompt("One of them is called (empty: the usual word)", default="", show_default=False, err=True)
-    return _mapping(found, roles, low, high, threshold, domain, noun)
+        domain = _ask("What the items are: movies, books or general", "general")
+    usual = WORDS[domain]
+    asked = ("One of them is called", "Several of them", "What a user did to them")
+    names = ("item", "items", "verb_past")
+    said = {name: _ask(words, own) for name, words, own in zip(names, asked, usual, strict=False)}
+    words = {"domain": domain} | {
+        name: own for (name, own), word in zip(said.items(), usual, strict=False) if own != word
+    }
+    sentences = {name: _ask(f"Sentence on the user's {name}", own) for name, own in _sentences(found).items()}
+    return _mapping(found, roles, rating, label, words, sentences)
+
+
+def _ask(words: str, default: Any, kind: type = str) -> Any:
+    return typer.prompt(words, default=default, type=kind, err=True)
 
 
 def _column(found: Guess, role: str, words: str) -> str:
@@ -93,21 +114,39 @@ def _column(found: Guess, role: str, words: str) -> str:
 
 
 def _mapping(
-    found: Guess, roles: dict[str, str], low: float, high: float, threshold: float, domain: str, noun: str
+    found: Guess,
+    roles: dict[str, str],
+    rating: dict[str, Any],
+    label: dict[str, Any],
+    words: dict[str, str],
+    sentences: dict[str, str],
 ) -> dict[str, Any]:
-    profile = {name.strip().lower().replace("-", "_").replace(" ", "_"): name for name in found.profile}
-    sentences = [f"{{Their}} {name.replace('_', ' ')} is {{{name}}}." for name in profile]
     return {
         "title": Path(found.file).stem,
         "interactions": found.file,
         "columns": {name: roles.get(name, "") for name in Columns.model_fields},
-        "profile": profile,
+        "profile": {_name(column): column for column in found.profile},
         "read": {"delimiter": found.delimiter, "separator": found.separator, "time": found.time},
-        "rating": {"min": low, "max": high},
-        "label": {"threshold": threshold},
-        "words": {"domain": domain} | ({"item": noun, "items": f"{noun}s"} if noun else {}),
-        "templates": {"profile": sentences},
+        "rating": rating,
+        "label": label,
+        "words": words,
+        "templates": {"profile": list(sentences.values())},
     }
+
+
+def _name(column: str) -> str:
+    return column.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def _sentences(found: Guess) -> dict[str, str]:
+    """One on each column that tells something of a user, by its name."""
+    names = map(_name, found.profile)
+    return {name: f"{{Their}} {name.replace('_', ' ')} is {{{name}}}." for name in names}
+
+
+def _unit(high: float) -> str:
+    """Stars are five at most."""
+    return "stars" if high <= 5 else "points"
 
 
 def _middle(low: float, high: float) -> float:

@@ -18,8 +18,9 @@ from backend import datasets
 from backend.baselines import NETWORKS
 from backend.datasets import Dataset, build_samples, split
 from backend.datasets.statistics import TrainingStatistics
+from backend.datasets.store import META
 from backend.engines import Encoder, Engine, create_encoder, create_engine, models
-from backend.errors import CorruptCacheError, NotPreparedError, UnknownNameError
+from backend.errors import CorruptCacheError, DataError, NotPreparedError, UnknownNameError
 from backend.pipeline import Pipeline, Recipe
 from backend.representation import VARIANTS, ItemSpace
 from backend.retrieval import nearest, open_index
@@ -54,6 +55,7 @@ class Workspace:
         self._roles: dict[tuple[str, str], Role] = {}
         self._cached: dict[Role, CachedEngine] = {}
         self._datasets: dict[str, Dataset] = {}
+        self._stamps: dict[str, int] = {}
         self._spaces: dict[str, ItemSpace] = {}
         self._indexes: dict[tuple[str, str], Any] = {}
         self._pipelines: dict[str, Pipeline] = {}
@@ -74,6 +76,7 @@ class Workspace:
                     "_roles",
                     "_cached",
                     "_datasets",
+                    "_stamps",
                     "_spaces",
                     "_indexes",
                     "_pipelines",
@@ -130,7 +133,7 @@ class Workspace:
     def dataset(self, name: str | None = None, progress: Progress | None = None) -> Dataset:
         """A prepared dataset (the settings' by default); one that ships with the program is prepared on first use.
 
-        Raises ``NotPreparedError`` or ``UnknownNameError``.
+        Raises ``NotPreparedError`` or ``UnknownNameError``, and as :meth:`check_unchanged`.
         """
         name = name or self.settings.dataset
         with self._lock:
@@ -142,7 +145,26 @@ class Workspace:
                     if datasets.bundled_source(name) is None:
                         raise
                     self._datasets[name] = datasets.prepare(name, root, progress=progress)
+            self.check_unchanged(name)
             return self._datasets[name]
+
+    def check_unchanged(self, name: str) -> None:
+        """Raise ``DataError`` where other data was imported under this name since it was opened: what is held of the old
+        one, in here and on pages, would pass for the new.
+        """
+        if name not in self._datasets:
+            return
+        root = self.settings.home / "datasets"
+        try:
+            stamp = (root / name / META).stat().st_mtime_ns
+        except OSError:  # it is being replaced, or taken away: what was read is whole
+            return
+        if self._stamps.get(name) != stamp:
+            if datasets.stored_hash(name, root) not in ("", self._datasets[name].meta.data_hash):
+                raise DataError(
+                    f"Other data was imported as {name} while this program ran", fix="start it again: rallrec serve"
+                )
+            self._stamps[name] = stamp
 
     def model(self, role: str, name: str | None = None) -> ModelRef:
         """Which weights play ``tuned`` (M_G) or ``reasoning`` (M_R) for a dataset."""

@@ -42,11 +42,14 @@ class PerDataset(Generic[Service]):
         self._lock = threading.Lock()
 
     def of(self, name: str) -> Service:
-        """Of a dataset's name, as an address has it. Raises ``UnknownNameError`` for one that is not there."""
+        """Of a dataset's name, as an address has it. Raises ``UnknownNameError`` for one that is not there, and
+        ``DataError`` for one that was replaced while the app ran.
+        """
         own = self.workspace.settings.dataset
         name = str(name or own)  # a browser can send anything
         if name != own:
             require_known(name, self.workspace.settings.home / "datasets")
+        self.workspace.check_unchanged(name)
         with self._lock:
             if name not in self._services:
                 self._services[name] = self._make(self.workspace.over(name))

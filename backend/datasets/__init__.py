@@ -4,7 +4,7 @@ from backend.datasets.registry import DATASETS, FORMATS, bundled_source, command
 from backend.datasets.rules import MIN_HISTORY, Rules, Templates
 from backend.datasets.samples import PARTS, Samples, Split, build_samples, split
 from backend.datasets.schema import Dataset, DatasetMeta, LabelRule
-from backend.datasets.store import import_data, is_prepared, load, prepare
+from backend.datasets.store import import_data, is_prepared, load, prepare, stored_hash
 
 __all__ = [
     "DATASETS",
@@ -27,4 +27,5 @@ __all__ = [
     "load",
     "prepare",
     "split",
+    "stored_hash",
 ]

@@ -6,6 +6,7 @@ the root lies is left to the caller.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -95,6 +96,15 @@ def is_prepared(name: str, root: Path) -> bool:
     """Whether the dataset can be loaded from ``root``. Raises ``UnknownNameError``."""
     require_known(name, root)
     return (root / name / META).is_file()
+
+
+def stored_hash(name: str, root: Path) -> str:
+    """What is stored under ``name`` by the hash of its content; empty where nothing is, or nothing readable."""
+    try:
+        found = json.loads((root / name / META).read_bytes())["data_hash"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return found if isinstance(found, str) else ""
 
 
 def load(name: str, root: Path) -> Dataset:

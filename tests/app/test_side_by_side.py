@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -181,6 +182,21 @@ def test_what_is_beside_the_page_is_of_its_dataset_too(settings: Settings) -> No
         wrong = client.get("/export/predict.json", params={"dataset": "../books"})
         assert wrong.status_code == 400
         assert "Unknown dataset" in wrong.json()["problem"]
+
+
+def test_a_running_app_shows_nothing_of_data_that_was_replaced(settings: Settings, tmp_path: Path) -> None:
+    """Not with the vectors of the old: it says what happened. The same data read again changes nothing."""
+    home = shutil.copytree(settings.home, tmp_path / "home")
+    raw = tmp_path / "bx"
+    with TestClient(create_app(settings.model_copy(update={"home": home}))) as client:
+        assert client.get("/export/predict.json", params={"dataset": "books"}).status_code == 200
+        datasets.import_data(write_bookcrossing(raw), "books", "bookcrossing", home / "datasets")
+        assert client.get("/export/predict.json", params={"dataset": "books"}).status_code == 200
+        datasets.import_data(raw, "books", "bookcrossing", home / "datasets", rules={"seed": 9})
+        said = client.get("/export/predict.json", params={"dataset": "books"})
+        assert said.status_code == 503
+        assert "Other data was imported as books" in said.json()["problem"]
+        assert client.get("/export/predict.json").status_code == 200
 
 
 @pytest.mark.parametrize("name", ["bookcrossing", "amazon-2023", "custom"])

@@ -59,17 +59,36 @@ def test_describe_guesses_and_import_reads_by_it(rallrec: Rallrec, tmp_path: Pat
     assert done["cardinalities"]["sex"] == 2
 
 
-def test_describe_asks_until_the_answers_fit(tmp_path: Path) -> None:
+def test_describe_asks_until_the_answers_fit(rallrec: Rallrec, tmp_path: Path) -> None:
     file = tmp_path / "mine.csv"
     file.write_text("who,what,mark,called\na,1,2,One\nb,2,4,Two\n")
-    answers = "nobody\nwho\nwhat\nmark\n\ncalled\n\n\n0\n5\n2\nbooks\n\n"
+    # after the columns: the scale, what it counts, the label rule, the domain, three words (the second is its own)
+    answers = "nobody\nwho\nwhat\nmark\n\ncalled\n\n\n0\n10\n\n2\ny\nbooks\n\nnovels\n\n"
     done = subprocess.run(command("data", "describe", file), input=answers, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "There is no column 'nobody'" in done.stderr
     written = (tmp_path / "mine.csv.mapping.toml").read_text("utf-8")
-    for line in ('user = "who"', 'title = "called"', "min = 0.0", "max = 5.0", "threshold = 2.0", 'domain = "books"'):
+    for line in ('user = "who"', 'title = "called"', "min = 0.0", "max = 10.0", "threshold = 2.0", 'domain = "books"'):
         assert line in written
+    for line in ('unit = "points"', "inclusive = true", 'items = "novels"'):
+        assert line in written
+    assert "item =" not in written.split("[words]")[1]
     assert "timestamp =" not in written
+    (tmp_path / "mine.csv.mapping.toml").write_text(f"{written}# corrected by hand\n")
+    said = one_line_error(rallrec("data", "describe", file, "--yes"), 2)
+    assert "--force" in said
+    assert "corrected by hand" in (tmp_path / "mine.csv.mapping.toml").read_text("utf-8")
+
+
+def test_data_that_takes_the_place_of_other_data_is_told(rallrec: Rallrec, tmp_path: Path) -> None:
+    raw = write_custom(tmp_path / "raw")
+    words = ("data", "import", raw / "plays.csv", "--name", "games", "--format", "custom", "--json")
+    words = (*words, "--mapping", as_json(rallrec("data", "describe", raw / "plays.csv", "--yes", "--json"))["mapping"])
+    first, again = (as_json(rallrec(*words, RALLREC_HOME=tmp_path)) for _ in range(2))
+    assert (first["replaced"], again["replaced"]) == (False, False)
+    third = rallrec(*words, "--k-core", "2", "--min-history", "3", RALLREC_HOME=tmp_path)
+    assert as_json(third)["replaced"]
+    assert "Other data was called games" in third.stderr
 
 
 def test_fetch_asks_for_the_licence_and_knows_its_names(rallrec: Rallrec, tmp_path: Path) -> None:
