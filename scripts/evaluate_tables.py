@@ -9,7 +9,7 @@ from rich.table import Table
 
 from scripts.console import out, print_table
 
-_METRICS = {"auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "accuracy": "accuracy"}
+_METRICS = {"auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "accuracy": "accuracy", "ece": "ECE"}
 # The paper's level.
 _SIGNIFICANT = 0.01
 

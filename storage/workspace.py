@@ -149,8 +149,8 @@ class Workspace:
             return self._datasets[name]
 
     def check_unchanged(self, name: str) -> None:
-        """Raise ``DataError`` where other data was imported under this name since it was opened: what is held of the old
-        one, in here and on pages, would pass for the new.
+        """Raise ``DataError`` where other data was imported under this name since it was opened: what is held of the
+        old one, in here and on pages, would pass for the new.
         """
         if name not in self._datasets:
             return

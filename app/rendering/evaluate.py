@@ -31,7 +31,7 @@ _NAMES = {
 }  # fmt: skip
 # Figures whose points set something instead of leading to samples.
 _SETS = {"figure-6": "alpha", "figure-7": "epsilon"}
-_METRICS = {"auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "accuracy": "accuracy"}
+_METRICS = {"auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "accuracy": "accuracy", "ece": "ECE"}
 _SHOWN = ("auc", "log_loss", "accuracy")
 _WEIGHTS = {"now": "now", "chosen": "chosen on validation", "paper": "the paper's"}
 
@@ -100,7 +100,9 @@ def evaluate_exhibit(shown: Table | Figure | Pair, state: State, query: Evaluate
     said = query.said()
     downloads = [(kind, f"/export/evaluate.{kind}?{said}") for kind in ("csv", "json")]
     if isinstance(shown, Table):
-        return render("evaluate_exhibit.html", shown=shown, drawn=[draw_table(shown)], single=True, downloads=downloads)
+        return render(
+            "evaluate_exhibit.html", shown=shown, drawn=[draw_table(shown)], single=True, downloads=downloads, hint=""
+        )
     if isinstance(shown, Pair):
         return _pair(shown, query, downloads)
     merging = state.merging(query)
@@ -115,7 +117,18 @@ def evaluate_exhibit(shown: Table | Figure | Pair, state: State, query: Evaluate
 
     chosen = {query.point[0]: f"{query.point[1]}:{query.point[2]}"} if query.point else {}
     drawn = [draw_panel(panel, link, mark, chosen.get(panel.key, "")) for panel in shown.panels]
-    return render("evaluate_exhibit.html", shown=shown, drawn=drawn, single=False, downloads=downloads)
+    return render(
+        "evaluate_exhibit.html", shown=shown, drawn=drawn, single=False, downloads=downloads, hint=_hint(query)
+    )
+
+
+def _hint(query: EvaluateQuery) -> str:
+    """What a click on a point does."""
+    if query.view in _SETS:
+        return f"A click on a point sets {_SETS[query.view]} to its value."
+    return (
+        "A click on a system sets it beside another." if query.view == "cost" else "A click lists the samples behind."
+    )
 
 
 def evaluate_behind(found: Behind | None, query: EvaluateQuery) -> str:
@@ -126,11 +139,10 @@ def evaluate_behind(found: Behind | None, query: EvaluateQuery) -> str:
     return render(
         "evaluate_behind.html",
         found=found,
-        first=query.first,
-        second=query.second,
+        systems=found.systems,
         rows=[
-            {"own": own, "predict": predict_link(own.request), "first": _judged(own.first, own.liked),
-             "second": _judged(own.second, own.liked)}
+            {"own": own, "predict": predict_link(own.request),
+             "judged": [(name, _judged(one, own.liked)) for name, one in zip(found.systems, own.scores, strict=True)]}
             for own in found.rows
         ],
         turn=[

@@ -12,6 +12,7 @@ from app.services.evaluate_state import Pair, State
 from app.services.predict_view import Request
 from backend.evaluation.exhibits import Figure
 from backend.settings import Settings
+from storage.evaluated.exhibits import STRATEGIES
 
 Int64 = NDArray[np.int64]
 PER_PAGE = 25
@@ -19,16 +20,15 @@ PER_PAGE = 25
 
 @dataclass(frozen=True)
 class BehindRow:
-    """One sample. ``first``, ``second``: the scores of the page's two systems; ``p_r``, ``var_r``: of the chains; NaN
-    where they are not known.
+    """One sample. ``scores``: of the systems of :class:`Behind`; ``p_r``, ``var_r``: of the chains; NaN where they are
+    not known.
     """
 
     user: str
     item: str
     label: str
     liked: bool
-    first: float
-    second: float
+    scores: tuple[float, ...]
     p_r: float
     var_r: float
     request: Request
@@ -36,9 +36,12 @@ class BehindRow:
 
 @dataclass(frozen=True)
 class Behind:
-    """One page of the samples that ``what`` tells of, and how many there are in all."""
+    """One page of the samples that ``what`` tells of, and how many there are in all. ``systems``: whose scores are
+    shown: the one that the point is of, then the page's two.
+    """
 
     what: str
+    systems: tuple[str, ...]
     total: int
     page: int
     pages: int
@@ -50,12 +53,12 @@ def behind(state: State, query: EvaluateQuery, settings: Settings) -> Behind | N
     found = _places(state, query)
     if found is None:
         return None
-    what, places = found
+    what, places, system = found
     pages = max(1, -(-len(places) // PER_PAGE))
     page = min(query.page, pages)
     looked = state.own.found["full-paper"].looked
-    systems = (state.system(name, query).scores for name in (query.first, query.second))
-    numbers = np.stack([*systems, looked.p_r, looked.var_r])
+    systems = tuple(dict.fromkeys(filter(None, (system, query.first, query.second))))
+    numbers = np.stack([*(_scores(state, query, name) for name in systems), looked.p_r, looked.var_r])
     own, data = state.own.samples, state.data
     rows = []
     for place in places[(page - 1) * PER_PAGE : page * PER_PAGE].tolist():
@@ -63,24 +66,32 @@ def behind(state: State, query: EvaluateQuery, settings: Settings) -> Behind | N
         user_id, item_id = data.user_ids[int(own.users[place])], data.item_ids[item]
         request = _request(state, query, settings, user_id, item_id)
         label, liked = data.item_label(item), bool(own.labels[place])
-        first, second, p_r, var_r = numbers[:, place].tolist()
-        rows.append(BehindRow(user_id, item_id, label, liked, first, second, p_r, var_r, request))
-    return Behind(what, len(places), page, pages, tuple(rows))
+        *scores, p_r, var_r = numbers[:, place].tolist()
+        rows.append(BehindRow(user_id, item_id, label, liked, tuple(scores), p_r, var_r, request))
+    return Behind(what, systems, len(places), page, pages, tuple(rows))
 
 
-def _places(state: State, query: EvaluateQuery) -> tuple[str, Int64] | None:
+def _scores(state: State, query: EvaluateQuery, name: str) -> NDArray[np.float64]:
+    return (state.system(name, query) if name in state.own.systems else state.own.all[name]).scores
+
+
+def _places(state: State, query: EvaluateQuery) -> tuple[str, Int64, str] | None:
+    """What the samples are, their places, and the system that the point is of; empty where it is of none."""
     if not query.show:
         return None
     shown, point = state.exhibit(query), query.point
     if isinstance(shown, Pair) and shown.contest is not None:
-        return side_words(query)[query.show], getattr(shown.contest, query.show)
+        return side_words(query)[query.show], getattr(shown.contest, query.show), ""
     if not isinstance(shown, Figure) or point is None:
         return None
     series = shown.series(point[0], point[1])
     if series is None or point[2] >= len(series.spans):
         return None
-    words = series.words[point[2]] if series.words else str(point[2] + 1)
-    return f"{shown.title}: {words}", series.behind(point[2])
+    name = (series.words or ("",) * len(series.spans))[point[2]] or str(point[2] + 1)
+    words = series.behind_words[point[2]] if series.behind_words else name
+    system = series.key if series.key in state.own.all else STRATEGIES.get(name, "")
+    told = f"{system}, {words}" if system == series.key else words
+    return f"{shown.title}: {told}", series.behind(point[2]), system
 
 
 def side_words(query: EvaluateQuery) -> dict[str, str]:

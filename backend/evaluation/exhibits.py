@@ -90,6 +90,7 @@ class Series:
 
     ``facts``: further numbers of each point (float64[p]), such as how many samples it is made of. The samples behind
     point i are ``order[spans[i, 0]:spans[i, 1]]`` (places in the list of samples); empty where there are none to tell.
+    ``behind_words``: what these are, where that is not what the point is.
     """
 
     key: str
@@ -100,6 +101,7 @@ class Series:
     facts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     order: Int64 = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     spans: Int64 = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    behind_words: tuple[str, ...] = ()
 
     def behind(self, point: int) -> Int64:
         """The samples of a point, each once, in the order of the list."""

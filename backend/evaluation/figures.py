@@ -93,19 +93,29 @@ def over_epsilon(live: LiveMerge, alpha: float, epsilons: Sequence[float] = EPSI
 
 
 def by_strategy(labels: ArrayLike, scores: Mapping[str, ArrayLike]) -> tuple[Panel, ...]:
-    """Fig. 8: AUC and accuracy of M_G by who chose the history."""
+    """Fig. 8: AUC and accuracy of M_G by who chose the history. Behind a bar: the samples that it got wrong."""
     names = tuple(scores)
     y = np.asarray(labels, dtype=np.float64)
+    wrong = [np.flatnonzero((np.asarray(own, dtype=np.float64) > 0.5) != (y == 1)) for own in scores.values()]
+    order, spans = _joined(wrong)
+    facts = {"wrong": np.array([float(len(own)) for own in wrong])}
     drawn = []
     for key, title, metric in (("auc", "AUC", metrics.auc), ("accuracy", "accuracy", metrics.accuracy)):
         values = np.array([metric(y, own) for own in scores.values()])
-        one = Series("strategies", "strategies", np.arange(1.0, len(names) + 1), values, names)
+        one = Series(
+            "strategies", "strategies", np.arange(1.0, len(names) + 1), values, names, facts, order, spans,
+            tuple(f"wrong with {name}" for name in names),
+        )  # fmt: skip
         drawn.append(Panel(key, title, "strategy", title, "bars", (one,)))
     return tuple(drawn)
 
 
 def latency(seconds: Mapping[str, ArrayLike]) -> Panel:
-    """Fig. 9: the mean time of a response (seconds) by model."""
+    """Fig. 9: the mean time of a response (seconds) by model; ``seconds``: [n] or [K, n] of each.
+
+    Behind a bar: the tenth of the samples that took longest.
+    """
+    order, spans = _joined([_slowest(np.asarray(each, dtype=np.float64)) for each in seconds.values()])
     own = {name: np.asarray(each, dtype=np.float64).ravel() for name, each in seconds.items()}
     own = {name: each[~np.isnan(each)] for name, each in own.items()}
     means = np.array([each.mean() if len(each) else np.nan for each in own.values()])
@@ -113,7 +123,8 @@ def latency(seconds: Mapping[str, ArrayLike]) -> Panel:
         "median": np.array([np.median(each) if len(each) else np.nan for each in own.values()]),
         "responses": np.array([float(len(each)) for each in own.values()]),
     }
-    one = Series("models", "models", np.arange(1.0, len(own) + 1), means, tuple(own), facts)
+    slow = tuple(f"the slowest tenth: {name}" for name in own)
+    one = Series("models", "models", np.arange(1.0, len(own) + 1), means, tuple(own), facts, order, spans, slow)
     return Panel("latency", "Time per response", "model", "seconds", "bars", (one,), zero=True)
 
 
@@ -166,9 +177,13 @@ def cost_quality(
     return tuple(drawn)
 
 
-def sliced(labels: ArrayLike, scores: Mapping[str, ArrayLike], slices: Slices) -> Panel:
-    """Accuracy of each system in each slice; AUC, log loss and size are facts of the point."""
-    y = np.asarray(labels, dtype=np.float64)
+def sliced(users: ArrayLike, labels: ArrayLike, scores: Mapping[str, ArrayLike], slices: Slices) -> Panel:
+    """Accuracy of each system in each slice; its 95 % interval, AUC, log loss and size are facts of the point.
+
+    The interval is the normal one of a mean whose samples hang together by user: a bootstrap for every bar would take
+    seconds where alpha moves.
+    """
+    y, who = np.asarray(labels, dtype=np.float64), np.asarray(users)
     found = []
     for name, given in scores.items():
         s = np.asarray(given, dtype=np.float64)
@@ -179,10 +194,23 @@ def sliced(labels: ArrayLike, scores: Mapping[str, ArrayLike], slices: Slices) -
             "log_loss": np.array([metrics.log_loss(y[own], s[own]) for own in each]),
         }
         values = np.array([metrics.accuracy(y[own], s[own]) for own in each])
+        spread = np.array([1.96 * _error_by_user(who[own], (s[own] > 0.5) == (y[own] == 1)) for own in each])
+        facts |= {"low": np.maximum(values - spread, 0.0), "high": np.minimum(values + spread, 1.0)}
         found.append(
             Series(name, name, np.arange(1.0, len(each) + 1), values, slices.names, facts, slices.order, slices.spans)
         )
     return Panel(slices.key, slices.title, slices.title, "accuracy", "bars", tuple(found))
+
+
+def _error_by_user(users: ArrayLike, right: ArrayLike) -> float:
+    """The standard error of the mean of ``right`` where whole users are drawn; NaN for fewer than two of them."""
+    hit = np.asarray(right, dtype=np.float64)
+    codes = np.unique(np.asarray(users), return_inverse=True)[1]
+    count = int(codes.max(initial=-1)) + 1
+    if count < 2:
+        return float("nan")
+    off = np.bincount(codes, weights=hit - hit.mean(), minlength=count)
+    return float(np.sqrt((off**2).sum() * count / (count - 1)) / len(hit))
 
 
 def _swept(points: Sequence[Point], x: Float64, name: str, log: bool) -> tuple[Panel, ...]:
@@ -191,6 +219,20 @@ def _swept(points: Sequence[Point], x: Float64, name: str, log: bool) -> tuple[P
         one = Series("merged", "RALLRec+", x, np.array([getattr(point, key) for point in points]))
         found.append(Panel(key, title, name, title, "line", (one,), log=log))
     return tuple(found)
+
+
+def _joined(parts: Sequence[Int64]) -> tuple[Int64, Int64]:
+    """Samples of several points as one order, and the span of each."""
+    ends = np.cumsum([len(own) for own in parts], dtype=np.int64)
+    starts = np.r_[0, ends[:-1]] if parts else ends
+    return np.concatenate([np.empty(0, dtype=np.int64), *parts]), np.stack([starts, ends], axis=1).astype(np.int64)
+
+
+def _slowest(seconds: Float64) -> Int64:
+    """The tenth of the samples, at least one, whose slowest response took longest."""
+    each = seconds.max(axis=0, initial=-np.inf, where=~np.isnan(seconds)) if seconds.ndim == 2 else seconds
+    known = np.flatnonzero(np.isfinite(each))
+    return known[np.argsort(-each[known], kind="stable")][: -(-len(known) // 10)].astype(np.int64)
 
 
 def _equal(n: int, groups: int) -> Int64:

@@ -2,7 +2,7 @@
 how often a difference as large would come by chance.
 
 Samples of one user hang together, so whole users are drawn, with replacement, as many as there are. What is compared
-is the metric over all samples of the users drawn, a user drawn twice counting twice. The four metrics of
+is the metric over all samples of the users drawn, a user drawn twice counting twice. The metrics of
 ``backend.evaluation.metrics`` are computed for many draws at once; any other function is called draw by draw.
 """
 
@@ -26,6 +26,7 @@ METRICS: dict[str, Metric] = {
     "gauc": metrics.gauc,
     "log_loss": lambda _users, labels, scores: metrics.log_loss(labels, scores),
     "accuracy": lambda _users, labels, scores: metrics.accuracy(labels, scores),
+    "ece": lambda _users, labels, scores: metrics.ece(labels, scores),
 }
 DRAWS = 2000
 LEVEL = 0.95
@@ -213,6 +214,14 @@ def _gauc(data: _Data, scores: Float64, counts: NDArray[np.int64]) -> Float64:
     return _divided(weights @ areas[both], weights.sum(axis=1))
 
 
+def _ece(data: _Data, scores: Float64, counts: NDArray[np.int64]) -> Float64:
+    """How far each user's scores are from the labels, summed in each bin, counts as often as the user was drawn."""
+    place = data.codes * metrics.BINS + metrics.bin_of(scores)
+    gaps = np.bincount(place, weights=scores - data.labels, minlength=data.users * metrics.BINS)
+    weights, sizes = counts.astype(np.float64), np.bincount(data.codes, minlength=data.users).astype(np.float64)
+    return _divided(np.abs(weights @ gaps.reshape(data.users, metrics.BINS)).sum(axis=1), weights @ sizes)
+
+
 def _mean_of(each: Callable[[Float64, Float64], Float64]) -> Callable[[_Data, Float64, NDArray[np.int64]], Float64]:
     """For a metric that is the mean of one number per sample."""
 
@@ -239,4 +248,6 @@ def _each_hit(labels: Float64, scores: Float64) -> Float64:
     return ((scores > 0.5) == (labels == 1)).astype(np.float64)
 
 
-_AT_ONCE = {"auc": _auc, "gauc": _gauc, "log_loss": _mean_of(_each_loss), "accuracy": _mean_of(_each_hit)}
+_AT_ONCE = {
+    "auc": _auc, "gauc": _gauc, "log_loss": _mean_of(_each_loss), "accuracy": _mean_of(_each_hit), "ece": _ece,
+}  # fmt: skip

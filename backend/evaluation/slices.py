@@ -83,6 +83,6 @@ def _genres(data: Dataset, items: Int64) -> list[tuple[str, Int64]]:
 
 
 def _range(low: float, high: float) -> str:
-    """Whole numbers as they are, others in three digits."""
-    first, last = (f"{own:.0f}" if own == round(own) else f"{own:.3g}" for own in (low, high))
+    """Whole numbers as they are, others in two digits: it has to fit below a group of bars."""
+    first, last = (f"{own:.0f}" if own == round(own) else f"{own:.2g}" for own in (low, high))
     return first if low == high else f"{first} to {last}"

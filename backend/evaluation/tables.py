@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backend.evaluation import metrics
 from backend.evaluation.exhibits import Column, Line, Table
 from backend.evaluation.intervals import DRAWS, METRICS, Drawn, draw
 from backend.evaluation.paper import paper_line, paper_tokens
@@ -53,7 +52,6 @@ class Scored:
 def score(name: str, users: ArrayLike, labels: ArrayLike, scores: ArrayLike, draws: int = DRAWS) -> Scored:
     """A system's metrics on all samples, with the same for draws of users; no ``draws``: without these."""
     values = {metric: own(users, labels, scores) for metric, own in METRICS.items()}
-    values["ece"] = metrics.ece(labels, scores)
     drawn = {metric: draw(metric, users, labels, scores, draws) for metric in METRICS} if draws else {}
     return Scored(name, len(np.asarray(labels)), values, drawn)
 

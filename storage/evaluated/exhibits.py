@@ -25,7 +25,7 @@ PLAIN, FULL = "full-none", "full-paper"
 _WINDOWS = {"BookCrossing": 500}
 _WINDOW = 1000
 _TIMES = "As the engine noted it when it ran; chains that were written side by side each count the time they shared."
-_STRATEGIES = {
+STRATEGIES = {
     "recent": "recent", "retrieve-then-mix": "Hybrid-Score", "mix-then-retrieve": "by concat+ssl", "rerank": "RALLRec",
 }  # fmt: skip
 # Figures of systems' scores, sample by sample.
@@ -132,10 +132,10 @@ def comparing_figures(own: Evaluated) -> tuple[Figure, ...]:
     """Figs. 8 and 9, and cost against quality."""
     split = f"measured on {own.samples.said}"
     y = own.samples.labels
-    there = {name: own.all[system] for name, system in _STRATEGIES.items() if own.all[system].complete}
-    missing = [name for name in _STRATEGIES if name not in there]
+    there = {name: own.all[system] for name, system in STRATEGIES.items() if own.all[system].complete}
+    missing = [name for name in STRATEGIES if name not in there]
     why = f"not cached for all samples: {', '.join(missing)}" if missing else ""
-    run = "; ".join(own.all[_STRATEGIES[name]].run for name in missing)
+    run = "; ".join(own.all[STRATEGIES[name]].run for name in missing)
     by_strategy = figures.by_strategy(y, {name: system.scores for name, system in there.items()}) if there else ()
     tuned = "The paper also tunes on recent histories; here M_G is tuned on retrieved ones alone."
     eighth = Figure(
@@ -183,7 +183,7 @@ def sample_figure(key: str, own: Evaluated, scores: Mapping[str, Float64], slice
         return Figure(key, f"{OF_SAMPLES[key]} of {main}", split, (panel,))
     by_variance = [by_quantity("variance", "variance of the chains", looked.var_r)] if known else []
     shown = {name: each for name, each in scores.items() if name != "LLM"} or dict(scores)
-    drawn = tuple(figures.sliced(y, shown, each) for each in [*slices, *by_variance])
+    drawn = tuple(figures.sliced(own.samples.users, y, shown, each) for each in [*slices, *by_variance])
     return Figure(key, OF_SAMPLES[key], split, drawn)
 
 

@@ -101,7 +101,10 @@ def test_the_samples_behind_every_point(looked: tuple[EvaluateService, State]) -
             assert found.total == len(series.behind(point)) > 0
             row = found.rows[0]
             place = int(series.behind(point)[0])
-            assert row.first == state.own.systems["RALLRec+"].scores[place]
+            assert row.scores[found.systems.index("RALLRec+")] == state.own.systems["RALLRec+"].scores[place]
+            own = found.systems[0]  # of a system's own point, its score comes first
+            assert own == (series.key if series.key in state.own.systems else "RALLRec+")
+            assert (f"{own}, " in found.what) == (series.key == own)
             assert row.liked == bool(state.own.samples.labels[place])
             merging = state.merging(query)
             assert (row.request.user, row.request.knowledge, row.request.alpha) == (row.user, "paper", merging.alpha)
@@ -120,7 +123,7 @@ def test_wins_and_losses_are_all_samples_once(looked: tuple[EvaluateService, Sta
         assert found.what == side_words(query)[side]
         total += found.total
         for row in found.rows:
-            right = tuple((score > 0.5) == row.liked for score in (row.first, row.second))
+            right = tuple((score > 0.5) == row.liked for score in row.scores)
             assert right == {"first": (True, False), "second": (False, True)}.get(side, (side == "both",) * 2)
     assert total == len(state.own.samples)
 
@@ -130,7 +133,7 @@ def test_a_pair_is_tested_and_a_missing_system_says_what_to_run(looked: tuple[Ev
     for alpha in (None, 0.9):
         pair = state.exhibit(EvaluateQuery(samples="test", view="pair", second="UserMean", alpha=alpha))
         assert isinstance(pair, Pair)
-        assert [own.method for own in pair.differences] == ["DeLong", *["bootstrap"] * 4]
+        assert [own.method for own in pair.differences] == ["DeLong", *["bootstrap"] * 5]
     gone = state.exhibit(EvaluateQuery(samples="test", view="pair", second="DeepFM"))
     assert isinstance(gone, Pair)
     assert [own.run for own in gone.missing] == ["rallrec baselines --dataset ml-latest-small"]

@@ -152,7 +152,7 @@ def test_two_systems_side_by_side(page: Any, filled: str) -> None:
     open_evaluate(page, filled, "&view=pair")
     page.click("[data-go='second-UserMean']")
     page.wait_for_selector("[data-go='second-UserMean'][aria-current]")
-    assert page.locator("#evaluate-exhibit .differences tbody tr").count() == 5
+    assert page.locator("#evaluate-exhibit .differences tbody tr").count() == 6
     counts = [int(cell) for cell in page.locator("#evaluate-exhibit .columns > div:last-child td").all_inner_texts()]
     assert sum(counts) == COUNT
     most = max(range(4), key=lambda place: counts[place])

@@ -225,7 +225,7 @@ def test_the_tables_for_people(report: Callable[..., Any], lists: Lists) -> None
     assert "[" in rows["UserMean"]
     assert "not cached (0 of 14)" in rows["Reasoner, not told"]
     assert "not trained" in rows["DeepFM"]
-    assert rows["RALLRec+"].count("[") == 4
+    assert rows["RALLRec+"].count("[") == 5
     assert "56 of 56" in rows["knowledge paper"]
     assert "75.0%" in rows["knowledge paper"]
     assert any(line.startswith("Knowledge paper: alpha ") for line in lines)

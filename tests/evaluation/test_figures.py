@@ -73,6 +73,9 @@ def test_fig_8_strategies_and_fig_9_latency() -> None:
     assert np.isnan(one.y[2])
     assert one.facts["median"][:2] == pytest.approx([0.2, 2])
     assert one.facts["responses"].tolist() == [2, 3, 0]
+    assert [one.behind(place).tolist() for place in range(3)] == [[1], [1], []]  # the slowest tenth, at least one
+    assert [only(areas).behind(place).tolist() for place in range(2)] == [[0, 1], []]  # what is wrong
+    assert only(hits).behind_words == ("wrong with recent", "wrong with rerank")
 
 
 def test_calibration_in_bins_and_its_error() -> None:
@@ -109,11 +112,16 @@ def test_slices() -> None:
     assert found.names == ("5 to 7", "8 to 9")
     assert [found.order[a:b].tolist() for a, b in found.spans.tolist()] == [[0, 1, 2, 4], [5, 3]]
     genres = by_group("genre", "genre", [("Drama", [0, 2]), ("Comedy", [2])])
-    panel = figures.sliced([1, 0, 0], {"A": [0.9, 0.8, 0.3]}, genres)
+    panel = figures.sliced([7, 7, 8], [1, 0, 0], {"A": [0.9, 0.8, 0.3]}, genres)
     one = only(panel)
     assert one.words == ("Drama", "Comedy")
     assert one.y.tolist() == [1, 1]
     assert one.facts["auc"][0] == 1
+    # Two users, both right: no spread; one user alone says nothing of others.
+    assert (one.facts["low"][0], one.facts["high"][0]) == (1, 1)
+    assert np.isnan(one.facts["high"][1])
+    # The users' sums of what is off the mean of 2/3 are 2/3 and -2/3: sqrt(2 * 8/9) / 3.
+    assert figures._error_by_user(["a", "a", "b"], [1, 1, 0]) == pytest.approx(4 / 9)
     assert np.isnan(one.facts["auc"][1])
     assert one.behind(1).tolist() == [2]
     assert by_quantity("x", "x", []).names == ()

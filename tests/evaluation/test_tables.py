@@ -91,7 +91,7 @@ def test_pairs_of_systems() -> None:
     found = differences(LABELS, b, a, GOOD, BAD)
     assert [(own.metric, own.method) for own in found] == [
         ("auc", "DeLong"), ("auc", "bootstrap"), ("gauc", "bootstrap"), ("log_loss", "bootstrap"),
-        ("accuracy", "bootstrap"),
+        ("accuracy", "bootstrap"), ("ece", "bootstrap"),
     ]  # fmt: skip
     assert found[0].value == pytest.approx(found[1].value)
     assert found[3].value == pytest.approx(b.values["log_loss"] - a.values["log_loss"])

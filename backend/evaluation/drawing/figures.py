@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite, sqrt
+from math import isfinite, nan, sqrt
 
 from markupsafe import Markup, escape
 
@@ -105,26 +105,49 @@ def _bars(panel: Panel, marks: _Marks) -> Markup:
                 continue
             left = _LEFT + place * step + step * 0.11 + number * width
             top = y.at(value)
+            above = _above(series, place, y, top) - 3
             bar = Markup(
                 '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" class="{} bar"/>'
                 '<text x="{:.1f}" y="{:.1f}" text-anchor="middle" class="value">{}</text>'
-            ).format(left, top, width * 0.94, y.start - top, marks.style(series), left + width / 2, top - 3,
+            ).format(left, top, width * 0.94, y.start - top, marks.style(series), left + width / 2, above,
                      written(value) if width > 17 else "")  # fmt: skip
-            parts.append(marks.point(series, place, bar))
+            parts.append(marks.point(series, place, bar + _whisker(series, place, y, left + width * 0.8)))
     return Markup("").join([*parts, marks.legend()])
 
 
+def _whisker(series: Series, place: int, y: Scale, x: float) -> Markup:
+    """From ``low`` to ``high``, where these are known."""
+    low, high = (_fact(series, name, place) for name in ("low", "high"))
+    if not isfinite(low) or not isfinite(high):
+        return Markup("")
+    return Markup('<path d="M{:.1f} {:.1f}V{:.1f}" class="whisker"/>').format(x, y.at(low), y.at(high))
+
+
+def _above(series: Series, place: int, y: Scale, top: float) -> float:
+    high = _fact(series, "high", place)
+    return min(top, y.at(high)) if isfinite(high) else top
+
+
+def _fact(series: Series, name: str, place: int) -> float:
+    return float(series.facts[name][place]) if name in series.facts else nan
+
+
 def _names(panel: Panel, step: float, count: int) -> list[Markup]:
-    """Below each group what it is, where that fits in a few letters; numbers otherwise."""
+    """Below each group what it is, where that fits in a few letters, a range in two lines; numbers otherwise."""
     words = next((series.words for series in panel.series if len(series.words) == count), ())
     room = int(step / 4.6)
-    fits = words and count <= _WORDS and all(len(word) <= room for word in words)
-    shown = words if fits else [str(place + 1) for place in range(count)]
+    whole = [(word,) for word in words]
+    halves = [tuple(part for part in (first, f"to {last}" if last else "") if part)
+              for first, _, last in (word.partition(" to ") for word in words)]  # fmt: skip
+    fitting = (own for own in (whole, halves) if all(len(part) <= room for parts in own for part in parts))
+    fits = next(fitting, None) if words and count <= _WORDS else None
+    shown = fits or [(str(place + 1),) for place in range(count)]
     return [
         Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-            _LEFT + (place + 0.5) * step, _H - _BOTTOM + 12, word
+            _LEFT + (place + 0.5) * step, _H - _BOTTOM + 12 + 9 * line, part
         )
-        for place, word in enumerate(shown)
+        for place, parts in enumerate(shown)
+        for line, part in enumerate(parts)
     ] + ([] if fits else [_under(panel.x)])
 
 
@@ -185,7 +208,8 @@ def _x(panel: Panel, room: float = 0.0) -> Scale:
 
 
 def _y(panel: Panel, zero: bool) -> Scale:
-    low, high = spread([value for series in panel.series for value in series.y.tolist()], zero)
+    drawn = [own for series in panel.series for own in (series.y, series.facts.get("high"))]
+    low, high = spread([value for own in drawn if own is not None for value in own.tolist()], zero)
     return Scale(low, high, _H - _BOTTOM, _TOP)
 
 
