@@ -29,7 +29,7 @@
 
   // How many tasks the project would have, counted while it is set: of all that decides it.
   function count(form) {
-    const place = form.querySelector("[data-count]");
+    const place = form.querySelector("[data-count]"), none = form.querySelector("[data-none]");
     if (!place) return;
     let timer, latest = 0;
     const ask = async () => {
@@ -38,6 +38,7 @@
         const { ok, said } = await call("projects/preview", { project: { name: "-", dataset, mode, order, seed: seed ?? 0, chains } });
         if (own !== latest) return;
         place.classList.toggle("bad", !ok);
+        none.textContent = ok && !said.tasks ? "No task fits: loosen which chains are wanted." : "";
         place.textContent = ok ? `${told(said.tasks, mode === "pair" ? "pair" : "task")}: ${told(said.chains, "chain")} of ${told(said.samples, "sample")}` : said.problem;
       } catch (error) { if (own === latest) place.textContent = `Not counted: ${error.message}`; }
     };

@@ -186,9 +186,12 @@ def test_a_reviewer_makes_a_project_with_its_chains_counted_live(page: Any, labe
     page.wait_for_selector("[data-count]:text-is('15 pairs: 15 chains of 5 samples')")
     page.fill("#per-sample", "2")
     page.wait_for_selector("[data-count]:text-is('5 pairs: 10 chains of 5 samples')")
-    page.select_option("#mode", "chain")
     page.fill("#per-sample", "1")
+    page.wait_for_selector("form p:has(button.primary) [data-none]:has-text('No task fits')")
+    assert page.inner_text("[data-count]") == "0 pairs: 0 chains of 0 samples"
+    page.select_option("#mode", "chain")
     page.wait_for_selector("[data-count]:text-is('5 tasks: 5 chains of 5 samples')")
+    assert page.inner_text("[data-none]") == ""
     page.fill("#project-name", "From the form")
     page.fill("#gold", "10")
     page.check("input[name=members][value=bob]")

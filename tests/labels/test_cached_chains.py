@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from app.labels_view import VIEWS
 from app.services.labelling.cached_chains import CachedChains
-from backend.labelling import ChainFilter, Project
-from backend.labelling.tasks import tasks_of
+from app.services.labelling.every import Services
+from backend.labelling import Account, ChainFilter, Project
+from backend.labelling.tasks import Exhibit, tasks_of
 from backend.settings import Settings
 from scripts.cli import app
 from storage.labels import projects
@@ -92,4 +95,32 @@ def test_what_was_predicted_since_is_counted_too(workspace: Workspace) -> None:
     pipeline.predict(pipeline.question(int(data.user_index[row]), int(data.item_index[row]), recipe), recipe)
     after = chains.count(project)
     assert (after["samples"], after["chains"]) == (before["samples"] + 1, before["chains"] + recipe.reasoning.traces)
+    workspace.close()
+
+
+def test_who_may_make_a_project_has_its_chains_read_before_they_ask(workspace: Workspace) -> None:
+    reads: list[str] = []
+    services = Services.over(workspace)
+    chains = services.labelling._chains
+    read = chains._read
+
+    def counted(dataset: str, wanted: ChainFilter) -> Iterator[Exhibit]:
+        reads.append(dataset)
+        return read(dataset, wanted)
+
+    chains._read = counted  # type: ignore[method-assign]
+    for view in ("projects", "project"):
+        VIEWS[view](services, Account(name="rita", role="reviewer"), {})
+    chains.warm("ml-latest-small").join()
+    project = Project(name="Trial", dataset="ml-latest-small")
+    assert services.labelling.preview(Account(name="rita", role="reviewer"), project)["tasks"] > 0
+    assert reads == ["ml-latest-small"]
+    workspace.close()
+
+
+def test_who_may_not_make_a_project_has_nothing_read(workspace: Workspace) -> None:
+    services = Services.over(workspace)
+    for account in (None, Account(name="ann", role="annotator"), Account(name="vic", role="viewer")):
+        VIEWS["projects"](services, account, {})
+    assert services.labelling._chains._warming == {}
     workspace.close()
