@@ -19,6 +19,7 @@ from app.services.labelling.every import Services
 from backend.datasets import DATASETS
 from backend.errors import NotLoggedInError, RallrecError, UnknownNameError
 from backend.labelling import Account, Project, rubric
+from storage.labels.roles import may
 
 # The policy says what is so anyway: a text that a model wrote is text.
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -56,6 +57,8 @@ def _answer(services: Services, token: str | None, query: Query) -> Response:
 
 def _projects(services: Services, account: Account | None, query: Query) -> str:
     told = projects.project_list(services.labelling.projects(account), account)
+    if may(account, "projects"):
+        services.labelling.warm(account)
     if account:
         return told
     wanted = {name: value for name, value in query.items() if name in ("project", "task", "label")}
@@ -96,6 +99,7 @@ def _project(services: Services, account: Account | None, query: Query) -> str:
     key = query.get("project", "")
     names = [own.name for own in services.reviewing.names(account) if own.role != "viewer"]
     if not key:
+        services.labelling.warm(account)
         project = Project(name="-", dataset=services.labelling.workspace.settings.dataset)
         return projects.project_form(project, "", [], names, _datasets(project.dataset), is_open=True)
     told = services.labelling.project(account, key)

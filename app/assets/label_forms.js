@@ -11,6 +11,8 @@
     pairs: (field) => field.value.split("\n").map((line) => line.trim().split(/[\s,]+/).slice(0, 2)).filter((pair) => pair[0]),
   };
 
+  const told = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+
   function body(form) {
     const whole = {};
     for (const field of form.elements) {
@@ -25,18 +27,19 @@
     return whole;
   }
 
-  // How many chains the filter takes in, counted while it is set.
+  // How many tasks the project would have, counted while it is set: of all that decides it.
   function count(form) {
-    const place = form.querySelector("[data-count]");
+    const place = form.querySelector("[data-count]"), none = form.querySelector("[data-none]");
     if (!place) return;
     let timer, latest = 0;
     const ask = async () => {
-      const own = ++latest, { project } = body(form);
+      const own = ++latest, { dataset, mode, order, seed, chains } = body(form).project;
       try {
-        const { ok, said } = await call("projects/preview", { chains: project.chains, dataset: project.dataset });
+        const { ok, said } = await call("projects/preview", { project: { name: "-", dataset, mode, order, seed: seed ?? 0, chains } });
         if (own !== latest) return;
         place.classList.toggle("bad", !ok);
-        place.textContent = ok ? `${said.chains.toLocaleString("en")} chains of ${said.samples.toLocaleString("en")} samples` : said.problem;
+        none.textContent = ok && !said.tasks ? "No task fits: loosen which chains are wanted." : "";
+        place.textContent = ok ? `${told(said.tasks, mode === "pair" ? "pair" : "task")}: ${told(said.chains, "chain")} of ${told(said.samples, "sample")}` : said.problem;
       } catch (error) { if (own === latest) place.textContent = `Not counted: ${error.message}`; }
     };
     form.addEventListener("input", (event) => {

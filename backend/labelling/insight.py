@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.labelling.measures import LEVEL, Measure, drawn_times, measure, undefined
+from backend.labelling.pairs import Pairs, pairs
 from backend.labelling.quality import OUTCOMES, JudgedChain, Quality, judged_chains, qualities
 from backend.labelling.record import Label
 
@@ -60,7 +61,10 @@ class Trend:
 
 @dataclass(frozen=True)
 class Insight:
-    """``chains``: how many are labelled, of ``users`` users, ``resolved`` of them resolved."""
+    """``chains``: how many are labelled, of ``users`` users, ``resolved`` of them resolved.
+
+    ``pairs``: where two chains are compared, which of them people prefer; then nothing else is known.
+    """
 
     chains: int
     users: int
@@ -69,12 +73,13 @@ class Insight:
     knowledge: tuple[Split, ...]
     length: tuple[Trend, ...]
     variance: tuple[Trend, ...]
+    pairs: Pairs
 
 
 def insight(labels: Iterable[Label], resolved: Iterable[Label] = ()) -> Insight:
     """Of one project's labels; where a task is resolved, its resolved label stands for it."""
-    own = list(labels)
-    chains = judged_chains(own, resolved)
+    own, settled = list(labels), list(resolved)
+    chains = judged_chains(own, settled)
     asked = qualities(own[0].rubric) if own else ()
     return Insight(
         len(chains),
@@ -84,6 +89,7 @@ def insight(labels: Iterable[Label], resolved: Iterable[Label] = ()) -> Insight:
         tuple(_split(chains, quality, ("injected", "none"), _knowledge) for quality in asked),
         tuple(_trend(chains, quality, lambda chain: float(chain.tokens)) for quality in asked),
         tuple(_trend(chains, quality, _variance) for quality in asked),
+        pairs(own, settled),
     )
 
 
@@ -98,6 +104,7 @@ def record(own: Insight) -> dict[str, Any]:
         "knowledge": [_split_record(split) for split in own.knowledge],
         "length": [_trend_record(trend) for trend in own.length],
         "variance": [_trend_record(trend) for trend in own.variance],
+        "pairs": own.pairs.record,
     }
 
 

@@ -15,6 +15,8 @@ from backend.labelling.rubric import Rubric
 from backend.prompting.steps import Step
 
 TIE, CANNOT = "tie", "cannot"
+# What can be said of two chains, which are named by their place in the task wherever somebody reads of them.
+PREFERENCES = ("first", "second", TIE, CANNOT)
 _LONGEST_COMMENT, _LONGEST_CHAIN = 10_000, 50_000
 
 Grade = Annotated[int, Field(ge=1, le=5)]
@@ -46,6 +48,15 @@ class Judgement(BaseModel):
     corrected: Annotated[str, Field(max_length=_LONGEST_CHAIN)] = ""
     comment: Annotated[str, Field(max_length=_LONGEST_COMMENT)] = ""
     preferred: Annotated[str, Field(max_length=64)] | None = None
+
+
+def preferred_side(judgement: Judgement, pair: Sequence[str]) -> str | None:
+    """One of :data:`PREFERENCES`; None where nothing was said of these two, or it is about other chains.
+
+    ``pair``: the ids of the task's chains, in the task's order.
+    """
+    sides = dict(zip(pair, PREFERENCES[:2], strict=False)) | {TIE: TIE, CANNOT: CANNOT}
+    return sides.get(judgement.preferred or "") if len(pair) > 1 else None
 
 
 @dataclass(frozen=True)

@@ -91,16 +91,17 @@ def measured(judgement: Judgement, steps: Sequence[str]) -> dict[str, float]:
     return values
 
 
-def _is_bad(judgement: Judgement, step: str) -> bool:
-    return step in judgement.steps and judgement.steps[step].value == "bad"
-
-
-def _outcome(chain: Chain) -> str | None:
+def outcome(chain: Chain) -> str | None:
+    """One of :data:`OUTCOMES`, or None where nobody knows what really happened."""
     if chain.truth is None:
         return None
     if chain.verdict is None:
         return "no_answer"
     return "correct" if (chain.verdict == "yes") == chain.truth else "wrong"
+
+
+def _is_bad(judgement: Judgement, step: str) -> bool:
+    return step in judgement.steps and judgement.steps[step].value == "bad"
 
 
 def _judged(labels: Sequence[Label], resolved: bool) -> JudgedChain:
@@ -118,7 +119,7 @@ def _judged(labels: Sequence[Label], resolved: bool) -> JudgedChain:
         chain.user,
         len(labels),
         resolved,
-        _outcome(chain),
+        outcome(chain),
         chain.tokens,
         first.setting.var_r,
         bool(chain.knowledge),

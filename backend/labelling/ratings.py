@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.labelling.judgement import CANNOT, TIE, Judgement
+from backend.labelling.judgement import PREFERENCES, Judgement, preferred_side
 from backend.labelling.record import Label
 from backend.labelling.rubric import rubric
 from backend.prompting.steps import split_steps
@@ -66,7 +66,7 @@ def counted(labels: Iterable[Label]) -> list[Label]:
 def dimensions(version: str, mode: str) -> tuple[Dimension, ...]:
     """What people are asked under a version of the rubric, in a project of this mode. Raises ``UnknownNameError``."""
     if mode == "pair":
-        return (Dimension(PREFERRED, "Better chain", "nominal", ("first", "second", TIE, CANNOT)),)
+        return (Dimension(PREFERRED, "Better chain", "nominal", PREFERENCES),)
     asked = rubric(version)
     grades = ("1", "2", "3", "4", "5")
     return (
@@ -94,7 +94,7 @@ def ratings(labels: Iterable[Label]) -> tuple[Ratings, ...]:
 def said(dimension: Dimension, judgement: Judgement, chains: Sequence[str]) -> dict[str, str]:
     """What a judgement says in a dimension: a category per unit, named "" for the task as a whole, or by its step.
 
-    ``chains``: the ids of the task's chains; of two that are compared, the first is the one whose id sorts first.
+    ``chains``: the ids of the task's chains, in its order.
     """
     name = dimension.name
     if name == STEPS:
@@ -104,21 +104,19 @@ def said(dimension: Dimension, judgement: Judgement, chains: Sequence[str]) -> d
     if name == MISSING_STEP:
         return {"": "yes" if judgement.missing_step else "no"}
     if name == PREFERRED:
-        return _preference(judgement, chains)
+        side = preferred_side(judgement, chains)
+        return {"": side} if side else {}
     return {"": str(judgement.scales[name])} if name in judgement.scales else {}
-
-
-def _preference(judgement: Judgement, chains: Sequence[str]) -> dict[str, str]:
-    places = dict(zip(sorted(chains), ("first", "second"), strict=False)) | {TIE: TIE, CANNOT: CANNOT}
-    return {"": places[judgement.preferred]} if judgement.preferred and judgement.preferred in places else {}
 
 
 def _table(dimension: Dimension, labels: Sequence[Label], raters: tuple[str, ...]) -> Ratings:
     column = {rater: place for place, rater in enumerate(raters)}
     category = {name: place for place, name in enumerate(dimension.categories)}
     rows: dict[tuple[str, str], dict[int, int]] = {}
+    # A task has one order of its chains, however the rows of a file give them.
+    chains: dict[str, list[str]] = {}
     for label in labels:
-        own = said(dimension, label.judgement, [chain.id for chain in label.chains])
+        own = said(dimension, label.judgement, chains.setdefault(label.task, [chain.id for chain in label.chains]))
         # In the chain's order, so that figures and lists read as the text does.
         order = [step.id for step in split_steps(label.chains[0].text)] if dimension.name == STEPS else [""]
         for unit in (*order, *(unit for unit in own if unit not in order)):

@@ -91,7 +91,7 @@ def own_labels(database: Database, key: str, account: Account, now: datetime | N
             made.append(
                 OwnLabel(
                     row.id, row.task, row.status, chain.user, chain.title, row.created_at, row.updated_at,
-                    row.submitted_at, row.seconds, row.skip_reason, count,
+                    row.submitted_at, row.seconds, row.skip_reason, count, chain.id,
                 )
             )  # fmt: skip
         return made

@@ -87,7 +87,7 @@ class Submitted:
 
 @dataclass(frozen=True)
 class OwnLabel:
-    """One line of a person's list of what they did. ``title``: of the target item."""
+    """One line of a person's list of what they did. ``title``: of the target item; ``first``: its first chain's id."""
 
     label: str
     task: str
@@ -100,6 +100,7 @@ class OwnLabel:
     seconds: float
     skip_reason: str
     edits: int
+    first: str
 
 
 @dataclass(frozen=True)

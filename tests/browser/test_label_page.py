@@ -179,11 +179,19 @@ def test_a_reviewer_may_see_everything_and_the_label_says_so(page: Any, label_si
 def test_a_reviewer_makes_a_project_with_its_chains_counted_live(page: Any, label_site: LabelSite) -> None:
     log_in(page, label_site.url, "rita")
     page.goto(f"{label_site.url}/label?view=project")
-    page.wait_for_selector("[data-count]:has-text('24 chains of 8 samples')")
+    page.wait_for_selector("[data-count]:text-is('24 tasks: 24 chains of 8 samples')")
     page.fill("#limit", "5")
-    page.wait_for_selector("[data-count]:has-text('15 chains of 5 samples')")
+    page.wait_for_selector("[data-count]:text-is('15 tasks: 15 chains of 5 samples')")
+    page.select_option("#mode", "pair")
+    page.wait_for_selector("[data-count]:text-is('15 pairs: 15 chains of 5 samples')")
+    page.fill("#per-sample", "2")
+    page.wait_for_selector("[data-count]:text-is('5 pairs: 10 chains of 5 samples')")
     page.fill("#per-sample", "1")
-    page.wait_for_selector("[data-count]:has-text('5 chains of 5 samples')")
+    page.wait_for_selector("form p:has(button.primary) [data-none]:has-text('No task fits')")
+    assert page.inner_text("[data-count]") == "0 pairs: 0 chains of 0 samples"
+    page.select_option("#mode", "chain")
+    page.wait_for_selector("[data-count]:text-is('5 tasks: 5 chains of 5 samples')")
+    assert page.inner_text("[data-none]") == ""
     page.fill("#project-name", "From the form")
     page.fill("#gold", "10")
     page.check("input[name=members][value=bob]")

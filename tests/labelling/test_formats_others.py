@@ -154,6 +154,26 @@ def test_the_sheet_keeps_numbers_as_numbers_and_has_columns_for_the_longest_chai
     assert rows[0]["seconds"] == "61.5"
 
 
+def test_the_sheet_has_both_chains_of_a_pair_and_which_one_is_better() -> None:
+    attack = '=HYPERLINK("http://evil","x")'
+    two = (chain("b", "First."), chain("a", attack, verdict="no", p_yes=0.125))
+
+    def said(task: str, preferred: str | None) -> Label:
+        return label(task, "ann", judgement("...", preferred=preferred), chains=two, project=PAIR)
+
+    labels = [said(f"t{n}", own) for n, own in enumerate((two[0].id, two[1].id, "tie", "cannot", None))]
+    rows = sheet([*labels, label("t9", "ann")])
+    assert [row["preferred_side"] for row in rows] == ["first", "second", "tie", "cannot", "", ""]
+    first, single = rows[0], rows[-1]
+    assert (first["chain"], first["chain_text"]) == (two[0].id, "First.")
+    assert (first["second_chain"], first["second_chain_text"]) == (two[1].id, f"'{attack}")
+    assert (first["second_chain_verdict"], first["second_chain_p_yes"]) == ("no", "0.125")
+    assert {single[name] for name in single if name.startswith("second_chain")} == {""}
+    table = pq.read_table(io.BytesIO(written(labels, "parquet"))).to_pylist()
+    assert [row["preferred_side"] for row in table] == ["first", "second", "tie", "cannot", None]
+    assert table[0]["second_chain_text"] == attack
+
+
 def test_parquet_has_typed_nested_columns_whatever_the_rows_hold() -> None:
     full = pq.read_table(io.BytesIO(written([label("t1", "ann", judgement("gbg", comment="c")), SKIPPED], "parquet")))
     empty = pq.read_table(io.BytesIO(written([], "parquet")))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from app.labels_view import VIEWS
 from app.services.labelling.cached_chains import CachedChains
-from backend.labelling import ChainFilter, Project
-from backend.labelling.tasks import tasks_of
+from app.services.labelling.every import Services
+from backend.labelling import Account, ChainFilter, Project
+from backend.labelling.tasks import Exhibit, tasks_of
+from backend.settings import Settings
+from scripts.cli import app
+from storage.labels import projects
 from storage.labels.exhibits import exhibits
 from storage.workspace import Workspace
 from tests.app.conftest import settings_of
@@ -30,6 +38,12 @@ def workspace(answered_home: Path, tmp_path: Path) -> Workspace:
     return Workspace(settings_of(Path(shutil.copytree(answered_home, tmp_path / "home"))))
 
 
+def given(settings: Settings) -> dict[str, str]:
+    """The settings as the environment gives them to a command."""
+    told = settings.model_dump(mode="json", exclude_unset=True).items()
+    return {f"RALLREC_{name.upper()}": own if isinstance(own, str) else json.dumps(own) for name, own in told}
+
+
 def test_what_is_counted_is_what_is_there(workspace: Workspace) -> None:
     chains = CachedChains(workspace)
     for wanted in FILTERS.values():
@@ -43,6 +57,34 @@ def test_what_is_counted_is_what_is_there(workspace: Workspace) -> None:
     workspace.close()
 
 
+def test_a_project_has_what_was_counted_though_wordings_gave_the_same_prompt(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, data, graded = workspace.pipeline(), workspace.dataset(), workspace.recipe(knowledge="graded")
+    for chain, _ in list(exhibits(workspace, ChainFilter(knowledge="paper"))):
+        pipeline.predict(pipeline.question(data.user_code(chain.user), data.item_code(chain.item), graded), graded)
+    found = [chain.id for chain, _ in exhibits(workspace, ChainFilter())]
+    assert len(set(found)) < len(found), "some samples have one prompt for both wordings"
+    chains = CachedChains(workspace)
+    for wanted in (FILTERS["all"], FILTERS["few"], FILTERS["gap"]):
+        for mode in ("chain", "pair"):
+            project = Project(name="Trial", dataset="ml-latest-small", mode=mode, chains=wanted)
+            key = projects.create_project(workspace.database, project, chains.of(project))
+            [made] = [own for own in projects.projects(workspace.database, None) if own.key == key]
+            assert made.tasks == chains.count(project)["tasks"]
+            if mode == "chain":
+                assert made.tasks == chains.count(project)["chains"]
+    few = chains.count(Project(name="Trial", dataset="ml-latest-small", mode="pair", chains=FILTERS["few"]))["tasks"]
+    workspace.close()
+    for name, value in given(workspace.settings).items():
+        monkeypatch.setenv(name, value)
+    create = ["labels", "project", "create", "P", "--mode", "pair", "--limit", "2", "--chains", "2", "--json"]
+    told = [json.loads(CliRunner().invoke(app, [*create, *more]).stdout) for more in (["--dry-run"], [])]
+    listed = json.loads(CliRunner().invoke(app, ["labels", "project", "list", "--json"]).stdout)["projects"]
+    assert [own["tasks"] for own in told] == [few, few]
+    assert next(own["tasks"] for own in listed if own["key"] == told[1]["key"]) == few > 0
+
+
 def test_what_was_predicted_since_is_counted_too(workspace: Workspace) -> None:
     chains, project = CachedChains(workspace), Project(name="Trial", dataset="ml-latest-small")
     before = chains.count(project)
@@ -53,4 +95,32 @@ def test_what_was_predicted_since_is_counted_too(workspace: Workspace) -> None:
     pipeline.predict(pipeline.question(int(data.user_index[row]), int(data.item_index[row]), recipe), recipe)
     after = chains.count(project)
     assert (after["samples"], after["chains"]) == (before["samples"] + 1, before["chains"] + recipe.reasoning.traces)
+    workspace.close()
+
+
+def test_who_may_make_a_project_has_its_chains_read_before_they_ask(workspace: Workspace) -> None:
+    reads: list[str] = []
+    services = Services.over(workspace)
+    chains = services.labelling._chains
+    read = chains._read
+
+    def counted(dataset: str, wanted: ChainFilter) -> Iterator[Exhibit]:
+        reads.append(dataset)
+        return read(dataset, wanted)
+
+    chains._read = counted  # type: ignore[method-assign]
+    for view in ("projects", "project"):
+        VIEWS[view](services, Account(name="rita", role="reviewer"), {})
+    chains.warm("ml-latest-small").join()
+    project = Project(name="Trial", dataset="ml-latest-small")
+    assert services.labelling.preview(Account(name="rita", role="reviewer"), project)["tasks"] > 0
+    assert reads == ["ml-latest-small"]
+    workspace.close()
+
+
+def test_who_may_not_make_a_project_has_nothing_read(workspace: Workspace) -> None:
+    services = Services.over(workspace)
+    for account in (None, Account(name="ann", role="annotator"), Account(name="vic", role="viewer")):
+        VIEWS["projects"](services, account, {})
+    assert services.labelling._chains._warming == {}
     workspace.close()

@@ -49,7 +49,7 @@ def every_view(text: str) -> Iterator[tuple[str, str]]:
     """(name, HTML) of each view, with ``text`` wherever somebody's words are."""
     made = Project(name=text, dataset=text, guidelines=text)
     listed = Listed("k1", made, True, True, 3, 1, NOON)
-    label = OwnLabel(text, text, "skipped", text, text, NOON, NOON, None, 65.0, text, 1)
+    label = OwnLabel(text, text, "skipped", text, text, NOON, NOON, None, 65.0, text, 1, text)
     said = Judgement(steps={"a": StepJudgement(value="bad", tags=("irrelevant",))}, comment=text, corrected=text)
     person = {"name": text, "member": False, "submitted": 1, "skipped": 0, "drafts": 0, "reserved": 0, "left": 2,
               "seconds": None}  # fmt: skip

@@ -115,6 +115,21 @@ def test_pages_without_anything_to_tell_say_so(count: int) -> None:
     assert ("No chain has a submitted label yet" in results_insight.insight(insight(labels))) == (count == 0)
 
 
+def test_insight_of_pairs_says_who_won_and_of_how_many() -> None:
+    two = (chain("a", tokens=50), chain("b", "No.", verdict="no", tokens=20))
+    pair = PROJECT.model_copy(update={"mode": "pair"})
+    labels = [label("t1", name, judgement("...", preferred=two[0].id), chains=two, project=pair) for name in "xy"]
+    page = results_insight.insight(insight(labels))
+    assert "No chain has a submitted label yet" not in page
+    assert "1 compared pair of 1 user" in page
+    cells = {
+        name: re.findall(r'<td class="n"[^>]*>(.*?)</td>', row)
+        for name, row in re.findall(r'<tr data-contest="(\w+)">(.*?)</tr>', page, re.S)
+    }
+    assert cells["correct"] == cells["longer"] == ["1.00", "1", "0"]
+    assert cells["injected"] == ["–", "0", "0"]
+
+
 def test_names_are_escaped_wherever_they_stand() -> None:
     labels = [label("t1", EVIL), label("t1", "bob", judgement("gbg", 2, "no"))]
     matrix = confusion(labels, "steps", EVIL, "bob")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from app.rendering.labelling.frame import address
 from app.rendering.templating import render
 from backend.labelling import Judgement, Rubric, Version
+from backend.labelling.judgement import CANNOT, PREFERENCES, TIE
 from storage.labels.values import OwnLabel
 
 STATES = {"submitted": "✓ submitted", "skipped": "↷ skipped", "draft": "… draft"}
@@ -38,7 +39,7 @@ def versions(earlier: Sequence[Version], rubric: Rubric, project: str, label: Ow
             "at": _minute(own.at),
             "state": STATES[own.status],
             "time": clock(own.seconds),
-            "said": in_words(own.judgement, rubric),
+            "said": in_words(own.judgement, rubric, label.first if label else ""),
         }
         for own in reversed(earlier)
     ]
@@ -47,8 +48,8 @@ def versions(earlier: Sequence[Version], rubric: Rubric, project: str, label: Ow
     return render("label_versions.html", every=every, title=title, now=now, back=address("mine", project))
 
 
-def in_words(judgement: Judgement, rubric: Rubric) -> list[tuple[str, str]]:
-    """What a judgement says, as (of what, what), in the rubric's order."""
+def in_words(judgement: Judgement, rubric: Rubric, first: str = "") -> list[tuple[str, str]]:
+    """What a judgement says, as (of what, what), in the rubric's order. ``first``: the id of the task's first chain."""
     said: list[tuple[str, str]] = []
     for step in judgement.steps.values():
         tags = ", ".join(rubric.tag(tag).label.lower() for tag in step.tags)
@@ -58,7 +59,11 @@ def in_words(judgement: Judgement, rubric: Rubric) -> list[tuple[str, str]]:
     ]
     if judgement.missing_step:
         said.append(("A step is missing", "yes"))
-    for name in ("verdict", "confidence", "preferred", "corrected", "comment"):
+    if judgement.preferred in (TIE, CANNOT):
+        said.append(("Better chain", judgement.preferred))
+    elif judgement.preferred and first:
+        said.append(("Better chain", PREFERENCES[judgement.preferred != first]))
+    for name in ("verdict", "confidence", "corrected", "comment"):
         if value := getattr(judgement, name):
             said.append((name.capitalize(), str(value)))
     return said

@@ -10,7 +10,7 @@ from app.rendering.labelling.frame import address
 from app.rendering.labelling.task import SIGNS
 from app.rendering.templating import render
 from backend.labelling import Chain, Judgement, Label, Rubric, StepJudgement
-from backend.labelling.judgement import CANNOT, TIE
+from backend.labelling.judgement import CANNOT, PREFERENCES, TIE
 from backend.prompting.steps import split_steps
 from storage.labels.values import SideBySide
 
@@ -38,6 +38,7 @@ def adjudicate(found: SideBySide, rubric: Rubric, upcoming: str) -> str:
         signs=SIGNS,
         start=start,
         pair=pair,
+        sides=PREFERENCES[:2],
         steps=[] if pair else _steps(task.chains[0], rubric, said, start),
         answers=_answers(task.chains, rubric, said, start),
         preferences=_preferences(task.chains) if pair else [],
@@ -140,7 +141,7 @@ def _answers(
 
 
 def _preferences(chains: Sequence[Chain]) -> list[tuple[str, str]]:
-    sides = [(chain.id, f"{side} is better") for chain, side in zip(chains, "AB", strict=False)]
+    sides = [(chain.id, f"The {side} is better") for chain, side in zip(chains, PREFERENCES, strict=False)]
     return [*sides, (TIE, "They are alike"), (CANNOT, "Nobody can tell")]
 
 

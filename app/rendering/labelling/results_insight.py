@@ -8,6 +8,7 @@ from typing import Any
 from app.rendering.labelling.results_figures import Mark, rows, told, trend_figure
 from app.rendering.templating import render
 from backend.labelling.insight import Insight, Split, Trend
+from backend.labelling.pairs import Contest
 
 # Per kind of chain: what it is called, its shape and its class.
 _KINDS = {
@@ -17,13 +18,22 @@ _KINDS = {
     "injected": ("with the sentence", "round", "correct"),
     "none": ("without it", "square", "wrong"),
 }
+# Per contest of two chains: what is asked, who won, and what to think of it.
+_CONTESTS = {
+    "correct": ("The correct one against the wrong one", "correct one", "its verdict is what really happened"),
+    "longer": ("The longer one against the shorter one", "longer one", "in tokens"),
+    "injected": ("The one whose prompt had the injected sentence", "one with the sentence",
+                 "pairs made here have one prompt for both"),
+    "first": ("The one that is shown first", "first one", "the order is random: far from a half, the place decides"),
+}  # fmt: skip
 
 
 def insight(own: Insight) -> str:
-    """All four questions."""
+    """All four questions; of pairs, which chain is preferred."""
     return render(
         "label_results_insight.html",
         own=own,
+        contests=[_contest(contest) for contest in own.pairs.contests],
         splits=[
             _question("Does better reasoning go with being right?", "correct minus wrong", own.correctness,
                       ("correct", "wrong", "no_answer")),
@@ -35,6 +45,19 @@ def insight(own: Insight) -> str:
             _along("Are chains worse where the chains of a sample disagree?", "variance of P(yes)", own.variance),
         ],
     )  # fmt: skip
+
+
+def _contest(contest: Contest) -> dict[str, Any]:
+    asks, kind, note = _CONTESTS[contest.name]
+    share = contest.share
+    return {
+        "asks": asks,
+        "note": note,
+        "own": contest,
+        "told": told(share),
+        "figure": rows([Mark(share, "round", "correct", f"won by the {kind}")], 0.0, 1.0, zero=0.5),
+        "sure": _sure(share.low - 0.5, share.high - 0.5),
+    }
 
 
 def _question(asks: str, difference: str, splits: Sequence[Split], kinds: Sequence[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from app.rendering.labelling.frame import address
 from app.rendering.templating import render
 from backend.labelling import Account, Rubric
-from backend.labelling.judgement import CANNOT, TIE
+from backend.labelling.judgement import CANNOT, PREFERENCES, TIE
 
 # What a person may say when they pass a task on.
 SKIP_REASONS = (
@@ -30,7 +30,7 @@ _NOTHING = {
     "unqualified": "The first tasks of this project told whether its rules are clear, and they did not seem to be. A "
     "reviewer has to let you in.",
 }
-_SIDES = "AB"
+_SIDES = PREFERENCES[:2]
 
 
 def work(task: Mapping[str, Any], rubric: Rubric, account: Account, *, edits: bool = False) -> str:
@@ -148,6 +148,6 @@ def _choice(choice: Any) -> dict[str, Any]:
 
 
 def _preferences(chains: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    better = [(chain["id"], f"{chain['side']} is better") for chain in chains]
+    better = [(chain["id"], f"The {chain['side']} is better") for chain in chains]
     ways = [*better, (TIE, "They are alike"), (CANNOT, "I can't tell")]
     return [{"value": value, "label": label, "key": str(number)} for number, (value, label) in enumerate(ways, 1)]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import func, select
 
+from backend.errors import RallrecError
 from backend.labelling import ChainFilter, Project
 from backend.labelling.tasks import Exhibit, tasks_of
 from storage.answered_samples import AnsweredSamples
@@ -24,6 +26,20 @@ class CachedChains:
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[Any, list[Exhibit]]] = {}
         self._answered: dict[str, AnsweredSamples] = {}
+        self._warming: dict[str, threading.Thread] = {}
+
+    def warm(self, dataset: str) -> threading.Thread:
+        """Read a dataset's chains beside everything else, once: the first count takes seconds. Returns who reads."""
+
+        def read() -> None:
+            # What cannot be read is said to who counts.
+            with suppress(RallrecError):
+                self._every(dataset)
+
+        reader = threading.Thread(target=read, name="cached chains", daemon=True)
+        if self._warming.setdefault(dataset, reader) is reader:
+            reader.start()
+        return self._warming[dataset]
 
     def of(self, wanted: Project) -> Iterator[Exhibit]:
         """All that fits the project's filter. Raises as :func:`exhibits` does."""

@@ -90,6 +90,11 @@ class LabellingService:
         return self._chains.count(wanted)
 
     @needs("projects")
+    def warm(self, _account: Account | None) -> None:
+        """Read what :meth:`preview` counts, in the background: for who may be about to make a project."""
+        self._chains.warm(self.workspace.settings.dataset)
+
+    @needs("projects")
     def create_project(self, account: Account | None, wanted: Project, members: Collection[str]) -> str:
         """Of what is cached now. Raises ``UsageError`` where nothing fits."""
         by = somebody(account).name

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from xml.sax.saxutils import quoteattr
 
 from backend.labelling.formats.canonical import json_line
+from backend.labelling.judgement import PREFERENCES, preferred_side
 from backend.labelling.record import Label
 from backend.labelling.rubric import Choice, rubric
 from backend.prompting.steps import split_steps
@@ -58,7 +59,7 @@ def setup(version: str = "1") -> str:
         *_choices("missing_step", ("yes", "no")),
         *_choices("verdict", ("yes", "no")),
         f'  <Rating name="confidence" toName="{_TEXT}" maxRating="5"/>',
-        *_choices("preferred", ("first", "second", "tie", "cannot")),
+        *_choices("preferred", PREFERENCES),
         *(
             f'  <TextArea name="{name}" toName="{_TEXT}"/>'
             for name in ("corrected", "comment", "skip_reason", "author")
@@ -76,23 +77,23 @@ def _choices(name: str, own: Sequence[str | Choice], more: str = "") -> list[str
 
 def _task(labels: Sequence[Label]) -> dict[str, Any]:
     label = labels[0]
-    chain = label.chains[0]
+    chain, chains = label.chains[0], [own.id for own in label.chains]
     return {
         "data": {
             "title": f"{chain.title}, user {chain.user}",
             "prompt": chain.prompt,
             "chain": chain.text,
             "second_chain": label.chains[1].text if len(label.chains) > 1 else "",
-            "chains": [own.id for own in label.chains],
+            "chains": chains,
             "task": label.task,
             "project": label.project.name,
             "model": json.dumps(chain.model, ensure_ascii=False),
             "verdict": chain.verdict,
             "p_yes": chain.p_yes,
         },
-        "annotations": [_annotation(own) for own in labels if own.status != "draft"],
+        "annotations": [_annotation(own, chains) for own in labels if own.status != "draft"],
         "drafts": [
-            {"result": _result(own), "lead_time": own.seconds, "created_at": own.created_at.isoformat()}
+            {"result": _result(own, chains), "lead_time": own.seconds, "created_at": own.created_at.isoformat()}
             for own in labels
             if own.status == "draft"
         ],
@@ -100,9 +101,9 @@ def _task(labels: Sequence[Label]) -> dict[str, Any]:
     }
 
 
-def _annotation(label: Label) -> dict[str, Any]:
+def _annotation(label: Label, chains: Sequence[str]) -> dict[str, Any]:
     return {
-        "result": _result(label),
+        "result": _result(label, chains),
         "was_cancelled": label.status == "skipped",
         "ground_truth": label.kind == "resolved",
         "created_at": label.created_at.isoformat(),
@@ -111,9 +112,9 @@ def _annotation(label: Label) -> dict[str, Any]:
     }
 
 
-def _result(label: Label) -> list[dict[str, Any]]:
+def _result(label: Label, chains: Sequence[str]) -> list[dict[str, Any]]:
+    """``chains``: the ids of the task's chains, in its order."""
     own = label.judgement
-    first = label.chains[0].id
     answers: list[dict[str, Any]] = [*_steps(label)]
     answers += [_answer(name, "rating", grade) for name, grade in own.scales.items()]
     answers.append(_answer("missing_step", "choices", ["yes" if own.missing_step else "no"]))
@@ -121,9 +122,8 @@ def _result(label: Label) -> list[dict[str, Any]]:
         answers.append(_answer("verdict", "choices", [own.verdict]))
     if own.confidence:
         answers.append(_answer("confidence", "rating", own.confidence))
-    if own.preferred:
-        places = {chain.id: "first" if chain.id == first else "second" for chain in label.chains}
-        answers.append(_answer("preferred", "choices", [places.get(own.preferred, own.preferred)]))
+    if side := preferred_side(own, chains):
+        answers.append(_answer("preferred", "choices", [side]))
     written = {"corrected": own.corrected, "comment": own.comment, "skip_reason": label.skip_reason}
     written["author"] = label.author
     return answers + [_answer(name, "textarea", [text]) for name, text in written.items() if text]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from backend.labelling.judgement import preferred_side
 from backend.labelling.record import Label
 from backend.labelling.rubric import RUBRICS
 from backend.prompting.steps import split_steps
@@ -31,6 +32,7 @@ def neutral(text: str) -> str:
 def write_csv(labels: Iterable[Label], out: BinaryIO) -> int:
     """A row per label, of any status; three columns per step, as many as the longest chain has. UTF-8 with a mark.
 
+    Of two chains that are compared both are there, with which one is better (``preferred_side``).
     Texts are neutralised (:func:`neutral`); numbers stay numbers. Returns how many rows.
     """
     rows = [_wide(label) for label in labels]
@@ -129,6 +131,7 @@ _FLAT: dict[str, tuple[str, str]] = {
     "confidence": ("int64", "judgement.confidence"),
     "missing_step": ("bool", "judgement.missing_step"),
     "preferred": ("string", "judgement.preferred"),
+    "preferred_side": ("string", "side"),
     "comment": ("string", "judgement.comment"),
     "corrected": ("string", "judgement.corrected"),
     "dataset": ("string", "chain.dataset"),
@@ -142,6 +145,10 @@ _FLAT: dict[str, tuple[str, str]] = {
     "chain_verdict": ("string", "chain.verdict"),
     "chain_p_yes": ("double", "chain.p_yes"),
     "chain_tokens": ("int64", "chain.tokens"),
+    "second_chain": ("string", "second.id"),
+    "second_chain_text": ("string", "second.text"),
+    "second_chain_verdict": ("string", "second.verdict"),
+    "second_chain_p_yes": ("double", "second.p_yes"),
     "model": ("string", "chain.model"),
     "prompt_hash": ("string", "chain.prompt_hash"),
     "knowledge_sentence": ("string", "chain.knowledge"),
@@ -164,11 +171,20 @@ _FLAT: dict[str, tuple[str, str]] = {
 }
 
 
+# What a path may start with beside a field of the label. Of a label of one chain there is no second.
+_PARTS: dict[str, Callable[[Label], Any]] = {
+    "chain": lambda label: label.chains[0],
+    "second": lambda label: label.chains[1] if len(label.chains) > 1 else None,
+    "side": lambda label: preferred_side(label.judgement, [chain.id for chain in label.chains]),
+}
+
+
 def _of(label: Label, column: str) -> Any:
     kind, path = _FLAT[column]
-    value: Any = label
-    for part in path.split("."):
-        value = value.chains[0] if part == "chain" else getattr(value, part)
+    first, *rest = path.split(".")
+    value = _PARTS[first](label) if first in _PARTS else getattr(label, first)
+    for part in rest:
+        value = None if value is None else getattr(value, part)
     if kind == "string" and isinstance(value, dict):
         return " ".join(f"{name}={own}" for name, own in sorted(value.items()) if own is not None)
     return value.isoformat() if kind == "time" and value is not None else value
