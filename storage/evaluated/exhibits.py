@@ -184,7 +184,8 @@ def sample_figure(key: str, own: Evaluated, scores: Mapping[str, Float64], slice
     by_variance = [by_quantity("variance", "variance of the chains", looked.var_r)] if known else []
     shown = {name: each for name, each in scores.items() if name != "LLM"} or dict(scores)
     drawn = tuple(figures.sliced(own.samples.users, y, shown, each) for each in [*slices, *by_variance])
-    return Figure(key, OF_SAMPLES[key], split, drawn)
+    notes = ("The line at a bar's top is the 95 % interval of its accuracy, over users.",)
+    return Figure(key, OF_SAMPLES[key], split, drawn, notes)
 
 
 def drawn_scores(own: Evaluated, merged: Float64 | None = None) -> dict[str, Float64]:
