@@ -17,6 +17,7 @@
 })();
 // What is too long for an address is left out of it: the page says so, and it can be kept.
 window.rallrec.showWhatIf = (link, push, most) => {
+  if (push) rallrec.mended();
   const query = new URLSearchParams(link);
   if (link.length > most) query.delete("edits");
   const url = `${location.pathname}?${link.length > most ? query : link}`;

@@ -168,6 +168,7 @@ def test_the_pages_carry_the_view_between_them(page: Any, site: str) -> None:
     ("query", "said"),
     [
         ("user=15&item=1&edits=%7B", "edits cannot be read"),
+        ("user=15&item=1&edits=%7B%22removed%22%3A%5B%22999999%22%5D%7D", "No item '999999'"),
         ("user=15&item=1&id=nothing", "No what-if 'nothing'"),
         ("user=99999&item=1", "No user '99999'"),
     ],
@@ -175,8 +176,17 @@ def test_the_pages_carry_the_view_between_them(page: Any, site: str) -> None:
 def test_a_wrong_link_says_what_is_wrong_and_leaves_a_usable_page(page: Any, site: str, query: str, said: str) -> None:
     open_what_if(page, site, query)
     assert said in page.inner_text("#what-if-notice .error")
+    assert ("What if user 15, asked about Toy Story (1995)" in page.inner_text("#what-if-question")) is (
+        "user=15" in query
+    )
+    assert address(page).endswith(f"?{query}")
     page.locator("#what-if-history button[data-do=remove]").first.click()
     page.wait_for_selector("#what-if-history tr.removed")
+    wait_until(lambda: not page.locator(".left-out").is_visible())
+    assert not address(page).endswith(f"?{query}")
+    page.go_back()
+    page.wait_for_selector("#what-if-notice .error")
+    assert address(page).endswith(f"?{query}")
 
 
 def test_titles_and_sentences_are_shown_as_text_whatever_they_hold(page: Any, hostile_site: str) -> None:
