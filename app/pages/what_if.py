@@ -18,10 +18,13 @@ from app.services.side_by_side import PerDataset
 from app.services.what_if import MAX_LINK, WhatIfService
 from app.services.what_if_view import Session, View
 from backend.errors import RallrecError
+from backend.what_if import MAX_PROMPT
 
 ROUTE = "/what-if"
 _SCRIPT = (Path(__file__).parents[1] / "assets" / "what_if_editor.js").read_text("utf-8")
 _MAX_VALUE = 1000
+# Enough that one that is too long is told so, and never cut.
+_MAX_TEXT = 10 * MAX_PROMPT
 # Browser code that makes the address what the page shows; every edit is a step that Back undoes. A link of which part
 # could not be shown stays as it was.
 _SHOW = f"(link) => {{ rallrec.showWhatIf(link, true, {MAX_LINK}); }}"
@@ -53,7 +56,7 @@ class Panels:
 
     def acting(self) -> list[gr.HTML]:
         """Those with controls of their own."""
-        return [self.question, self.history, self.settings, self.keep, self.kept]
+        return [self.question, self.history, self.settings, self.prompts, self.keep, self.kept]
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def _lay_out(services: PerDataset[WhatIfService]) -> Layout:
                 stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=90)
                 status = _panel("status")
             numbers, keep = _panel("what-if-numbers"), _panel("what-if-keep", _SCRIPT)
-            chosen, prompts = _panel("what-if-chosen"), _panel("what-if-prompt")
+            chosen, prompts = _panel("what-if-chosen"), _panel("what-if-prompt", _SCRIPT)
     chains, kept = _panel("what-if-chains"), _panel("what-if-kept", _SCRIPT)
     panels = Panels(status, question, history, settings, numbers, chosen, prompts, chains, keep, kept)
     return Layout(header, notice, link, opened, add, target, ask, stop, panels)
@@ -152,7 +155,8 @@ def _wire_editor(services: PerDataset[WhatIfService], layout: Layout) -> None:
             return [gr.skip(), rendering.error_box(str(error)), *[gr.skip()] * (len(panels.all()) - 1)]
 
     def acted(event: gr.EventData, request: gr.Request, link: str) -> list[Any]:
-        do, name, value = (str(getattr(event, part, "") or "")[:_MAX_VALUE] for part in ("do", "name", "value"))
+        do, name, value = (str(getattr(event, part, "") or "") for part in ("do", "name", "value"))
+        do, name, value = do[:_MAX_VALUE], name[:_MAX_VALUE], value[: _MAX_TEXT if do == "prompt" else _MAX_VALUE]
         return drawn(request, link, lambda service, session: _change(service, session, do, name, value))
 
     def added(event: gr.EventData, request: gr.Request, link: str) -> list[Any]:

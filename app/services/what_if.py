@@ -143,7 +143,7 @@ class WhatIfService:
         """One action in the editor, on what the page shows (:func:`app.services.what_if_edits.act`)."""
         with session.lock:
             shown = self._shown(session)
-            edits = act(shown.what_if.edits, do, name, value, shown.plain)
+            edits = act(shown.what_if.edits, do, name, value, replace(shown.plain, draft=shown.draft))
             return self.look(replace(shown.what_if, edits=edits), session)
 
     def link(self, what_if: WhatIf, kept: Kept | None = None) -> str:
