@@ -142,6 +142,17 @@ class Prediction:
         merging = self.recipe.merging
         return float(merge(self.p_r, self.var_r, self.p_g, self.var_g, merging.alpha, merging.epsilon))
 
+    @cached_property
+    def written_prompt(self) -> Prompt | None:
+        """M_R's prompt as history and hint write it, whatever its text was edited to; None until the hint is known."""
+        question, wording = self.question, self.recipe.prompting.knowledge
+        sentence = question.edits.injected
+        if sentence is None:
+            if np.isnan(self.p_g) and wording != "none":
+                return None
+            sentence = knowledge_sentence(self.p_g, wording)
+        return build_prompt("reason", question.subject, question.lines, sentence)
+
     def taking_traces(self, traces: Sequence[Trace | None]) -> Prediction:
         """The same prediction with these chains."""
         return replace(self, traces=tuple(traces))
@@ -199,13 +210,8 @@ class Pipeline:
         taken = replace(prediction, answers=tuple(answers))
         if taken.reason_prompt is not None and taken.p_g == prediction.p_g:
             return taken
-        question, wording = taken.question, taken.recipe.prompting.knowledge
-        sentence = question.edits.injected
-        if sentence is None:
-            if np.isnan(taken.p_g) and wording != "none":
-                return taken
-            sentence = knowledge_sentence(taken.p_g, wording)
-        return replace(taken, reason_prompt=build_prompt("reason", question.subject, question.lines, sentence))
+        own = taken.question.edits.prompt
+        return replace(taken, reason_prompt=taken.written_prompt if own is None else Prompt(own))
 
     def predict(
         self, question: Question, recipe: Recipe, listener: Listener | None = None, stop: Stop | None = None

@@ -7,11 +7,13 @@ ones (``backend.questions``, ``backend.pipeline``).
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from backend.datasets import Dataset
 from backend.errors import UsageError
@@ -21,6 +23,8 @@ from backend.seeding import canonical_json
 HINTS = ("none", "yes", "no", "own")
 # Longer ones are no hint any more, and a link must hold them.
 MAX_SENTENCE = 300
+# Several times what the longest history makes of a prompt.
+MAX_PROMPT = 20_000
 
 _ItemId = Annotated[str, Field(min_length=1, max_length=200)]
 _Value = str | int | FiniteFloat
@@ -48,6 +52,10 @@ class Edits(BaseModel):
     was removed can join again: it moves). ``target``: what is asked about instead, of the same past. ``hint``: what M_R
     is told instead of M_G's answer: nothing, yes, no, or a ``sentence`` of one's own. ``settings``: choices of the
     recipe by their names, such as ``{"k": 4}``; see :meth:`backend.pipeline.Recipe.replacing`.
+
+    ``prompt``: what M_R is asked, word for word, whatever history, hint and settings would make of it. M_G is still
+    asked by its template: it was tuned on that, and its variance is over orders of the history, which a fixed text
+    does not have.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,7 +66,13 @@ class Edits(BaseModel):
     target: _ItemId | None = None
     hint: Literal["none", "yes", "no", "own"] | None = None
     sentence: str = Field("", max_length=MAX_SENTENCE)
+    prompt: str | None = None
     settings: dict[str, _Value] = {}
+
+    @field_validator("prompt")
+    @classmethod
+    def _as_sent(cls, given: str | None) -> str | None:
+        return None if given is None else prompt_text(given)
 
     # Where the order says nothing, there is one, so that the same edits are equal and have one spelling.
     @field_validator("removed")
@@ -87,6 +101,12 @@ class Edits(BaseModel):
             return cls.model_validate_json(given) if isinstance(given, str) else cls.model_validate(given)
         except ValidationError as error:
             first = error.errors()[0]
+            if first["loc"] == ("prompt",):
+                raise UsageError(
+                    f"The edited prompt cannot be used: {first['msg']}",
+                    expected=f"text of 1 to {MAX_PROMPT} characters; no control characters but line breaks and tabs",
+                    fix="mend the text, or take it back",
+                ) from error
             where = ".".join(map(str, first["loc"])) or "edits"
             raise UsageError(
                 f"The edits cannot be read: {where}: {first['msg']}",
@@ -110,6 +130,21 @@ class Edits(BaseModel):
 
     def __bool__(self) -> bool:
         return self != Edits()
+
+
+def prompt_text(given: str) -> str:
+    """A prompt as it is sent: line breaks of one kind, no space around it. Raises ``ValueError`` for what is none."""
+    text = given.replace("\r\n", "\n").replace("\r", "\n").strip()
+    # Counted before anything of it is looked at.
+    if not 0 < len(text) <= MAX_PROMPT:
+        raise PydanticCustomError("prompt", "it has {count} characters", {"count": len(text)})
+    for place, sign in enumerate(text):
+        if unicodedata.category(sign) in ("Cc", "Cs") and sign not in "\n\t":
+            raise PydanticCustomError(
+                "prompt", "character {place} is the control character {code}",
+                {"place": place + 1, "code": f"U+{ord(sign):04X}"},
+            )  # fmt: skip
+    return text
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,12 @@ window.rallrec = {
     const shown = "input[type=range], input[type=radio]:checked, input[type=number]";
     return (hidden ?? document.querySelector(`#${name} :is(${shown})`))?.value;
   },
+  // Once something is changed, the address is no more the link of which part could not be shown.
+  mended() {
+    for (const note of document.querySelectorAll(".left-out")) note.hidden = true;
+  },
   link(names, values, push) {
+    rallrec.mended();
     const query = new URLSearchParams();
     names.forEach((name, i) => {
       let value = values[i];

@@ -17,6 +17,11 @@
 })();
 // What is too long for an address is left out of it: the page says so, and it can be kept.
 window.rallrec.showWhatIf = (link, push, most) => {
+  if (push) {
+    rallrec.mended();
+    // Why an edit was not made is said beside the buttons, which may be out of sight of it.
+    requestAnimationFrame(() => document.querySelector("#status .error")?.scrollIntoView({ block: "nearest" }));
+  }
   const query = new URLSearchParams(link);
   if (link.length > most) query.delete("edits");
   const url = `${location.pathname}?${link.length > most ? query : link}`;

@@ -15,7 +15,6 @@ from app.pages.predict_draw import draw_all, draw_answers, draw_near, guard, rec
 from app.pages.predict_layout import EQUATION_8, NAMES, Layout, applicability, control_update, lay_out
 from app.pages.predict_live import live, request_of
 from app.rendering import choices
-from app.services.bounds import check_bounds
 from app.services.predict import PredictService
 from app.services.predict_any import PredictServices
 from app.services.predict_view import Session, View
@@ -64,15 +63,16 @@ def _wire_opening(services: PredictServices, layout: Layout, settings: Settings,
     panels, controls = layout.panels, layout.controls
 
     def opened(request: gr.Request) -> list[Any]:
-        """The state of a page is its URL."""
+        """The state of a page is its URL. What of it cannot be shown is said above the rest, which is."""
         link = {name: value for name, value in request.query_params.items() if name in NAMES}
         dataset = link.get("dataset", "")
         nothing = [""] * (len(panels.all()) - 1)
         try:
             service = services.of(dataset)
             try:
-                wanted = check_bounds(service.request(link), settings)
-                drawn = draw_all(services.look(wanted, _session(services, request)))
+                view, left = services.look_at(link, _session(services, request), settings)
+                wanted, drawn = view.request, draw_all(view)
+                drawn[0] = rendering.left_out_box(left) + drawn[0]
             except RallrecError as error:
                 wanted, drawn = service.default_request, [rendering.error_box(str(error)), *nothing]
             meta = service.pipeline.dataset.meta

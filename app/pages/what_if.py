@@ -18,13 +18,17 @@ from app.services.side_by_side import PerDataset
 from app.services.what_if import MAX_LINK, WhatIfService
 from app.services.what_if_view import Session, View
 from backend.errors import RallrecError
+from backend.what_if import MAX_PROMPT
 
 ROUTE = "/what-if"
 _SCRIPT = (Path(__file__).parents[1] / "assets" / "what_if_editor.js").read_text("utf-8")
 _MAX_VALUE = 1000
-# Browser code that makes the address what the page shows; every edit is a step that Back undoes.
+# Enough that one that is too long is told so, and never cut.
+_MAX_TEXT = 10 * MAX_PROMPT
+# Browser code that makes the address what the page shows; every edit is a step that Back undoes. A link of which part
+# could not be shown stays as it was.
 _SHOW = f"(link) => {{ rallrec.showWhatIf(link, true, {MAX_LINK}); }}"
-_SHOW_OPENED = f"(link) => {{ rallrec.showWhatIf(link, false, {MAX_LINK}); }}"
+_SHOW_OPENED = f"(link) => {{ if (link) rallrec.showWhatIf(link, false, {MAX_LINK}); }}"
 _LIVE: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 
 
@@ -52,16 +56,18 @@ class Panels:
 
     def acting(self) -> list[gr.HTML]:
         """Those with controls of their own."""
-        return [self.question, self.history, self.settings, self.keep, self.kept]
+        return [self.question, self.history, self.settings, self.prompts, self.keep, self.kept]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """All that is wired. ``link``: the query of the address, kept in step by the handlers."""
+    """All that is wired. ``link``: the query of what is shown, kept in step by the handlers; ``opened``: the same for
+    the address of a page just opened, empty where that stays as it is."""
 
     header: gr.HTML
     notice: gr.HTML
     link: gr.Textbox
+    opened: gr.Textbox
     add: gr.HTML
     target: gr.HTML
     ask: gr.Button
@@ -84,7 +90,8 @@ def _lay_out(services: PerDataset[WhatIfService]) -> Layout:
         dataset, user = split_within(within)
         return services.of(dataset).find_items(text, user)
 
-    notice, link = _panel("what-if-notice"), gr.Textbox(visible="hidden", elem_id="what-if-link")
+    notice = _panel("what-if-notice")
+    link, opened = (gr.Textbox(visible="hidden", elem_id=f"what-if-{name}") for name in ("link", "opened"))
     question = _panel("what-if-question", _SCRIPT)
     with gr.Row(elem_classes="what-if"):
         with gr.Column(scale=2, min_width=330, elem_classes="editor"):
@@ -98,43 +105,38 @@ def _lay_out(services: PerDataset[WhatIfService]) -> Layout:
                 stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=90)
                 status = _panel("status")
             numbers, keep = _panel("what-if-numbers"), _panel("what-if-keep", _SCRIPT)
-            chosen, prompts = _panel("what-if-chosen"), _panel("what-if-prompt")
+            chosen, prompts = _panel("what-if-chosen"), _panel("what-if-prompt", _SCRIPT)
     chains, kept = _panel("what-if-chains"), _panel("what-if-kept", _SCRIPT)
     panels = Panels(status, question, history, settings, numbers, chosen, prompts, chains, keep, kept)
-    return Layout(header, notice, link, add, target, ask, stop, panels)
+    return Layout(header, notice, link, opened, add, target, ask, stop, panels)
 
 
 def _wire_opening(services: PerDataset[WhatIfService], layout: Layout) -> None:
     panels = layout.panels
 
     def opened(request: gr.Request) -> list[Any]:
-        """The state of a page is its URL. What is wrong with it is said above an unedited question."""
-        dataset, said = request.query_params.get("dataset", ""), ""
+        """The state of a page is its URL. What of it cannot be shown is said above the rest, which is."""
+        dataset = request.query_params.get("dataset", "")
         try:
             service = services.of(dataset)
-            session = service.session(str(request.session_hash))
-            try:
-                view = service.look(service.open(dict(request.query_params)), session)
-            except RallrecError as error:
-                said = rendering.error_box(str(error))
-                view = service.look(service.open({}), session)
+            view, left = service.look_at(request.query_params, service.session(str(request.session_hash)))
             meta = view.data.meta
             header = rendering.header(ROUTE, meta.title, meta.licence, services.choices(dataset))
             players = view.models["tuned"], view.models["reasoning"]
-            notice = said or rendering.notice(view.cast, *players, order_note=meta.order_note)
+            notice = rendering.left_out_box(left) + rendering.notice(view.cast, *players, order_note=meta.order_note)
             within = gr.update(value="", within=join_within(dataset, view.what_if.user))
-            return [header, notice, view.link, within, within, *_draw(view)]
+            return [header, notice, view.link, "" if left else view.link, within, within, *_draw(view)]
         except RallrecError as error:
             nothing = [""] * len(panels.all())
-            skipped = [gr.skip()] * 3
+            skipped = [gr.skip(), "", gr.skip(), gr.skip()]
             header = rendering.header(ROUTE, "", "", services.choices())
             return [header, rendering.error_box(str(error)), *skipped, *nothing]
 
-    outputs = [layout.header, layout.notice, layout.link, layout.add, layout.target, *panels.all()]
+    outputs = [layout.header, layout.notice, layout.link, layout.opened, layout.add, layout.target, *panels.all()]
     loaded = gr.context.Context.root_block.load(  # type: ignore[union-attr]
         opened, None, outputs, show_progress="hidden", api_visibility="private"
     )
-    loaded.then(None, layout.link, None, js=_SHOW_OPENED)
+    loaded.then(None, layout.opened, None, js=_SHOW_OPENED)
 
 
 def _wire_editor(services: PerDataset[WhatIfService], layout: Layout) -> None:
@@ -153,7 +155,8 @@ def _wire_editor(services: PerDataset[WhatIfService], layout: Layout) -> None:
             return [gr.skip(), rendering.error_box(str(error)), *[gr.skip()] * (len(panels.all()) - 1)]
 
     def acted(event: gr.EventData, request: gr.Request, link: str) -> list[Any]:
-        do, name, value = (str(getattr(event, part, "") or "")[:_MAX_VALUE] for part in ("do", "name", "value"))
+        do, name, value = (str(getattr(event, part, "") or "") for part in ("do", "name", "value"))
+        do, name, value = do[:_MAX_VALUE], name[:_MAX_VALUE], value[: _MAX_TEXT if do == "prompt" else _MAX_VALUE]
         return drawn(request, link, lambda service, session: _change(service, session, do, name, value))
 
     def added(event: gr.EventData, request: gr.Request, link: str) -> list[Any]:

@@ -1,6 +1,6 @@
 """Views to HTML and SVG: pure functions, every value escaped by the one template environment."""
 
-from app.rendering.page import error_box, header, notice
+from app.rendering.page import error_box, header, left_out_box, notice
 from app.rendering.predict import (
     ask_panel,
     merge_panel,
@@ -14,6 +14,7 @@ __all__ = [
     "ask_panel",
     "error_box",
     "header",
+    "left_out_box",
     "map_overlay",
     "merge_panel",
     "nearest_panel",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.rendering.templating import render
+from app.services.readable import LeftOut
 from app.services.side_by_side import Choice
 
 # (route, name) of the pages that exist.
@@ -46,3 +47,8 @@ def notice(cast: str, tuned: str, reasoning: str, *, order_note: str = "") -> st
 def error_box(message: str) -> str:
     """One error, as text."""
     return render("error.html", message=message)
+
+
+def left_out_box(left: Sequence[LeftOut]) -> str:
+    """What of a page's link is not shown, and why; empty where all is."""
+    return render("left_out.html", left=left, other=any(one.name in ("user", "item") for one in left)) if left else ""

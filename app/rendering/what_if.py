@@ -14,6 +14,7 @@ from app.rendering import curves
 from app.rendering.predict import reason_panel
 from app.rendering.templating import render, symbol
 from app.rendering.what_if_diff import diff_lines
+from app.rendering.what_if_prompt import editor
 from app.services import predict_view
 from app.services.neighbourhood import Explained
 from app.services.what_if_view import Side, View
@@ -120,7 +121,7 @@ def chosen(view: View) -> str:
 
 
 def prompts(view: View) -> str:
-    """The prompt of the reasoning model before and after, line by line."""
+    """The prompt of the reasoning model before and after, line by line, and a field to edit it."""
     texts = [_prompt(side) for side in (view.before.prediction, view.after.prediction)]
     lines = diff_lines(*texts)
     return render(
@@ -128,6 +129,7 @@ def prompts(view: View) -> str:
         lines=lines,
         **{kind: sum(line.kind == kind for line in lines) for kind in ("left", "entered", "moved")},
         edited=view.edited,
+        **editor(view),
     )
 
 
@@ -139,6 +141,7 @@ def chains(view: View) -> str:
             (name, Markup(reason_panel(_predict_view(view, side), elsewhere=True)))
             for name, side in zip(("Before", "After"), view.sides, strict=False)
         ],
+        by_hand=view.what_if.edits.prompt is not None,
     )
 
 
@@ -181,6 +184,8 @@ def edits_in_words(edits: Edits, data: Dataset) -> list[str]:
         said.append(f"asked about {_label(edits.target, data)}")
     if edits.hint is not None:
         said.append("no hint" if edits.hint == "none" else f"hint {json.dumps(edits.injected, ensure_ascii=False)}")
+    if edits.prompt is not None:
+        said.append("the prompt edited by hand")
     settings = sorted((SETTING_WORDS.get(name, name), value) for name, value in edits.settings.items())
     return said + [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in settings]
 

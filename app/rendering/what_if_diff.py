@@ -25,7 +25,7 @@ def diff_lines(before: str, after: str) -> list[Line]:
     A line of the history is the same whatever its number: one item that leaves renumbers, and may reorder, the others.
     """
     old, new = before.splitlines(), after.splitlines()
-    was, now = ([_NUMBER.sub("", line) for line in lines] for lines in (old, new))
+    was, now = ([unnumbered(line) for line in lines] for lines in (old, new))
     # Lines of the history that are once in each text, by what they say but for their number before.
     numbers = {text: _number(line) for text, line in zip(was, old, strict=True) if _number(line)}
     stay = {text for text in numbers if was.count(text) == now.count(text) == 1}
@@ -40,6 +40,11 @@ def diff_lines(before: str, after: str) -> list[Line]:
             moved = now[place] in stay
             lines.append(Line("moved", new[place], numbers[now[place]]) if moved else Line("entered", new[place]))
     return lines
+
+
+def unnumbered(line: str) -> str:
+    """A line of a history without its number."""
+    return _NUMBER.sub("", line)
 
 
 def _same(was: str, now: str) -> Line:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.services.bounds import check_bounds
 from app.services.predict import PredictService
 from app.services.predict_view import Request, Session, View
+from app.services.readable import LeftOut, readable
 from app.services.runs import Run, RunQueue
 from app.services.sessions import Sessions
 from app.services.side_by_side import PerDataset
-from backend.errors import UsageError
+from backend.errors import RallrecError, UsageError
+from backend.settings import Settings
 from storage.workspace import Workspace
 
 
@@ -29,6 +32,25 @@ class PredictServices(PerDataset[PredictService]):
     def request(self, query: Mapping[str, Any]) -> Request:
         """See :meth:`PredictService.request`; ``dataset`` says of which."""
         return self.of(str(query.get("dataset") or "")).request(query)
+
+    def look_at(
+        self, link: Mapping[str, str], session: Session, settings: Settings
+    ) -> tuple[View, tuple[LeftOut, ...]]:
+        """:meth:`look` at what a link asks for, or at as much of it as can be shown, and what was left out.
+
+        Raises ``RallrecError`` where nothing can be shown at all.
+        """
+        service = self.of(link.get("dataset", ""))
+
+        def look(some: Mapping[str, str], session: Session) -> View:
+            return service.look(check_bounds(service.request(some), settings), session)
+
+        try:
+            return look(link, session), ()
+        except RallrecError:
+            named = {name: value for name, value in link.items() if name != "dataset"}
+            kept, left = readable(named, lambda some: look(some, Session()))
+            return look(kept, session), left
 
     def look(self, request: Request, session: Session) -> View:
         return self.of(request.dataset).look(request, session)

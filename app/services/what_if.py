@@ -17,13 +17,14 @@ import numpy as np
 
 from app.services.predict import PredictService, cast_of
 from app.services.predict_view import Request, exact_gamma
+from app.services.readable import LeftOut, readable
 from app.services.runs import Run
 from app.services.sessions import Sessions
 from app.services.what_if_edits import Plain, act
 from app.services.what_if_view import Session, Side, View
 from backend.datasets import Dataset
 from backend.engines import models
-from backend.errors import UsageError
+from backend.errors import RallrecError, UsageError
 from backend.merging import MergingConfig
 from backend.pipeline import Prediction, Recipe
 from backend.what_if import Edits
@@ -88,6 +89,18 @@ class WhatIfService:
         recipe = self._workspace.recipe(**named, **more)
         return WhatIf.of(meta, request.user, request.item, recipe, Edits.read(query.get("edits") or "{}"))
 
+    def look_at(self, link: Mapping[str, str], session: Session) -> tuple[View, tuple[LeftOut, ...]]:
+        """:meth:`look` at what a link opens, or at as much of it as can be shown, and what was left out.
+
+        Raises ``RallrecError`` where nothing can be shown at all.
+        """
+        try:
+            return self.look(self.open(link), session), ()
+        except RallrecError:
+            known = {name: value for name, value in link.items() if name in _PARAMETERS}
+            kept, left = readable(known, lambda some: self.look(self.open(some), Session()))
+            return self.look(self.open(kept), session), left
+
     def look(self, what_if: WhatIf, session: Session) -> View:
         """What is known before and after, without asking any model; remembers it as what the page shows."""
         pipeline, recipe = self._predict.pipeline, what_if.recipe
@@ -130,7 +143,7 @@ class WhatIfService:
         """One action in the editor, on what the page shows (:func:`app.services.what_if_edits.act`)."""
         with session.lock:
             shown = self._shown(session)
-            edits = act(shown.what_if.edits, do, name, value, shown.plain)
+            edits = act(shown.what_if.edits, do, name, value, replace(shown.plain, draft=shown.draft))
             return self.look(replace(shown.what_if, edits=edits), session)
 
     def link(self, what_if: WhatIf, kept: Kept | None = None) -> str:
@@ -224,6 +237,8 @@ class WhatIfService:
 
 
 _REQUESTED = frozenset(field.name for field in fields(Request)) & _CHOICES
+# What a link can say; the rest of it is none of this page's.
+_PARAMETERS = _CHOICES | {"user", "item", "id", "edits"}
 
 
 def _joined(side: Side, run: Run | None) -> Side:

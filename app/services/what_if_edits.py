@@ -18,12 +18,16 @@ Parts = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plain:
-    """The question before any edit: what an edit that gives the same again is measured by, and dropped."""
+    """The question before any edit: what an edit that gives the same again is measured by, and dropped.
+
+    ``draft``: M_R's prompt as the other edits write it, which an edit of its text is measured by.
+    """
 
     data: Dataset
     past: Past
     item: str
     recipe: Recipe
+    draft: str = ""
 
     def rating(self, item: str) -> float | None:
         """The user's own rating of an item id; None where the past has none."""
@@ -35,7 +39,8 @@ def act(edits: Edits, do: str, name: str, value: str, plain: Plain) -> Edits:
 
     Actions: ``remove``, ``restore`` (an item as it was), ``rate`` (to ``value``), ``add`` (as the newest; one of the
     past moves there), ``place`` (from 1, the oldest; empty: newest), ``target`` and ``set``, a setting (empty: as it
-    was), ``hint``, ``sentence``, ``clear``. Raises ``UnknownNameError`` for another, ``UsageError`` for what cannot be.
+    was), ``hint``, ``sentence``, ``prompt`` (its text; ``written`` takes that back), ``clear``. Raises
+    ``UnknownNameError`` for another, ``UsageError`` for what cannot be.
     """
     if do not in _ACTIONS:
         raise UnknownNameError("action of the editor", do, _ACTIONS)
@@ -108,6 +113,15 @@ def _sentence(parts: Parts, _name: str, value: str, _plain: Plain) -> None:
     parts |= {"hint": "own" if said else "none", "sentence": said}
 
 
+def _prompt(parts: Parts, _name: str, value: str, plain: Plain) -> None:
+    sent = Edits.read({"prompt": value}).prompt
+    parts["prompt"] = None if sent == plain.draft else sent
+
+
+def _written(parts: Parts, _name: str, _value: str, _plain: Plain) -> None:
+    parts["prompt"] = None
+
+
 def _clear(parts: Parts, _name: str, _value: str, _plain: Plain) -> None:
     parts.clear()
 
@@ -122,5 +136,7 @@ _ACTIONS: dict[str, Callable[[Parts, str, str, Plain], None]] = {
     "set": _set,
     "hint": _hint,
     "sentence": _sentence,
+    "prompt": _prompt,
+    "written": _written,
     "clear": _clear,
 }

@@ -10,6 +10,7 @@ from app.services.runs import Run, Snapshot
 from app.services.what_if_edits import Plain
 from backend.datasets import Dataset
 from backend.pipeline import Prediction
+from backend.prompting import build_prompt
 from storage.what_ifs import Kept, WhatIf
 
 
@@ -59,6 +60,13 @@ class View:
     @property
     def edited(self) -> bool:
         return bool(self.what_if.edits)
+
+    @property
+    def draft(self) -> str:
+        """M_R's prompt after the edits, but for that of its text; without M_G's sentence while that is not known."""
+        after = self.after.prediction
+        question = after.question
+        return (after.written_prompt or build_prompt("reason", question.subject, question.lines)).text
 
     @property
     def sides(self) -> tuple[Side, ...]:

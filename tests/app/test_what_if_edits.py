@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from app.services.what_if_edits import Plain, act
@@ -96,6 +98,16 @@ def test_a_hint_of_ones_own_begins_with_the_one_before(plain: Plain) -> None:
     assert after(plain, ("hint", "", "own"), ("hint", "", "")) == "{}"
 
 
+def test_a_prompt_is_edited_only_where_its_text_is_another_and_outlives_other_edits(plain: Plain, old: str) -> None:
+    plain = replace(plain, draft="Will they like it?\nYes or No.")
+    edited = ("prompt", "", "Will they hate it?")
+    assert after(plain, edited) == '{"prompt":"Will they hate it?"}'
+    assert after(plain, edited, ("remove", old, "")) == f'{{"prompt":"Will they hate it?","removed":["{old}"]}}'
+    assert after(plain, edited, ("prompt", "", " Will they like it?\r\nYes or No.\n")) == "{}"
+    assert after(plain, edited, ("written", "", "")) == "{}"
+    assert after(plain, edited, ("clear", "", "")) == "{}"
+
+
 def test_all_is_put_back_at_once(plain: Plain, old: str, new: str) -> None:
     everything = [("remove", old, ""), ("add", new, ""), ("hint", "", "yes"), ("set", "k", "2"), ("clear", "", "")]
     assert after(plain, *everything) == "{}"
@@ -110,6 +122,7 @@ def test_all_is_put_back_at_once(plain: Plain, old: str, new: str) -> None:
         (("set", "dataset", "x"), "choice of a recipe"),
         (("hint", "", "maybe"), "hint"),
         (("rate", "1", "a lot"), "rating"),
+        (("prompt", "", " "), "edited prompt cannot be used: it has 0 characters"),
         (("remove", "nothing", ""), "No item 'nothing'"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import escape
 
 from app.rendering import what_if as drawing
 from app.rendering import what_if_editor as editor
@@ -20,6 +22,7 @@ from app.services.what_if_view import Side, View
 from backend.datasets import Dataset
 from backend.engines.scripted import ScriptedEngine
 from backend.pipeline import Pipeline, Recipe
+from backend.prompting import Prompt
 from backend.types import Answer, Trace
 from backend.what_if import Edits
 from storage.what_ifs import Kept, WhatIf
@@ -79,6 +82,11 @@ def view_of(data: Dataset, text: str, edits: Edits | None = None, **more: Any) -
     return View(**given | more)  # type: ignore[arg-type]
 
 
+def sendable(text: str) -> str:
+    """The text in one line, as an edited prompt can hold it."""
+    return "".join(sign for sign in " ".join(text.split()) if unicodedata.category(sign) != "Cc") or "-"
+
+
 def every_view(small: Dataset, text: str) -> dict[str, View]:
     data = dataset_of(small, text)
     done = view_of(data, text)
@@ -88,6 +96,9 @@ def every_view(small: Dataset, text: str) -> dict[str, View]:
         "unedited": view_of(data, text, Edits(), kept=None, others=()),
         "not asked": replace(done, after=nobody, kept=None, too_long=True),
         "other run": replace(done, other_run=True),
+        "own prompt": view_of(
+            data, text, Edits.read({"hint": "own", "sentence": text.strip("\0") or "-", "prompt": sendable(text)})
+        ),
     }
     for status in ("queued", "running", "failed", "stopped"):
         run = snapshot_of(nobody.prediction, text, status)
@@ -195,6 +206,82 @@ def test_edits_are_told_in_words(small: Dataset) -> None:
         "without gone",
         "no hint",
     ]
+
+
+def prompt_words(view: View) -> str:
+    return " ".join(" ".join(Reading(drawing.prompts(view)).words).split())
+
+
+def unedited(small: Dataset) -> View:
+    view = view_of(small, "x", Edits(), kept=None, others=())
+    return replace(view, after=view.before)
+
+
+def with_prompt(view: View, text: str | None) -> View:
+    """The view with the text of its prompt edited, and nothing else changed."""
+    edits = view.what_if.edits.model_copy(update={"prompt": text})
+    question = replace(view.after.prediction.question, edits=edits)
+    prompt = view.after.prediction.written_prompt if text is None else Prompt(text)
+    after = Side(replace(view.after.prediction, question=question, reason_prompt=prompt))
+    return replace(view, what_if=replace(view.what_if, edits=edits), after=after)
+
+
+def test_an_edited_prompt_is_in_the_field_and_in_the_diff_and_can_be_taken_back(small: Dataset) -> None:
+    plain = unedited(small)
+    assert "Edited by hand" not in prompt_words(plain)
+    html = drawing.prompts(plain)
+    assert (html.count('data-do="prompt"'), html.count('data-do="written"')) == (1, 0)
+    assert f'spellcheck="false">\n{escape(plain.draft)}</textarea>' in html
+    edited = with_prompt(plain, plain.draft + "\nBe <i>brief</i>.")
+    html = drawing.prompts(edited)
+    assert html.count('data-do="written"') == 1
+    assert html.count("Be &lt;i&gt;brief&lt;/i&gt;.") == 3  # in the field, as what is copied, and in the diff
+    assert '<div class="entered">' in html
+    assert '<div class="left">' not in html
+    assert "Edited by hand" in prompt_words(edited)
+    assert "no longer follows" not in prompt_words(edited)
+    assert "checked against the history" in drawing.chains(edited)
+    assert drawing.edits_in_words(edited.what_if.edits, small) == ["the prompt edited by hand"]
+
+
+def test_an_edited_prompt_says_where_it_no_longer_follows_history_and_hint(small: Dataset) -> None:
+    plain = unedited(small)
+    rows = plain.before.prediction.question.chosen
+    out, rated = (small.item_label(row.item) for row in rows[:2])
+    changes: dict[str, Any] = {"removed": [small.item_ids[rows[0].item]], "hint": "yes"}
+    changes["rated"] = [{"item": small.item_ids[rows[1].item], "rating": 1.5}]
+    changed = view_of(small, "x", Edits.read(changes))
+    [joined] = {line.label for line in changed.after.prediction.question.lines} - {
+        line.label for line in plain.before.prediction.question.lines
+    }
+    words = prompt_words(with_prompt(changed, plain.draft + "\nBe brief."))
+    told = re.search(
+        r"no longer follows the history. Not in it, or told otherwise there: (.*?)\. Still in it, and in the "
+        r"history no more: (.*?)\. The hint “(.*?)” is not in it",
+        words,
+    )
+    assert told is not None, words
+    assert set(told[1].split(", ")) == {joined, rated}
+    assert set(told[2].split(", ")) == {out, rated}
+    assert told[3] == "Another one think the answer might be Yes."
+    # One made from the present history follows it, whatever the numbers of its lines.
+    fresh = re.sub(r"(?m)^(\d+)\. ", lambda found: f"{int(found[1]) + 7}. ", changed.draft)
+    assert fresh != changed.draft
+    assert "no longer follows" not in prompt_words(with_prompt(changed, fresh))
+
+
+def test_the_field_begins_without_a_hint_that_is_not_known_and_says_so(small: Dataset) -> None:
+    plain = unedited(small)
+    nobody = Side(replace(plain.after.prediction, answers=(None,) * 3, reason_prompt=None, traces=(None,) * 2))
+    waits = replace(plain, before=nobody, after=nobody)
+    hint = "Another one think the answer might be No."
+    assert [line for line in waits.draft.split("\n") if line] == [
+        line for line in plain.draft.split("\n") if line and line != hint
+    ]
+    assert hint in plain.draft
+    assert "is not in this text" in prompt_words(waits)
+    assert 'class="copy' not in drawing.prompts(waits)
+    assert "is not in this text" not in prompt_words(plain)
 
 
 def test_a_line_that_only_got_another_number_is_the_same() -> None:

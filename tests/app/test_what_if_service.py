@@ -18,6 +18,7 @@ from backend.batch import unasked_predictions
 from backend.datasets import build_samples
 from backend.errors import CorruptCacheError, RallrecError, UsageError
 from backend.pipeline import Prediction
+from backend.prompting import Prompt
 from storage.lookup import look_up
 from storage.what_ifs import WhatIfs
 from storage.workspace import Workspace
@@ -202,6 +203,32 @@ def test_both_sides_are_asked_one_after_the_other_and_can_be_stopped(
     assert asked(what_ifs, page).after.prediction.complete
 
 
+def test_an_edited_prompt_asks_the_reasoner_only_and_is_kept_whatever_else_is_edited(
+    what_ifs: WhatIfService, service: PredictService, workspace: Workspace, page: Session, opened: View
+) -> None:
+    answered(service, service.request(LINK), PredictSession())
+    view = what_ifs.act("prompt", "", opened.draft + "\n<b>Be brief.</b>", page)
+    own = view.what_if.edits.prompt
+    assert own is not None
+    # M_G is asked the same as before, so only the chains are missing.
+    assert (view.before.missing, view.after.missing, all(view.after.prediction.answers)) == (0, 3, True)
+    assert view.after.prediction.reason_prompt == Prompt(own)
+    done = asked(what_ifs, page)
+    assert done.after.prediction.complete
+    assert done.after.prediction.traces != done.before.prediction.traces
+    other = what_ifs.act("remove", first(opened), "", page)
+    assert other.what_if.edits.prompt == own
+    assert other.after.prediction.traces == done.after.prediction.traces
+    assert other.draft != what_ifs.act("restore", first(opened), "", page).draft == service_prompt(done)
+    assert what_ifs.open(done.link).edits.prompt == own
+    assert what_ifs.act("prompt", "", done.draft, page).edited is False
+
+
+def service_prompt(view: View) -> str:
+    assert view.before.prediction.reason_prompt is not None
+    return view.before.prediction.reason_prompt.text
+
+
 def test_it_is_kept_found_by_its_link_renamed_and_deleted_with_a_way_back(
     what_ifs: WhatIfService, workspace: Workspace, page: Session, opened: View
 ) -> None:
@@ -301,6 +328,7 @@ def test_an_evaluation_reads_the_same_whatever_was_asked_here(
         {"added": [{"item": "905", "rating": 5}]},
         {"hint": "own", "sentence": "They loved it."},
         {"target": "905"},
+        {"prompt": "Will they like it? Yes or No."},
     ]
     for one in edits:
         what_ifs.look(what_ifs.open(link | {"edits": json.dumps(one)}), page)

@@ -165,10 +165,16 @@ def test_a_wrong_link_says_what_is_wrong_and_leaves_a_usable_page(page: Any, sit
     page.goto(f"{site}/?{query}")
     page.wait_for_selector("#notice .error")
     assert said in page.inner_text("#notice .error")
+    page.wait_for_selector("#target .lead")
+    assert ("user 15" in page.inner_text("#target .lead").lower()) is ("user=15" in query)
+    # The link to be mended is there until something is changed.
+    page.wait_for_timeout(600)
+    assert address(page).endswith(f"?{query}")
     page.click("#item-input")
     page.wait_for_selector("#item-list li")
     page.locator("#item-list li").first.click()
-    page.wait_for_selector("#target .lead")
+    wait_until(lambda: not page.locator("#notice .left-out").is_visible())
+    assert not address(page).endswith(f"?{query}")
 
 
 def test_users_and_items_are_found_by_typing_and_chosen_by_keyboard(page: Any, site: str) -> None:

@@ -116,6 +116,11 @@ WHAT_IF: dict[str, Step] = {
     "#ask": lambda page: None,  # asked by the step before
     **COMMON,
     "details.prompt summary": toggles("details.prompt summary", ".diff"),
+    "#what-if-prompt button.copy": copies("#what-if-prompt button.copy"),
+    "details.edit-prompt summary": clicks("details.edit-prompt summary", "#prompt-text:visible"),
+    "#prompt-text": takes("#prompt-text", "Will they? Yes or No."),
+    "[data-do=prompt]": clicks("[data-do=prompt]", ".by-hand"),
+    "[data-do=written]": clicks("[data-do=written]", "#what-if-prompt:not(:has(.by-hand))"),
     "#what-if-chains button.copy": copies("#what-if-chains button.copy"),
     "#what-if-chains .text": reads("#what-if-chains .text"),
     "#keep-name": takes("#keep-name", "walked"),

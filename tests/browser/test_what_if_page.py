@@ -137,6 +137,60 @@ def test_every_other_control_changes_the_question_and_takes_it_back(page: Any, s
     assert page.locator(".edit").count() == 1
 
 
+def test_the_prompt_is_edited_by_hand_asked_sent_by_its_link_and_taken_back(
+    page: Any, site: str, command: Command
+) -> None:
+    sample = ("--user", "15", "--item", "2", "--k", "4")
+    command("predict", *sample)
+    open_what_if(page, site, "user=15&item=2&k=4")
+    page.wait_for_selector("#status:has-text('✓')")
+    edit, field = page.locator(".edit-prompt > summary"), page.locator("#prompt-text")
+    edit.focus()
+    page.keyboard.press("Enter")
+    written = field.input_value()
+    assert written == command("predict", *sample)["prompt"]
+    # What cannot be sent is said, and nothing that was typed is lost.
+    field.fill("x" * 20_001)
+    page.click("[data-do=prompt]")
+    page.wait_for_selector("#status .error:has-text('it has 20001 characters')")
+    wait_until(lambda: page.evaluate("document.querySelector('#status .error').getBoundingClientRect().top") > -1)
+    assert len(field.input_value()) == 20_001
+    own = f"{written}\n{HOSTILE}"
+    field.fill(own)
+    page.locator("#what-if-history button[data-do=remove]").first.click()
+    page.wait_for_selector("#what-if-history tr.removed")
+    wait_until(lambda: field.input_value() == own)
+    page.click("[data-do=clear]")
+    wait_until(lambda: page.locator(".edit").count() == 0)
+    page.click("[data-do=prompt]")
+    page.wait_for_selector(".edit:has-text('the prompt edited by hand')")
+    [entered] = page.locator("#what-if-prompt .entered").all_inner_texts()
+    assert entered.endswith(HOSTILE)
+    assert not field.is_visible()
+    wait_until(lambda: page.evaluate("document.activeElement.dataset.key") == "edit the prompt")
+    page.wait_for_selector("#status:has-text('after, 6 model calls')")
+    page.click("#ask")
+    page.wait_for_selector("#status:has-text('After:')")
+    page.wait_for_selector("#status:has-text('✓')", timeout=30_000)
+    edits = parse_qs(urlsplit(address(page)).query)["edits"][0]
+    told = command("predict", *sample, "--edits", edits)
+    assert (told["cached"], told["prompt"], told["edits"]) == (True, own, {"prompt": own})
+    assert number(page, 4, "after") == f"{told['p_final']:.2f}"
+    assert page.locator("#what-if-prompt img").count() == 0
+
+    # It stays when the history moves on, and says that it does not follow.
+    first = titles(page, "Before")[0]
+    page.locator("#what-if-history button[data-do=remove]").first.click()
+    page.wait_for_selector(f".by-hand:has-text('no longer follows the history'):has-text('{first}')")
+    assert field.input_value() == own
+    wait_until(lambda: "removed" in address(page))
+    open_what_if(page, site, address(page).split("?", 1)[1])
+    assert page.locator(".edit").count() == 2
+    page.click("[data-do=written]")
+    wait_until(lambda: page.locator(".edit").count() == 1)
+    assert page.locator(".by-hand").count() == 0
+
+
 def test_a_kept_one_is_deleted_with_a_way_back(page: Any, site: str) -> None:
     open_what_if(page, site, "user=15&item=2&edits=%7B%22hint%22%3A%22no%22%7D")
     page.fill("#keep-name", "to be deleted")
@@ -168,6 +222,7 @@ def test_the_pages_carry_the_view_between_them(page: Any, site: str) -> None:
     ("query", "said"),
     [
         ("user=15&item=1&edits=%7B", "edits cannot be read"),
+        ("user=15&item=1&edits=%7B%22removed%22%3A%5B%22999999%22%5D%7D", "No item '999999'"),
         ("user=15&item=1&id=nothing", "No what-if 'nothing'"),
         ("user=99999&item=1", "No user '99999'"),
     ],
@@ -175,8 +230,17 @@ def test_the_pages_carry_the_view_between_them(page: Any, site: str) -> None:
 def test_a_wrong_link_says_what_is_wrong_and_leaves_a_usable_page(page: Any, site: str, query: str, said: str) -> None:
     open_what_if(page, site, query)
     assert said in page.inner_text("#what-if-notice .error")
+    assert ("What if user 15, asked about Toy Story (1995)" in page.inner_text("#what-if-question")) is (
+        "user=15" in query
+    )
+    assert address(page).endswith(f"?{query}")
     page.locator("#what-if-history button[data-do=remove]").first.click()
     page.wait_for_selector("#what-if-history tr.removed")
+    wait_until(lambda: not page.locator(".left-out").is_visible())
+    assert not address(page).endswith(f"?{query}")
+    page.go_back()
+    page.wait_for_selector("#what-if-notice .error")
+    assert address(page).endswith(f"?{query}")
 
 
 def test_titles_and_sentences_are_shown_as_text_whatever_they_hold(page: Any, hostile_site: str) -> None:

@@ -324,6 +324,12 @@ def test_an_edit_that_changes_a_prompt_changes_every_key_of_its_results(pipeline
             own = keys(pipeline.question(user, item, Recipe(), edits))
             assert own & seen == set()
             seen |= own
+    # Of an edited prompt, the six keys of the chains: the answers are those of the plain question.
+    for text in ("Yes?", "Yes? " + "."):
+        own = keys(pipeline.question(user, item, Recipe(), Edits(prompt=text)))
+        assert len(own - seen) == 6
+        assert own & keys(plain) == own & seen
+        seen |= own
 
 
 def test_the_past_without_edits_is_not_copied(questions: Questions) -> None:
