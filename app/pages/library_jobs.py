@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app import rendering
+from app.pages.library_address import HERE, Address
 from app.rendering import jobs as drawing
 from app.services.jobs import Entry, JobsService
 from app.visitors import owner_of
@@ -53,11 +54,12 @@ class Jobs:
 
 @dataclass(frozen=True)
 class Rest:
-    """The page's other panels, drawn anew by ``draw(opened)`` when a job has ended; ``opened``: the fold that is."""
+    """The page's other panels, drawn anew by ``draw`` when a job has ended; ``address``: what is given where
+    :data:`HERE` asks the browser."""
 
     panels: list[gr.HTML]
-    draw: Callable[[str], list[Any]]
-    opened: gr.Textbox
+    draw: Callable[[Address], list[Any]]
+    address: gr.Textbox
 
 
 def lay_out(service: JobsService) -> Jobs:
@@ -77,21 +79,54 @@ def lay_out(service: JobsService) -> Jobs:
     return Jobs(panel, told, gr.Timer(_LOOK, active=False), gr.State(""), plan, until, make, form, ask)
 
 
-def wire(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> None:
-    """Connect them; ``refresh`` looks anew."""
+def wire(
+    service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest, lists: Callable[[str], tuple[str, ...]]
+) -> None:
+    """Connect them; ``refresh`` looks anew. ``lists``: the lists of samples that a dataset has."""
+    _follow(service, jobs, refresh, rest)
+    _start(service, jobs, rest.address)
+
+    def offered(request: gr.Request) -> Any:
+        """The list that ships is of one dataset."""
+        dataset = Address.parse(f"?{request.query_params}").dataset
+        try:
+            ships = "shipped" in lists(dataset)
+        except RallrecError:  # said by the plan
+            ships = False
+        return gr.Radio([pair for pair in _SAMPLES if ships or pair[1] != "shipped"])
+
+    gr.context.Context.root_block.load(offered, None, jobs.form["samples"], **_PLAIN)  # type: ignore[union-attr]
+
+
+def _follow(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> None:
+    """What runs is looked at while it does, and the rest of the page follows when it has ended."""
     panels = rest.panels
 
-    def looked(until: str, request: gr.Request) -> list[Any]:
-        return [*_drawn(service, request), _plan(service, until)]
+    def opened(until: str, request: gr.Request) -> list[Any]:
+        return looked(f"?{request.query_params}", until, request)
 
-    def ticked(drawn: str, fold: str, until: str, request: gr.Request) -> list[Any]:
-        """Nothing is sent where nothing changed; the page's other parts follow when a job has ended."""
+    def looked(here: str, until: str, request: gr.Request) -> list[Any]:
+        return [*_drawn(service, request), _plan(service, until, here)]
+
+    def ticked(here: str, drawn: str, until: str, request: gr.Request) -> list[Any]:
+        """Nothing is sent where nothing changed."""
         panel, clock, now = _drawn(service, request)
         if now == drawn:
             return [gr.skip()] * (4 + len(panels))
         if not _live_in(drawn) - _live_in(now):
             return [panel, clock, now, *[gr.skip()] * (1 + len(panels))]
-        return [panel, clock, now, _plan(service, until), *rest.draw(fold)]
+        return [panel, clock, now, _plan(service, until, here), *rest.draw(Address.parse(here))]
+
+    shown = [*jobs.outputs(), jobs.plan]
+    gr.context.Context.root_block.load(opened, jobs.until, shown, **_PLAIN)  # type: ignore[union-attr]
+    refresh.click(looked, [rest.address, jobs.until], shown, js=HERE, **_PLAIN)
+    jobs.clock.tick(ticked, [rest.address, jobs.drawn, jobs.until], [*shown, *panels], js=HERE, **_PLAIN)
+    planned = [rest.address, jobs.until]
+    jobs.until.change(lambda here, until: _plan(service, until, here), planned, jobs.plan, js=HERE, **_PLAIN)
+
+
+def _start(service: JobsService, jobs: Jobs, address: gr.Textbox) -> None:
+    """The forms, and the buttons of each job."""
 
     def act(do: Callable[[], str], request: gr.Request) -> list[Any]:
         try:
@@ -113,25 +148,19 @@ def wire(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> No
 
         return act(do, request)
 
-    def made(until: str, request: gr.Request) -> list[Any]:
-        return act(lambda: f"Job {service.precompute(_stage(until), owner_of(request)).number} is queued.", request)
+    def made(here: str, until: str, request: gr.Request) -> list[Any]:
+        dataset, owner = Address.parse(here).dataset, owner_of(request)
+        return act(lambda: f"Job {service.precompute(_stage(until), owner, dataset).number} is queued.", request)
 
-    def asked_many(request: gr.Request, *values: Any) -> list[Any]:
-        given = dict(zip(jobs.form, values, strict=True))
+    def asked_many(request: gr.Request, here: str, *values: Any) -> list[Any]:
+        given, dataset = dict(zip(jobs.form, values, strict=True)), Address.parse(here).dataset
         given["limit"] = given["limit"] or None
-        return act(lambda: f"Job {service.reason(given, owner_of(request)).number} is queued.", request)
+        return act(lambda: f"Job {service.reason(given, owner_of(request), dataset).number} is queued.", request)
 
     outputs = [*jobs.outputs(), jobs.told]
-    load = gr.context.Context.root_block.load  # type: ignore[union-attr]
-    for event in (load, refresh.click):
-        event(looked, jobs.until, [*jobs.outputs(), jobs.plan], **_PLAIN)
-    now_open = "(drawn, fold, until) => [drawn, new URLSearchParams(location.search).get('artifact') ?? '', until]"
-    followed = [*jobs.outputs(), jobs.plan, *panels]
-    jobs.clock.tick(ticked, [jobs.drawn, rest.opened, jobs.until], followed, js=now_open, **_PLAIN)
     jobs.panel.select(picked, None, outputs, **_PLAIN)
-    jobs.until.change(lambda until: _plan(service, until), jobs.until, jobs.plan, **_PLAIN)
-    jobs.make.click(made, jobs.until, outputs, **_PLAIN)
-    jobs.ask.click(asked_many, list(jobs.form.values()), outputs, **_PLAIN)
+    jobs.make.click(made, [address, jobs.until], outputs, js=HERE, **_PLAIN)
+    jobs.ask.click(asked_many, [address, *jobs.form.values()], outputs, js=HERE, **_PLAIN)
 
 
 def _reason_form(service: JobsService) -> dict[str, Any]:
@@ -177,9 +206,9 @@ def _stage(until: str) -> str:
     return "" if until == _ALL else str(until)
 
 
-def _plan(service: JobsService, until: str) -> str:
+def _plan(service: JobsService, until: str, here: str) -> str:
     try:
-        return drawing.plan_table(service.plan(_stage(until)))
+        return drawing.plan_table(service.plan(_stage(until), Address.parse(here).dataset))
     except RallrecError as error:
         return rendering.error_box(str(error))
 

@@ -58,7 +58,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "sign": sign,
         "word": "stopping" if job.live and job.stop_asked else word,
         "title": _title(entry.params) if entry.params else f"{job.kind}, of another version of the program",
-        "link": _link(entry.params),
+        "link": _link(entry.params, entry.dataset),
         "percent": None if report.fraction is None else round(100 * report.fraction),
         "counted": f"{report.finished:,} of {report.total:,}" if report.total else "",
         "when": _moment(job.created_at),
@@ -88,11 +88,11 @@ def _some(params: ReasonParams | EvaluateParams) -> str:
     return f"{f'{params.limit:,}' if params.limit else 'all'} sample{'s' * (not one)} {which}"
 
 
-def _link(params: Params | None) -> str:
+def _link(params: Params | None, dataset: str = "") -> str:
     """Where a prediction, or a what-if, is to be seen."""
     if not isinstance(params, PredictParams):
         return ""
-    query: dict[str, Any] = {"user": params.user, "item": params.item}
+    query: dict[str, Any] = {"user": params.user, "item": params.item} | ({"dataset": dataset} if dataset else {})
     if not params.edited:
         return "/?" + urlencode(query | _named(params, _PREDICT))
     # Of another target it is not known any more whose past was told: no link is better than a wrong one.
