@@ -1,4 +1,4 @@
-"""The jobs of the Library page: a list that follows what runs, and two forms that start something."""
+"""The jobs of the Library page: a list that follows what runs, and three forms that start something."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ element.addEventListener("click", (event) => {
 # Seconds between two looks while something runs. While nothing does, nobody looks.
 _LOOK = 1.0
 _ALL = "all stages"
+_LISTS = {
+    "shipped": "the test list that ships",
+    "shipped-validation": "the validation list that ships",
+    "test": "the test part",
+    "validation": "the validation part",
+}
 _SAMPLES = [
     ("the test list that ships", "shipped"),
     ("the test part", "test"),
@@ -47,6 +53,8 @@ class Jobs:
     make: gr.Button
     form: dict[str, Any]
     ask: gr.Button
+    scored: dict[str, Any]
+    score: gr.Button
 
     def outputs(self) -> list[Any]:
         return [self.panel, self.clock, self.drawn]
@@ -76,7 +84,13 @@ def lay_out(service: JobsService) -> Jobs:
     ):
         form = _reason_form(service)
         ask = gr.Button("Ask about them", variant="primary", elem_id="job-ask", scale=0, min_width=200)
-    return Jobs(panel, told, gr.Timer(_LOOK, active=False), gr.State(""), plan, until, make, form, ask)
+    with gr.Accordion(
+        "Start a job: score every system from what is cached (rallrec evaluate)", open=False, elem_id="start-evaluate"
+    ):
+        scored = _evaluate_form()
+        score = gr.Button("Score them", variant="primary", elem_id="job-score", scale=0, min_width=200)
+    clock, drawn = gr.Timer(_LOOK, active=False), gr.State("")
+    return Jobs(panel, told, clock, drawn, plan, until, make, form, ask, scored, score)
 
 
 def wire(
@@ -86,16 +100,19 @@ def wire(
     _follow(service, jobs, refresh, rest)
     _start(service, jobs, rest.address)
 
-    def offered(request: gr.Request) -> Any:
-        """The list that ships is of one dataset."""
+    def offered(request: gr.Request) -> list[Any]:
+        """The lists that ship are of one dataset."""
         dataset = Address.parse(f"?{request.query_params}").dataset
         try:
-            ships = "shipped" in lists(dataset)
+            there = lists(dataset)
         except RallrecError:  # said by the plan
-            ships = False
-        return gr.Radio([pair for pair in _SAMPLES if ships or pair[1] != "shipped"])
+            there = ()
+        asked = [pair for pair in _SAMPLES if pair[1] in there or pair[1] != "shipped"]
+        scored = [(_LISTS[name], name) for name in there]
+        return [gr.Radio(asked), gr.Radio(scored, value=there[0]) if there else gr.skip()]
 
-    gr.context.Context.root_block.load(offered, None, jobs.form["samples"], **_PLAIN)  # type: ignore[union-attr]
+    radios = [jobs.form["samples"], jobs.scored["samples"]]
+    gr.context.Context.root_block.load(offered, None, radios, **_PLAIN)  # type: ignore[union-attr]
 
 
 def _follow(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> None:
@@ -157,7 +174,12 @@ def _start(service: JobsService, jobs: Jobs, address: gr.Textbox) -> None:
         given["limit"] = given["limit"] or None
         return act(lambda: f"Job {service.reason(given, owner_of(request), dataset).number} is queued.", request)
 
+    def scored(here: str, samples: str, limit: float | None, request: gr.Request) -> list[Any]:
+        some, dataset, owner = int(limit or 0) or None, Address.parse(here).dataset, owner_of(request)
+        return act(lambda: f"Job {service.evaluate(samples, some, dataset, owner).number} is queued.", request)
+
     outputs = [*jobs.outputs(), jobs.told]
+    jobs.score.click(scored, [address, *jobs.scored.values()], outputs, js=HERE, **_PLAIN)
     jobs.panel.select(picked, None, outputs, **_PLAIN)
     jobs.make.click(made, [address, jobs.until], outputs, js=HERE, **_PLAIN)
     jobs.ask.click(asked_many, [address, *jobs.form.values()], outputs, js=HERE, **_PLAIN)
@@ -178,6 +200,15 @@ def _reason_form(service: JobsService) -> dict[str, Any]:
             0, 16, value=settings.traces, step=1, label="Chains (0: answers only)", elem_id="job-traces", buttons=[]
         )
     return {"samples": samples, "limit": limit, "gammas": gammas, "knowledge": knowledge, "traces": traces}
+
+
+def _evaluate_form() -> dict[str, Any]:
+    """A component for each parameter that is asked for."""
+    parts = [(_LISTS[name], name) for name in ("test", "validation")]
+    with gr.Row(elem_classes="job-form"):
+        samples = gr.Radio(parts, value="test", label="Samples", elem_id="job-list", elem_classes="segmented")
+        limit = gr.Number(0, label="Only so many, the first (0: all)", precision=0, minimum=0, elem_id="job-first")
+    return {"samples": samples, "limit": limit}
 
 
 def _drawn(service: JobsService, request: gr.Request) -> list[Any]:

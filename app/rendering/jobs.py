@@ -84,12 +84,17 @@ def _title(params: Params) -> str:
 
 def _some(params: ReasonParams | EvaluateParams) -> str:
     one = params.limit == 1
-    which = f"that ship{'s' * one}" if params.samples == "shipped" else f"of {params.samples}"
+    ships, _, part = params.samples.partition("-")
+    which = f"that ship{'s' * one}" if ships == "shipped" else f"of {params.samples}"
+    which = f"of {part} {which}" if part else which
     return f"{f'{params.limit:,}' if params.limit else 'all'} sample{'s' * (not one)} {which}"
 
 
 def _link(params: Params | None, dataset: str = "") -> str:
-    """Where a prediction, or a what-if, is to be seen."""
+    """Where a prediction, a what-if, or what was evaluated is to be seen."""
+    if isinstance(params, EvaluateParams):
+        named = {"samples": params.samples, "limit": params.limit, "dataset": dataset}
+        return "/evaluate?" + urlencode({name: value for name, value in named.items() if value})
     if not isinstance(params, PredictParams):
         return ""
     query: dict[str, Any] = {"user": params.user, "item": params.item} | ({"dataset": dataset} if dataset else {})

@@ -103,7 +103,7 @@ def evaluate(workspace: Workspace, params: EvaluateParams, tell: Tell, stop: Sto
     looking = Looking(stage, stop)
     samples = labelled(workspace, Choice(params.samples, params.limit), "test")
     validation = labelled(workspace, Choice(), "validation")
-    if params.samples != "validation":
+    if not params.samples.endswith("validation"):
         check_apart(samples, validation)
     own = evaluate_all(workspace, samples, validation, None, looking)
     score_all(workspace.settings.home / "evaluated", samples, own.all, looking)

@@ -197,6 +197,11 @@ def test_jobs_are_of_the_dataset_that_the_page_is_about(workspace: Workspace) ->
     assert [entries[job.number].job.state for job in started] == ["done"] * 3
     assert [entries[job.number].dataset for job in started] == ["books", "", "books"]
     assert not any(item.will_run for item in jobs.plan("index", "books"))
+    scored = jobs.evaluate("test", 5, "books", "ann")
+    wait(lambda: not any(entry.job.live for entry in jobs.jobs("ann")), 120)
+    [entry] = [entry for entry in jobs.jobs("ann") if entry.job.number == scored.number]
+    assert (entry.job.state, entry.job.error, entry.dataset) == ("done", "", "books")
+    assert "on 5 samples" in entry.job.report.stage
     with pytest.raises(UnknownNameError):
         jobs.plan("", "../books")
     jobs.close()
