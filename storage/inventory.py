@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,6 +56,15 @@ class Unfinished:
     seconds: float | None
     bytes: int
     written: float
+
+
+@dataclass(frozen=True)
+class Space:
+    """Bytes that a folder takes, and bytes that are free on its disk."""
+
+    folder: str
+    bytes: int
+    free: int
 
 
 def count_dataset(name: str, root: Path) -> DatasetCounts:
@@ -108,6 +118,13 @@ def unfinished(part: Path) -> Unfinished | None:
         seconds = None
     newest = max((stat.st_mtime for stat in stats), default=0.0)
     return Unfinished(seconds, sum(stat.st_size for stat in stats), newest)
+
+
+def home_space(home: Path) -> Space:
+    """What a home folder takes on disk, and what is free there; what links lead to counts where it lies."""
+    there = next(parent for parent in (home, *home.absolute().parents) if parent.exists())
+    sizes = (path.lstat().st_size for path in _files(home) if path.exists())
+    return Space(str(home), sum(sizes), shutil.disk_usage(there).free)
 
 
 def folder_bytes(folder: Path) -> int:

@@ -1,4 +1,4 @@
-"""``/library``: the jobs, what the app reads and what made it, the datasets, the models and the cache.
+"""``/library``: the jobs, what the app reads and what made it, the datasets, the models, the cache, the doctor.
 
 The address says which dataset it is about, and which fold is open.
 """
@@ -13,9 +13,10 @@ from typing import Any
 import gradio as gr
 
 from app import rendering
-from app.pages import library_jobs
+from app.pages import library_doctor, library_jobs
 from app.pages.library_address import HERE, Address
 from app.rendering import library as drawing
+from app.services.doctor import DoctorService
 from app.services.evaluate import EvaluateService
 from app.services.jobs import JobsService
 from app.services.library import LibraryService
@@ -53,6 +54,7 @@ def page(services: PerDataset[LibraryService], jobs: JobsService, evaluating: Pe
     address = gr.Textbox(visible="hidden", elem_id="library-address")
     _wire(services, layout, refresh, address)
     rest = library_jobs.Rest(layout.all(), lambda here: _draw(services, here), address)
+    library_doctor.page_part(PerDataset(services.workspace, DoctorService), refresh, address)
     library_jobs.wire(jobs, shown, refresh, rest, lambda dataset: evaluating.of(dataset).lists)
 
 
@@ -81,7 +83,7 @@ def _draw(services: PerDataset[LibraryService], here: Address) -> list[Any]:
     shelf = service.shelf()
     return [
         rendering.header(ROUTE, title, licence, services.choices("" if unknown else here.dataset)),
-        drawing.looked(time.strftime("%H:%M:%S", time.gmtime())),
+        drawing.looked(time.strftime("%H:%M:%S", time.gmtime()), service.space()),
         unknown or drawing.own_artifacts(shelf, here.fold),
         "" if unknown else drawing.other_artifacts(shelf, here.fold),
         drawing.datasets_table(service.datasets()),

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from app.rendering.library_curves import training_curve
 from app.rendering.templating import render
 from app.services.library_view import Cache, DatasetEntry, Entry, Facts, ModelEntry, Shelf
+from storage.inventory import Space
 
 # What an artifact is for, by its kind.
 ABOUT = {
@@ -102,9 +103,10 @@ def cache_table(cache: Cache) -> str:
     return render("library_cache.html", cache=cache, rows=rows, size=size(cache.bytes))
 
 
-def looked(when: str) -> str:
-    """When the page's content was read."""
-    return render("library_looked.html", when=when)
+def looked(when: str, space: Space | None = None) -> str:
+    """When the page's content was read, and how much room there was then."""
+    sizes = (size(space.bytes), size(space.free)) if space else ("", "")
+    return render("library_looked.html", when=when, folder=space.folder if space else "", sizes=sizes)
 
 
 def size(count: int | None) -> str:

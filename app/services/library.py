@@ -20,6 +20,7 @@ from backend.errors import CorruptCacheError, RallrecError
 from backend.types import ModelRef
 from storage import inventory
 from storage.artifacts import Artifact, artifact_name
+from storage.inventory import Space
 from storage.precompute import Planned
 from storage.roles import ROLES, SCRIPTED, WRITERS, role_of
 from storage.workspace import Workspace
@@ -68,6 +69,10 @@ class LibraryService:
         }
         entries["encoder"] = self._model_entry("encoder", work.encoder)
         return [entries[role] for role in (*ROLES, "encoder", "describer")]
+
+    def space(self) -> Space:
+        """What the home folder takes, and what is free beside it."""
+        return inventory.home_space(self._workspace.settings.home)
 
     def cache(self) -> Cache:
         """The cached answers and chains. A database that is not there yet is not made."""

@@ -52,6 +52,15 @@ def scores(page: Any) -> None:
     page.wait_for_selector("#library-jobs .job")
 
 
+def examines(page: Any) -> None:
+    """It looks when it is opened, and again with Refresh."""
+    page.click("#doctor > button.label-wrap")
+    page.wait_for_selector("#library-doctor td:has-text('faiss-cpu')", timeout=20_000)
+    assert "missing" not in page.inner_text("#library-doctor tr:has(td:has-text('vectors'))")
+    page.wait_for_timeout(1000)  # its clock has whole seconds
+    changed(page, "#library-doctor", lambda: page.click("#refresh"))
+
+
 def stops(page: Any) -> None:
     page.click("[data-act=stop]")
     page.wait_for_selector("#library-jobs .job.stopped", timeout=20_000)
@@ -94,6 +103,7 @@ LIBRARY: dict[str, Step] = {
     "#job-first input": takes("#job-first input", "3"),
     "#job-score": scores,
     "#library-jobs a": reads("#library-jobs a"),
+    "#doctor > button.label-wrap": examines,
     "details.artifact > summary": unfolds,
     "a[data-open]": jumps,
     "[role=region][tabindex='0']": scrolls,
