@@ -12,7 +12,18 @@ from typing import Any
 
 from app.services.library_facts import facts_of
 from app.services.library_origin import Origins
-from app.services.library_view import Cache, CacheEntry, DatasetEntry, Entry, Facts, File, Input, ModelEntry, Shelf
+from app.services.library_view import (
+    Cache,
+    CacheEntry,
+    DatasetEntry,
+    DrawnEntry,
+    Entry,
+    Facts,
+    File,
+    Input,
+    ModelEntry,
+    Shelf,
+)
 from backend import datasets
 from backend.datasets import Dataset
 from backend.engines import models
@@ -91,7 +102,14 @@ class LibraryService:
             )
             for row in inventory.count_results(database)
         )
-        return Cache(str(file or database.url), True, inventory.database_bytes(file) if file else None, rows)
+        drawn = tuple(
+            DrawnEntry(
+                models.display_name(row.model), row.temperature, row.top_p, row.max_tokens,
+                row.prompts, row.seeds, row.chains,
+            )
+            for row in inventory.count_drawn(database)
+        )  # fmt: skip
+        return Cache(str(file or database.url), True, inventory.database_bytes(file) if file else None, rows, drawn)
 
     @property
     def _command(self) -> str:

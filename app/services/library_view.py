@@ -173,11 +173,25 @@ class CacheEntry:
 
 
 @dataclass(frozen=True)
+class DrawnEntry:
+    """How many chains one model drew in one way, from how many prompts and ``seeds`` streams."""
+
+    name: str
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    prompts: int
+    seeds: int
+    chains: int
+
+
+@dataclass(frozen=True)
 class Cache:
     """``place``: the database, without its password; ``bytes``: its size where it is a file; ``exists``: or is made
-    at first use."""
+    at first use; ``drawn``: the chains by how they were drawn."""
 
     place: str
     exists: bool
     bytes: int | None
     models: tuple[CacheEntry, ...]
+    drawn: tuple[DrawnEntry, ...] = ()

@@ -16,6 +16,7 @@ from app.services.library_view import (
     Curve,
     DatasetEntry,
     Descriptions,
+    DrawnEntry,
     Entry,
     Facts,
     File,
@@ -68,7 +69,9 @@ def every_panel(text: str) -> dict[str, str]:
         "no others": drawing.other_artifacts(Shelf((), ()), ""),
         "datasets": drawing.datasets_table(entries),
         "models": drawing.models_table(models),
-        "cache": drawing.cache_table(Cache(text, True, 5, (CacheEntry(text, text, 1, 2, text),))),
+        "cache": drawing.cache_table(
+            Cache(text, True, 5, (CacheEntry(text, text, 1, 2, text),), (DrawnEntry(text, 0.6, None, 8, 1, 2, 3),))
+        ),
         "empty cache": drawing.cache_table(Cache(text, True, None, ())),
         "no cache": drawing.cache_table(Cache(text, False, None, ())),
         "looked": drawing.looked(text, Space(text, 5, 6)),
