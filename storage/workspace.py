@@ -43,6 +43,9 @@ from storage.stories import read_stories
 
 __all__ = ["SCRIPTED", "Workspace"]
 
+# What the views of a workspace over other datasets have in common with it.
+_SHARED = ("_lock", "_engines", "_roles", "_cached", "_datasets", "_spaces", "_indexes", "_pipelines")
+
 
 class Workspace:
     """Opened from :class:`~backend.settings.Settings`; nothing is read before it is asked for."""
@@ -69,16 +72,7 @@ class Workspace:
         with self._lock:
             if name not in root._views:
                 view = Workspace(root.settings.model_copy(update={"dataset": name}), root._bundle)
-                for shared in (
-                    "_lock",
-                    "_engines",
-                    "_roles",
-                    "_cached",
-                    "_datasets",
-                    "_spaces",
-                    "_indexes",
-                    "_pipelines",
-                ):
+                for shared in _SHARED:
                     setattr(view, shared, getattr(root, shared))
                 view._root = root
                 root._views[name] = view
