@@ -70,7 +70,7 @@ def build_over(
     with blocks.route("Label", label.ROUTE):
         label.page()
     with blocks.route("Library", library.ROUTE):
-        library.page(LibraryService(workspace), jobs)
+        library.page(PerDataset(workspace, LibraryService), jobs, evaluating)
     return blocks
 
 

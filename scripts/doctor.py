@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
 from dataclasses import asdict
 
-from backend import datasets
-from backend.errors import RallrecError
-from backend.settings import Settings, load_settings
+from backend.settings import load_settings
 from scripts.console import out, print_json
-from scripts.findings import Finding, Gpu, gpus, installed
-from scripts.profiles import profile_findings
+from storage.doctor.checks import check
 
 _MARKS = {"ok": "ok     ", "missing": "missing", "optional": "-      "}
-# Package -> what installs it where it can be done without; None: nothing works without it.
-_PACKAGES = {
-    "torch": None,
-    "transformers": None,
-    "torch-geometric": None,
-    "faiss-cpu": None,
-    "gradio": None,
-    "peft": None,
-    "openai": None,
-    "vllm": "pip install 'rallrec-plus[gpu]' on a GPU host",
-    "bitsandbytes": "pip install bitsandbytes, for 8-bit weights on a GPU",
-}
 
 
 def run(*, profile: str | None, as_json: bool) -> None:
     """Print all findings; exit code 1 where something is missing."""
-    settings, found = load_settings(profile=profile), gpus()
-    findings = [*_machine(found), *_packages(), *profile_findings(settings, found)]
-    findings += [_data(settings), _vectors(settings), _database(settings)]
+    findings = check(load_settings(profile=profile))
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
@@ -42,70 +22,3 @@ def run(*, profile: str | None, as_json: bool) -> None:
             out.print(f"{_MARKS[finding.state]} {finding.name}: {finding.detail}{fix}", markup=False)
     if any(finding.state == "missing" for finding in findings):
         raise SystemExit(1)
-
-
-def _machine(gpus_found: list[Gpu]) -> list[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    free = shutil.disk_usage(".").free / 2**30
-    shown = "; ".join(map(str, gpus_found)) or "none: models run on the CPU"
-    return [
-        Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        Finding("processor", "ok", f"{cores} cores"),
-        Finding("disk", "ok" if free > 2 else "missing", f"{free:.0f} GiB free", "" if free > 2 else "free 2 GiB"),
-        Finding("gpu", "ok" if gpus_found else "optional", shown),
-    ]
-
-
-def _packages() -> list[Finding]:
-    findings = []
-    for name, optional in _PACKAGES.items():
-        held = installed(name)
-        if held:
-            findings.append(Finding(name, "ok", held))
-        else:
-            state = "optional" if optional else "missing"
-            findings.append(Finding(name, state, "not installed", optional or "make setup"))
-    return findings
-
-
-def _data(settings: Settings) -> Finding:
-    try:
-        data = datasets.load(settings.dataset, settings.home / "datasets")
-    except RallrecError as error:
-        shipped = settings.dataset in datasets.DATASETS and datasets.bundled_source(settings.dataset) is not None
-        fix = datasets.command_for(settings.dataset)
-        return Finding("dataset", "optional" if shipped else "missing", error.problem, fix)
-    detail = f"{data.meta.title}: {data.n_users:,} users, {data.n_items:,} items, {data.n_interactions:,} ratings"
-    return Finding("dataset", "ok", detail)
-
-
-def _vectors(settings: Settings) -> Finding:
-    from storage.workspace import Workspace
-
-    if not datasets.is_prepared(settings.dataset, settings.home / "datasets"):
-        return Finding("vectors", "optional", "known once the dataset is prepared")
-    try:
-        plan = Workspace(settings).precompute().plan("align")
-    except RallrecError as error:
-        return Finding("vectors", "missing", error.problem, error.fix or "")
-    lacking = [item.node.stage.kind for item in plan if item.will_run]
-    if lacking:
-        fix = f"rallrec precompute --dataset {settings.dataset}"
-        return Finding("vectors", "missing", f"not made under these settings: {', '.join(lacking)}", fix)
-    return Finding("vectors", "ok", f"all {len(plan)} artifacts are there")
-
-
-def _database(settings: Settings) -> Finding:
-    from storage import open_database
-    from storage.inventory import database_file
-
-    file = database_file(settings.url)
-    if file is not None and not file.exists():
-        return Finding("database", "optional", f"{file} is made at first use")
-    try:
-        database = open_database(settings.url)
-    except RallrecError as error:
-        return Finding("database", "missing", error.problem, error.fix or "")
-    detail = f"{database.url}, revision {database.revision}"
-    database.close()
-    return Finding("database", "ok", detail)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,12 +50,37 @@ class CachedResults:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """Chains that one model drew in one way. ``prompts``: how many different ones; ``seeds``: how many streams.
+
+    ``temperature``, ``top_p`` and ``max_tokens`` are None where the row does not tell.
+    """
+
+    model: ModelRef
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    prompts: int
+    seeds: int
+    chains: int
+
+
+@dataclass(frozen=True)
 class Unfinished:
     """What an unfinished artifact's folder tells: seconds of work so far, if noted, and when it was last written to."""
 
     seconds: float | None
     bytes: int
     written: float
+
+
+@dataclass(frozen=True)
+class Space:
+    """Bytes that a folder takes, and bytes that are free on its disk."""
+
+    folder: str
+    bytes: int
+    free: int
 
 
 def count_dataset(name: str, root: Path) -> DatasetCounts:
@@ -81,6 +107,20 @@ def count_results(database: Database) -> list[CachedResults]:
         count = [counted[model][0] if model in counted else 0 for counted in (answers, traces)]
         results.append(CachedResults(model, count[0], count[1], max(latest for _, latest in found)))
     return sorted(results, key=lambda one: (-one.answers - one.traces, one.model.name, one.model.adapter or ""))
+
+
+def count_drawn(database: Database) -> list[Drawn]:
+    """One entry per model and way to draw, most chains first. Raises ``StorageError``.
+
+    The database knows prompts, not datasets, samples or gammas: all of these are in a prompt's words alone.
+    """
+    names = (TraceRow.model, TraceRow.revision, TraceRow.adapter, TraceRow.options)
+    prompts, seeds = (func.count(column.distinct()) for column in (TraceRow.prompt_hash, TraceRow.seed))
+    query = select(*names, prompts.label("prompts"), seeds.label("seeds"), func.count().label("chains"))
+    with database.session(read_only=True) as session:
+        rows = session.execute(query.group_by(*names)).all()
+    drawn = [Drawn(stored_model(*row[:4]), *_sampling(row.options), row.prompts, row.seeds, row.chains) for row in rows]
+    return sorted(drawn, key=lambda one: (-one.chains, one.model.name, one.model.adapter or ""))
 
 
 def database_file(url: str) -> Path | None:
@@ -110,6 +150,13 @@ def unfinished(part: Path) -> Unfinished | None:
     return Unfinished(seconds, sum(stat.st_size for stat in stats), newest)
 
 
+def home_space(home: Path) -> Space:
+    """What a home folder takes on disk, and what is free there; what links lead to counts where it lies."""
+    there = next(parent for parent in (home, *home.absolute().parents) if parent.exists())
+    sizes = (path.lstat().st_size for path in _files(home) if path.exists())
+    return Space(str(home), sum(sizes), shutil.disk_usage(there).free)
+
+
 def folder_bytes(folder: Path) -> int:
     """Size of all files below a folder; files that vanish meanwhile count nothing."""
     return sum(map(_size, _files(folder)))
@@ -127,6 +174,15 @@ def _counted(database: Database, table: type[AnswerRow] | type[TraceRow]) -> dic
             count, newest = counted.get(model, (0, row.newest))
             counted[model] = count + row.n, max(newest, row.newest)
     return counted
+
+
+def _sampling(options: str) -> tuple[float | None, float | None, int | None]:
+    """Temperature, top_p and max_tokens as a row's options name them."""
+    try:
+        given = json.loads(options)
+        return given.get("temperature"), given.get("top_p"), given.get("max_tokens")
+    except (ValueError, AttributeError):
+        return None, None, None
 
 
 def _files(folder: Path) -> Iterator[Path]:

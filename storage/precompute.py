@@ -53,7 +53,7 @@ class Precompute:
         models: Mapping[str, ModelRef],
         engine_of: Callable[[str], Engine | Encoder],
     ) -> None:
-        self.nodes = build_graph(dataset, settings, models)
+        self.nodes = build_graph(dataset.meta, settings, models)
         self._dataset, self._settings, self._store, self._engine_of = dataset, settings, store, engine_of
 
     def plan(self, until: str | None = None, fresh: Sequence[str] = (), *, extra: bool = False) -> list[Planned]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from backend import datasets
 from backend.baselines import NETWORKS
-from backend.datasets import Dataset, build_samples, split
+from backend.datasets import Dataset, DatasetMeta, build_samples, split
 from backend.datasets.statistics import TrainingStatistics
 from backend.datasets.store import META
 from backend.engines import Encoder, Engine, create_encoder, create_engine, models
@@ -36,12 +36,16 @@ from storage.precompute import Precompute
 from storage.roles import ROLES, SCRIPTED, Base, Role, base_of, encoder_of, options_of, role_of
 from storage.shipped import import_shipped, shipped_results, shipped_samples
 from storage.stages.baselines import load_scores
+from storage.stages.graph import Node, build_graph
 from storage.stages.job import load_array
 from storage.stages.mix import load_space
 from storage.stages.tune import adapter_name
 from storage.stories import read_stories
 
 __all__ = ["SCRIPTED", "Workspace"]
+
+# What the views of a workspace over other datasets have in common with it.
+_SHARED = ("_lock", "_engines", "_roles", "_cached", "_datasets", "_stamps", "_spaces", "_indexes", "_pipelines")
 
 
 class Workspace:
@@ -70,17 +74,7 @@ class Workspace:
         with self._lock:
             if name not in root._views:
                 view = Workspace(root.settings.model_copy(update={"dataset": name}), root._bundle)
-                for shared in (
-                    "_lock",
-                    "_engines",
-                    "_roles",
-                    "_cached",
-                    "_datasets",
-                    "_stamps",
-                    "_spaces",
-                    "_indexes",
-                    "_pipelines",
-                ):
+                for shared in _SHARED:
                     setattr(view, shared, getattr(root, shared))
                 view._root = root
                 root._views[name] = view
@@ -243,9 +237,17 @@ class Workspace:
 
     def precompute(self, name: str | None = None) -> Precompute:
         """What is made ahead from a dataset under the settings."""
-        roles = {"encoder": self.encoder, "describer": self.describer}
-        roles |= {role: base_of(self.settings, role) for role in ROLES}
-        return Precompute(self.dataset(name), self.settings, self.artifacts, roles, self._maker)
+        return Precompute(self.dataset(name), self.settings, self.artifacts, self._makers, self._maker)
+
+    def graph(self, meta: DatasetMeta) -> dict[str, Node]:
+        """What would be made ahead from a dataset under the settings, as its description alone tells: opens nothing."""
+        return build_graph(meta, self.settings, self._makers)
+
+    @property
+    def _makers(self) -> dict[str, ModelRef]:
+        """Which weights play each role that a stage names."""
+        bases = {role: base_of(self.settings, role) for role in ROLES}
+        return {"encoder": self.encoder, "describer": self.describer, **bases}
 
     def space(self, name: str | None = None, progress: Progress | None = None) -> ItemSpace:
         """The item vectors of a dataset, memory-mapped; mixed now (seconds) if only that is missing.

@@ -1,4 +1,7 @@
-"""``/library``: the jobs, what the app reads and what made it, the datasets, the models and the cache."""
+"""``/library``: the jobs, what the app reads and what made it, the datasets, the models, the cache, the doctor.
+
+The address says which dataset it is about, and which fold is open.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,17 @@ from typing import Any
 import gradio as gr
 
 from app import rendering
-from app.pages import library_jobs
+from app.pages import library_doctor, library_jobs
+from app.pages.library_address import HERE, Address
 from app.rendering import library as drawing
+from app.services.doctor import DoctorService
+from app.services.evaluate import EvaluateService
 from app.services.jobs import JobsService
 from app.services.library import LibraryService
+from app.services.side_by_side import PerDataset
 from backend.errors import RallrecError
 
 ROUTE = "/library"
-# The fold that is open, as a link's parameter.
-_ARTIFACT = "artifact"
-_OPEN_NOW = f"() => [new URLSearchParams(location.search).get('{_ARTIFACT}') ?? '']"
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Layout:
         return [getattr(self, field.name) for field in fields(self)]
 
 
-def page(service: LibraryService, jobs: JobsService) -> None:
+def page(services: PerDataset[LibraryService], jobs: JobsService, evaluating: PerDataset[EvaluateService]) -> None:
     """Lay out the page in the current Blocks and wire it."""
     header = gr.HTML(rendering.header(ROUTE, "", ""))
     with gr.Row(elem_classes="library-top"):
@@ -47,38 +51,41 @@ def page(service: LibraryService, jobs: JobsService) -> None:
     shown = library_jobs.lay_out(jobs)
     panels = (_panel(f"library-{name}") for name in ("own", "others", "datasets", "models", "cache"))
     layout = Layout(header, looked, *panels)
-    opened = gr.Textbox(visible="hidden", elem_id="library-open")
-    _wire(service, layout, refresh, opened)
-    rest = library_jobs.Rest(layout.all(), lambda fold: _draw(service, fold), opened)
-    library_jobs.wire(jobs, shown, refresh, rest)
+    address = gr.Textbox(visible="hidden", elem_id="library-address")
+    _wire(services, layout, refresh, address)
+    rest = library_jobs.Rest(layout.all(), lambda here: _draw(services, here), address)
+    library_doctor.page_part(PerDataset(services.workspace, DoctorService), refresh, address)
+    library_jobs.wire(jobs, shown, refresh, rest, lambda dataset: evaluating.of(dataset).lists)
 
 
-def _wire(service: LibraryService, layout: Layout, refresh: gr.Button, opened: gr.Textbox) -> None:
+def _wire(services: PerDataset[LibraryService], layout: Layout, refresh: gr.Button, address: gr.Textbox) -> None:
     def loaded(request: gr.Request) -> list[Any]:
-        """Which fold is open is in the URL."""
-        return _draw(service, request.query_params.get(_ARTIFACT, ""))
+        return _draw(services, Address.parse(f"?{request.query_params}"))
 
-    def refreshed(artifact: str) -> list[Any]:
-        return _draw(service, artifact)
+    def refreshed(here: str) -> list[Any]:
+        return _draw(services, Address.parse(here))
 
     plain: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
     gr.context.Context.root_block.load(loaded, None, layout.all(), **plain)  # type: ignore[union-attr]
-    # What the browser has open is asked of its address, not of a value that would have to follow it.
-    refresh.click(refreshed, opened, layout.all(), js=_OPEN_NOW, **plain)
+    refresh.click(refreshed, address, layout.all(), js=HERE, **plain)
 
 
-def _draw(service: LibraryService, opened: str) -> list[Any]:
+def _draw(services: PerDataset[LibraryService], here: Address) -> list[Any]:
+    try:
+        service, unknown = services.of(here.dataset), ""
+    except RallrecError as error:  # the rest of the page says which there are
+        service, unknown = services.of(""), rendering.error_box(str(error))
     try:
         meta = service.dataset().meta
-        header = rendering.header(ROUTE, meta.title, meta.licence)
+        title, licence = meta.title, meta.licence
     except RallrecError:  # said where the artifacts would be
-        header = rendering.header(ROUTE, "", "")
+        title = licence = ""
     shelf = service.shelf()
     return [
-        header,
-        drawing.looked(time.strftime("%H:%M:%S", time.gmtime())),
-        drawing.own_artifacts(shelf, opened),
-        drawing.other_artifacts(shelf, opened),
+        rendering.header(ROUTE, title, licence, services.choices("" if unknown else here.dataset)),
+        drawing.looked(time.strftime("%H:%M:%S", time.gmtime()), service.space()),
+        unknown or drawing.own_artifacts(shelf, here.fold),
+        "" if unknown else drawing.other_artifacts(shelf, here.fold),
         drawing.datasets_table(service.datasets()),
         _guard(lambda: drawing.models_table(service.models())),
         _guard(lambda: drawing.cache_table(service.cache())),

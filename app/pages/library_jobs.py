@@ -1,4 +1,4 @@
-"""The jobs of the Library page: a list that follows what runs, and two forms that start something."""
+"""The jobs of the Library page: a list that follows what runs, and three forms that start something."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app import rendering
+from app.pages.library_address import HERE, Address
 from app.rendering import jobs as drawing
 from app.services.jobs import Entry, JobsService
 from app.visitors import owner_of
@@ -24,6 +25,12 @@ element.addEventListener("click", (event) => {
 # Seconds between two looks while something runs. While nothing does, nobody looks.
 _LOOK = 1.0
 _ALL = "all stages"
+_LISTS = {
+    "shipped": "the test list that ships",
+    "shipped-validation": "the validation list that ships",
+    "test": "the test part",
+    "validation": "the validation part",
+}
 _SAMPLES = [
     ("the test list that ships", "shipped"),
     ("the test part", "test"),
@@ -46,6 +53,8 @@ class Jobs:
     make: gr.Button
     form: dict[str, Any]
     ask: gr.Button
+    scored: dict[str, Any]
+    score: gr.Button
 
     def outputs(self) -> list[Any]:
         return [self.panel, self.clock, self.drawn]
@@ -53,11 +62,12 @@ class Jobs:
 
 @dataclass(frozen=True)
 class Rest:
-    """The page's other panels, drawn anew by ``draw(opened)`` when a job has ended; ``opened``: the fold that is."""
+    """The page's other panels, drawn anew by ``draw`` when a job has ended; ``address``: what is given where
+    :data:`HERE` asks the browser."""
 
     panels: list[gr.HTML]
-    draw: Callable[[str], list[Any]]
-    opened: gr.Textbox
+    draw: Callable[[Address], list[Any]]
+    address: gr.Textbox
 
 
 def lay_out(service: JobsService) -> Jobs:
@@ -74,24 +84,66 @@ def lay_out(service: JobsService) -> Jobs:
     ):
         form = _reason_form(service)
         ask = gr.Button("Ask about them", variant="primary", elem_id="job-ask", scale=0, min_width=200)
-    return Jobs(panel, told, gr.Timer(_LOOK, active=False), gr.State(""), plan, until, make, form, ask)
+    with gr.Accordion(
+        "Start a job: score every system from what is cached (rallrec evaluate)", open=False, elem_id="start-evaluate"
+    ):
+        scored = _evaluate_form()
+        score = gr.Button("Score them", variant="primary", elem_id="job-score", scale=0, min_width=200)
+    clock, drawn = gr.Timer(_LOOK, active=False), gr.State("")
+    return Jobs(panel, told, clock, drawn, plan, until, make, form, ask, scored, score)
 
 
-def wire(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> None:
-    """Connect them; ``refresh`` looks anew."""
+def wire(
+    service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest, lists: Callable[[str], tuple[str, ...]]
+) -> None:
+    """Connect them; ``refresh`` looks anew. ``lists``: the lists of samples that a dataset has."""
+    _follow(service, jobs, refresh, rest)
+    _start(service, jobs, rest.address)
+
+    def offered(request: gr.Request) -> list[Any]:
+        """The lists that ship are of one dataset."""
+        dataset = Address.parse(f"?{request.query_params}").dataset
+        try:
+            there = lists(dataset)
+        except RallrecError:  # said by the plan
+            there = ()
+        asked = [pair for pair in _SAMPLES if pair[1] in there or pair[1] != "shipped"]
+        scored = [(_LISTS[name], name) for name in there]
+        return [gr.Radio(asked), gr.Radio(scored, value=there[0]) if there else gr.skip()]
+
+    radios = [jobs.form["samples"], jobs.scored["samples"]]
+    gr.context.Context.root_block.load(offered, None, radios, **_PLAIN)  # type: ignore[union-attr]
+
+
+def _follow(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> None:
+    """What runs is looked at while it does, and the rest of the page follows when it has ended."""
     panels = rest.panels
 
-    def looked(until: str, request: gr.Request) -> list[Any]:
-        return [*_drawn(service, request), _plan(service, until)]
+    def opened(until: str, request: gr.Request) -> list[Any]:
+        return looked(f"?{request.query_params}", until, request)
 
-    def ticked(drawn: str, fold: str, until: str, request: gr.Request) -> list[Any]:
-        """Nothing is sent where nothing changed; the page's other parts follow when a job has ended."""
+    def looked(here: str, until: str, request: gr.Request) -> list[Any]:
+        return [*_drawn(service, request), _plan(service, until, here)]
+
+    def ticked(here: str, drawn: str, until: str, request: gr.Request) -> list[Any]:
+        """Nothing is sent where nothing changed."""
         panel, clock, now = _drawn(service, request)
         if now == drawn:
             return [gr.skip()] * (4 + len(panels))
         if not _live_in(drawn) - _live_in(now):
             return [panel, clock, now, *[gr.skip()] * (1 + len(panels))]
-        return [panel, clock, now, _plan(service, until), *rest.draw(fold)]
+        return [panel, clock, now, _plan(service, until, here), *rest.draw(Address.parse(here))]
+
+    shown = [*jobs.outputs(), jobs.plan]
+    gr.context.Context.root_block.load(opened, jobs.until, shown, **_PLAIN)  # type: ignore[union-attr]
+    refresh.click(looked, [rest.address, jobs.until], shown, js=HERE, **_PLAIN)
+    jobs.clock.tick(ticked, [rest.address, jobs.drawn, jobs.until], [*shown, *panels], js=HERE, **_PLAIN)
+    planned = [rest.address, jobs.until]
+    jobs.until.change(lambda here, until: _plan(service, until, here), planned, jobs.plan, js=HERE, **_PLAIN)
+
+
+def _start(service: JobsService, jobs: Jobs, address: gr.Textbox) -> None:
+    """The forms, and the buttons of each job."""
 
     def act(do: Callable[[], str], request: gr.Request) -> list[Any]:
         try:
@@ -113,25 +165,24 @@ def wire(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> No
 
         return act(do, request)
 
-    def made(until: str, request: gr.Request) -> list[Any]:
-        return act(lambda: f"Job {service.precompute(_stage(until), owner_of(request)).number} is queued.", request)
+    def made(here: str, until: str, request: gr.Request) -> list[Any]:
+        dataset, owner = Address.parse(here).dataset, owner_of(request)
+        return act(lambda: f"Job {service.precompute(_stage(until), owner, dataset).number} is queued.", request)
 
-    def asked_many(request: gr.Request, *values: Any) -> list[Any]:
-        given = dict(zip(jobs.form, values, strict=True))
+    def asked_many(request: gr.Request, here: str, *values: Any) -> list[Any]:
+        given, dataset = dict(zip(jobs.form, values, strict=True)), Address.parse(here).dataset
         given["limit"] = given["limit"] or None
-        return act(lambda: f"Job {service.reason(given, owner_of(request)).number} is queued.", request)
+        return act(lambda: f"Job {service.reason(given, owner_of(request), dataset).number} is queued.", request)
+
+    def scored(here: str, samples: str, limit: float | None, request: gr.Request) -> list[Any]:
+        some, dataset, owner = int(limit or 0) or None, Address.parse(here).dataset, owner_of(request)
+        return act(lambda: f"Job {service.evaluate(samples, some, dataset, owner).number} is queued.", request)
 
     outputs = [*jobs.outputs(), jobs.told]
-    load = gr.context.Context.root_block.load  # type: ignore[union-attr]
-    for event in (load, refresh.click):
-        event(looked, jobs.until, [*jobs.outputs(), jobs.plan], **_PLAIN)
-    now_open = "(drawn, fold, until) => [drawn, new URLSearchParams(location.search).get('artifact') ?? '', until]"
-    followed = [*jobs.outputs(), jobs.plan, *panels]
-    jobs.clock.tick(ticked, [jobs.drawn, rest.opened, jobs.until], followed, js=now_open, **_PLAIN)
+    jobs.score.click(scored, [address, *jobs.scored.values()], outputs, js=HERE, **_PLAIN)
     jobs.panel.select(picked, None, outputs, **_PLAIN)
-    jobs.until.change(lambda until: _plan(service, until), jobs.until, jobs.plan, **_PLAIN)
-    jobs.make.click(made, jobs.until, outputs, **_PLAIN)
-    jobs.ask.click(asked_many, list(jobs.form.values()), outputs, **_PLAIN)
+    jobs.make.click(made, [address, jobs.until], outputs, js=HERE, **_PLAIN)
+    jobs.ask.click(asked_many, [address, *jobs.form.values()], outputs, js=HERE, **_PLAIN)
 
 
 def _reason_form(service: JobsService) -> dict[str, Any]:
@@ -149,6 +200,15 @@ def _reason_form(service: JobsService) -> dict[str, Any]:
             0, 16, value=settings.traces, step=1, label="Chains (0: answers only)", elem_id="job-traces", buttons=[]
         )
     return {"samples": samples, "limit": limit, "gammas": gammas, "knowledge": knowledge, "traces": traces}
+
+
+def _evaluate_form() -> dict[str, Any]:
+    """A component for each parameter that is asked for."""
+    parts = [(_LISTS[name], name) for name in ("test", "validation")]
+    with gr.Row(elem_classes="job-form"):
+        samples = gr.Radio(parts, value="test", label="Samples", elem_id="job-list", elem_classes="segmented")
+        limit = gr.Number(0, label="Only so many, the first (0: all)", precision=0, minimum=0, elem_id="job-first")
+    return {"samples": samples, "limit": limit}
 
 
 def _drawn(service: JobsService, request: gr.Request) -> list[Any]:
@@ -177,9 +237,9 @@ def _stage(until: str) -> str:
     return "" if until == _ALL else str(until)
 
 
-def _plan(service: JobsService, until: str) -> str:
+def _plan(service: JobsService, until: str, here: str) -> str:
     try:
-        return drawing.plan_table(service.plan(_stage(until)))
+        return drawing.plan_table(service.plan(_stage(until), Address.parse(here).dataset))
     except RallrecError as error:
         return rendering.error_box(str(error))
 

@@ -58,7 +58,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "sign": sign,
         "word": "stopping" if job.live and job.stop_asked else word,
         "title": _title(entry.params) if entry.params else f"{job.kind}, of another version of the program",
-        "link": _link(entry.params),
+        "link": _link(entry.params, entry.dataset),
         "percent": None if report.fraction is None else round(100 * report.fraction),
         "counted": f"{report.finished:,} of {report.total:,}" if report.total else "",
         "when": _moment(job.created_at),
@@ -84,15 +84,20 @@ def _title(params: Params) -> str:
 
 def _some(params: ReasonParams | EvaluateParams) -> str:
     one = params.limit == 1
-    which = f"that ship{'s' * one}" if params.samples == "shipped" else f"of {params.samples}"
+    ships, _, part = params.samples.partition("-")
+    which = f"that ship{'s' * one}" if ships == "shipped" else f"of {params.samples}"
+    which = f"of {part} {which}" if part else which
     return f"{f'{params.limit:,}' if params.limit else 'all'} sample{'s' * (not one)} {which}"
 
 
-def _link(params: Params | None) -> str:
-    """Where a prediction, or a what-if, is to be seen."""
+def _link(params: Params | None, dataset: str = "") -> str:
+    """Where a prediction, a what-if, or what was evaluated is to be seen."""
+    if isinstance(params, EvaluateParams):
+        named = {"samples": params.samples, "limit": params.limit, "dataset": dataset}
+        return "/evaluate?" + urlencode({name: value for name, value in named.items() if value})
     if not isinstance(params, PredictParams):
         return ""
-    query: dict[str, Any] = {"user": params.user, "item": params.item}
+    query: dict[str, Any] = {"user": params.user, "item": params.item} | ({"dataset": dataset} if dataset else {})
     if not params.edited:
         return "/?" + urlencode(query | _named(params, _PREDICT))
     # Of another target it is not known any more whose past was told: no link is better than a wrong one.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from app.rendering.library_curves import training_curve
 from app.rendering.templating import render
 from app.services.library_view import Cache, DatasetEntry, Entry, Facts, ModelEntry, Shelf
+from storage.inventory import Space
 
 # What an artifact is for, by its kind.
 ABOUT = {
@@ -59,10 +61,11 @@ _CURVES = {
 
 
 def own_artifacts(shelf: Shelf, opened: str) -> str:
-    """The plan of the settings' dataset; ``opened``: the key of the fold that is open, from the page's link."""
+    """The plan of the page's dataset; ``opened``: the key of the fold that is open, from the page's link."""
     return render(
         "library_own.html",
-        folds=[_fold(entry, opened) for entry in shelf.own],
+        folds=[_fold(entry, opened, shelf.dataset) for entry in shelf.own],
+        command=shelf.command,
         problem=shelf.problem,
         unknown=opened if opened and opened not in {entry.key for entry in (*shelf.own, *shelf.others)} else "",
         made=sum(entry.state in _MADE for entry in shelf.own),
@@ -73,7 +76,7 @@ def own_artifacts(shelf: Shelf, opened: str) -> str:
 def other_artifacts(shelf: Shelf, opened: str) -> str:
     """What else the store holds."""
     total = sum(entry.bytes or 0 for entry in shelf.others)
-    folds = [_fold(entry, opened) for entry in shelf.others]
+    folds = [_fold(entry, opened, shelf.dataset) for entry in shelf.others]
     return render("library_others.html", folds=folds, size=size(total or None))
 
 
@@ -100,9 +103,10 @@ def cache_table(cache: Cache) -> str:
     return render("library_cache.html", cache=cache, rows=rows, size=size(cache.bytes))
 
 
-def looked(when: str) -> str:
-    """When the page's content was read."""
-    return render("library_looked.html", when=when)
+def looked(when: str, space: Space | None = None) -> str:
+    """When the page's content was read, and how much room there was then."""
+    sizes = (size(space.bytes), size(space.free)) if space else ("", "")
+    return render("library_looked.html", when=when, folder=space.folder if space else "", sizes=sizes)
 
 
 def size(count: int | None) -> str:
@@ -152,8 +156,8 @@ def cell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _fold(entry: Entry, opened: str) -> dict[str, Any]:
-    """One artifact as the templates draw it."""
+def _fold(entry: Entry, opened: str, dataset: str) -> dict[str, Any]:
+    """One artifact as the templates draw it, on the page of a dataset."""
     shape = f"{entry.rows:,}" if entry.rows is not None else ""
     if shape and entry.dimensions is not None:
         shape = f"{shape} × {entry.dimensions:,}"
@@ -171,8 +175,15 @@ def _fold(entry: Entry, opened: str) -> dict[str, Any]:
         "files": [{"name": f.name, "size": size(f.bytes), "sha256": f.sha256[:12]} for f in entry.files],
         "facts": _facts(entry.facts) if entry.facts else None,
         "part": entry.facts.part if entry.facts else "",
+        "inputs": [{"input": own, "link": _open(own.key, dataset) if own.key else ""} for own in entry.inputs],
+        "reader": _open(entry.place, entry.reader) if entry.reader else "",
         "cosines": [_cosine(entry.facts, name) for name in ("held_out_pairs", "held_out_random")],
     }
+
+
+def _open(key: str, dataset: str) -> str:
+    """The link to a fold of a dataset's page."""
+    return "?" + urlencode(({"dataset": dataset} if dataset else {}) | {"artifact": key}, quote_via=quote)
 
 
 def _facts(facts: Facts) -> dict[str, Any]:

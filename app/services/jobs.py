@@ -10,6 +10,7 @@ from typing import Any
 from app.services.predict_view import exact_gamma
 from app.services.runner import KINDS, Runner
 from app.services.runs import RunQueue
+from app.services.side_by_side import over
 from backend.errors import CorruptCacheError, UsageError
 from backend.prompting import KNOWLEDGE_WORDINGS
 from backend.settings import Settings
@@ -29,7 +30,8 @@ _FORGET = timedelta(days=30)
 @dataclass(frozen=True)
 class Entry:
     """One job for the page. ``params`` is None where this version cannot read them; ``waiting``: jobs before it;
-    ``mine``: whether the one who looks started it; ``stops``, ``resumes``: what the one who looks may do with it.
+    ``mine``: whether the one who looks started it; ``stops``, ``resumes``: what the one who looks may do with it;
+    ``dataset``: as addresses name it, empty for the settings' own.
     """
 
     job: Job
@@ -38,10 +40,14 @@ class Entry:
     mine: bool
     stops: bool
     resumes: bool
+    dataset: str = ""
 
 
 class JobsService:
-    """One per app. Methods may be called from any thread; they raise ``RallrecError``."""
+    """One per app, for all its datasets: ``dataset`` names one as an address does, empty for the settings' own.
+
+    Methods may be called from any thread; they raise ``RallrecError``.
+    """
 
     def __init__(self, workspace: Workspace, runs: RunQueue) -> None:
         self._workspace = workspace
@@ -63,22 +69,22 @@ class JobsService:
         """Run what still waits since the program ran last; what ran then is interrupted."""
         self.jobs("")
 
-    def plan(self, until: str) -> Sequence[Planned]:
+    def plan(self, until: str, dataset: str = "") -> Sequence[Planned]:
         """What ``precompute`` would make; ``until``: a stage, empty for all. Raises ``UnknownNameError``."""
-        return self._workspace.precompute().plan(until or None)
+        return over(self._workspace, dataset).precompute().plan(until or None)
 
-    def precompute(self, until: str, owner: str) -> Job:
+    def precompute(self, until: str, owner: str, dataset: str = "") -> Job:
         """Start making what is missing. Raises ``UsageError`` where nothing is."""
-        if not any(planned.will_run for planned in self.plan(until)):
+        if not any(planned.will_run for planned in self.plan(until, dataset)):
             raise UsageError("Nothing is missing", fix="choose another stage")
-        dataset = self._workspace.settings.dataset
-        return self._start(PrecomputeParams(dataset=dataset, until=until or None), owner)
+        name = over(self._workspace, dataset).settings.dataset
+        return self._start(PrecomputeParams(dataset=name, until=until or None), owner)
 
-    def reason(self, given: Mapping[str, Any], owner: str) -> Job:
+    def reason(self, given: Mapping[str, Any], owner: str, dataset: str = "") -> Job:
         """Start asking both models about many samples. ``given``: as in ``ReasonParams``, without the dataset and the
         models; ``gammas`` may be text with commas. Raises ``UsageError``.
         """
-        work = self._workspace
+        work = over(self._workspace, dataset)
         players = {role: Player.of(work.model(role)).model_dump() for role in ("tuned", "reasoning")}
         numbers = _numbers(given.get("gammas", ""))
         params = checked("reason", {**given, "gammas": numbers, "dataset": work.settings.dataset, **players})
@@ -96,9 +102,9 @@ class JobsService:
         return self._store.latest(self._evaluation(samples, limit, dataset))
 
     def _evaluation(self, samples: str, limit: int | None, dataset: str) -> Params:
-        work = self._workspace.over(dataset)
+        work = over(self._workspace, dataset)
         players = {role: Player.of(work.model(role)).model_dump() for role in ("tuned", "reasoning")}
-        given = {"samples": samples, "limit": limit, "dataset": dataset, **players}
+        given = {"samples": samples, "limit": limit, "dataset": work.settings.dataset, **players}
         return checked("evaluate", given)
 
     def stop(self, number: Any, owner: str) -> None:
@@ -166,11 +172,12 @@ class JobsService:
         except CorruptCacheError:
             params = None
         waits = job.state == "queued" and job.kind in KINDS
-        mine = job.is_of(owner)
+        mine, named = job.is_of(owner), str(getattr(params, "dataset", ""))
         return Entry(
             job, params, self._store.waiting_before(job) if waits else 0, mine,
             stops=job.live and not job.stop_asked and (mine or job.kind in KINDS),
             resumes=job.state in RESUMABLE and job.kind in KINDS and params is not None,
+            dataset=named if named != self._workspace.settings.dataset else "",
         )  # fmt: skip
 
 

@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from app.services.library_facts import facts_of
-from app.services.library_view import Cache, CacheEntry, DatasetEntry, Entry, Facts, File, Input, ModelEntry, Shelf
+from app.services.library_origin import Origins
+from app.services.library_view import (
+    Cache,
+    CacheEntry,
+    DatasetEntry,
+    DrawnEntry,
+    Entry,
+    Facts,
+    File,
+    Input,
+    ModelEntry,
+    Shelf,
+)
 from backend import datasets
 from backend.datasets import Dataset
 from backend.engines import models
@@ -19,6 +31,7 @@ from backend.errors import CorruptCacheError, RallrecError
 from backend.types import ModelRef
 from storage import inventory
 from storage.artifacts import Artifact, artifact_name
+from storage.inventory import Space
 from storage.precompute import Planned
 from storage.roles import ROLES, SCRIPTED, WRITERS, role_of
 from storage.workspace import Workspace
@@ -28,7 +41,9 @@ _STILL_MAKING = 300.0
 
 
 class LibraryService:
-    """One per app. Methods may be called from any thread; each raises ``RallrecError`` for its own part alone."""
+    """One per app and dataset. Methods may be called from any thread; each raises ``RallrecError`` for its own part
+    alone.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -36,21 +51,22 @@ class LibraryService:
         self._facts: dict[tuple[Path, str], Facts | None] = {}
 
     def dataset(self) -> Dataset:
-        """The settings' dataset."""
+        """The dataset that the page is about."""
         return self._workspace.dataset()
 
     def shelf(self) -> Shelf:
-        """The plan of the settings' dataset, and the other artifacts of the store. Never raises."""
+        """The plan of the dataset, and the other artifacts of the store. Never raises."""
+        named = {"dataset": self._workspace.other, "command": self._command}
         try:
             work, data = self._workspace.precompute(), self.dataset()
         except RallrecError as error:
-            return Shelf((), tuple(self._others({})), str(error))
+            return Shelf((), tuple(self._others({})), str(error), **named)
         keys = {artifact_name(kind, node.recipe): kind for kind, node in work.nodes.items()}
         own = [self._entry(planned, data, keys) for planned in work.plan(extra=True)]
-        return Shelf(tuple(own), tuple(self._others(keys)))
+        return Shelf(tuple(own), tuple(self._others(keys)), **named)
 
     def datasets(self) -> list[DatasetEntry]:
-        """Those that ship and those that were imported, the settings' own first."""
+        """Those that ship and those that were imported, the page's own first."""
         settings = self._workspace.settings
         names = dict.fromkeys([settings.dataset, *datasets.known_names(settings.home / "datasets")])
         return [self._dataset_entry(name) for name in names]
@@ -64,6 +80,10 @@ class LibraryService:
         }
         entries["encoder"] = self._model_entry("encoder", work.encoder)
         return [entries[role] for role in (*ROLES, "encoder", "describer")]
+
+    def space(self) -> Space:
+        """What the home folder takes, and what is free beside it."""
+        return inventory.home_space(self._workspace.settings.home)
 
     def cache(self) -> Cache:
         """The cached answers and chains. A database that is not there yet is not made."""
@@ -82,7 +102,20 @@ class LibraryService:
             )
             for row in inventory.count_results(database)
         )
-        return Cache(str(file or database.url), True, inventory.database_bytes(file) if file else None, rows)
+        drawn = tuple(
+            DrawnEntry(
+                models.display_name(row.model), row.temperature, row.top_p, row.max_tokens,
+                row.prompts, row.seeds, row.chains,
+            )
+            for row in inventory.count_drawn(database)
+        )  # fmt: skip
+        return Cache(str(file or database.url), True, inventory.database_bytes(file) if file else None, rows, drawn)
+
+    @property
+    def _command(self) -> str:
+        """What makes the artifacts of this dataset."""
+        other = self._workspace.other
+        return f"rallrec precompute --dataset {other}" if other else "rallrec precompute"
 
     def _entry(self, planned: Planned, data: Dataset, keys: Mapping[str, str]) -> Entry:
         node, artifact = planned.node, planned.artifact
@@ -95,7 +128,7 @@ class LibraryService:
             "inputs": _inputs(node.recipe.get("inputs"), keys),
             "quick": stage.quick,
         }
-        command = f"rallrec precompute --until {stage.name}"
+        command = f"{self._command} --until {stage.name}"
         if artifact is None:
             return Entry(**plain, **self._unmade(planned, command))
         try:
@@ -133,15 +166,17 @@ class LibraryService:
         """Newest first."""
         rest = [artifact for artifact in self._workspace.artifacts.all() if artifact.folder.name not in keys]
         known = {**keys, **{artifact.folder.name: artifact.folder.name for artifact in rest}}
-        found = []
+        origins, found = Origins(self._workspace), []
         for artifact in rest:
             name = artifact.folder.name
             try:
                 recipe = artifact.meta["recipe"]
+                noted, origin = _known(artifact), origins.of(name, recipe)
                 entry = Entry(
                     key=name, kind=str(artifact.meta["kind"]), stage=str(recipe.get("stage", "")), recipe=recipe,
                     inputs=_inputs(recipe.get("inputs"), known),
-                    state="shipped" if artifact.bundled else "ready", why="", command="", **_known(artifact),
+                    state="shipped" if artifact.bundled else "ready", why=origin.why, command="",
+                    dataset=origin.dataset, reader=origin.reader, place=origin.place, **noted,
                 )  # fmt: skip
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 entry = Entry(name, name, "", "damaged", _unlike(artifact, error), "", {})

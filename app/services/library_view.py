@@ -87,6 +87,8 @@ class Entry:
 
     ``state``: ``ready``, ``shipped``, ``making``, ``interrupted``, ``missing`` or ``damaged``, and ``why`` it is so;
     ``command`` mends it (empty where nothing is to be done). What is not known of it is None or empty.
+    ``dataset``: what it was made from, by name. ``reader``: the other dataset whose pages read it now, if any do, and
+    ``place``: its key there.
     """
 
     key: str
@@ -108,23 +110,28 @@ class Entry:
     files: tuple[File, ...] = ()
     facts: Facts | None = None
     error: str = ""
+    dataset: str = ""
+    reader: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """``own``: the plan of the settings' dataset, in order; ``others``: what else the store holds. ``problem``: why
-    there is no plan."""
+    """``own``: the plan of one dataset, in order; ``others``: what else the store holds. ``problem``: why there is no
+    plan. ``dataset``: as addresses name it, empty for the settings' own; ``command`` makes what the plan lacks."""
 
     own: tuple[Entry, ...]
     others: tuple[Entry, ...]
     problem: str = ""
+    dataset: str = ""
+    command: str = "rallrec precompute"
 
 
 @dataclass(frozen=True)
 class DatasetEntry:
     """``state``: ``prepared``, ``shipped`` (prepared at first use), ``missing`` or ``damaged`` (``why``).
 
-    ``order_note``: what stands in for time, where the data has none.
+    ``current``: whether the page is about it; ``order_note``: what stands in for time, where the data has none.
     """
 
     name: str
@@ -166,11 +173,25 @@ class CacheEntry:
 
 
 @dataclass(frozen=True)
+class DrawnEntry:
+    """How many chains one model drew in one way, from how many prompts and ``seeds`` streams."""
+
+    name: str
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    prompts: int
+    seeds: int
+    chains: int
+
+
+@dataclass(frozen=True)
 class Cache:
     """``place``: the database, without its password; ``bytes``: its size where it is a file; ``exists``: or is made
-    at first use."""
+    at first use; ``drawn``: the chains by how they were drawn."""
 
     place: str
     exists: bool
     bytes: int | None
     models: tuple[CacheEntry, ...]
+    drawn: tuple[DrawnEntry, ...] = ()

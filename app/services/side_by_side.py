@@ -45,19 +45,26 @@ class PerDataset(Generic[Service]):
         """Of a dataset's name, as an address has it. Raises ``UnknownNameError`` for one that is not there, and
         ``DataError`` for one that was replaced while the app ran.
         """
-        own = self.workspace.settings.dataset
-        name = str(name or own)  # a browser can send anything
-        if name != own:
-            require_known(name, self.workspace.settings.home / "datasets")
-        self.workspace.check_unchanged(name)
+        work = over(self.workspace, name)
+        work.check_unchanged(work.settings.dataset)
         with self._lock:
-            if name not in self._services:
-                self._services[name] = self._make(self.workspace.over(name))
-            return self._services[name]
+            key = work.settings.dataset
+            if key not in self._services:
+                self._services[key] = self._make(work)
+            return self._services[key]
 
     def choices(self, name: str = "") -> list[Choice]:
         """The datasets that are prepared or ship, the settings' first; ``name``: the one that a page shows."""
         return choices(self.workspace, name)
+
+
+def over(workspace: Workspace, name: str) -> Workspace:
+    """The workspace over the dataset that an address names; empty: the settings' own. Raises ``UnknownNameError``."""
+    own = workspace.settings.dataset
+    name = str(name or own)  # a browser can send anything
+    if name != own:
+        require_known(name, workspace.settings.home / "datasets")
+    return workspace.over(name)
 
 
 def choices(workspace: Workspace, name: str = "") -> list[Choice]:

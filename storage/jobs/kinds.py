@@ -108,10 +108,10 @@ class ReasonParams(Asked):
 
 class EvaluateParams(Asked):
     """``rallrec evaluate``: look up what is cached of many samples, and draw users for the intervals, so that the
-    Evaluate page has both at once. ``samples``: the list that ships, or the earliest ``limit`` of a part.
+    Evaluate page has both at once. ``samples``: a list that ships, or the earliest ``limit`` of a part.
     """
 
-    samples: Literal["shipped", "train", "validation", "test"]
+    samples: Literal["shipped", "shipped-validation", "train", "validation", "test"]
     limit: int | None = Field(None, ge=1)
 
 

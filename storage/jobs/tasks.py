@@ -62,12 +62,13 @@ def reason(workspace: Workspace, params: ReasonParams, tell: Tell, stop: Stop) -
 
     Raises ``EngineError`` where prompts failed, after all others were asked.
     """
+    workspace = workspace.over(params.dataset)
     for role in ROLES:
-        _check_player(role, getattr(params, role), workspace.model(role, params.dataset))
+        _check_player(role, getattr(params, role), workspace.model(role))
     samples = _samples(workspace, params)
     ways = product(params.gammas, params.knowledge)
     recipes = [workspace.recipe(gamma=gamma, knowledge=wording, traces=params.traces) for gamma, wording in ways]
-    pipeline = workspace.pipeline(params.dataset)
+    pipeline = workspace.pipeline()
     said = _Said(tell)
 
     def stage(what: str, fraction: float | None) -> None:
@@ -102,7 +103,7 @@ def evaluate(workspace: Workspace, params: EvaluateParams, tell: Tell, stop: Sto
     looking = Looking(stage, stop)
     samples = labelled(workspace, Choice(params.samples, params.limit), "test")
     validation = labelled(workspace, Choice(), "validation")
-    if params.samples != "validation":
+    if not params.samples.endswith("validation"):
         check_apart(samples, validation)
     own = evaluate_all(workspace, samples, validation, None, looking)
     score_all(workspace.settings.home / "evaluated", samples, own.all, looking)
@@ -126,7 +127,7 @@ class _Said:
 
 
 def _samples(workspace: Workspace, params: ReasonParams) -> list[Sample]:
-    data = workspace.dataset(params.dataset)
+    data = workspace.dataset()
     if params.samples == "shipped":
         return read_samples(samples_file(BUNDLE, "test"), data)[: params.limit]
     return part_samples(data, workspace.settings.split, params.samples, params.limit)

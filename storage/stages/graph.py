@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from backend.baselines import NETWORKS, NetworkConfig
-from backend.datasets import Dataset
+from backend.datasets import DatasetMeta
 from backend.errors import SettingsError, UnknownNameError
 from backend.prompting import template_digest
 from backend.representation import title_template
@@ -91,7 +91,7 @@ class Node:
     model: ModelRef | None
 
 
-def build_graph(dataset: Dataset, settings: Settings, models: Mapping[str, ModelRef]) -> dict[str, Node]:
+def build_graph(meta: DatasetMeta, settings: Settings, models: Mapping[str, ModelRef]) -> dict[str, Node]:
     """Kind -> node, in the order in which they run. ``models``: which weights play each role that a stage names.
 
     Raises ``SettingsError`` naming the setting that a stage does not take.
@@ -102,7 +102,7 @@ def build_graph(dataset: Dataset, settings: Settings, models: Mapping[str, Model
         recipe: dict[str, Any] = {
             "stage": stage.name,
             "code": stage.version,
-            "data": {"name": dataset.meta.name, "hash": dataset.meta.data_hash},
+            "data": {"name": meta.name, "hash": meta.data_hash},
             "config": config.model_dump(mode="json"),
             "inputs": {kind: recipe_hash(nodes[kind].recipe) for kind in stage.inputs},
         }
@@ -113,8 +113,8 @@ def build_graph(dataset: Dataset, settings: Settings, models: Mapping[str, Model
         if stage.seeded:
             recipe["seed"] = settings.seed
         if stage.split:
-            recipe["split"] = settings.split or dataset.meta.rules.split
-        wording = _wording(stage, dataset)
+            recipe["split"] = settings.split or meta.rules.split
+        wording = _wording(stage, meta)
         if wording:
             recipe["text"] = wording
         nodes[stage.kind] = Node(stage, config, recipe, model)
@@ -154,10 +154,10 @@ def _config(stage: Stage, settings: Settings) -> BaseModel:
         ) from error
 
 
-def _wording(stage: Stage, dataset: Dataset) -> list[str]:
+def _wording(stage: Stage, meta: DatasetMeta) -> list[str]:
     """The fixed texts that an artifact depends on."""
     if stage.kind == "descriptions":
-        return [describe_template(dataset.meta), fixed_template(dataset.meta)]
+        return [describe_template(meta), fixed_template(meta)]
     if stage.extra and stage.role:
-        return [template_digest(dataset.meta.domain)]
-    return [title_template(dataset.meta)] if stage.kind == "title-vectors" else []
+        return [template_digest(meta.domain)]
+    return [title_template(meta)] if stage.kind == "title-vectors" else []

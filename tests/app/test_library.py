@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.services import doctor
+from app.services.doctor import DoctorService
 from app.services.library import LibraryService
 from app.services.library_view import Entry
+from backend import datasets
+from backend.settings import Settings
+from storage import inventory
 from storage.artifacts import Artifact
+from storage.doctor.checks import check
+from storage.doctor.findings import Finding
 from storage.stages.describe import load_descriptions
 from storage.stages.graph import STAGES
 from storage.workspace import Workspace
@@ -237,6 +245,52 @@ def test_looking_at_the_cache_makes_no_database(workspace: Workspace) -> None:
     assert (there.bytes or 0) > 0
 
 
+def test_the_home_is_measured_and_what_links_lead_to_counts_once(workspace: Workspace, home: Path) -> None:
+    before = LibraryService(workspace).space()
+    (home / "hub").mkdir()
+    (home / "hub" / "blob").write_bytes(b"x" * 100_000)
+    (home / "hub" / "link").symlink_to(home / "hub" / "blob")
+    (home / "hub" / "gone").symlink_to(home / "nowhere")
+    after = LibraryService(workspace).space()
+    assert 100_000 <= after.bytes - before.bytes < 101_000
+    assert after.free > 0
+    assert inventory.home_space(home / "not" / "yet").bytes == 0
+
+
+def test_the_doctor_finds_what_the_command_finds_and_each_dataset_its_own(workspace: Workspace) -> None:
+    found = {one.name: one for one in DoctorService(workspace).findings()}
+    assert {"python", "disk", "torch", "dataset", "vectors", "database"} <= set(found)
+    assert f"{workspace.dataset().n_items:,} items" in found["dataset"].detail
+    assert list(found) == [one.name for one in check(workspace.settings)]
+    other = {one.name: one for one in DoctorService(workspace.over("elsewhere")).findings()}
+    assert (other["dataset"].state, other["dataset"].fix) == ("missing", datasets.command_for("elsewhere"))
+
+
+def test_those_who_ask_the_doctor_while_he_looks_share_his_next_look(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, looks = threading.Event(), []
+
+    def slow(settings: Settings) -> list[Finding]:
+        looks.append(settings.dataset)
+        assert gate.wait(30)
+        return [Finding("look", "ok", str(len(looks)))]
+
+    monkeypatch.setattr(doctor, "check", slow)
+    service, told = DoctorService(workspace), []
+    asking = [threading.Thread(target=lambda: told.append(service.findings()[0].detail)) for _ in range(6)]
+    asking[0].start()
+    while not looks:
+        time.sleep(0.01)
+    for other in asking[1:]:
+        other.start()
+    time.sleep(0.3)  # all of them wait now
+    gate.set()
+    for other in asking:
+        other.join(30)
+    assert sorted(told) == ["1", "2", "2", "2", "2", "2"]
+
+
 def test_looking_loads_no_model_library(home: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from app.services.library import LibraryService;"
@@ -244,6 +298,7 @@ def test_looking_loads_no_model_library(home: Path) -> None:
         "before = set(sys.modules);"
         "s = LibraryService(Workspace(settings_of(Path(sys.argv[1]))));"
         "assert all(e.state in ('ready', 'missing') for e in s.shelf().own); s.datasets(), s.models(), s.cache();"
+        "from app.services.doctor import DoctorService; DoctorService(s._workspace).findings();"
         "print(*[n for n in ('torch', 'transformers', 'faiss', 'sklearn') if n in sys.modules])"
     )
     done = subprocess.run(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.rendering import library as drawing
+from app.rendering.doctor import doctor_panel
 from app.rendering.library_curves import training_curve
 from app.services.library_view import (
     Cache,
@@ -15,6 +16,7 @@ from app.services.library_view import (
     Curve,
     DatasetEntry,
     Descriptions,
+    DrawnEntry,
     Entry,
     Facts,
     File,
@@ -24,6 +26,8 @@ from app.services.library_view import (
     Shelf,
     Table,
 )
+from storage.doctor.findings import Finding
+from storage.inventory import Space
 from tests.app.test_rendering_hostile import HOSTILE
 from tests.app.views import Reading
 
@@ -65,10 +69,13 @@ def every_panel(text: str) -> dict[str, str]:
         "no others": drawing.other_artifacts(Shelf((), ()), ""),
         "datasets": drawing.datasets_table(entries),
         "models": drawing.models_table(models),
-        "cache": drawing.cache_table(Cache(text, True, 5, (CacheEntry(text, text, 1, 2, text),))),
+        "cache": drawing.cache_table(
+            Cache(text, True, 5, (CacheEntry(text, text, 1, 2, text),), (DrawnEntry(text, 0.6, None, 8, 1, 2, 3),))
+        ),
         "empty cache": drawing.cache_table(Cache(text, True, None, ())),
         "no cache": drawing.cache_table(Cache(text, False, None, ())),
-        "looked": drawing.looked(text),
+        "looked": drawing.looked(text, Space(text, 5, 6)),
+        "doctor": doctor_panel([Finding(text, state, text, text) for state in ("ok", "missing", "optional")]),
     }
 
 
@@ -98,6 +105,20 @@ def test_only_the_linked_fold_is_open_and_an_unknown_one_is_said() -> None:
     assert opened == ["aligned plain"]
     assert "is not here" in drawn["unknown"]
     assert "is not here" not in drawn["own"]
+
+
+def test_the_doctor_names_what_is_missing_and_how_to_mend_it() -> None:
+    findings = [Finding("torch", "ok", "2.13"), Finding("disk", "missing", "1 GiB free", "free 2 GiB")]
+    said = " ".join(Reading(doctor_panel(findings)).words)
+    assert "Missing: disk." in said
+    assert "free 2 GiB" in said
+    assert "Nothing is missing" in doctor_panel(findings[:1])
+    assert "Looking" in doctor_panel(None)
+
+
+def test_how_much_room_there_is_stands_beside_when_it_was_looked_at() -> None:
+    said = drawing.looked("10:00:00", Space("/data", 1_234_000, 56_000_000_000))
+    assert "/data takes <b>1.2 MB</b>; <b>56.0 GB</b> are free" in said
 
 
 def test_an_unfinished_artifact_shows_its_reason_and_its_command() -> None:

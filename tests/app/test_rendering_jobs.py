@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -94,6 +95,8 @@ def test_every_state_has_a_sign_beside_its_colour(state: str) -> None:
         (PrecomputeParams(dataset="d"), "precompute, all stages"),
         (EvaluateParams(dataset="d", tuned=PLAYER, reasoning=PLAYER, samples="test", limit=900),
          "evaluate the systems on 900 samples of test"),
+        (EvaluateParams(dataset="d", tuned=PLAYER, reasoning=PLAYER, samples="shipped-validation"),
+         "evaluate the systems on all samples of validation that ship"),
         (reason(), "reason about 1,200 samples of test, gamma 0.5, 0.667, knowledge paper, none, 6 chains"),
         (reason(samples="shipped", limit=None, traces=0, gammas=[1.0]),
          "reason about all samples that ship, gamma 1, knowledge paper, none, answers only"),
@@ -112,6 +115,16 @@ def test_a_prediction_links_to_its_page() -> None:
         "k": "4", "knowledge": "paper", "traces": "6", "max_tokens": "128", "seed": "0",
     }  # fmt: skip
     assert 'href="/?user=7&amp;item=1%262&amp;' in drawn(entry(PREDICT))
+
+
+def test_a_job_of_another_dataset_names_it_and_links_there() -> None:
+    books = replace(entry(PREDICT), dataset="books")
+    assert '<span class="tag">books</span>' in drawn(books)
+    assert "&amp;dataset=books&amp;" in drawn(books)
+    assert "dataset" not in drawn(entry(PREDICT))
+    scored = EvaluateParams(dataset="d", tuned=PLAYER, reasoning=PLAYER, samples="test", limit=900)
+    assert drawing._link(scored) == "/evaluate?samples=test&limit=900"
+    assert drawing._link(scored, "books") == "/evaluate?samples=test&limit=900&dataset=books"
 
 
 def test_a_what_if_links_to_its_page_unless_its_past_is_not_known() -> None:

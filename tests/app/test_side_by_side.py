@@ -14,10 +14,12 @@ from fastapi.testclient import TestClient
 
 from app import rendering
 from app.pages.picker import join_within, split_within
+from app.rendering import library
 from app.server import create_app
 from app.services.evaluate import EvaluateService
 from app.services.evaluate_query import EvaluateQuery
 from app.services.jobs import JobsService
+from app.services.library import LibraryService
 from app.services.links import address_of
 from app.services.predict_any import PredictServices
 from app.services.predict_view import Session
@@ -32,6 +34,7 @@ from backend.settings import Settings
 from storage.jobs.kinds import PredictParams
 from storage.stages.graph import STAGES
 from storage.workspace import Workspace
+from tests.app.test_jobs_service import wait
 from tests.conftest import small_movies, small_ratings, write_movielens
 from tests.datasets.made import write_amazon, write_bookcrossing, write_custom
 
@@ -155,6 +158,54 @@ def test_what_is_evaluated_is_of_the_dataset_that_the_address_names(workspace: W
     assert started.params.dataset == "books"
     assert service.job(query) == jobs.evaluating("test", 3, "books")
     assert services.of("").job(query) is None
+
+
+def test_the_library_is_of_the_dataset_that_the_address_names(workspace: Workspace) -> None:
+    libraries = PerDataset(workspace, LibraryService)
+    own, books = (libraries.of(name).shelf() for name in ("", "books"))
+    assert (own.dataset, own.command) == ("", "rallrec precompute")
+    assert (books.dataset, books.command) == ("books", "rallrec precompute --dataset books")
+    states = {entry.kind: entry.state for entry in books.own}
+    assert (states["space"], states["map"]) == ("ready", "missing")
+    assert {entry.recipe["data"]["name"] for entry in books.own} == {"books"}
+    assert [entry.command for entry in books.own if entry.kind == "map"] == [f"{books.command} --until map"]
+    there = {(entry.dataset, entry.reader, entry.place) for entry in books.others if entry.kind == "space"}
+    assert there == {("ml-latest-small", "ml-latest-small", "space")}
+    assert {entry.reader for entry in own.others} == {"books"}
+    assert [entry.name for entry in libraries.of("books").datasets() if entry.current] == ["books"]
+    drawn = library.own_artifacts(books, "space")
+    assert "rallrec precompute --dataset books" in drawn
+    assert 'href="?dataset=books&amp;artifact=collaborative"' in drawn
+    assert 'href="?dataset=ml-latest-small&amp;artifact=space"' in library.other_artifacts(books, "")
+
+
+def test_an_artifact_that_nobody_reads_says_what_it_was_made_under(workspace: Workspace, settings: Settings) -> None:
+    changed = Workspace(settings.model_copy(update={"align": {"max_epochs": 1}}), Path("no bundle"))
+    whys = {entry.kind: entry.why for entry in LibraryService(changed).shelf().others if not entry.reader}
+    assert {"aligned", "space"} <= set(whys)
+    assert "collaborative" not in whys, "it is read under these settings too"
+    assert all("the pages of" in why for why in whys.values())
+
+
+def test_jobs_are_of_the_dataset_that_the_page_is_about(workspace: Workspace) -> None:
+    jobs = JobsService(workspace, RunQueue(workspace.worker))
+    assert {item.node.recipe["data"]["name"] for item in jobs.plan("index", "books")} == {"books"}
+    asked = {"samples": "test", "limit": 1, "gammas": "0.5", "knowledge": ["none"], "traces": 1}
+    started = [jobs.reason(asked, "ann", "books"), jobs.reason(asked, "ann"), jobs.precompute("index", "ann", "books")]
+    assert [job.params.dataset for job in started] == ["books", "ml-latest-small", "books"]
+    wait(lambda: not any(entry.job.live for entry in jobs.jobs("ann")), 120)
+    entries = {entry.job.number: entry for entry in jobs.jobs("ann")}
+    assert [entries[job.number].job.state for job in started] == ["done"] * 3
+    assert [entries[job.number].dataset for job in started] == ["books", "", "books"]
+    assert not any(item.will_run for item in jobs.plan("index", "books"))
+    scored = jobs.evaluate("test", 5, "books", "ann")
+    wait(lambda: not any(entry.job.live for entry in jobs.jobs("ann")), 120)
+    [entry] = [entry for entry in jobs.jobs("ann") if entry.job.number == scored.number]
+    assert (entry.job.state, entry.job.error, entry.dataset) == ("done", "", "books")
+    assert "on 5 samples" in entry.job.report.stage
+    with pytest.raises(UnknownNameError):
+        jobs.plan("", "../books")
+    jobs.close()
 
 
 def test_without_times_every_place_that_speaks_of_time_says_so(workspace: Workspace) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.browser.actions import choose
 from tests.browser.serving import SCRIPTED, server
-from tests.browser.walking import Step, changed, navigates, reads, scrolls, toggles, walk
+from tests.browser.walking import Step, changed, leads, navigates, reads, scrolls, toggles, walk
 
 
 def looks_again(page: Any) -> None:
@@ -40,6 +40,25 @@ def asks(page: Any) -> None:
     title = page.inner_text("#library-jobs .job .what")
     for said in ("1 sample that ships", "gamma 0.25", "paper, none", "2 chains"):
         assert said in title, title
+
+
+def scores(page: Any) -> None:
+    """It ends at once: what is cached of three samples is looked up, and its name leads to the page that shows it."""
+    page.click("#job-score")
+    page.wait_for_selector("#library-jobs .job.done .what:has-text('3 samples that ship')", timeout=60_000)
+    link = "#library-jobs a[href='/evaluate?samples=shipped&limit=3']"
+    assert page.inner_text(link) == "evaluate the systems on 3 samples that ship"
+    leads(link, "#evaluate-exhibit section")(page)
+    page.wait_for_selector("#library-jobs .job")
+
+
+def examines(page: Any) -> None:
+    """It looks when it is opened, and again with Refresh."""
+    page.click("#doctor > button.label-wrap")
+    page.wait_for_selector("#library-doctor td:has-text('faiss-cpu')", timeout=20_000)
+    assert "missing" not in page.inner_text("#library-doctor tr:has(td:has-text('vectors'))")
+    page.wait_for_timeout(1000)  # its clock has whole seconds
+    changed(page, "#library-doctor", lambda: page.click("#refresh"))
 
 
 def stops(page: Any) -> None:
@@ -79,6 +98,12 @@ LIBRARY: dict[str, Step] = {
     "#job-ask": asks,
     "[data-act=stop]": stops,
     "[data-act=resume]": resumes,
+    **opens("#start-evaluate", "#job-first"),
+    "#job-list input": lambda page: choose(page, "job-list", "shipped"),
+    "#job-first input": takes("#job-first input", "3"),
+    "#job-score": scores,
+    "#library-jobs a": reads("#library-jobs a"),
+    "#doctor > button.label-wrap": examines,
     "details.artifact > summary": unfolds,
     "a[data-open]": jumps,
     "[role=region][tabindex='0']": scrolls,

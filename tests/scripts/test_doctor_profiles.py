@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from cli_process import Rallrec
 
-from scripts import servers
-from scripts.servers import ask_server, is_local
+from storage.doctor import servers
+from storage.doctor.servers import ask_server, is_local
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 R1 = "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"

@@ -50,6 +50,20 @@ def test_a_model_is_counted_apart_for_its_context_and_its_form_and_not_for_ways_
     assert found == {refs[0]: (1, 2), refs[1]: (2, 4), refs[2]: (3, 6)}
 
 
+def test_chains_are_counted_by_how_they_were_drawn(database: Database) -> None:
+    refs = [ModelRef("a", "1"), ModelRef("a", "1", context=512)]
+    plain, short = (CachedEngine(CountingEngine(ref), database) for ref in refs)
+    plain.reason(prompts(2), 3, Sampling(temperature=0.6, top_p=0.9, max_tokens=8, seed=1))
+    plain.reason(prompts(1), 1, Sampling(temperature=0.6, top_p=0.9, max_tokens=8, seed=2))
+    plain.reason(prompts(3), 1, Sampling(temperature=1.0, top_p=0.9, max_tokens=8, seed=1))
+    short.reason(prompts(1), 2, Sampling(temperature=0.6, top_p=0.9, max_tokens=8, seed=1))
+    assert inventory.count_drawn(database) == [
+        inventory.Drawn(refs[0], 0.6, 0.9, 8, prompts=2, seeds=2, chains=7),
+        inventory.Drawn(refs[0], 1.0, 0.9, 8, prompts=3, seeds=1, chains=3),
+        inventory.Drawn(refs[1], 0.6, 0.9, 8, prompts=1, seeds=1, chains=2),
+    ]
+
+
 def test_a_model_with_chains_alone_is_counted_too(database: Database, cached: CachedEngine) -> None:
     cached.reason(prompts(1), 2, Sampling(max_tokens=8))
     [row] = inventory.count_results(database)

@@ -1,0 +1,1 @@
+"""What this machine has and what is missing: ``rallrec doctor``, and the Library page's fold of that name."""
