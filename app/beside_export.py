@@ -29,7 +29,10 @@ class Carried:
     page: Callable[[str], str]
 
 
-def add_export(app: FastAPI, view: str, carry: Callable[[Request], Carried]) -> None:
+Carry = Callable[[Request], Carried]
+
+
+def add_export(app: FastAPI, view: str, carry: Carry) -> None:
     """Serve a view as a page and as JSON. What ``carry`` raises is answered with ``problem``; 400: the query is wrong,
     503: what it needs is not there.
     """

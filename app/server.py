@@ -88,7 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return await _keep_story(told, request)
 
     add_routes(app, workspace)
-    add_views(app, workspace)
+    add_views(app, workspace, told)
     services = Services.over(workspace)
     add_label_views(app, services)
     own, reviewed, resulting = routes(services.labelling), review_routes(services.reviewing), results_routes(services)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 # Nothing happens when these are used where there is no app.
 _CONTROLS = frozenset({"button", "input", "select", "textarea", "label", "search", "form", "script", "style", "iframe"})
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "wbr"})
-_DROPPED = frozenset({"tabindex", "href", "target", "download", "aria-current", "aria-live", "data-go", "data-key"})
+_DROPPED = frozenset({"href", "target", "download", "aria-current", "aria-live", "data-go", "data-key"})
 
 
 def still(html: str) -> Markup:
@@ -49,7 +49,7 @@ class _Still(HTMLParser):
         name = tag
         if tag == "a" and not (given.get("href") or "").startswith("#"):
             name = "g" if self._inside("svg") else "b" if "aria-current" in given else "span"
-        self.parts.append(f"<{name}{''.join(_attribute(*one) for one in attrs if _stays(name, one[0]))}")
+        self.parts.append(f"<{name}{''.join(_attribute(*one) for one in attrs if _stays(name, one[0], given))}")
         self.parts.append(" open>" if tag == "details" and "open" not in given else ">")
         if tag not in _VOID:
             self._open.append((tag, f"</{name}>"))
@@ -68,7 +68,9 @@ class _Still(HTMLParser):
             self.parts.append(escape(data, quote=False))
 
 
-def _stays(tag: str, name: str) -> bool:
+def _stays(tag: str, name: str, given: dict[str, str | None]) -> bool:
+    if name == "tabindex":  # what explains itself, and what scrolls, is for the keyboard, too
+        return tag == "abbr" or given.get("role") == "region"
     return not name.startswith("on") and (name not in _DROPPED or (name == "href" and tag == "a"))
 
 

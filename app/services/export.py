@@ -42,7 +42,12 @@ def open_view(service: PredictService, settings: Settings, query: Mapping[str, s
 def record_of(service: PredictService, view: View) -> dict[str, Any]:
     """The view as ``rallrec predict --json`` prints it; without its ``label`` where the truth was not asked for."""
     record = prediction_record(service.pipeline, view.prediction, cached=view.prediction.complete)
-    return record if view.truth else {name: value for name, value in record.items() if name != "label"}
+    return record if view.truth else untold(record)
+
+
+def untold(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a prediction without the truth."""
+    return {name: value for name, value in record.items() if name != "label"}
 
 
 def file_name(view: View) -> str:

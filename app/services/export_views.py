@@ -4,20 +4,67 @@ that the page shows.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import asdict
 from typing import Any
 
-from app.services.export import known
+from app.services.export import known, untold
+from app.services.stories import Listed
 from app.services.user_predictions import PredictionRow
 from app.services.users import UsersService
 from app.services.users_query import UsersQuery
+from app.services.what_if_view import Side, View
 from backend.datasets import Dataset
+from backend.pipeline import Pipeline
+from backend.record import prediction_record
 
 
 def users_record(service: UsersService, query: UsersQuery) -> dict[str, Any]:
     """The page of the list of users that the query shows, or its one user."""
     return known(_one_user(service, query) if query.user else _all_users(service, query))
+
+
+def what_if_record(pipeline: Pipeline, view: View) -> dict[str, Any]:
+    """Both sides as ``rallrec predict --json`` prints them, without the truth, and after minus before. Without edits,
+    ``after`` is ``before``."""
+
+    def side(own: Side) -> dict[str, Any]:
+        return untold(prediction_record(pipeline, own.prediction, cached=not own.missing))
+
+    before, after = side(view.before), side(view.after)
+    return known(
+        {
+            "dataset": view.data.meta.name,
+            "user": view.what_if.user,
+            "item": view.what_if.item,
+            "kept": view.kept.name if view.kept else None,
+            "edits": json.loads(view.what_if.edits.canonical),
+            "before": before,
+            "after": after,
+            "differences": {
+                name: None if before[name] is None or after[name] is None else after[name] - before[name]
+                for name in ("p_g", "var_g", "p_r", "var_r", "p_final")
+            },
+        }
+    )
+
+
+def story_record(listed: Listed, base: str) -> dict[str, Any]:
+    """A story with its steps; ``base``: where the app is, for links that lead there from anywhere."""
+    steps = [step.model_dump() | {"link": base + step.view} for step in listed.story.steps]
+    return {"story": listed.key, "title": listed.story.title, "about": listed.story.about, "told": listed.told or None,
+            "steps": steps}  # fmt: skip
+
+
+def stories_record(shipped: list[Listed], told: list[Listed]) -> dict[str, Any]:
+    """All stories by their titles."""
+
+    def said(own: Listed) -> dict[str, Any]:
+        count = len(own.story.steps)
+        return {"story": own.key, "title": own.story.title, "about": own.story.about, "steps": count}
+
+    return {"shipped": [said(own) for own in shipped], "told": [said(own) | {"told": own.told} for own in told]}
 
 
 def _all_users(service: UsersService, query: UsersQuery) -> dict[str, Any]:

@@ -12,15 +12,20 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.rendering import users as users_drawing
-from app.rendering.export_views import users_page
+from app.rendering.export_views import stories_page, story_page, users_page, what_if_page
 from app.rendering.still import still
 from app.server import create_app
-from app.services.export import known, players_of, safe_name
-from app.services.export_views import users_record
+from app.services.export import Players, known, players_of, safe_name
+from app.services.export_views import stories_record, story_record, users_record, what_if_record
 from app.services.predict import PredictService
 from app.services.predict_view import Session
+from app.services.stories import Listed
 from app.services.users import UsersService
 from app.services.users_query import UsersQuery
+from app.services.what_if import WhatIfService
+from app.services.what_if_view import Session as WhatIfSession
+from backend.record import prediction_record
+from backend.stories import Step, Story
 from storage.workspace import Workspace
 from tests.app.conftest import answered, settings_of
 from tests.app.test_export import Asked, words
@@ -30,6 +35,9 @@ MADE = "2026-01-01 00:00 UTC"
 # By view: a query that is answered, and one that is wrong with what is said of it.
 VIEWS = {
     "users": ({"user": "7", "gamma": "0.4"}, {"user": "nobody"}, "No user 'nobody'"),
+    "what-if": ({"user": "7", "item": "22", "edits": '{"hint": "none"}'}, {"edits": "{"}, "edits"),
+    "evaluate": ({"samples": "test", "view": "table-4"}, {"view": "no"}, "Unknown view"),
+    "stories": ({}, {"story": "no"}, "Unknown story 'no'"),
 }
 
 
@@ -44,7 +52,7 @@ def is_alone(html: str) -> None:
     assert Asked(html).found == []
     for sign in ("url(", "@import", "data-go", "data-export", "NaN"):
         assert sign not in html
-    assert not re.search(r"\b(nan|None)\b", words(html))
+    assert not re.search(r"\b(nan|None)\b(?! yet)", words(html))
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -56,14 +64,15 @@ def test_each_view_is_two_files_or_a_problem(client: TestClient, view: str) -> N
     is_alone(page.text)
     assert "Scripted engine." in words(page.text)
     assert record.headers["content-type"] == "application/json"
-    assert record.json()
+    assert json.dumps(record.json(), allow_nan=False)
     for answer, ending in ((page, "html"), (record, "json")):
         assert answer.headers["cache-control"] == "no-store"
         assert re.fullmatch(rf'attachment; filename="rallrec-[\w-]+\.{ending}"', answer.headers["content-disposition"])
         refused = client.get(f"/export/{view}.{ending}", params=query | wrong)
         assert refused.status_code == 400
         assert said in refused.json()["problem"]
-        assert client.get(f"/export/{view}.{ending}", params=query | {"dataset": "../x"}).status_code == 400
+        if view != "stories":
+            assert client.get(f"/export/{view}.{ending}", params=query | {"dataset": "../x"}).status_code == 400
 
 
 def test_a_user_is_whole_in_both_files(workspace: Workspace, service: PredictService, session: Session) -> None:
@@ -88,6 +97,88 @@ def test_a_user_is_whole_in_both_files(workspace: Workspace, service: PredictSer
     assert html.count('class="timeline"') == 1
     assert record["recipe"] in said
     assert done.recipe.hash == record["recipe"]
+
+
+def test_a_what_if_is_whole_in_both_files(workspace: Workspace, service: PredictService) -> None:
+    asking = WhatIfService(workspace, service)
+    link = {"user": "7", "item": "22", "k": "4", "edits": json.dumps({"hint": "own", "sentence": HOSTILE[0]})}
+    session = WhatIfSession()
+    asking.look(asking.open(link), session)
+    *_, _last = asking.follow(session)
+    view = asking.look(asking.open(link), WhatIfSession())
+    record = json.loads(json.dumps(what_if_record(service.pipeline, view), allow_nan=False))
+    assert record["edits"] == json.loads(link["edits"])
+    for name, side in (("before", view.before), ("after", view.after)):
+        wanted = prediction_record(service.pipeline, side.prediction, cached=True)
+        assert record[name] == {key: value for key, value in wanted.items() if key != "label"}
+    assert record["differences"]["p_r"] == record["after"]["p_r"] - record["before"]["p_r"]
+    html = what_if_page(view, record, MADE)
+    is_alone(html)
+    said = words(html)
+    for name in ("p_g", "p_r", "p_final"):
+        assert f"{record['before'][name]:.2f} {record['after'][name]:.2f}" in said
+    assert html.count('<article class="chain') == 6
+    assert HOSTILE[0] in said
+    assert "Not everything was asked" not in said
+    for own in (view.before, view.after):
+        assert own.prediction.recipe.hash in said
+    undone = asking.look(asking.open(link | {"item": "901"}), WhatIfSession())
+    html = what_if_page(undone, what_if_record(service.pipeline, undone), MADE)
+    is_alone(html)
+    assert "Not everything was asked" in words(html)
+
+
+def test_an_evaluation_is_what_its_data_say(client: TestClient) -> None:
+    for view in ("table-4", "figure-9", "calibration", "pair"):
+        page = client.get("/export/evaluate.html", params={"samples": "test", "view": view}).text
+        is_alone(page)
+        assert "whole test part" in words(page)
+    query = {"samples": "test", "view": "table-4"}
+    records = client.get("/export/evaluate.json", params=query).json()
+    said = words(client.get("/export/evaluate.html", params=query).text)
+    known_values = [one for one in records if one["column"] == "auc" and one["value"] is not None]
+    assert known_values
+    for one in known_values:
+        assert f"{one['name']} " in said
+        assert f"{one['value']:.3f}" in said
+
+
+def test_the_samples_behind_a_side_are_on_the_page(client: TestClient) -> None:
+    query = {"samples": "test", "view": "pair", "first": "UserMean", "second": "ItemMean", "show": "both"}
+    page = client.get("/export/evaluate.html", params=query).text
+    is_alone(page)
+    records = client.get("/export/evaluate.json", params=query).json()
+    both = [one for one in records if all((one[name] > 0.5) == one["liked"] for name in ("UserMean", "ItemMean"))]
+    assert both
+    said = words(page)
+    assert f"{len(both)} samples both are right" in said
+    for one in both[:25]:
+        assert f"{one['user']} {'liked' if one['liked'] else 'not liked'} {one['UserMean']:.2f} right" in said
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_story_is_told_with_links_that_lead_back(hostile: str) -> None:
+    steps = tuple(Step(view=view, sentence=f"{hostile} {n}") for n, view in enumerate(("/?user=7", "/users?user=7")))
+    listed = Listed("k", Story(title=hostile, about=hostile, steps=steps), "2026-01-01 00:00 UTC")
+    record = story_record(listed, "http://here")
+    assert [step["link"] for step in record["steps"]] == ["http://here/?user=7", "http://here/users?user=7"]
+    players = Players("scripted", "one", "other", {})
+    html = story_page(listed, "http://here", players, MADE)
+    # Links to follow, and nothing else that leads out.
+    assert Asked(html).found == [f"a href={step['link']}" for step in record["steps"]]
+    for step in listed.story.steps:
+        assert " ".join(step.sentence.replace("\x00", "\ufffd").split()) in words(html).replace("\x00", "\ufffd")
+    assert Asked(stories_page([listed], [listed], players, MADE)).found == []
+    assert stories_record([listed], [])["shipped"][0]["steps"] == 2
+
+
+def test_a_kept_story_is_found_by_its_link(client: TestClient) -> None:
+    body = {"title": "Mine", "steps": [{"view": "/?user=7", "sentence": "Look."}]}
+    key = client.post("/story", json=body).json()["story"]
+    record = client.get("/export/stories.json", params={"story": key}).json()
+    assert record["steps"][0]["link"] == "http://testserver/?user=7"
+    assert "Look." in words(client.get("/export/stories.html", params={"story": key}).text)
+    assert client.get("/export/stories.json").json()["told"][0]["story"] == key
 
 
 def test_the_list_keeps_its_order_its_filter_and_its_page(workspace: Workspace) -> None:
