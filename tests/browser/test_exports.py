@@ -13,7 +13,7 @@ from tests.browser.actions import address, wait_until
 from tests.browser.conftest import HOSTILE, SCREENSHOTS
 
 Command = Callable[..., dict[str, Any]]
-SAMPLE = ("--user", "30", "--item", "1")
+SAMPLE = ("--user", "19", "--item", "10")
 
 
 def save(page: Any, words: str, folder: Path) -> Path:
@@ -48,13 +48,13 @@ def test_a_user_and_the_list_as_they_are_shown(
     page: Any, site: str, chromium: Any, command: Command, tmp_path: Path
 ) -> None:
     record = command("predict", *SAMPLE)
-    page.goto(f"{site}/users?user=30")
+    page.goto(f"{site}/users?user=19")
     page.wait_for_selector("#user-predictions tbody tr")
     page.click("[data-go=axis-order]")  # the links follow
     wait_until(lambda: "axis=order" in address(page))
     told = json.loads(save(page, "JSON", tmp_path).read_text("utf-8"))
     assert told["query"]["axis"] == "order"
-    [own] = [row for row in told["predictions"] if row["item"] == "1"]
+    [own] = [row for row in told["predictions"] if row["item"] == "10"]
     assert (own["p_g"], own["p_r"], own["p_final"]) == (record["p_g"], record["p_r"], record["p_final"])
     said = read_alone(chromium, save(page, "page", tmp_path), "user")
     assert f"{own['p_final']:.2f}" in said
@@ -68,7 +68,7 @@ def test_a_user_and_the_list_as_they_are_shown(
 
 
 def test_a_what_if_as_it_is_shown(page: Any, site: str, chromium: Any, command: Command, tmp_path: Path) -> None:
-    page.goto(f"{site}/what-if?user=30&item=1&k=5")
+    page.goto(f"{site}/what-if?user=19&item=10&k=5")
     page.wait_for_selector("#what-if-history tbody tr")
     page.locator("[data-do=remove]").first.click()
     page.wait_for_selector("#what-if-history tr.removed")
