@@ -1,4 +1,4 @@
-"""What can be fetched beside the Evaluate page, by the page's own query: the data of the table or figure it shows."""
+"""What can be fetched beside the Evaluate page, by the page's own query: its table or figure as a page, and as data."""
 
 from __future__ import annotations
 
@@ -9,43 +9,50 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
+from app.beside_export import Carried, download, or_problem, page_file, problem
+from app.rendering.export_evaluate import evaluate_page
 from app.services.evaluate import EvaluateService
 from app.services.evaluate_query import EvaluateQuery
+from app.services.export import players_of
 from app.services.side_by_side import PerDataset
-from backend.errors import RallrecError, UsageError
 
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_TYPES = {"csv": "text/csv", "json": "application/json"}
+_TYPES = {"html": "text/html", "csv": "text/csv", "json": "application/json"}
 # What a spreadsheet would take for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def add_evaluation(app: FastAPI, services: PerDataset[EvaluateService]) -> None:
-    """``/export/evaluate.csv`` and ``.json``. What cannot be exported is answered with ``problem``; 400 says that the
-    query is wrong, 409 that its samples were not looked up yet.
+    """``/export/evaluate.html``, ``.csv`` and ``.json``. What cannot be exported is answered with ``problem``; 400 says
+    that the query is wrong, 409 that its samples were not looked up yet.
     """
 
     @app.get("/export/evaluate.{kind}")
     def export(kind: str, request: Request) -> Response:
-        try:
-            query = EvaluateQuery.parse(dict(request.query_params))
-            if kind not in _TYPES:
-                return JSONResponse({"problem": f"There is no .{kind[:10]} of it"}, status_code=404, headers=_HEADERS)
-            service = services.of(query.dataset)
-            state = service.known(query, old=True) or service.look(query)
-            if state is None:
-                problem = "These samples were not looked up yet; start the job on the page"
-                return JSONResponse({"problem": problem}, status_code=409, headers=_HEADERS)
-            records = state.records(query)
-        except RallrecError as error:
-            status = 400 if isinstance(error, UsageError) else 503
-            return JSONResponse({"problem": str(error)}, status_code=status, headers=_HEADERS)
-        text = _csv(records) if kind == "csv" else json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False)
-        name = f"rallrec-{query.view}.{kind}"
-        headers = _HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(text, media_type=_TYPES[kind], headers=headers)
+        return or_problem(lambda: _export(services, kind, EvaluateQuery.parse(dict(request.query_params))))
+
+
+def _export(services: PerDataset[EvaluateService], kind: str, query: EvaluateQuery) -> Response:
+    if kind not in _TYPES:
+        return problem(f"There is no .{kind[:10]} of it", 404)
+    service = services.of(query.dataset)
+    state = service.known(query, old=True) or service.look(query)
+    if state is None:
+        return problem("These samples were not looked up yet; start the job on the page", 409)
+    name, records = f"rallrec-{query.view}", state.records(query)
+    if kind == "html":
+        own = services.workspace.over(query.dataset or services.workspace.settings.dataset)
+        behind, choice = service.behind(state, query), service.choice(query).what
+        return page_file(
+            Carried(
+                name,
+                lambda: records,
+                lambda made: evaluate_page(state, query, behind, choice, players_of(own), made),
+            )
+        )
+    text = _csv(records) if kind == "csv" else json.dumps(records, indent=1, ensure_ascii=False, allow_nan=False)
+    return Response(text, media_type=_TYPES[kind], headers=download(f"{name}.{kind}"))
 
 
 def _csv(records: Sequence[dict[str, Any]]) -> str:

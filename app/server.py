@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, Response
 
 from app.beside import add_routes
 from app.beside_evaluate import add_evaluation
+from app.beside_views import add_views
 from app.labels_api import add_labels
 from app.labels_results_routes import results_routes
 from app.labels_review_routes import review_routes
@@ -87,6 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return await _keep_story(told, request)
 
     add_routes(app, workspace)
+    add_views(app, workspace, told)
     services = Services.over(workspace)
     add_label_views(app, services)
     own, reviewed, resulting = routes(services.labelling), review_routes(services.reviewing), results_routes(services)

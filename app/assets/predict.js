@@ -72,15 +72,16 @@
       citedFrom.focus();
     }
   });
-  // An export is of the view as it is now.
-  document.addEventListener("click", (event) => {
+  // An export is of the view as it is now: before the link is followed, opened in another tab, or copied.
+  const carry = (event) => {
     const link = event.target.closest?.("a[data-export]");
     if (!link) return;
     rallrec.settle?.();
     const query = new URLSearchParams(location.search || link.search);
     if (document.querySelector("#truth input")?.checked) query.set("truth", "1");
     link.search = query.toString();
-  }, true);
+  };
+  for (const kind of ["pointerdown", "focusin", "click"]) document.addEventListener(kind, carry, true);
 
   const WORDS = { gamma: "gamma", k: "K", traces: "chains" };
   const THUMB = 16;

@@ -98,13 +98,10 @@ def evaluate_numbers(state: State, query: EvaluateQuery) -> str:
 def evaluate_exhibit(shown: Table | Figure | Pair, state: State, query: EvaluateQuery) -> str:
     """The table, the figure or the pair that the page's view names."""
     said = query.said()
-    downloads = [(kind, f"/export/evaluate.{kind}?{said}") for kind in ("csv", "json")]
     if isinstance(shown, Table):
-        return render(
-            "evaluate_exhibit.html", shown=shown, drawn=[draw_table(shown)], single=True, downloads=downloads, hint=""
-        )
+        return render("evaluate_exhibit.html", shown=shown, drawn=[draw_table(shown)], single=True, said=said, hint="")
     if isinstance(shown, Pair):
-        return _pair(shown, query, downloads)
+        return _pair(shown, query)
     merging = state.merging(query)
     mark = {"figure-6": merging.alpha, "figure-7": merging.epsilon}.get(query.view)
 
@@ -117,9 +114,7 @@ def evaluate_exhibit(shown: Table | Figure | Pair, state: State, query: Evaluate
 
     chosen = {query.point[0]: f"{query.point[1]}:{query.point[2]}"} if query.point else {}
     drawn = [draw_panel(panel, link, mark, chosen.get(panel.key, "")) for panel in shown.panels]
-    return render(
-        "evaluate_exhibit.html", shown=shown, drawn=drawn, single=False, downloads=downloads, hint=_hint(query)
-    )
+    return render("evaluate_exhibit.html", shown=shown, drawn=drawn, single=False, said=said, hint=_hint(query))
 
 
 def _hint(query: EvaluateQuery) -> str:
@@ -173,7 +168,7 @@ def _facts(own: Any) -> str:
     return f"{len(samples):,} samples of {users:,} users, {int(samples.labels.sum()):,} liked"
 
 
-def _pair(shown: Pair, query: EvaluateQuery, downloads: list[tuple[str, str]]) -> str:
+def _pair(shown: Pair, query: EvaluateQuery) -> str:
     sides = side_words(query)
     counts = [
         {"words": sides[side], "count": len(getattr(shown.contest, side)), "key": f"side-{side}",
@@ -193,7 +188,7 @@ def _pair(shown: Pair, query: EvaluateQuery, downloads: list[tuple[str, str]]) -
         ],
         rows=[_difference(own) for own in shown.differences],
         counts=counts,
-        downloads=downloads,
+        said=query.said(),
         same=query.first == query.second,
     )  # fmt: skip
 

@@ -82,6 +82,7 @@ def user_profile(profile: Profile, query: UsersQuery, data: Dataset) -> str:
     return render(
         "users_profile.html",
         everybody=everybody(query),
+        query=query,
         profile=profile,
         meta=data.meta,
         rule=data.meta.label_rule.describe(),
@@ -91,8 +92,10 @@ def user_profile(profile: Profile, query: UsersQuery, data: Dataset) -> str:
     )
 
 
-def user_timeline(told: Timeline, query: UsersQuery, selected: PredictionRow | None, data: Dataset) -> str:
-    """The whole history, and what retrieval picked of it for the selected prediction."""
+def user_timeline(
+    told: Timeline, query: UsersQuery, selected: PredictionRow | None, data: Dataset, *, still: bool = False
+) -> str:
+    """The whole history, and what retrieval picked of it for the selected prediction. ``still``: for reading alone."""
     counts = np.bincount(told.genre, minlength=len(told.genres)).tolist()
     legend = [
         {"name": name, "count": counts[place], "mark": users_drawings.shape(place)}
@@ -112,7 +115,7 @@ def user_timeline(told: Timeline, query: UsersQuery, selected: PredictionRow | N
             for name, words in (("time", "by time"), ("order", "by order"))
         ],
         crowded=axis == "time" and users_drawings.crowded(told),
-        drawing=users_drawings.timeline_drawing(told, axis, selected),
+        drawing=users_drawings.timeline_drawing(told, axis, selected, still=still),
         legend=legend,
         selected=selected,
         key=users_drawings.mark_keys(),

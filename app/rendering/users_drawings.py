@@ -50,8 +50,9 @@ def mark_keys() -> dict[str, Markup]:
     return {name: Markup(f"<svg {box}>{mark}</svg>") for name, mark in drawn.items()}
 
 
-def timeline_drawing(told: Timeline, axis: str, selected: PredictionRow | None) -> Markup:
-    """Every rating, by time or by order, and what retrieval picked for the selected prediction."""
+def timeline_drawing(told: Timeline, axis: str, selected: PredictionRow | None, *, still: bool = False) -> Markup:
+    """Every rating, by time or by order, and what retrieval picked for the selected prediction. ``still``: for reading
+    alone, with no mark to step to."""
     x, y = places(told, axis)
     paths = []
     for genre in range(len(told.genres)):
@@ -61,9 +62,10 @@ def timeline_drawing(told: Timeline, axis: str, selected: PredictionRow | None) 
             place = min(genre, len(_SHAPES) - 1)
             paths.append(_path("", place, [f"M{left:.0f} {top:.1f}" for left, top in marks]))
     chosen = _picked(selected, x, y) if selected else ""
-    label = f"Timeline of {len(told.items)} ratings; arrow keys step through them"
+    label = f"Timeline of {len(told.items)} ratings{'' if still else '; arrow keys step through them'}"
+    role = 'role="img"' if still else 'role="application" tabindex="0"'
     return Markup(
-        f'<svg class="timeline" viewBox="0 0 {_W} {_H}" role="application" tabindex="0" aria-label="{label}" '
+        f'<svg class="timeline" viewBox="0 0 {_W} {_H}" {role} aria-label="{label}" '
         f'data-count="{len(told.items)}">'
         f"{_scale(told)}{_ticks(told, axis)}{''.join(paths)}{chosen}</svg>"
     )

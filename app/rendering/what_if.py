@@ -47,6 +47,7 @@ def question(view: View) -> str:
         words=edits_in_words(what_if.edits, data),
         kept=view.kept,
         back=view.plain_link,
+        said=view.link,
         too_long=view.too_long,
     )
 

@@ -79,13 +79,17 @@ class UsersQuery:
 
     def link(self, **changes: Any) -> str:
         """The address that leads to this with some values changed; what has its default is left out."""
+        said = self.said(**changes)
+        # Not "?..." alone: the page's base is the site's root.
+        return f"{PATH}?{said}" if said else PATH
+
+    def said(self, **changes: Any) -> str:
+        """The parameters of :meth:`link`, spelled."""
         query, nothing = replace(self, **changes), UsersQuery()
         values = {field.name: getattr(query, field.name) for field in fields(query)}
         if query.gamma is not None:
             values["gamma"] = short_gamma(query.gamma)
-        said = urlencode({name: value for name, value in values.items() if value != getattr(nothing, name)})
-        # Not "?..." alone: the page's base is the site's root.
-        return f"{PATH}?{said}" if said else PATH
+        return urlencode({name: value for name, value in values.items() if value != getattr(nothing, name)})
 
 
 def short_gamma(gamma: float) -> str:

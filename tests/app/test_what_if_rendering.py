@@ -130,7 +130,7 @@ def test_every_panel_is_well_formed_and_loads_nothing(small: Dataset) -> None:
                 assert tag not in ("script", "iframe", "link", "object", "embed", "img", "style", "base", "form")
                 for attribute, value in attributes:
                     assert not attribute.startswith("on")
-                    assert attribute != "href" or value.startswith(("/?", "/what-if?")), value
+                    assert attribute != "href" or value.startswith(("/?", "/what-if?", "/export/what-if.")), value
 
 
 def test_the_numbers_are_of_their_side_and_the_difference_is_after_minus_before(small: Dataset) -> None:

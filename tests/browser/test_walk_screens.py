@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.browser.actions import address, wait_until
-from tests.browser.walking import COMMON, Step, copies, leads, navigates, reads, scrolls, toggles, walk
+from tests.browser.walking import COMMON, Step, copies, exports, leads, navigates, reads, scrolls, toggles, walk
 
 # Of a user whom no other test asks about.
 USER, ITEM = "23", "1"
@@ -128,6 +128,7 @@ WHAT_IF: dict[str, Step] = {
     "#what-if-kept a": opens_kept,
     "[data-do=delete]": clicks("li:has-text('walked') [data-do=delete]", "#what-if-kept .notice"),
     "[data-do=undelete]": clicks("[data-do=undelete]", "#what-if-kept a:has-text('walked')"),
+    ".exports a": exports,
     "#what-if-question a": leads("#what-if-question a", "#target .lead"),
 }
 
@@ -190,6 +191,7 @@ def shows_none(page: Any) -> None:
 USERS: dict[str, Step] = {
     **navigates("/users"),
     "[data-go^=show-]": goes("show-"),
+    ".exports a": exports,
     "#find-input": finds_users,
     "[data-go=clear]": clicks("[data-go=clear]", "#users-list h1:text-is('671 users')"),
     "[data-go^=sort-]": sorts,
@@ -204,6 +206,7 @@ USERS: dict[str, Step] = {
 ONE_USER: dict[str, Step] = {
     **navigates("/users"),
     "[data-go^=axis-]": goes("axis-"),
+    ".exports a": exports,
     "svg.timeline": points,
     "[data-go^=sort-]": sorts,
     "[data-go^=item-]": marks,
@@ -277,6 +280,7 @@ def discards(page: Any) -> None:
 
 STORIES: dict[str, Step] = {
     **navigates("/stories"),
+    ".exports a": exports,
     ".story-record": starts_a_story,
     ".story-recorder .drop": discards,
     ".story-recorder textarea": writes,

@@ -7,6 +7,7 @@ uses it. :func:`walk` looks for controls before and after each step, so one that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from tests.browser.actions import wait_until
@@ -112,6 +113,16 @@ def scrolls(page: Any) -> None:
     for region in page.locator("[role=region][tabindex='0']:visible").all():
         region.focus()
         assert page.evaluate("document.activeElement.getAttribute('aria-label')") == region.get_attribute("aria-label")
+
+
+def exports(page: Any) -> None:
+    """Both files of the view come, each under a name of its own."""
+    for link, sign in zip(
+        page.locator(".exports a").locator("visible=true").all()[:2], ("<!doctype html>", "{"), strict=True
+    ):
+        with page.expect_download() as waiting:
+            link.click()
+        assert Path(waiting.value.path()).read_text("utf-8").startswith(sign)
 
 
 # On every screen.

@@ -1,0 +1,79 @@
+"""What can be fetched beside the other pages, each by its own query: the view as a file."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+
+from app.beside_export import Carried, Carry, add_export
+from app.rendering.export_views import stories_page, story_page, users_page, what_if_page
+from app.services.export import players_of, safe_name
+from app.services.export_views import stories_record, story_record, users_record, what_if_record
+from app.services.predict import PredictService
+from app.services.side_by_side import PerDataset
+from app.services.stories import StoryService
+from app.services.users import UsersService
+from app.services.users_query import UsersQuery
+from app.services.what_if import WhatIfService
+from app.services.what_if_view import Session
+from storage.workspace import Workspace
+
+
+def add_views(app: FastAPI, workspace: Workspace, stories: StoryService) -> None:
+    """``/export/users``: the list, or one user; ``/export/what-if``; ``/export/stories``: the list, or one story."""
+    add_export(app, "users", _users(workspace))
+    add_export(app, "what-if", _what_if(workspace))
+    add_export(app, "stories", lambda request: _stories(stories, workspace, request))
+
+
+def _users(workspace: Workspace) -> Carry:
+    services = PerDataset(workspace, lambda own: (UsersService(own), own))
+
+    def carry(request: Request) -> Carried:
+        query = UsersQuery.parse(request.query_params)
+        service, own = services.of(query.dataset)
+        return Carried(
+            safe_name(service.data.meta.name, *(("user", query.user) if query.user else ("users",))),
+            lambda: users_record(service, query),
+            lambda made: users_page(service, query, players_of(own), made),
+        )
+
+    return carry
+
+
+def _what_if(workspace: Workspace) -> Carry:
+    services = PerDataset(workspace, _what_if_service)
+
+    def carry(request: Request) -> Carried:
+        service, predict = services.of(request.query_params.get("dataset", ""))
+        view = service.look(service.open(request.query_params), Session())
+        record = what_if_record(predict.pipeline, view)
+        asked = view.what_if
+        return Carried(
+            safe_name(view.data.meta.name, "user", asked.user, "item", asked.item, "what-if", asked.id),
+            lambda: record,
+            lambda made: what_if_page(view, record, made),
+        )
+
+    return carry
+
+
+def _what_if_service(own: Workspace) -> tuple[WhatIfService, PredictService]:
+    predict = PredictService(own)
+    return WhatIfService(own, predict), predict
+
+
+def _stories(service: StoryService, workspace: Workspace, request: Request) -> Carried:
+    key, base = request.query_params.get("story", ""), str(request.base_url).rstrip("/")
+    if not key:
+        shipped, told = service.shipped(), service.told()
+        return Carried(
+            safe_name("stories"),
+            lambda: stories_record(shipped, told),
+            lambda made: stories_page(shipped, told, players_of(workspace), made),
+        )
+    listed = service.find(key)
+    return Carried(
+        safe_name("story", listed.key),
+        lambda: story_record(listed, base),
+        lambda made: story_page(listed, base, players_of(workspace), made),
+    )
