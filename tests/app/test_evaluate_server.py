@@ -102,7 +102,7 @@ def test_a_spreadsheet_runs_nothing() -> None:
 def test_words_from_outside_are_escaped() -> None:
     hostile = "<img src=x onerror=alert(1)>{{7*7}}"
     groups = by_group("genre", hostile, [(hostile, [0, 1]), ("short", [1])])
-    panel = sliced([1, 0], {"RALLRec": [0.9, 0.2], hostile: [0.1, 0.3]}, groups)
+    panel = sliced([7, 8], [1, 0], {"RALLRec": [0.9, 0.2], hostile: [0.1, 0.3]}, groups)
     drawn = str(draw_panel(panel, lambda _panel, _series, _point: f"/evaluate?show={hostile}"))
     line = Line(hostile, hostile, missing=hostile, run=hostile, about=hostile)
     table = str(draw_table(Table("t", hostile, hostile, (Column("auc", hostile),), (line,))))
