@@ -209,6 +209,7 @@ def test_flipped_bytes_are_refused_wherever_they_lie(file: Path, database: Datab
     "content",
     [b"", b"users,items\n", gzip.compress(b"users,items\n1,2\n"), gzip.compress(b""), gzip.compress(b"[1]\n"),
      gzip.compress(b'{"format": "another"}\n')],
+    ids=["empty", "csv", "zipped csv", "zipped nothing", "zipped list", "zipped other"],
 )  # fmt: skip
 def test_a_file_that_is_not_ours_is_refused(tmp_path: Path, database: Database, content: bytes) -> None:
     (tmp_path / "x.gz").write_bytes(content)
