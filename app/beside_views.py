@@ -5,9 +5,11 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 
 from app.beside_export import Carried, Carry, add_export
+from app.rendering.export_library import library_page
 from app.rendering.export_views import stories_page, story_page, users_page, what_if_page
 from app.services.export import players_of, safe_name
-from app.services.export_views import stories_record, story_record, users_record, what_if_record
+from app.services.export_views import library_record, stories_record, story_record, users_record, what_if_record
+from app.services.library import LibraryService
 from app.services.predict import PredictService
 from app.services.side_by_side import PerDataset
 from app.services.stories import StoryService
@@ -19,9 +21,12 @@ from storage.workspace import Workspace
 
 
 def add_views(app: FastAPI, workspace: Workspace, stories: StoryService) -> None:
-    """``/export/users``: the list, or one user; ``/export/what-if``; ``/export/stories``: the list, or one story."""
+    """``/export/users``: the list, or one user; ``/export/what-if``; ``/export/stories``: the list, or one
+    story; ``/export/library``.
+    """
     add_export(app, "users", _users(workspace))
     add_export(app, "what-if", _what_if(workspace))
+    add_export(app, "library", _library(workspace))
     add_export(app, "stories", lambda request: _stories(stories, workspace, request))
 
 
@@ -60,6 +65,21 @@ def _what_if(workspace: Workspace) -> Carry:
 def _what_if_service(own: Workspace) -> tuple[WhatIfService, PredictService]:
     predict = PredictService(own)
     return WhatIfService(own, predict), predict
+
+
+def _library(workspace: Workspace) -> Carry:
+    services = PerDataset(workspace, lambda own: (LibraryService(own), own))
+
+    def carry(request: Request) -> Carried:
+        service, own = services.of(request.query_params.get("dataset", ""))
+        address = f"/library?dataset={own.other}" if own.other else "/library"
+        return Carried(
+            safe_name(service.dataset().meta.name, "library"),
+            lambda: library_record(service),
+            lambda made: library_page(service, players_of(own), address, made),
+        )
+
+    return carry
 
 
 def _stories(service: StoryService, workspace: Workspace, request: Request) -> Carried:

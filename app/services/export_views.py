@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from app.services.export import known, untold
+from app.services.library import LibraryService
 from app.services.stories import Listed
 from app.services.user_predictions import PredictionRow
 from app.services.users import UsersService
@@ -65,6 +66,17 @@ def stories_record(shipped: list[Listed], told: list[Listed]) -> dict[str, Any]:
         return {"story": own.key, "title": own.story.title, "about": own.story.about, "steps": count}
 
     return {"shipped": [said(own) for own in shipped], "told": [said(own) | {"told": own.told} for own in told]}
+
+
+def library_record(service: LibraryService) -> dict[str, Any]:
+    """``artifacts``: what the dataset's pages read, in the order in which it is made; ``others``: the rest."""
+    shelf = service.shelf()
+    return known({
+        "dataset": service.dataset().meta.name, "artifacts": [asdict(own) for own in shelf.own],
+        "others": [asdict(own) for own in shelf.others], "datasets": [asdict(own) for own in service.datasets()],
+        "models": [asdict(own) for own in service.models()], "cache": asdict(service.cache()),
+        "space": asdict(service.space()),
+    })  # fmt: skip
 
 
 def _all_users(service: UsersService, query: UsersQuery) -> dict[str, Any]:

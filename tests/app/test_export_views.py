@@ -37,6 +37,7 @@ VIEWS = {
     "users": ({"user": "7", "gamma": "0.4"}, {"user": "nobody"}, "No user 'nobody'"),
     "what-if": ({"user": "7", "item": "22", "edits": '{"hint": "none"}'}, {"edits": "{"}, "edits"),
     "evaluate": ({"samples": "test", "view": "table-4"}, {"view": "no"}, "Unknown view"),
+    "library": ({}, {"dataset": "nope"}, "Unknown dataset 'nope'"),
     "stories": ({}, {"story": "no"}, "Unknown story 'no'"),
 }
 

@@ -103,6 +103,18 @@ def test_an_evaluation_as_it_is_shown(page: Any, site: str, chromium: Any, tmp_p
     assert page.locator("#evaluate-exhibit [data-line=UserMean] + td b").inner_text() in said
 
 
+def test_the_library_as_it_is_shown(page: Any, site: str, chromium: Any, tmp_path: Path) -> None:
+    page.goto(f"{site}/library")
+    page.wait_for_selector("#library-own [data-artifact]")
+    said = read_alone(chromium, save(page, "page", tmp_path), "library")
+    shown = page.locator("#library-own [data-artifact]").evaluate_all("all => all.map(one => one.dataset.artifact)")
+    told = json.loads(save(page, "JSON", tmp_path).read_text("utf-8"))
+    assert [own["key"] for own in told["artifacts"]] == shown
+    for own in told["artifacts"]:
+        assert own["kind"] in said
+    assert f"{told['datasets'][0]['interactions']:,}" in said
+
+
 def test_a_story_as_it_was_told(page: Any, site: str, chromium: Any, tmp_path: Path) -> None:
     steps = [{"view": "/stories", "sentence": f"{HOSTILE} {n}"} for n in (1, 2)]
     key = page.request.post(f"{site}/story", data={"title": HOSTILE, "steps": steps}).json()["story"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.browser.actions import choose
 from tests.browser.serving import SCRIPTED, server
-from tests.browser.walking import Step, changed, leads, navigates, reads, scrolls, toggles, walk
+from tests.browser.walking import Step, changed, exports, leads, navigates, reads, scrolls, toggles, walk
 
 
 def looks_again(page: Any) -> None:
@@ -85,6 +85,7 @@ def jumps(page: Any) -> None:
 LIBRARY: dict[str, Step] = {
     **navigates("/library"),
     "#refresh": looks_again,
+    ".exports a": exports,
     **opens("#start-precompute", "#job-plan"),
     "#job-until input": lambda page: page.click("#job-until input"),
     "[role=option]": plans,
