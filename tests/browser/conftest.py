@@ -43,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def site(home: Path) -> Iterator[str]:
     """The real dataset with the scripted engine, quick enough for a test and slow enough to be watched."""
-    with server(home, **SCRIPTED, scripted_delay=0.02) as url:
+    with server(home, **SCRIPTED, scripted_delay=0.05) as url:
         yield url
 
 
