@@ -11,23 +11,23 @@ from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from app.beside import add_routes
-from app.beside_evaluate import add_evaluation
-from app.beside_views import add_views
-from app.labels_api import add_labels
-from app.labels_results_routes import results_routes
-from app.labels_review_routes import review_routes
-from app.labels_routes import routes
-from app.labels_view import add_label_views
-from app.services.evaluate import EvaluateService
-from app.services.item_map import ItemMaps
-from app.services.jobs import JobsService
-from app.services.labelling.every import Services
-from app.services.runs import RunQueue
-from app.services.side_by_side import PerDataset
-from app.services.stories import StoryService
+from app.evaluate.routes import add_evaluation
+from app.evaluate.service import EvaluateService
+from app.label.http import add_labels
+from app.label.results_routes import results_routes
+from app.label.review_routes import review_routes
+from app.label.routes import routes
+from app.label.services import Services
+from app.label.views import add_label_views
+from app.predict.map_data import ItemMaps
+from app.predict.routes import add_routes
+from app.shared.jobs import JobsService
+from app.shared.per_dataset import PerDataset
+from app.shared.runs import RunQueue
+from app.shared.views_routes import add_views
+from app.shared.visitors import Visitors
 from app.site import appearance, build_over
-from app.visitors import Visitors
+from app.stories.service import StoryService
 from backend.errors import RallrecError, UnknownNameError, UsageError
 from backend.settings import Settings, load_settings
 from storage.workspace import Workspace
@@ -38,7 +38,8 @@ _MOST_BYTES = 200_000
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The UI at ``/``; ``/healthz`` (the process answers), ``/readyz`` (data, vectors and database can be used) and
-    ``/map/<dataset>/<variant>`` (the item map's dots); for what is beside the Predict page, see :mod:`app.beside`.
+    ``/map/<dataset>/<variant>`` (the item map's dots); for what is beside the Predict page, see
+    :mod:`app.predict.routes`.
 
     ``settings``: by default, those of the environment and the settings file.
     """
@@ -77,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @app.get("/map/{dataset}/{variant}")
     def item_map(dataset: str, variant: str, request: Request) -> Response:
-        """Where every item lies on the flat map of a variant; see :func:`app.services.item_map.map_content`."""
+        """Where every item lies on the flat map of a variant; see :func:`app.predict.map_data.map_content`."""
         return _map_response(maps, dataset, variant, request)
 
     told = StoryService(workspace)

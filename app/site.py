@@ -7,32 +7,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import backend
+from app.shared.templating import asset, asset_path
 from backend.settings import Settings
 
 if TYPE_CHECKING:
     import gradio
 
-    from app.services.evaluate import EvaluateService
-    from app.services.jobs import JobsService
-    from app.services.runs import RunQueue
-    from app.services.side_by_side import PerDataset
+    from app.evaluate.service import EvaluateService
+    from app.shared.jobs import JobsService
+    from app.shared.per_dataset import PerDataset
+    from app.shared.runs import RunQueue
     from storage.workspace import Workspace
 
-ASSETS = Path(__file__).parent / "assets"
 # Tables and figures bring their own.
 EXHIBITS = Path(backend.__file__).parent / "evaluation" / "drawing" / "exhibits.css"
-_SCRIPTS = ("rallrec.js", "predict.js", "library.js", "stories.js", "what_if.js")
-_STYLES = ("rallrec.css", "predict.css", "library.css", "users.css", "what_if.css", "evaluate.css")
+_SCRIPTS = ("shared/base.js", "predict/page.js", "library/page.js", "stories/page.js", "what_if/page.js")
+_STYLES = (
+    "shared/base.css",
+    "predict/page.css",
+    "library/page.css",
+    "users/page.css",
+    "what_if/page.css",
+    "evaluate/page.css",
+)
 # Gradio confines the others to its own container: what is outside of it, or depends on its page, goes into the head.
-_HEAD_STYLES = ("shell.css", "stories.css", "label.css", "label_results.css")
+_HEAD_STYLES = ("shared/shell.css", "stories/page.css", "label/page.css", "label/results.css")
 
 
 def build(settings: Settings) -> gradio.Blocks:
     """The UI over the home folder of ``settings``; opens files only when a page asks for them."""
-    from app.services.evaluate import EvaluateService
-    from app.services.jobs import JobsService
-    from app.services.runs import RunQueue
-    from app.services.side_by_side import PerDataset
+    from app.evaluate.service import EvaluateService
+    from app.shared.jobs import JobsService
+    from app.shared.per_dataset import PerDataset
+    from app.shared.runs import RunQueue
     from storage.workspace import Workspace
 
     workspace = Workspace(settings)
@@ -48,13 +55,19 @@ def build_over(
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
-    from app.pages import evaluate, label, library, predict, stories, users, what_if
-    from app.services.library import LibraryService
-    from app.services.predict_any import PredictServices
-    from app.services.side_by_side import PerDataset
-    from app.services.stories import StoryService
-    from app.services.users import UsersService
-    from app.services.what_if import WhatIfService
+    from app.evaluate import page as evaluate
+    from app.label import page as label
+    from app.library import page as library
+    from app.library.service import LibraryService
+    from app.predict import page as predict
+    from app.predict.services import PredictServices
+    from app.shared.per_dataset import PerDataset
+    from app.stories import page as stories
+    from app.stories.service import StoryService
+    from app.users import page as users
+    from app.users.service import UsersService
+    from app.what_if import page as what_if
+    from app.what_if.service import WhatIfService
 
     predicting = PredictServices(workspace, runs)
     with gradio.Blocks(title="RALLRec+", analytics_enabled=False, fill_width=True) as blocks:
@@ -88,7 +101,7 @@ def appearance() -> dict[str, Any]:
             radius_size="sm",
             spacing_size="sm",
         ),
-        "css_paths": [*(ASSETS / name for name in _STYLES), EXHIBITS],
+        "css_paths": [*(asset_path(name) for name in _STYLES), EXHIBITS],
         "head": _inline("style", _HEAD_STYLES) + _inline("script", _SCRIPTS),
         "footer_links": [],
         "run_history": False,
@@ -96,4 +109,4 @@ def appearance() -> dict[str, Any]:
 
 
 def _inline(tag: str, names: tuple[str, ...]) -> str:
-    return "".join(f"<{tag}>{(ASSETS / name).read_text('utf-8')}</{tag}>" for name in names)
+    return "".join(f"<{tag}>{asset(name)}</{tag}>" for name in names)

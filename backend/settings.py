@@ -5,7 +5,7 @@ The first of these that gives a value wins. The setting ``profile`` says which p
 A setting that is a table (one per stage of ``rallrec precompute``) is a table of the file, a JSON object in its
 variable, or one variable per entry: ``RALLREC_DESCRIBE__ITEMS=500``; entries from several sources are put together.
 What a setting means to a stage or an engine is checked by its own model (see ``backend.pipeline.Recipe``,
-``storage.stages.graph`` and ``storage.roles``).
+``storage.precompute.graph`` and ``storage.roles``).
 """
 
 from __future__ import annotations

@@ -17,13 +17,13 @@ from scripts.console import checked_out, log, out, print_json, progress_bar
 from scripts.reason import Teller, stop_when_interrupted
 from scripts.shipping import ask, draw_samples, put_front, systems
 from scripts.stories import find
-from storage.artifacts import BUNDLE, META, Artifact
 from storage.inventory import count_results
-from storage.results import export_results, import_results
-from storage.results_file import Manifest, ResultsFile
+from storage.kept.stories import STORIES, write_stories
+from storage.precompute.artifacts import BUNDLE, META, Artifact
+from storage.results.file import Manifest, ResultsFile
+from storage.results.transfer import export_results, import_results
 from storage.roles import SCRIPTED
 from storage.shipped import BundleReport, is_bundle_file, samples_file, ship_results, verify_bundle
-from storage.stories import STORIES, write_stories
 from storage.workspace import Workspace
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from backend.errors import UsageError
 from backend.types import Progress as Report
-from storage.pace import Pace, sort_of
+from storage.jobs.pace import Pace, sort_of
 
 out = Console(highlight=False, soft_wrap=True)
 log = Console(stderr=True, highlight=False)

@@ -16,12 +16,12 @@ from backend.settings import load_settings
 from backend.types import Progress
 from scripts.console import print_json, progress_bar
 from scripts.evaluate_tables import show
-from storage.evaluated.labelled import Choice, check_apart, labelled
-from storage.evaluated.looked_up import Looking
-from storage.evaluated.report import report
-from storage.evaluated.scored import score_all
-from storage.evaluated.systems import Evaluated, evaluate
-from storage.evaluated.ways import own_adapter
+from storage.evaluation.labelled import Choice, check_apart, labelled
+from storage.evaluation.looked_up import Looking
+from storage.evaluation.report import report
+from storage.evaluation.scored import score_all
+from storage.evaluation.systems import Evaluated, evaluate
+from storage.evaluation.ways import own_adapter
 from storage.workspace import Workspace
 
 

@@ -18,7 +18,7 @@ from backend.labelling.formats.label_studio import setup
 from backend.labelling.measures import Measure
 from backend.settings import load_settings
 from scripts.console import checked_out, log, out, print_json, print_table
-from storage.database import Database, open_database
+from storage.database.connection import Database, open_database
 from storage.labels import projects, records, results
 from storage.labels.taking_over import take_over
 

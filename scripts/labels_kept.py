@@ -9,7 +9,7 @@ from typing import Any
 
 from backend.settings import load_settings
 from scripts.console import checked_out, out, print_json
-from storage.database import open_database
+from storage.database.connection import open_database
 from storage.labels import backup as backups
 from storage.labels.audit import Change, changes
 

@@ -14,10 +14,10 @@ from backend.labelling import ChainFilter, Project
 from backend.labelling.tasks import tasks_of
 from backend.settings import load_settings
 from scripts.console import out, print_json, print_table
-from storage.database import open_database
+from storage.database.connection import open_database
+from storage.kept.sample_list import read_samples
 from storage.labels.exhibits import exhibits
 from storage.labels.projects import create_project, projects
-from storage.sample_list import read_samples
 from storage.workspace import Workspace
 
 

@@ -12,8 +12,8 @@ from backend.settings import load_settings
 from backend.training.config import RECIPES
 from backend.types import Progress
 from scripts.console import log, print_json, print_table, progress_bar
-from storage.artifacts import Artifact
-from storage.precompute import Planned, Precompute
+from storage.precompute.artifacts import Artifact
+from storage.precompute.plan import Planned, Precompute
 from storage.workspace import Workspace
 
 _STATES = {"shipped": "shipped with the program", "missing": "to be made"}

@@ -15,7 +15,7 @@ from backend.record import left_out, prediction_record
 from backend.settings import load_settings
 from backend.what_if import Edits
 from scripts.console import out, print_json, progress_bar
-from storage.lookup import look_up
+from storage.results.lookup import look_up
 from storage.workspace import Workspace
 
 

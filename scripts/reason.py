@@ -18,9 +18,9 @@ from backend.settings import load_settings
 from backend.types import Progress, Stop
 from scripts.console import LINE_EVERY, checked_out, log, print_json, progress_bar
 from scripts.reason_report import report_of, show, write_predictions
-from storage.pace import duration
-from storage.sample_list import Sample, part_samples, read_samples
-from storage.work import counted, kept, raise_failures, recalled
+from storage.jobs.pace import duration
+from storage.jobs.work import counted, kept, raise_failures, recalled
+from storage.kept.sample_list import Sample, part_samples, read_samples
 from storage.workspace import Workspace
 
 

@@ -16,8 +16,8 @@ from backend.batch import Batch, Count
 from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.prompting import NO_ANSWER, read_verdict
 from scripts.console import out, print_table
-from storage.sample_list import Sample
-from storage.work import failures_of
+from storage.jobs.work import failures_of
+from storage.kept.sample_list import Sample
 
 
 def write_predictions(path: Path, pipeline: Pipeline, predictions: Sequence[Prediction]) -> None:

@@ -20,8 +20,8 @@ from backend.evaluation.exhibits import Figure, Table
 from backend.evaluation.slices import dataset_slices
 from scripts.console import checked_out, out, print_json
 from scripts.evaluate import Asked, evaluated
-from storage.evaluated.exhibits import all_figures, all_tables
-from storage.evaluated.report import report
+from storage.evaluation.exhibits import all_figures, all_tables
+from storage.evaluation.report import report
 from storage.workspace import Workspace
 
 # What the models are where the paper's do not run.

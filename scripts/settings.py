@@ -9,8 +9,8 @@ from rich.text import Text
 
 from backend.settings import PREFIX, Settings, load_settings, origins
 from scripts.console import out, print_json
+from storage.precompute.graph import effective_tables
 from storage.roles import engine_tables
-from storage.stages.graph import effective_tables
 
 
 def run(*, profile: str | None, as_json: bool) -> None:

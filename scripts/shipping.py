@@ -25,11 +25,11 @@ from backend.representation import VARIANTS
 from backend.retrieval import ORDERS
 from backend.settings import Settings, load_settings
 from backend.types import ModelRef, Stop
-from storage.cached_engine import CachedEngine
-from storage.evaluated.ways import GAMMAS, KNOWLEDGE, ZERO_SHOT, rella_choices, untuned
-from storage.lookup import look_up
+from storage.evaluation.ways import GAMMAS, KNOWLEDGE, ZERO_SHOT, rella_choices, untuned
+from storage.kept.sample_list import COLUMNS, Sample, read_samples
+from storage.results.cached_engine import CachedEngine
+from storage.results.lookup import look_up
 from storage.roles import ROLES
-from storage.sample_list import COLUMNS, Sample, read_samples
 from storage.shipped import samples_file
 from storage.workspace import Workspace
 

@@ -14,12 +14,12 @@ from backend.stories import Story, Told, find_stories
 from backend.stories.finder import RECENT, RELEVANT, USUAL
 from backend.types import Progress
 from scripts.console import checked_out, log, out, print_json, progress_bar
-from storage.artifacts import BUNDLE
-from storage.evaluated.ways import KNOWLEDGE
-from storage.lookup import look_up
-from storage.sample_list import read_samples
+from storage.evaluation.ways import KNOWLEDGE
+from storage.kept.sample_list import read_samples
+from storage.kept.stories import write_stories
+from storage.precompute.artifacts import BUNDLE
+from storage.results.lookup import look_up
 from storage.shipped import samples_file
-from storage.stories import write_stories
 from storage.workspace import Workspace
 
 

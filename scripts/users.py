@@ -12,7 +12,7 @@ from rich.table import Table
 from backend.errors import UsageError
 from backend.settings import load_settings
 from scripts.console import log, out, print_json, print_table
-from storage.database import Database, open_database
+from storage.database.connection import Database, open_database
 from storage.labels import accounts
 
 

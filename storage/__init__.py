@@ -6,15 +6,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from storage.cached_engine import CachedEngine
-    from storage.database import Database, open_database
+    from storage.database.connection import Database, open_database
+    from storage.results.cached_engine import CachedEngine
 
 __all__ = ["CachedEngine", "Database", "open_database"]
 
 _HOMES = {
-    "CachedEngine": "storage.cached_engine",
-    "Database": "storage.database",
-    "open_database": "storage.database",
+    "CachedEngine": "storage.results.cached_engine",
+    "Database": "storage.database.connection",
+    "open_database": "storage.database.connection",
 }
 
 

@@ -22,10 +22,10 @@ from backend.datasets import DatasetMeta, command_for
 from backend.datasets.store import META
 from backend.errors import DataError
 from backend.types import ModelRef
-from storage.artifacts import SCRATCH
-from storage.cache_keys import stored_model
-from storage.database import Database
-from storage.models import AnswerRow, TraceRow
+from storage.database.connection import Database
+from storage.database.tables import AnswerRow, TraceRow
+from storage.precompute.artifacts import SCRATCH
+from storage.results.keys import stored_model
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The bundle: artifacts and cached results that ship with the program. Checking it, and taking its results over.
 
-Artifacts are used where they lie (``storage.artifacts``). Results go into the database at its first use; beside their
-file lies ``results.json``, which says what is in it, so that later starts need not open it.
+Artifacts are used where they lie (``storage.precompute.artifacts``). Results go into the database at its first use;
+beside their file lies ``results.json``, which says what is in it, so that later starts need not open it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from backend.errors import CorruptCacheError, RallrecError, StorageError, UsageError
 from backend.types import ModelRef
-from storage.artifacts import META, Artifact, artifact_name
-from storage.database import Database
-from storage.results import Imported, export_results, import_results, is_imported
-from storage.results_file import Manifest, ResultsFile, read_results
-from storage.stories import STORIES, read_stories
+from storage.database.connection import Database
+from storage.kept.stories import STORIES, read_stories
+from storage.precompute.artifacts import META, Artifact, artifact_name
+from storage.results.file import Manifest, ResultsFile, read_results
+from storage.results.transfer import Imported, export_results, import_results, is_imported
 
 RESULTS = "results.jsonl.gz"
 RESULTS_META = "results.json"
@@ -84,7 +84,7 @@ def ship_results(
     """Replace the results of ``bundle`` with those of ``models`` (of ``keys`` alone, where given).
 
     None, and no results are in it, where the database holds none. Raises what
-    :func:`~storage.results.export_results` raises.
+    :func:`~storage.results.transfer.export_results` raises.
     """
     try:
         bundle.mkdir(parents=True, exist_ok=True)

@@ -28,19 +28,19 @@ from backend.settings import Settings
 from backend.stories import Story
 from backend.training.config import RECIPES
 from backend.types import ModelRef, Progress
-from storage.artifacts import BUNDLE, ArtifactStore
-from storage.cached_engine import CachedEngine
-from storage.database import Database, open_database
+from storage.database.connection import Database, open_database
 from storage.jobs.worker import Worker
-from storage.precompute import Precompute
+from storage.kept.stories import read_stories
+from storage.precompute.artifacts import BUNDLE, ArtifactStore
+from storage.precompute.baselines import load_scores
+from storage.precompute.graph import Node, build_graph
+from storage.precompute.job import load_array
+from storage.precompute.mix import load_space
+from storage.precompute.plan import Precompute
+from storage.precompute.tune import adapter_name
+from storage.results.cached_engine import CachedEngine
 from storage.roles import ROLES, SCRIPTED, Base, Role, base_of, encoder_of, options_of, role_of
 from storage.shipped import import_shipped, shipped_results, shipped_samples
-from storage.stages.baselines import load_scores
-from storage.stages.graph import Node, build_graph
-from storage.stages.job import load_array
-from storage.stages.mix import load_space
-from storage.stages.tune import adapter_name
-from storage.stories import read_stories
 
 __all__ = ["SCRIPTED", "Workspace"]
 

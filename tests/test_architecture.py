@@ -39,7 +39,7 @@ def test_imports_point_only_up_the_way_of_the_data() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["app", "app.server", "app.services.predict", "scripts.cli", "storage", "storage.workspace", "backend.pipeline",
+    ["app", "app.server", "app.predict.service", "scripts.cli", "storage", "storage.workspace", "backend.pipeline",
      "backend.record", "backend.engines", "backend.evaluation", "backend.representation", "backend.profiles",
      "backend.settings", "scripts.doctor", "storage.doctor.checks", "scripts.settings", "storage.roles"],
 )  # fmt: skip

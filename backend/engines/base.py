@@ -1,7 +1,8 @@
 """The contracts of engines, and the list of engines by lazy name.
 
 An engine turns messages into P(yes) and into sampled reasoning chains; an encoder turns texts into vectors. What the
-messages say is the business of ``backend.prompting``; keeping results is the business of ``storage.cached_engine``.
+messages say is the business of ``backend.prompting``; keeping results is the business of
+``storage.results.cached_engine``.
 """
 
 from __future__ import annotations

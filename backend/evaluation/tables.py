@@ -1,5 +1,5 @@
 """The paper's tables out of scored systems: pure functions from scores to lines. Which systems there are is left to
-``storage.evaluated``.
+``storage.evaluation``.
 
 What "without CM" means in Table 5: eq. 10 with both variances left out, (alpha P_R + P_G) / (alpha + 1), at the same
 alpha. The paper says no more than that CM is removed. P_G alone it cannot be: then KP could change nothing, and the

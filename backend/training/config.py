@@ -73,8 +73,8 @@ class ReasonerConfig(TuneConfig):
 
     ``rationales``: so many are composed for each sample and learned beside each other, the prompt read once.
     ``hints``: share of them whose prompt has an injected sentence; ``doubt``: share of those in which it says the
-    opposite of :func:`storage.stages.tune.plain_guess`. ``held_out`` samples are of the training part too: nothing of
-    validation or test is seen.
+    opposite of :func:`storage.precompute.tune.plain_guess`. ``held_out`` samples are of the training part too:
+    nothing of validation or test is seen.
     """
 
     rationales: int = Field(4, ge=1, le=32)

@@ -16,9 +16,9 @@ from backend.profiles import About, shipped_profiles
 from backend.settings import PREFIX, Settings, load_settings, read_profile
 from backend.training.config import RECIPES
 from backend.types import ModelRef
-from storage.artifacts import ArtifactStore
 from storage.doctor.findings import Finding, Gpu, installed
 from storage.doctor.servers import Reply, ask_server, is_local
+from storage.precompute.artifacts import ArtifactStore
 from storage.roles import ROLES, SCRIPTED, Role, options_of, role_of
 
 _PACKAGES = {"transformers": ("torch", "transformers"), "vllm": ("vllm",), "openai": ("openai",)}

@@ -21,9 +21,9 @@ from typing import Any
 from sqlalchemy import CursorResult, delete, false, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from storage.database import Database
+from storage.database.connection import Database
+from storage.database.tables import JobRow, utc_now
 from storage.jobs.kinds import KINDS, Params, kind_of, stored
-from storage.models import JobRow, utc_now
 
 # State -> states that it may become.
 MOVES: Mapping[str, frozenset[str]] = {
@@ -55,7 +55,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Job:
-    """One row as of now; its columns are explained at :class:`storage.models.JobRow`."""
+    """One row as of now; its columns are explained at :class:`storage.database.tables.JobRow`."""
 
     number: int
     kind: str

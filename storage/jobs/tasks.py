@@ -10,18 +10,18 @@ from itertools import product
 from backend.batch import Batch, BatchListener, Count
 from backend.errors import UsageError
 from backend.types import ModelRef, Stop
-from storage.artifacts import BUNDLE, Artifact
-from storage.evaluated.labelled import Choice, check_apart, labelled
-from storage.evaluated.looked_up import Looking
-from storage.evaluated.scored import score_all
-from storage.evaluated.systems import evaluate as evaluate_all
+from storage.evaluation.labelled import Choice, check_apart, labelled
+from storage.evaluation.looked_up import Looking
+from storage.evaluation.scored import score_all
+from storage.evaluation.systems import evaluate as evaluate_all
 from storage.jobs.kinds import EvaluateParams, Params, Player, PrecomputeParams, ReasonParams
+from storage.jobs.pace import Pace, duration
 from storage.jobs.store import Report
-from storage.pace import Pace, duration
+from storage.jobs.work import counted, kept, raise_failures, recalled
+from storage.kept.sample_list import Sample, part_samples, read_samples
+from storage.precompute.artifacts import BUNDLE, Artifact
 from storage.roles import ROLES
-from storage.sample_list import Sample, part_samples, read_samples
 from storage.shipped import samples_file
-from storage.work import counted, kept, raise_failures, recalled
 from storage.workspace import Workspace
 
 Tell = Callable[[Report], None]

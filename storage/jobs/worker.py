@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import StorageError
-from storage.database import Database
+from storage.database.connection import Database
 from storage.jobs.kinds import Params
 from storage.jobs.store import RESUMABLE, Job, JobStore, Report
 

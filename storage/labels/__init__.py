@@ -1,5 +1,5 @@
 """Labelling, kept: accounts, projects, the queue, drafts and labels, what was resolved, and who changed what.
 
 What a label says is ``backend.labelling``; who may do what is said in ``storage.labels.roles`` and asked once, in
-``app.services.labelling``. Everything here trusts that it was.
+``app.label.service``. Everything here trusts that it was.
 """

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from backend.errors import NotFoundError, UnknownNameError, UsageError
 from backend.labelling import Account
-from storage.database import Database
+from storage.database.connection import Database
 from storage.labels.audit import note
 from storage.labels.roles import ROLES
 from storage.labels.tables import AccountRow, FailureRow, LoginRow

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage.database import Database
+from storage.database.connection import Database
+from storage.database.tables import utc_now
 from storage.labels.tables import AuditRow
-from storage.models import utc_now
 
 _SEEN = "task.seen"
 

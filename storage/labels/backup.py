@@ -14,10 +14,10 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from backend.errors import StorageError, UsageError
-from storage.database import Database, open_database
+from storage.database.connection import Database, open_database
+from storage.database.schema import known_revisions
+from storage.database.tables import utc_now
 from storage.labels.audit import audit
-from storage.models import utc_now
-from storage.schema import known_revisions
 
 # Of the pages of a database, copied between two looks at whether somebody writes.
 _PAGES = 1000

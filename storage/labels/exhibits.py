@@ -17,10 +17,10 @@ from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.prompting import knowledge_sentence, read_verdict
 from backend.prompting.knowledge import KNOWLEDGE_WORDINGS
 from backend.types import ModelRef
-from storage.answered_samples import AnsweredSamples
-from storage.cache import Prompt
-from storage.cache_keys import trace_key
-from storage.lookup import look_up_all
+from storage.results.answered_samples import AnsweredSamples
+from storage.results.keys import trace_key
+from storage.results.lookup import look_up_all
+from storage.results.rows import Prompt
 from storage.workspace import Workspace
 
 # Samples whose results are looked up together.

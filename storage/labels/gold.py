@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from backend.errors import UsageError
 from backend.labelling import Judgement, Project
 from backend.seeding import derive_seed
-from storage.database import Database
+from storage.database.connection import Database
 from storage.labels.audit import note
 from storage.labels.rows import lacks, read_task, task_row
 from storage.labels.tables import LabelRow, TaskRow

@@ -15,11 +15,11 @@ from sqlalchemy import delete, select
 
 from backend.errors import LockedOutError, NotLoggedInError
 from backend.labelling import Account
-from storage.database import Database
+from storage.database.connection import Database
+from storage.database.tables import utc_now
 from storage.labels.accounts import account_of, find, is_password, name_hash, set_password
 from storage.labels.audit import note
 from storage.labels.tables import AccountRow, FailureRow, LoginRow
-from storage.models import utc_now
 
 LIFETIME = timedelta(days=14)
 FREE_TRIES = 5

@@ -11,11 +11,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.labelling import Account, Project
-from storage.database import Database
+from storage.database.connection import Database
+from storage.database.tables import utc_now
 from storage.labels.queue import left_for
 from storage.labels.rows import project_row, read_project, settle
 from storage.labels.tables import LabelRow, MemberRow, ResolvedRow, TaskRow
-from storage.models import utc_now
 
 
 @dataclass(frozen=True)

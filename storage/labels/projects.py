@@ -16,12 +16,12 @@ from backend.errors import UsageError
 from backend.labelling import Account, Chain, Project, Setting, rubric
 from backend.labelling.tasks import Exhibits, tasks_of
 from backend.seeding import digest
-from storage.database import Database
+from storage.database.connection import Database
+from storage.database.tables import insert_or_pass, utc_now
 from storage.labels.accounts import get as get_account
 from storage.labels.audit import note
 from storage.labels.rows import project_row, read_project, task_row
 from storage.labels.tables import ChainRow, LabelRow, MemberRow, ProjectRow, TaskRow
-from storage.models import insert_or_pass, utc_now
 
 # What may change once labels are there: none of it changes what a label means.
 CHANGEABLE = ("name", "overlap", "minutes", "gold", "qualification", "pass_share", "guidelines")

@@ -13,7 +13,8 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from backend.labelling import Account, Project
-from storage.database import Database
+from storage.database.connection import Database
+from storage.database.tables import utc_now
 from storage.labels.audit import has_seen
 from storage.labels.gold import next_hidden
 from storage.labels.roles import may
@@ -30,7 +31,6 @@ from storage.labels.rows import (
 )
 from storage.labels.tables import LabelRow, TaskRow
 from storage.labels.values import Nothing, Task
-from storage.models import utc_now
 
 
 def next_task(database: Database, key: str, account: Account, now: datetime | None = None) -> Task | Nothing:

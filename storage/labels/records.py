@@ -10,10 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.labelling import Chain, Judgement, Label, Project, Setting, Version
-from storage.database import Database
+from storage.database.connection import Database
+from storage.database.tables import utc_now
 from storage.labels.rows import project_row, read_project, settle
 from storage.labels.tables import ChainRow, LabelRow, ResolvedRow, TaskRow, VersionRow
-from storage.models import utc_now
 
 
 def labels(

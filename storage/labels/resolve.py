@@ -8,13 +8,13 @@ from sqlalchemy import select
 
 from backend.errors import ConflictError, NotFoundError
 from backend.labelling import Account, Judgement
-from storage.database import Database
+from storage.database.connection import Database
+from storage.database.tables import utc_now
 from storage.labels.audit import note, note_seen
 from storage.labels.records import labels, resolved
 from storage.labels.rows import keep_version, lacks, new_id, own_row, read_task, task_row
 from storage.labels.tables import ResolvedRow
 from storage.labels.values import SideBySide, Submitted
-from storage.models import utc_now
 
 
 def side_by_side(database: Database, key: str, task: str, reviewer: Account | None = None) -> SideBySide:

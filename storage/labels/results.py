@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from backend.labelling import Judgement
 from backend.seeding import digest
-from storage.database import Database
+from storage.database.connection import Database
 from storage.labels.rows import project_row
 from storage.labels.tables import LabelRow, ResolvedRow, TaskRow
 

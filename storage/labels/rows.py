@@ -12,7 +12,7 @@ from backend.errors import NotFoundError
 from backend.labelling import Chain, Judgement, Problem, Project, Setting, missing, rubric
 from backend.labelling.record import Status
 from backend.seeding import digest
-from storage.database import Database
+from storage.database.connection import Database
 from storage.labels.tables import ChainRow, LabelRow, ProjectRow, ResolvedRow, TaskRow, VersionRow
 from storage.labels.values import Own, Task
 

@@ -13,7 +13,7 @@ from sqlalchemy import false as no
 from sqlalchemy import true as yes
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models import Base, UtcDateTime, utc_now
+from storage.database.tables import Base, UtcDateTime, utc_now
 
 
 class AccountRow(Base):

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from backend.errors import UsageError
 from backend.labelling import Label
-from storage.database import Database
+from storage.database.connection import Database
+from storage.database.tables import insert_or_pass, utc_now
 from storage.labels.accounts import checked_name, find, folded
 from storage.labels.audit import note
 from storage.labels.projects import chain_hash
@@ -26,7 +27,6 @@ from storage.labels.tables import (
     TaskRow,
     VersionRow,
 )
-from storage.models import insert_or_pass, utc_now
 
 
 @dataclass(frozen=True)

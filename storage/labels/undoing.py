@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from backend.errors import NotFoundError
 from backend.labelling import Account, Chain, Version
-from storage.database import Database
+from storage.database.connection import Database
+from storage.database.tables import utc_now
 from storage.labels.audit import note
 from storage.labels.queue import renew
 from storage.labels.records import read_version
@@ -30,7 +31,6 @@ from storage.labels.rows import (
 )
 from storage.labels.tables import ChainRow, LabelRow, TaskRow, VersionRow
 from storage.labels.values import OwnLabel, Task
-from storage.models import utc_now
 
 
 def undo(database: Database, key: str, account: Account, now: datetime | None = None) -> Task | None:

@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 
 from backend.errors import ConflictError, NotFoundError, UsageError
 from backend.labelling import Account, Judgement
-from storage.database import Database
+from storage.database.connection import Database
+from storage.database.tables import utc_now
 from storage.labels.audit import note
 from storage.labels.queue import renew
 from storage.labels.rows import has_place, lacks, own_row, project_row, read_own, read_project, read_task, task_row
 from storage.labels.tables import LabelRow, TaskRow, VersionRow
 from storage.labels.values import Own, Saved, Submitted, Task
-from storage.models import utc_now
 
 MOST_REASON = 500
 _MOST_SECONDS = 7 * 24 * 3600

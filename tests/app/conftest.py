@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.services.predict import PredictService
-from app.services.predict_view import Request, Session, View
+from app.predict.service import PredictService
+from app.predict.view import Request, Session, View
 from backend import datasets
 from backend.engines.scripted import FAIL_MARK, ScriptedEngine
 from backend.pipeline import Pipeline

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.rendering.against import against_box, against_table
+from app.predict.other_choice import Chosen, Side
+from app.predict.other_choice_drawing import against_box, against_table
+from app.predict.service import PredictService
+from app.predict.view import Request, Session
 from app.server import create_app
-from app.services.against import Chosen, Side
-from app.services.predict import PredictService
-from app.services.predict_view import Request, Session
 from backend.datasets import Dataset
 from backend.errors import UnknownNameError, UsageError
 from backend.representation import VARIANTS

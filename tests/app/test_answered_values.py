@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from app.services.answered_values import Stretch
-from app.services.predict import PredictService
-from app.services.predict_view import Request, Session
+from app.predict.service import PredictService
+from app.predict.slider_marks import Stretch
+from app.predict.view import Request, Session
 from storage.workspace import Workspace
 from tests.app.conftest import answered
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.beside_evaluate import _csv
+from app.evaluate.address import FIGURES, PAIR, TABLES
+from app.evaluate.routes import _csv
 from app.server import create_app
-from app.services.evaluate_query import FIGURES, PAIR, TABLES
 from backend.evaluation.drawing import draw_panel, draw_table
 from backend.evaluation.exhibits import Column, Line, Table
 from backend.evaluation.figures import sliced

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.services.evaluate import EvaluateService
-from app.services.evaluate_behind import side_words
-from app.services.evaluate_query import FIGURES, SIDES, TABLES, EvaluateQuery
-from app.services.evaluate_state import Pair, State
-from app.services.jobs import JobsService
-from app.services.runs import RunQueue
+from app.evaluate.address import FIGURES, SIDES, TABLES, EvaluateQuery
+from app.evaluate.samples_behind import side_words
+from app.evaluate.service import EvaluateService
+from app.evaluate.state import Pair, State
+from app.shared.jobs import JobsService
+from app.shared.runs import RunQueue
 from backend.batch import Batch, unasked_predictions
 from backend.errors import UsageError
 from backend.evaluation import metrics
 from backend.evaluation.exhibits import Figure, Table
 from backend.merging import merge
-from storage.evaluated.labelled import Choice, labelled
+from storage.evaluation.labelled import Choice, labelled
 from storage.jobs.tasks import perform
 from storage.workspace import Workspace
 from tests.app.conftest import settings_of
@@ -164,7 +164,7 @@ def test_without_chains_the_page_says_what_is_missing(workspace: Workspace) -> N
 
 
 def test_a_large_list_is_looked_up_by_a_job(asked: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.services.evaluate._AT_ONCE", 3)
+    monkeypatch.setattr("app.evaluate.service._AT_ONCE", 3)
     service, query = service_over(asked), EvaluateQuery(samples="test", limit=7)
     monkeypatch.setattr(service._jobs._runner, "wake", lambda: None)  # the job is done here, not beside
     assert service.look(query) is None

@@ -14,12 +14,12 @@ from urllib.parse import parse_qsl
 import pytest
 from fastapi.testclient import TestClient
 
-from app.rendering.export import export_page
+from app.predict.service import PredictService
+from app.predict.view import Session
 from app.server import create_app
-from app.services.export import file_name, open_view, record_of
-from app.services.links import address_of
-from app.services.predict import PredictService
-from app.services.predict_view import Session
+from app.shared.export_page import export_page
+from app.shared.export_view import file_name, open_view, record_of
+from app.shared.links import address_of
 from backend.datasets import Dataset
 from backend.errors import UsageError
 from backend.record import prediction_record

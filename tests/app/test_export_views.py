@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.rendering import users as users_drawing
-from app.rendering.export_views import stories_page, story_page, users_page, what_if_page
-from app.rendering.still import still
+from app.predict.service import PredictService
+from app.predict.view import Session
 from app.server import create_app
-from app.services.export import Players, known, players_of, safe_name
-from app.services.export_views import stories_record, story_record, users_record, what_if_record
-from app.services.predict import PredictService
-from app.services.predict_view import Session
-from app.services.stories import Listed
-from app.services.users import UsersService
-from app.services.users_query import UsersQuery
-from app.services.what_if import WhatIfService
-from app.services.what_if_view import Session as WhatIfSession
+from app.shared.export_view import Players, known, players_of, safe_name
+from app.shared.still import still
+from app.shared.views_export import stories_record, story_record, users_record, what_if_record
+from app.shared.views_export_page import stories_page, story_page, users_page, what_if_page
+from app.stories.service import Listed
+from app.users import drawing as users_drawing
+from app.users.address import UsersQuery
+from app.users.service import UsersService
+from app.what_if.service import WhatIfService
+from app.what_if.view import Session as WhatIfSession
 from backend.record import prediction_record
 from backend.stories import Step, Story
 from storage.workspace import Workspace

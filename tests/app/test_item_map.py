@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
+from app.predict.map_data import GENRES, ItemMaps, map_content
 from app.server import create_app
-from app.services.item_map import GENRES, ItemMaps, map_content
 from backend.datasets import Dataset
 from backend.errors import NotPreparedError, UnknownNameError
 from backend.representation import VARIANTS

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.server import create_app
-from app.visitors import COOKIE
+from app.shared.visitors import COOKIE
 from storage import open_database
 from storage.jobs.store import STATES, Job, JobStore
 from tests.app.conftest import settings_of

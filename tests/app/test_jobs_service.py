@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.services.jobs import Entry, JobsService
-from app.services.runs import RunQueue
+from app.shared.jobs import Entry, JobsService
+from app.shared.runs import RunQueue
 from backend.errors import UsageError
 from storage import Database
+from storage.database.tables import AnswerRow, TraceRow
 from storage.jobs.kinds import PredictParams, checked
-from storage.models import AnswerRow, TraceRow
 from storage.workspace import Workspace
 from tests.app.conftest import HeldEngine, over
 
@@ -195,8 +195,8 @@ DIE = """
 import sys, time
 sys.path[:0] = [{root!r}]
 from pathlib import Path
-from app.services.jobs import JobsService
-from app.services.runs import RunQueue
+from app.shared.jobs import JobsService
+from app.shared.runs import RunQueue
 from storage.workspace import Workspace
 from tests.app.conftest import settings_of
 workspace = Workspace(settings_of(Path({home!r}), scripted_delay=0.05))

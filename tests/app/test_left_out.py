@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from app import rendering
-from app.services.predict import PredictService
-from app.services.predict_view import Session
+from app.predict.drawing import ask_panel, reason_panel, run_status
+from app.predict.service import PredictService
+from app.predict.view import Session
 from backend.datasets import Dataset
 from backend.engines import OnAnswer
 from backend.engines.scripted import ScriptedEngine
@@ -46,7 +46,7 @@ def dropping(done: Prediction, answers: int, chains: int) -> Prediction:
 
 
 def test_a_prompt_that_was_cut_is_noted_where_its_results_are(small: Dataset, done: Prediction) -> None:
-    panels = (rendering.ask_panel, rendering.reason_panel)
+    panels = (ask_panel, reason_panel)
     for counts, words in (
         ((0, 0), (None, None)),
         ((3, 0), ("the 3 oldest past items were left out.", None)),
@@ -64,7 +64,7 @@ def test_the_note_stays_with_old_numbers_of_another_setting(small: Dataset, done
     now = replace(done, answers=(None,) * 3, reason_prompt=None, traces=(None,) * len(done.traces))
     stale = view_of(now, small, "text", stale=dropping(done, 3, 3))
     plain = view_of(now, small, "text", stale=done)
-    for panel in (rendering.ask_panel, rendering.reason_panel):
+    for panel in (ask_panel, reason_panel):
         assert f"{NOTE} the 3 oldest past items were left out." in text_of(panel(stale))
         assert NOTE not in text_of(panel(plain))
 
@@ -100,9 +100,9 @@ def test_a_run_that_fails_in_part_says_why_and_keeps_what_succeeded(
     *_, last = service.ask(session).watch(0)
     assert last.status == "failed"
     view = service.watch(session)
-    assert "1 of 1 prompts failed; prompt 1: the server is full" in text_of(rendering.run_status(view))
-    assert "only what is missing is run" in text_of(rendering.run_status(view))
-    html = rendering.reason_panel(view)
+    assert "1 of 1 prompts failed; prompt 1: the server is full" in text_of(run_status(view))
+    assert "only what is missing is run" in text_of(run_status(view))
+    html = reason_panel(view)
     assert "1 of 3 chains finished" in text_of(html)
     assert f"{NOTE} the 2 oldest past items were left out." in text_of(html)
     first, second, third = (text_of(part) for part in html.split("<article")[1:])
@@ -124,8 +124,8 @@ def test_answers_that_came_before_one_failed_stay_on_the_page(
     *_, last = service.ask(session).watch(0)
     assert (last.status, [bool(answer) for answer in last.prediction.answers]) == ("failed", [True, True, False])
     view = service.watch(session)
-    assert "1 of 2 prompts failed; prompt 2: the server is full" in text_of(rendering.run_status(view))
-    text = text_of(rendering.ask_panel(view))
+    assert "1 of 2 prompts failed; prompt 2: the server is full" in text_of(run_status(view))
+    text = text_of(ask_panel(view))
     assert text.count("0.25") >= 3  # P_G and two orders
     assert text.count("not asked") == 1
     again = service.look(request_of(traces=0), Session())
@@ -135,10 +135,10 @@ def test_answers_that_came_before_one_failed_stay_on_the_page(
 def test_the_lines_that_were_left_out_are_struck_through_in_the_prompt(small: Dataset, done: Prediction) -> None:
     prompt = done.reason_prompt
     assert prompt is not None
-    html = rendering.ask_panel(view_of(dropping(done, 0, 2), small, "text"))
+    html = ask_panel(view_of(dropping(done, 0, 2), small, "text"))
     struck = re.findall(r"<del[^>]*>(.*?)</del>", html, re.DOTALL)
     oldest = [prompt.text[start:end] for start, end in prompt.droppable[:2]]
     assert sorted(unescape(line) for line in struck) == sorted(oldest)
     [whole] = re.findall(r"<pre[^>]*>(.*?)</pre>", html, re.DOTALL)
     assert unescape(re.sub(r"<[^>]+>", "", whole)) == prompt.text
-    assert "<del" not in rendering.ask_panel(view_of(done, small, "text"))
+    assert "<del" not in ask_panel(view_of(done, small, "text"))

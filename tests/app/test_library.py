@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.services import doctor
-from app.services.doctor import DoctorService
-from app.services.library import LibraryService
-from app.services.library_view import Entry
+from app.library import doctor
+from app.library.doctor import DoctorService
+from app.library.service import LibraryService
+from app.library.view import Entry
 from backend import datasets
 from backend.settings import Settings
 from storage import inventory
-from storage.artifacts import Artifact
 from storage.doctor.checks import check
 from storage.doctor.findings import Finding
-from storage.stages.describe import load_descriptions
-from storage.stages.graph import STAGES
+from storage.precompute.artifacts import Artifact
+from storage.precompute.describe import load_descriptions
+from storage.precompute.graph import STAGES
 from storage.workspace import Workspace
 from tests.app.conftest import settings_of
 
@@ -293,12 +293,12 @@ def test_those_who_ask_the_doctor_while_he_looks_share_his_next_look(
 
 def test_looking_loads_no_model_library(home: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from app.services.library import LibraryService;"
+        "import sys; from pathlib import Path; from app.library.service import LibraryService;"
         "from storage.workspace import Workspace; from tests.app.conftest import settings_of;"
         "before = set(sys.modules);"
         "s = LibraryService(Workspace(settings_of(Path(sys.argv[1]))));"
         "assert all(e.state in ('ready', 'missing') for e in s.shelf().own); s.datasets(), s.models(), s.cache();"
-        "from app.services.doctor import DoctorService; DoctorService(s._workspace).findings();"
+        "from app.library.doctor import DoctorService; DoctorService(s._workspace).findings();"
         "print(*[n for n in ('torch', 'transformers', 'faiss', 'sklearn') if n in sys.modules])"
     )
     done = subprocess.run(

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app.rendering import library as drawing
-from app.rendering.doctor import doctor_panel
-from app.rendering.library_curves import training_curve
-from app.services.library_view import (
+from app.library import drawing
+from app.library.curves import training_curve
+from app.library.doctor_drawing import doctor_panel
+from app.library.view import (
     Cache,
     CacheEntry,
     Curve,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.services import neighbourhood
-from app.services.neighbourhood import COLLABORATIVE
-from app.services.predict import PredictService
-from app.services.predict_view import Session
+from app.predict import neighbours as neighbourhood
+from app.predict.neighbours import COLLABORATIVE
+from app.predict.service import PredictService
+from app.predict.view import Session
 from backend.errors import StorageError
 from backend.representation import VARIANT_PARTS, VARIANTS
 from backend.retrieval import STRATEGIES

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from app.services.bounds import to_control
-from app.services.predict import PredictService
-from app.services.predict_view import exact_gamma
+from app.predict.service import PredictService
+from app.predict.view import exact_gamma
+from app.shared.controls import to_control
 from backend import datasets
 from backend.datasets import MIN_HISTORY, build_samples, split
 from backend.errors import RallrecError, SettingsError, UsageError

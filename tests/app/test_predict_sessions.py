@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.services import sessions
-from app.services.predict import PredictService
-from app.services.predict_view import Session, View
+from app.predict.service import PredictService
+from app.predict.view import Session, View
+from app.shared import sessions
 from backend.merging import merge
 from backend.pipeline import Prediction
 from backend.record import prediction_record

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.services.predict import PredictService
-from app.services.predict_view import Session, View
-from app.services.runs import Run, Snapshot
+from app.predict.service import PredictService
+from app.predict.view import Session, View
+from app.shared.runs import Run, Snapshot
 from tests.app.conftest import answered
 
 

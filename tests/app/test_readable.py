@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.rendering import left_out_box
-from app.services.predict import PredictService
-from app.services.predict_any import PredictServices
-from app.services.predict_view import Session as PredictSession
-from app.services.readable import LeftOut, readable
-from app.services.what_if import WhatIfService
-from app.services.what_if_view import Session
+from app.predict.service import PredictService
+from app.predict.services import PredictServices
+from app.predict.view import Session as PredictSession
+from app.shared.frame import left_out_box
+from app.shared.mended_links import LeftOut, readable
+from app.what_if.service import WhatIfService
+from app.what_if.view import Session
 from backend.errors import UsageError
 from storage.workspace import Workspace
 from tests.app.test_rendering_hostile import HOSTILE

@@ -13,7 +13,7 @@ from backend.datasets import Dataset
 from backend.engines.config import ServerConfig, VllmConfig
 from backend.settings import CONFIG_VARIABLE, PREFIX, Settings
 from scripts.cli import app
-from storage.stages.graph import STAGES
+from storage.precompute.graph import STAGES
 from tests.conftest import ROOT
 
 _TOP: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]

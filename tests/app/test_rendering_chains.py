@@ -9,14 +9,15 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import rendering
-from app.rendering.chains import MARKS, Written, read, written
+from app.predict.drawing import ask_panel, reason_panel, target_card
+from app.predict.retrieval_drawing import rerank_panel
+from app.shared.chains import MARKS, Written, read, written
 from backend.datasets import Dataset
 from backend.engines import THINK_CLOSE
 from backend.pipeline import Prediction
 from backend.prompting import HistoryLine, split_steps
 from backend.types import Trace
-from tests.app.views import Reading, prediction_of, view_of
+from tests.app.views import PANELS, Reading, prediction_of, view_of
 
 TARGET = HistoryLine("Heat (1995)", ("Crime",))
 PAST = (HistoryLine("Alien (1979)", ("Horror",), 4.5), HistoryLine("Net, The (1995)", (), 2.0))
@@ -132,7 +133,7 @@ def test_a_chain_being_written_is_in_steps_and_cites_nothing_yet() -> None:
 
 def test_a_copied_chain_is_the_chain_as_it_was_written(small: Dataset) -> None:
     text = "1. They gave <b>Rocky</b> (1976) 4.\n\n2. So: no.\n</think>\n\nNo"
-    html = rendering.reason_panel(view_of(saying(small, text), small, "text"))
+    html = reason_panel(view_of(saying(small, text), small, "text"))
     article = re.findall(r"<article.*?</article>", html, re.DOTALL)[0]
     assert Copied(article).text.strip() == text
     assert "is not in the prompt" in article
@@ -141,7 +142,7 @@ def test_a_copied_chain_is_the_chain_as_it_was_written(small: Dataset) -> None:
 def test_a_copied_prompt_is_the_prompt(small: Dataset) -> None:
     view = view_of(prediction_of(small, "text"), small, "text")
     assert view.prediction.reason_prompt
-    assert Copied(rendering.ask_panel(view)).text == view.prediction.reason_prompt.text
+    assert Copied(ask_panel(view)).text == view.prediction.reason_prompt.text
 
 
 def test_a_cited_past_item_links_to_its_row_and_the_target_to_the_question(small: Dataset) -> None:
@@ -149,9 +150,9 @@ def test_a_cited_past_item_links_to_its_row_and_the_target_to_the_question(small
     row = question.chosen[1]
     prediction = saying(small, f"{small.item_label(row.item)} and {question.subject.target.label}. </think>Yes")
     view = view_of(prediction, small, "text")
-    links = [dict(a)["href"] for tag, a in Reading(rendering.reason_panel(view)).elements if tag == "a"]
+    links = [dict(a)["href"] for tag, a in Reading(reason_panel(view)).elements if tag == "a"]
     assert links == [f"#past-{row.item}", "#question"]
-    ids = [dict(a).get("id") for _, a in Reading(rendering.rerank_panel(view) + rendering.target_card(view)).elements]
+    ids = [dict(a).get("id") for _, a in Reading(rerank_panel(view) + target_card(view)).elements]
     assert {link[1:] for link in links} <= set(ids)
 
 
@@ -159,16 +160,16 @@ def test_a_stale_chain_links_only_to_rows_that_are_still_there(small: Dataset) -
     stale = saying(small, f"{small.item_label(prediction_of(small, 'text').question.chosen[0].item)}. </think>Yes")
     [gone, *others] = stale.question.chosen
     now = replace(stale, traces=(None,) * 4, question=replace(stale.question, chosen=tuple(others)))
-    html = rendering.reason_panel(view_of(now, small, "text", stale=stale))
+    html = reason_panel(view_of(now, small, "text", stale=stale))
     assert f"past-{gone.item}" not in html
     assert f'<span class="cited" title="this title is in the prompt">{small.item_label(gone.item)}</span>' in html
 
 
 def test_two_chains_can_be_compared_and_one_cannot(small: Dataset) -> None:
     done = prediction_of(small, "text")
-    assert 'class="pair"' in rendering.reason_panel(view_of(done, small, "text"))
+    assert 'class="pair"' in reason_panel(view_of(done, small, "text"))
     half = replace(done, traces=(done.traces[0], None, None, None))
-    html = rendering.reason_panel(view_of(half, small, "text"))
+    html = reason_panel(view_of(half, small, "text"))
     assert 'class="pair"' not in html
     assert "data-compare" not in html
 
@@ -177,7 +178,7 @@ def test_a_still_view_has_nothing_to_press(small: Dataset) -> None:
     view = view_of(prediction_of(small, "text"), small, "text", still=True)
     pressed = {"target_card", "retrieve_panel", "rerank_panel", "ask_panel", "reason_panel"}
     for name in (*pressed, "merge_panel"):
-        draw = getattr(rendering, name)
+        draw = PANELS[name]
         assert "button" not in {tag for tag, _ in Reading(draw(view)).elements}, name
         live = {tag for tag, _ in Reading(draw(replace(view, still=False))).elements}
         assert ("button" in live) == (name in pressed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.rendering.page import ROUTES
+from app.shared.frame import ROUTES
 from backend.datasets import Dataset
 from tests.app.views import Reading, every_panel, every_view
 

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app.rendering import jobs as drawing
-from app.services.jobs import Entry
+from app.library import jobs_drawing as drawing
+from app.shared.jobs import Entry
 from storage.jobs.kinds import EvaluateParams, Params, PrecomputeParams, PredictParams, ReasonParams
 from storage.jobs.store import STATES, Job, Report
 from tests.app.test_rendering_hostile import HOSTILE

@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app import rendering
-from app.rendering import curves
-from app.rendering.glossary import GLOSSARY
-from app.rendering.templating import probability, significant, symbol
+import app.shared
+from app.predict import curves
+from app.predict.drawing import ask_panel, merge_panel, reason_panel, target_card
+from app.predict.retrieval_drawing import rerank_panel
+from app.shared.glossary import GLOSSARY
+from app.shared.templating import probability, significant, symbol
 from backend.datasets import Dataset
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
 from backend.types import Answer, Trace
-from scripts.cli import app
+from scripts.cli import app as commands
 from tests.app.views import Reading, dataset_of, every_panel, every_view, prediction_of, view_of
 
-TEMPLATES = Path(rendering.__file__).parent / "templates"
+TEMPLATES = list(Path(app.shared.__file__).parents[1].glob("*/templates/*"))
 NAN = float("nan")
 
 
@@ -72,12 +74,12 @@ def test_what_is_not_known_is_a_dash_and_never_a_nan(small: Dataset) -> None:
         for name, html in every_panel(view).items():
             assert not re.search(r"\b(nan|None|inf|NaN|undefined)\b", html), f"{name} of {state}"
     nothing = every_view(small, "text")["nothing"]
-    assert "P G –" in text_of(rendering.ask_panel(nothing))
-    assert "Nothing to merge yet" in rendering.merge_panel(nothing)
+    assert "P G –" in text_of(ask_panel(nothing))
+    assert "Nothing to merge yet" in merge_panel(nothing)
     half = every_view(small, "text")["half"]
-    assert text_of(rendering.ask_panel(half)).count("not asked") == 2
-    assert "P R –" in text_of(rendering.reason_panel(half))
-    assert "1 of 4 chains finished" in rendering.reason_panel(half)
+    assert text_of(ask_panel(half)).count("not asked") == 2
+    assert "P R –" in text_of(reason_panel(half))
+    assert "1 of 4 chains finished" in reason_panel(half)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.1, 1.0, 10.0])
@@ -97,7 +99,7 @@ def test_drawings_are_finite_and_inside_for_extreme_numbers(
             for x, y in re.findall(r"(?<=[ \"])(-?[\d.]+),(-?[\d.]+)", svg):
                 assert 0 <= float(x) <= width
                 assert 0 <= float(y) <= height
-        html = rendering.merge_panel(view_of(p, small, "text"))
+        html = merge_panel(view_of(p, small, "text"))
         assert not re.search(r"\b(nan|inf)\b", html)
         assert Reading(html).odd == []
 
@@ -123,7 +125,7 @@ def test_the_curves_pass_through_the_present_setting(done: Prediction) -> None:
 
 def test_the_formula_shows_the_numbers_it_was_made_of(small: Dataset, done: Prediction) -> None:
     p = saying(done, [0.25, 0.35, 0.45], [0.9, 0.5, 0.7, 0.7], 0.4, 0.01)
-    text = text_of(rendering.merge_panel(view_of(p, small, "text")))
+    text = text_of(merge_panel(view_of(p, small, "text")))
     weights = merge_weights(p.var_r, p.var_g, 0.4, 0.01)
     assert f"= {p.p_final:.4f}" in text
     assert f"0.4 · {p.p_r:.4f} / (0.02 + 0.01) + {p.p_g:.4f} / (0.00667 + 0.01)" in text
@@ -135,15 +137,15 @@ def test_the_formula_shows_the_numbers_it_was_made_of(small: Dataset, done: Pred
 @pytest.mark.parametrize(("label", "said"), [(True, "Truth: Yes"), (False, "Truth: No"), (None, "there is no truth")])
 def test_the_truth_is_told_only_on_request(small: Dataset, done: Prediction, label: Any, said: str) -> None:
     p = replace(done, question=replace(done.question, label=label))
-    revealed = text_of(rendering.merge_panel(view_of(p, small, "text", truth=True)))
+    revealed = text_of(merge_panel(view_of(p, small, "text", truth=True)))
     assert said in revealed
     if label is not None:
         assert ("is right" in revealed) == ((p.p_final > 0.5) == label)
-    assert "ruth" not in text_of(rendering.merge_panel(view_of(p, small, "text", truth=False)))
+    assert "ruth" not in text_of(merge_panel(view_of(p, small, "text", truth=False)))
 
 
 def test_a_chain_without_a_verdict_says_so_and_why(small: Dataset, done: Prediction) -> None:
-    html = rendering.reason_panel(view_of(done, small, "text"))
+    html = reason_panel(view_of(done, small, "text"))
     chains = [text_of(part) for part in html.split("<article")[1:]]
     assert ["✓ Yes" in chains[0], "✗ No" in chains[1]] == [True, True]
     assert "? no readable verdict" in chains[2]
@@ -156,7 +158,7 @@ def test_a_chain_without_a_verdict_says_so_and_why(small: Dataset, done: Predict
 def test_stale_answers_are_marked_with_the_setting_they_are_of(small: Dataset, done: Prediction) -> None:
     now = replace(done, answers=(None,) * 3, reason_prompt=None, traces=(None,) * 4)
     view = view_of(now, small, "text", stale=done)
-    for panel in (rendering.ask_panel, rendering.reason_panel, rendering.merge_panel):
+    for panel in (ask_panel, reason_panel, merge_panel):
         assert "of another setting (gamma 0.667, beta 1, K 10" in text_of(panel(view))
         assert any("stale" in (dict(a).get("class") or "").split() for _, a in Reading(panel(view)).elements)
         assert "another setting" not in panel(replace(view, prediction=done))
@@ -165,7 +167,7 @@ def test_stale_answers_are_marked_with_the_setting_they_are_of(small: Dataset, d
 def test_the_rerank_table_fills_in_eq_8(small: Dataset, done: Prediction) -> None:
     for gamma, combine in ((2 / 3, "max"), (0.25, "sum")):
         p = prediction_of(small, "text", retrieval={"gamma": gamma, "combine": combine, "k": 6, "beta": 0.5})
-        html = rendering.rerank_panel(view_of(p, small, "text"))
+        html = rerank_panel(view_of(p, small, "text"))
         scores = [
             tuple(map(float, pair)) for pair in re.findall(r"rank\^β = ([\d.]+)\".*?= ([\d.]+)\"", html, re.DOTALL)
         ]
@@ -178,7 +180,7 @@ def test_the_command_line_is_safe_to_paste_and_asks_for_the_same(small: Dataset)
     data = dataset_of(small, "a b'; echo $HOME")
     view = view_of(prediction_of(data, "text"), data, "x; rm -rf ~ `id` $(id)")
     request = replace(view.request, gamma=2 / 3, epsilon=0.00501187234, alpha=0.1234567, knowledge="none", seed=3)
-    [command] = re.findall(r"<code[^>]*>(.*?)</code>", rendering.target_card(replace(view, request=request)), re.DOTALL)
+    [command] = re.findall(r"<code[^>]*>(.*?)</code>", target_card(replace(view, request=request)), re.DOTALL)
     words = shlex.split(Reading(command).words[0])
     given = dict(zip(words[2:-1:2], words[3:-1:2], strict=True))
     assert words[:2] == ["rallrec", "predict"]
@@ -189,14 +191,14 @@ def test_the_command_line_is_safe_to_paste_and_asks_for_the_same(small: Dataset)
     for name in ("gamma", "beta", "alpha", "epsilon"):
         assert float(given[f"--{name}"]) == pytest.approx(getattr(request, name), rel=1e-11)
     assert int(given["--seed"]) == 3
-    [predict] = [c.callback for c in app.registered_commands if c.callback and c.callback.__name__ == "predict"]
+    [predict] = [c.callback for c in commands.registered_commands if c.callback and c.callback.__name__ == "predict"]
     assert {name[2:].replace("-", "_") for name in given} <= set(predict.__annotations__)
 
 
 def test_every_symbol_that_a_template_names_explains_itself() -> None:
-    used = {name for path in TEMPLATES.glob("*") for name in re.findall(r'sym\("(\w+)"\)', path.read_text("utf-8"))}
-    named = sum(path.read_text("utf-8").count("sym(") for path in TEMPLATES.glob("*"))
-    assert named == sum(len(re.findall(r'sym\("\w+"\)', p.read_text("utf-8"))) for p in TEMPLATES.glob("*"))
+    used = {name for path in TEMPLATES for name in re.findall(r'sym\("(\w+)"\)', path.read_text("utf-8"))}
+    named = sum(path.read_text("utf-8").count("sym(") for path in TEMPLATES)
+    assert named == sum(len(re.findall(r'sym\("\w+"\)', p.read_text("utf-8"))) for p in TEMPLATES)
     assert used
     assert used <= set(GLOSSARY)
     for name in GLOSSARY:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app import rendering
-from app.rendering import choices
+from app.predict import choices
+from app.predict.retrieval_drawing import map_overlay, nearest_panel, rerank_panel, retrieve_panel
 from backend.datasets import Dataset
 from backend.representation import PARTS, VARIANT_PARTS, VARIANTS
 from backend.retrieval import STRATEGIES
@@ -40,7 +40,7 @@ def test_the_columns_are_the_channels_with_the_similarities_that_ranked_them(
 ) -> None:
     shown = view(small, variant=variant, strategy=strategy)
     both = shown.prediction.question.channels
-    html = rendering.retrieve_panel(shown)
+    html = retrieve_panel(shown)
     columns = html.split("<section")[1:]
     assert [re.search(r"<h3>(\w+)", column)[1].lower() for column in columns] == list(both.names)  # type: ignore[index]
     ranked = (both.ranked_by[0], both.ranked_by[1] or both.similarity)
@@ -56,7 +56,7 @@ def test_the_columns_are_the_channels_with_the_similarities_that_ranked_them(
 
 
 def test_a_similarity_says_its_parts_and_draws_what_is_negative_hollow(small: Dataset) -> None:
-    html = rendering.retrieve_panel(view(small, variant="concat+ssl"))
+    html = retrieve_panel(view(small, variant="concat+ssl"))
     assert "text 0.500 + collaborative 0.000 + aligned 0.750" in html
     assert "text 0.500 + collaborative −0.250 + aligned 0.750" in html
     assert re.search(r'class="part collaborative minus" style="width:8\.3%"', html)
@@ -66,12 +66,12 @@ def test_a_similarity_says_its_parts_and_draws_what_is_negative_hollow(small: Da
 
 def test_items_without_a_collaborative_signal_say_so_where_it_is_compared(small: Dataset) -> None:
     for variant in VARIANTS:
-        html = rendering.retrieve_panel(view(small, variant=variant))
+        html = retrieve_panel(view(small, variant=variant))
         assert ("no collaborative signal: no training rating names it" in html) == (variant != "text")
     shown = view(small, variant="id")
     silent = explained_of([*shown.explained.cosines])
     silent = replace(silent, silent=silent.silent | {shown.prediction.question.item})
-    told = text_of(rendering.retrieve_panel(replace(shown, explained=silent)))
+    told = text_of(retrieve_panel(replace(shown, explained=silent)))
     assert "The target has no collaborative signal" in told
     assert "so time decides" in told
 
@@ -79,7 +79,7 @@ def test_items_without_a_collaborative_signal_say_so_where_it_is_compared(small:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_eq_8_is_that_of_the_strategy(small: Dataset, strategy: str) -> None:
     shown = view(small, strategy=strategy, gamma=0.3, beta=0.5, k=6)
-    html, text = rendering.rerank_panel(shown), text_of(rendering.rerank_panel(shown))
+    html, text = rerank_panel(shown), text_of(rerank_panel(shown))
     names = shown.prediction.question.channels.names
     assert f"{names[0]} rank {names[1]} rank" in text
     assert ("<svg" in html) == (strategy == "rerank")
@@ -95,23 +95,23 @@ def test_eq_8_is_that_of_the_strategy(small: Dataset, strategy: str) -> None:
 def test_the_nearest_items_say_what_the_user_made_of_them_and_no_more(small: Dataset) -> None:
     shown = view(small)
     near = nearest_of(shown.prediction, "concat+ssl")
-    rows = rendering.nearest_panel(replace(shown, nearest=near)).split("</tbody>")[0].split("<tr>")[2:]
+    rows = nearest_panel(replace(shown, nearest=near)).split("</tbody>")[0].split("<tr>")[2:]
     told = [text_of(row) for row in rows]
     assert [
         words.endswith(end)
         for words, end in zip(told, ("the target", "rated later", "not rated", "rated 4.5"), strict=True)
     ] == [True] * 4
-    assert "Looking for the nearest items" in rendering.nearest_panel(shown)
-    failed = rendering.nearest_panel(replace(shown, nearest=replace(near, rows=(), problem="The disk is full.")))
+    assert "Looking for the nearest items" in nearest_panel(shown)
+    failed = nearest_panel(replace(shown, nearest=replace(near, rows=(), problem="The disk is full.")))
     assert "The disk is full." in failed
     none = replace(near, asked=("id", 5, 0, 0), rows=(), explained=explained_of([5]))
-    assert "has no collaborative signal" in rendering.nearest_panel(replace(shown, nearest=none))
+    assert "has no collaborative signal" in nearest_panel(replace(shown, nearest=none))
 
 
 def test_what_the_map_marks_is_numbers_and_one_address(small: Dataset) -> None:
     data = dataset_of(small, "<b>/../?&#")
     shown = view_of(prediction_of(data, "text", retrieval={"variant": "concat+ssl"}), data, "text")
-    told = json.loads(rendering.map_overlay(shown))
+    told = json.loads(map_overlay(shown))
     question = shown.prediction.question
     assert told.pop("url") == "map/%3Cb%3E%2F..%2F%3F%26%23/concat%2Bssl"
     assert told == {
@@ -122,5 +122,5 @@ def test_what_the_map_marks_is_numbers_and_one_address(small: Dataset) -> None:
         "neighbours": [],
     }
     near = nearest_of(shown.prediction, "concat+ssl")
-    told = json.loads(rendering.map_overlay(replace(shown, nearest=near)))
+    told = json.loads(map_overlay(replace(shown, nearest=near)))
     assert (told["near"], told["neighbours"]) == (5, [0, 1, 2, 3])

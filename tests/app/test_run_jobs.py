@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from app import rendering
-from app.services.predict import PredictService
-from app.services.predict_view import Session, View
-from app.services.runs import RunQueue
+from app.predict.drawing import run_status
+from app.predict.service import PredictService
+from app.predict.view import Session, View
+from app.shared.runs import RunQueue
 from backend.engines.scripted import ScriptedEngine
 from backend.errors import UsageError
 from backend.what_if import Edits
@@ -143,7 +143,7 @@ def test_what_was_interrupted_is_said_with_its_chains_and_asking_resumes_the_sam
     assert 0 < kept < 4
     assert view.earlier is not None
     assert view.earlier.state == "interrupted"
-    said = text_of(rendering.run_status(view))
+    said = text_of(run_status(view))
     assert f"A run of this prediction was interrupted at {kept} of 4 chains. Ask resumes it" in said
     other = service.look(request_of(traces=4, gamma=0.1), Session())
     assert other.earlier is None
@@ -163,13 +163,13 @@ def test_the_status_says_how_far_an_earlier_run_came(
     view = interrupted(workspace, service, session, request_of(traces=4))
     assert view.earlier is not None
     nothing = replace(view, prediction=service.pipeline.unasked(view.prediction.question, view.prediction.recipe))
-    assert "was interrupted before its first answer" in text_of(rendering.run_status(nothing))
+    assert "was interrupted before its first answer" in text_of(run_status(nothing))
     alone = replace(view, prediction=replace(view.prediction, traces=(None,) * 4))
-    assert "was interrupted at 1 of 3 answers" in text_of(rendering.run_status(alone))
+    assert "was interrupted at 1 of 3 answers" in text_of(run_status(alone))
     stopped = replace(view, earlier=replace(view.earlier, state="stopped"))
-    assert "was stopped at" in text_of(rendering.run_status(stopped))
+    assert "was stopped at" in text_of(run_status(stopped))
     elsewhere = replace(view, earlier=replace(view.earlier, state="running"))
-    assert "Another process is answering this prediction" in text_of(rendering.run_status(elsewhere))
+    assert "Another process is answering this prediction" in text_of(run_status(elsewhere))
 
 
 def test_alpha_and_epsilon_do_not_make_another_job(

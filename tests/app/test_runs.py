@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from app.services.runs import Run, RunQueue
+from app.shared.runs import Run, RunQueue
 from backend.engines.scripted import FAIL_MARK, ScriptedEngine
 from backend.pipeline import Pipeline
 from backend.questions import Question
-from storage.lookup import look_up
+from storage.results.lookup import look_up
 from storage.workspace import Workspace
 from tests.app.conftest import BrokenEngine, HeldEngine, hold, over
 

@@ -12,29 +12,32 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from fastapi.testclient import TestClient
 
-from app import rendering
-from app.pages.picker import join_within, split_within
-from app.rendering import library
+from app.evaluate.address import EvaluateQuery
+from app.evaluate.service import EvaluateService
+from app.library import drawing as library
+from app.library.service import LibraryService
+from app.predict.drawing import target_card
+from app.predict.retrieval_drawing import retrieve_panel
+from app.predict.services import PredictServices
+from app.predict.view import Session
 from app.server import create_app
-from app.services.evaluate import EvaluateService
-from app.services.evaluate_query import EvaluateQuery
-from app.services.jobs import JobsService
-from app.services.library import LibraryService
-from app.services.links import address_of
-from app.services.predict_any import PredictServices
-from app.services.predict_view import Session
-from app.services.runs import RunQueue
-from app.services.side_by_side import PerDataset
-from app.services.users import UsersService
-from app.services.users_query import UsersQuery
-from app.services.what_if import WhatIfService
+from app.shared.frame import header, notice
+from app.shared.jobs import JobsService
+from app.shared.links import address_of
+from app.shared.per_dataset import PerDataset
+from app.shared.picker import join_within, split_within
+from app.shared.runs import RunQueue
+from app.users.address import UsersQuery
+from app.users.service import UsersService
+from app.what_if.service import WhatIfService
 from backend import datasets
 from backend.errors import UnknownNameError
 from backend.settings import Settings
 from storage.jobs.kinds import PredictParams
-from storage.stages.graph import STAGES
+from storage.precompute.graph import STAGES
 from storage.workspace import Workspace
 from tests.app.test_jobs_service import wait
+from tests.app.views import PANELS
 from tests.conftest import small_movies, small_ratings, write_movielens
 from tests.datasets.made import write_amazon, write_bookcrossing, write_custom
 
@@ -117,7 +120,7 @@ def test_answers_of_both_are_kept_in_one_database_and_never_mixed(workspace: Wor
 def test_links_of_every_page_keep_to_the_dataset(workspace: Workspace) -> None:
     services = PredictServices(workspace)
     view = services.look(services.request({"dataset": "books"}), Session())
-    hrefs = re.findall(r'href="([^"]+)"', html.unescape(rendering.target_card(view)))
+    hrefs = re.findall(r'href="([^"]+)"', html.unescape(target_card(view)))
     assert parse_qs(urlsplit(next(h for h in hrefs if h.startswith("/users"))).query)["dataset"] == ["books"]
     assert all("dataset=books" in href for href in hrefs if href.startswith("export/"))
     query = UsersQuery.parse("?dataset=books&user=3")
@@ -135,11 +138,11 @@ def test_the_header_offers_the_datasets_and_its_pages_keep_to_the_one_shown(work
     assert [(one.name, one.query, one.current) for one in choices] == [
         ("ml-latest-small", "", False), ("books", "dataset=books", True),
     ]  # fmt: skip
-    drawn = rendering.header("/users", "BookCrossing", "", choices)
+    drawn = header("/users", "BookCrossing", "", choices)
     assert 'href="/users?dataset=books" title' in drawn
     assert 'href="/library?dataset=books"' in drawn
     assert 'href="/users"' in drawn, "the settings' own needs no name"
-    alone = rendering.header("/users", "MovieLens", "", choices[:1])
+    alone = header("/users", "MovieLens", "", choices[:1])
     assert "<details" not in alone
 
 
@@ -212,14 +215,14 @@ def test_without_times_every_place_that_speaks_of_time_says_so(workspace: Worksp
     services = PredictServices(workspace)
     view = services.look(services.request({"dataset": "books"}), Session())
     timed = services.look(services.request({}), Session())
-    panels = {name: getattr(rendering, name) for name in ("retrieve_panel", "rerank_panel", "ask_panel")}
+    panels = {name: PANELS[name] for name in ("retrieve_panel", "rerank_panel", "ask_panel")}
     for name, draw in panels.items():
         assert "order is arbitrary here" in draw(view).lower(), name
         assert "arbitrary" not in draw(timed), name
-    note = rendering.notice("", "a", "b", order_note=view.data.meta.order_note)
+    note = notice("", "a", "b", order_note=view.data.meta.order_note)
     assert "a shuffle (seed 0) stands in for them" in note
     recent = services.look(services.request({"dataset": "books", "strategy": "recent"}), Session())
-    assert "Order is arbitrary here." in rendering.retrieve_panel(recent)
+    assert "Order is arbitrary here." in retrieve_panel(recent)
 
 
 def test_what_is_beside_the_page_is_of_its_dataset_too(settings: Settings) -> None:

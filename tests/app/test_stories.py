@@ -11,9 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 import app.server
-from app.rendering import stories as drawing
 from app.server import create_app
-from app.services.stories import Listed, StoryService
+from app.stories import drawing
+from app.stories.service import Listed, StoryService
 from backend.errors import UnknownNameError
 from backend.stories import Step, Story
 from storage.workspace import Workspace

@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.pages.users import _later
-from app.services.predict import PredictService
-from app.services.predict_view import Request, Session
-from app.services.side_by_side import PerDataset
-from app.services.users import UsersService
+from app.predict.service import PredictService
+from app.predict.view import Request, Session
+from app.shared.per_dataset import PerDataset
+from app.users.page import _later
+from app.users.service import UsersService
 from backend.datasets import Dataset
 from backend.prompting.prompts import Layout
 from backend.questions import Questions
 from backend.retrieval import RetrievalConfig
 from backend.types import Message
-from storage import answered_samples as module
-from storage.answered_samples import AnsweredSamples, SampleFinder
-from storage.prompt_reading import PromptReader, Reading
+from storage.results import answered_samples as module
+from storage.results.answered_samples import AnsweredSamples, SampleFinder
+from storage.results.prompt_reading import PromptReader, Reading
 from storage.workspace import Workspace
 from tests.app.conftest import answered
 from tests.app.views import dataset_of

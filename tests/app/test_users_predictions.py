@@ -11,13 +11,13 @@ from urllib.parse import parse_qsl
 import pytest
 from sqlalchemy import text
 
-from app.rendering.users import predict_link
-from app.services import user_predictions as module
-from app.services.predict import PredictService
-from app.services.predict_view import Session
-from app.services.user_predictions import PredictionRow, _sorted, kinds
-from app.services.users import UsersService
-from app.services.users_query import PREDICTION_COLUMNS, UsersQuery
+from app.predict.service import PredictService
+from app.predict.view import Session
+from app.users import predictions as module
+from app.users.address import PREDICTION_COLUMNS, UsersQuery
+from app.users.drawing import predict_link
+from app.users.predictions import PredictionRow, _sorted, kinds
+from app.users.service import UsersService
 from backend.errors import CorruptCacheError, UsageError
 from storage.workspace import Workspace
 from tests.app.conftest import HeldEngine, answered, hold

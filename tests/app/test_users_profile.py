@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.services.item_map import OTHER, first_genres
-from app.services.user_profile import Profiles
-from app.services.user_table import UserTable
+from app.predict.map_data import OTHER, first_genres
+from app.users.profile import Profiles
+from app.users.table import UserTable
 from backend.datasets import Dataset
 
 

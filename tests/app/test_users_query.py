@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.users_query import (
+from app.users.address import (
     AXES,
     PREDICTION_COLUMNS,
     SHOWN_PREDICTIONS,

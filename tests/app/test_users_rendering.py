@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.rendering import users as drawing
-from app.rendering import users_drawings
-from app.services.predict_view import Request
-from app.services.user_predictions import Picked, PredictionRow, Predictions
-from app.services.user_profile import Profile, Profiles, Timeline
-from app.services.user_table import UserTable
-from app.services.users_query import UsersQuery
+from app.predict.view import Request
+from app.users import drawing
+from app.users import timeline as users_drawings
+from app.users.address import UsersQuery
+from app.users.predictions import Picked, PredictionRow, Predictions
+from app.users.profile import Profile, Profiles, Timeline
+from app.users.table import UserTable
 from backend.datasets import Dataset
 from backend.pipeline import Recipe
 from tests.app.test_rendering_hostile import HOSTILE, PLAIN, without_queries

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.services.user_table import PAGE, UserPage, UserTable
-from app.services.users_query import USER_COLUMNS, UsersQuery
+from app.users.address import USER_COLUMNS, UsersQuery
+from app.users.table import PAGE, UserPage, UserTable
 from backend.datasets import Dataset
 from tests.app.views import dataset_of
 from tests.conftest import DAY

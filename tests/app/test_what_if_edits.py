@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.services.what_if_edits import Plain, act
+from app.what_if.edits import Plain, act
 from backend.datasets import Dataset
 from backend.errors import UnknownNameError, UsageError
 from backend.pipeline import Recipe

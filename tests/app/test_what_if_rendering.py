@@ -14,18 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from app.rendering import what_if as drawing
-from app.rendering import what_if_editor as editor
-from app.rendering.what_if_diff import Line, diff_lines
-from app.services.what_if_edits import Plain
-from app.services.what_if_view import Side, View
+from app.what_if import drawing, editor
+from app.what_if.diff import Line, diff_lines
+from app.what_if.edits import Plain
+from app.what_if.view import Side, View
 from backend.datasets import Dataset
 from backend.engines.scripted import ScriptedEngine
 from backend.pipeline import Pipeline, Recipe
 from backend.prompting import Prompt
 from backend.types import Answer, Trace
 from backend.what_if import Edits
-from storage.what_ifs import Kept, WhatIf
+from storage.kept.what_ifs import Kept, WhatIf
 from tests.app.test_rendering_hostile import HOSTILE, PLAIN
 from tests.app.views import Reading, dataset_of, snapshot_of
 from tests.conftest import random_space

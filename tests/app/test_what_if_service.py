@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.services.predict import PredictService
-from app.services.predict_view import Session as PredictSession
-from app.services.what_if import MAX_LINK, WhatIfService
-from app.services.what_if_view import Session, View
+from app.predict.service import PredictService
+from app.predict.view import Session as PredictSession
+from app.what_if.service import MAX_LINK, WhatIfService
+from app.what_if.view import Session, View
 from backend.batch import unasked_predictions
 from backend.datasets import build_samples
 from backend.errors import CorruptCacheError, RallrecError, UsageError
 from backend.pipeline import Prediction
 from backend.prompting import Prompt
-from storage.lookup import look_up
-from storage.what_ifs import WhatIfs
+from storage.kept.what_ifs import WhatIfs
+from storage.results.lookup import look_up
 from storage.workspace import Workspace
 from tests.app.conftest import HeldEngine, answered, hold, over
 from tests.app.test_predict_sessions import without_times

@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from app import rendering
-from app.services.neighbourhood import Explained, Nearest, Neighbour
-from app.services.predict_view import Request, View
-from app.services.runs import Snapshot
+from app.predict.drawing import ask_panel, merge_panel, reason_panel, run_status, target_card
+from app.predict.neighbours import Explained, Nearest, Neighbour
+from app.predict.retrieval_drawing import nearest_panel, rerank_panel, retrieve_panel
+from app.predict.view import Request, View
+from app.shared.frame import error_box, header, notice
+from app.shared.runs import Snapshot
 from backend.datasets import Dataset
 from backend.engines.scripted import ScriptedEngine
 from backend.pipeline import Pipeline, Prediction, Recipe
@@ -125,22 +127,27 @@ def every_view(small: Dataset, text: str) -> dict[str, View]:
     return views
 
 
+# What draws each panel of the Predict page.
+PANELS = {
+    draw.__name__: draw
+    for draw in (
+        target_card, retrieve_panel, nearest_panel, rerank_panel, ask_panel, reason_panel, merge_panel, run_status,
+    )
+}  # fmt: skip
+
+
 def every_panel(view: View) -> dict[str, str]:
     meta = view.data.meta
     drawn = {
-        "header": rendering.header("/", meta.title, meta.licence),
-        "notice": rendering.notice("untuned", *view.models.values(), order_note=meta.order_note),
-        "scripted notice": rendering.notice("scripted", *view.models.values()),
-        "untuned reasoner's notice": rendering.notice("untuned reasoner", *view.models.values()),
-        "stand-in's notice": rendering.notice("stand-in", *view.models.values()),
-        "two models' notice": rendering.notice("", *view.models.values()),
-        "error": rendering.error_box(meta.title),
+        "header": header("/", meta.title, meta.licence),
+        "notice": notice("untuned", *view.models.values(), order_note=meta.order_note),
+        "scripted notice": notice("scripted", *view.models.values()),
+        "untuned reasoner's notice": notice("untuned reasoner", *view.models.values()),
+        "stand-in's notice": notice("stand-in", *view.models.values()),
+        "two models' notice": notice("", *view.models.values()),
+        "error": error_box(meta.title),
     }
-    panels = (
-        "target_card", "retrieve_panel", "nearest_panel", "rerank_panel", "ask_panel", "reason_panel", "merge_panel",
-        "run_status",
-    )  # fmt: skip
-    return drawn | {name: getattr(rendering, name)(view) for name in panels}
+    return drawn | {name: draw(view) for name, draw in PANELS.items()}
 
 
 def _path(value: str | None) -> str | None:

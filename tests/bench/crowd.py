@@ -19,8 +19,8 @@ from typing import Any
 
 import httpx
 
-from app.pages.predict_layout import NAMES
-from storage.artifacts import BUNDLE
+from app.predict.layout import NAMES
+from storage.precompute.artifacts import BUNDLE
 from storage.shipped import shipped_samples
 from tests.bench.sliders import summary
 from tests.browser.serving import SCRIPTED, precompute, server

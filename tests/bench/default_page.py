@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import gradio
 
-from app.rendering import rerank_panel
-from app.services.predict import PredictService
+from app.predict.retrieval_drawing import rerank_panel
+from app.predict.service import PredictService
 from backend.settings import load_settings
 from storage.workspace import Workspace
 

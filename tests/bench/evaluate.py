@@ -19,18 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from app.rendering.evaluate import evaluate_exhibit, evaluate_numbers
-from app.services.evaluate_query import EvaluateQuery
-from app.services.evaluate_state import State
+from app.evaluate.address import EvaluateQuery
+from app.evaluate.drawing import evaluate_exhibit, evaluate_numbers
+from app.evaluate.state import State
 from backend.evaluation import metrics
 from backend.evaluation.live import LiveMerge
 from backend.evaluation.tables import score
 from backend.merging import mean_and_variance, merge
-from storage.evaluated.chosen import Chosen
-from storage.evaluated.labelled import Labelled
-from storage.evaluated.looked_up import Found, Looked
-from storage.evaluated.systems import NAMES, Evaluated, System
-from storage.evaluated.ways import Way
+from storage.evaluation.chosen import Chosen
+from storage.evaluation.labelled import Labelled
+from storage.evaluation.looked_up import Found, Looked
+from storage.evaluation.systems import NAMES, Evaluated, System
+from storage.evaluation.ways import Way
 from tests.bench.sliders import summary
 
 # Figures that change when alpha does.

@@ -33,12 +33,12 @@ from sqlalchemy import select
 from backend.labelling import Account, ChainFilter, Project
 from backend.settings import Settings
 from storage import Database, open_database
+from storage.database.tables import utc_now
 from storage.labels import accounts, projects
 from storage.labels.exhibits import exhibits
 from storage.labels.queue import next_task
 from storage.labels.tables import LabelRow, TaskRow
 from storage.labels.values import Task
-from storage.models import utc_now
 from storage.workspace import Workspace
 from tests.bench.sliders import summary
 from tests.browser.serving import served

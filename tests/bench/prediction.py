@@ -21,7 +21,7 @@ from backend.datasets import build_samples, split
 from backend.pipeline import Listener, Pipeline, Recipe
 from backend.questions import Question
 from backend.settings import Settings
-from storage.lookup import look_up
+from storage.results.lookup import look_up
 from storage.workspace import Workspace
 
 

@@ -32,8 +32,8 @@ from backend.datasets import Dataset, build_samples, split
 from backend.errors import RallrecError
 from backend.representation import ItemSpace, mix
 from backend.retrieval import IndexConfig, RetrievalConfig, Retriever, build_index, nearest, open_index, retrieve_rows
-from storage.artifacts import BUNDLE, ArtifactStore
-from storage.stages.embed import load_text_vectors
+from storage.precompute.artifacts import BUNDLE, ArtifactStore
+from storage.precompute.embed import load_text_vectors
 
 CONFIG = RetrievalConfig()
 WIDTHS = {"text": 1152, "collaborative": 64, "aligned": 64}

@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.labelling import ChainFilter, Label, Project
 from backend.settings import Settings
-from storage.database import Database
+from storage.database.connection import Database
 from storage.labels import accounts, exhibits, projects, records
 from storage.workspace import Workspace
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from storage.artifacts import BUNDLE
+from storage.precompute.artifacts import BUNDLE
 from storage.shipped import samples_file
 from tests.browser.actions import wait_until
 from tests.browser.conftest import HOSTILE, SCREENSHOTS

@@ -130,7 +130,7 @@ def test_a_story_as_it_was_told(page: Any, site: str, chromium: Any, tmp_path: P
 @pytest.mark.parametrize(
     "view",
     [
-        "users.html", "users.html?user=1", "what-if.html?user=1&item=9", "stories.html",
+        "users.html", "users.html?user=1", "what-if.html?user=1&item=9", "stories/list.html",
         "evaluate.html?view=slices", "evaluate.html?view=pair&first=UserMean&second=ItemMean&show=both",
     ],
 )  # fmt: skip

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import select
 
 from storage import open_database
+from storage.database.tables import TraceRow
 from storage.jobs.store import STATES, JobStore
-from storage.models import TraceRow
 from tests.browser.actions import open_page, wait_until
 from tests.browser.conftest import SCREENSHOTS
 from tests.browser.serving import SCRIPTED, served

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.services.bounds import BOUNDS
-from app.services.predict_view import exact_gamma
+from app.predict.view import exact_gamma
+from app.shared.controls import BOUNDS
 from backend.prompting import KNOWLEDGE_WORDINGS
 from backend.representation import VARIANTS
 from backend.retrieval import STRATEGIES

@@ -13,7 +13,7 @@ import pytest
 from backend.datasets import Dataset, build_samples, bundled_source, load, prepare, split
 from backend.datasets.movielens import split_categories, split_title
 from backend.errors import UnknownNameError, UsageError
-from storage.artifacts import BUNDLE, ArtifactStore
+from storage.precompute.artifacts import BUNDLE, ArtifactStore
 
 NAME = "ml-latest-small"
 

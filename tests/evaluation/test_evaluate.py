@@ -24,9 +24,9 @@ from backend.settings import load_settings
 from backend.types import Trace
 from backend.what_if import Edits
 from scripts.cli import app
-from storage.evaluated.looked_up import shown_lines
-from storage.evaluated.systems import NAMES
-from storage.evaluated.ways import own_adapter, untuned
+from storage.evaluation.looked_up import shown_lines
+from storage.evaluation.systems import NAMES
+from storage.evaluation.ways import own_adapter, untuned
 from storage.workspace import Workspace
 from tests.evaluation.conftest import Lists, ask
 

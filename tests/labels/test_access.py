@@ -10,10 +10,10 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.routing import Route
 
-from app.labels_view import VIEWS
-from app.services.labelling import LabellingService
-from app.services.labelling.results import ResultsService
-from app.services.labelling.reviewing import ReviewingService
+from app.label.results import ResultsService
+from app.label.reviewing import ReviewingService
+from app.label.service import LabellingService
+from app.label.views import VIEWS
 from storage.labels.roles import MAY
 from tests.labels.browsing import whole
 from tests.labels.conftest import PASSWORD

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.labels_view import VIEWS
-from app.services.labelling.cached_chains import CachedChains
-from app.services.labelling.every import Services
+from app.label.cached_chains import CachedChains
+from app.label.services import Services
+from app.label.views import VIEWS
 from backend.labelling import Account, ChainFilter, Project
 from backend.labelling.tasks import Exhibit, tasks_of
 from backend.settings import Settings

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.rendering.labelling import own, people, projects, task
-from app.rendering.labelling.frame import TABS, frame
+from app.label.drawing import own, people, projects, task
+from app.label.drawing.frame import TABS, frame
 from backend.labelling import RUBRICS, Account, Judgement, Project, Rubric, StepJudgement, Version, rubric
 from storage.labels.accounts import Listed as ListedAccount
 from storage.labels.projects import Listed

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-import storage.database
+import storage.database.connection
 from backend.errors import ConflictError, NotFoundError, StorageError
 from backend.labelling import Account, Judgement
 from storage import Database
@@ -93,7 +93,7 @@ def test_doccano_1236_a_lock_that_lasts_is_said_and_the_same_can_be_sent_again(
     database: Database, people: People, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = get(database, make(), people["ann"])
-    monkeypatch.setattr(storage.database, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(storage.database.connection, "BUSY_SECONDS", 0.1)
     impatient = storage.open_database(database.url.render_as_string())
     stranger = sqlite3.connect(str(database.url.database), isolation_level=None)
     stranger.execute("BEGIN IMMEDIATE")

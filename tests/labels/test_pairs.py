@@ -41,8 +41,8 @@ def places(labels: list[Label], author: str) -> dict[str, str]:
 def test_the_preferred_chain_has_one_name_in_all_that_tells_of_it(
     compared: tuple[str, list[Label]], database: Database, people: dict[str, Account]
 ) -> None:
-    from app.rendering.labelling.own import in_words
-    from app.rendering.labelling.results_adjudicate import adjudicate
+    from app.label.drawing.own import in_words
+    from app.label.drawing.results_adjudicate import adjudicate
     from backend.labelling import rubric
     from backend.labelling.agreement import confusion
     from backend.labelling.disputed import disputed

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from app.rendering.labelling import results_adjudicate, results_agreement, results_export, results_insight
-from app.rendering.labelling.results_figures import Mark, rows, told, trend_figure
+from app.label.drawing import results_adjudicate, results_agreement, results_export, results_insight
+from app.label.drawing.results_figures import Mark, rows, told, trend_figure
 from backend.labelling import Label, rubric
 from backend.labelling.agreement import confusion, report
 from backend.labelling.disputed import disputed

@@ -16,7 +16,7 @@ from backend.datasets import Dataset, build_samples
 from backend.errors import EngineError, Stopped, UsageError
 from backend.pipeline import Pipeline, Prediction, Recipe
 from storage import CachedEngine, Database, open_database
-from storage.lookup import look_up
+from storage.results.lookup import look_up
 from tests.conftest import random_space
 
 TRACES = 3

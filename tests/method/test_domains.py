@@ -12,7 +12,7 @@ from backend.prompting import HistoryLine, PromptSubject, RatingHabit, about_use
 from backend.prompting.person import SOMEBODY
 from backend.questions import Questions
 from backend.retrieval import RetrievalConfig
-from storage.prompt_reading import PromptReader
+from storage.results.prompt_reading import PromptReader
 from tests.conftest import meta_of, random_space
 from tests.datasets.made import write_bookcrossing, write_custom, write_ml_1m
 

@@ -22,7 +22,7 @@ from backend.record import prediction_record
 from backend.retrieval import RetrievalConfig
 from backend.types import Answer
 from backend.what_if import Added, Edits, Past, Rated, edit_past
-from storage.cache_keys import answer_key, messages_json, prompt_hash, trace_key
+from storage.results.keys import answer_key, messages_json, prompt_hash, trace_key
 from tests.conftest import random_space
 
 CONFIG = RetrievalConfig(k=6)

@@ -10,8 +10,8 @@ import pytest
 
 from backend import datasets
 from backend.settings import Settings
-from storage.artifacts import ArtifactStore
-from storage.precompute import Precompute
+from storage.precompute.artifacts import ArtifactStore
+from storage.precompute.plan import Precompute
 from storage.workspace import SCRIPTED
 from tests.conftest import small_movies, small_ratings, write_movielens
 

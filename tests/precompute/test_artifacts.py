@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from backend.errors import CorruptCacheError, StorageError
-from storage.artifacts import Artifact, ArtifactStore
-from storage.stages.job import load_array, save_array
+from storage.precompute.artifacts import Artifact, ArtifactStore
+from storage.precompute.job import load_array, save_array
 
 RECIPE = {"stage": "embed", "data": {"name": "small", "hash": "1"}}
 

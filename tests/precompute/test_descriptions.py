@@ -14,9 +14,9 @@ from backend.representation.descriptions import (
     why_useless,
 )
 from backend.types import Messages, Sampling
-from storage.artifacts import ArtifactStore
-from storage.precompute import Precompute
-from storage.stages.describe import Description, load_descriptions
+from storage.precompute.artifacts import ArtifactStore
+from storage.precompute.describe import Description, load_descriptions
+from storage.precompute.plan import Precompute
 from tests.conftest import meta_of
 
 MOVIES = meta_of()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from backend import datasets
-from storage.artifacts import META
-from storage.stages.graph import STAGES
+from storage.precompute.artifacts import META
+from storage.precompute.graph import STAGES
 from tests.conftest import ROOT, small_movies, small_ratings, write_movielens
 
 KILLS = 20

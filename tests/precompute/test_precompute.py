@@ -23,13 +23,13 @@ from backend.errors import (
 )
 from backend.representation import PARTS, mix, title_texts
 from backend.training.config import RECIPES
-from storage.artifacts import ArtifactStore
-from storage.precompute import Precompute
-from storage.stages.describe import load_descriptions
-from storage.stages.embed import load_text_vectors
-from storage.stages.graph import STAGE_NAMES, STAGES, kinds_until
-from storage.stages.job import load_array
-from storage.stages.mix import load_space
+from storage.precompute.artifacts import ArtifactStore
+from storage.precompute.describe import load_descriptions
+from storage.precompute.embed import load_text_vectors
+from storage.precompute.graph import STAGE_NAMES, STAGES, kinds_until
+from storage.precompute.job import load_array
+from storage.precompute.mix import load_space
+from storage.precompute.plan import Precompute
 
 Make = Callable[..., Precompute]
 ALL = [stage.kind for stage in STAGES if not stage.extra]

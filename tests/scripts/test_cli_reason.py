@@ -21,9 +21,9 @@ from backend.errors import UsageError
 from backend.settings import Settings
 from scripts import reason
 from storage import open_database
-from storage.models import AnswerRow, TraceRow
-from storage.pace import duration
-from storage.sample_list import read_samples
+from storage.database.tables import AnswerRow, TraceRow
+from storage.jobs.pace import duration
+from storage.kept.sample_list import read_samples
 from storage.workspace import Workspace
 
 FAST: dict[str, Any] = {"RALLREC_SCRIPTED_DELAY": 0, "RALLREC_ENGINE": "scripted"}

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from sqlalchemy import inspect, text
 from storage_fakes import CountingEngine, ask, together
 
-import storage.schema
+import storage.database.schema
 from backend.errors import CorruptCacheError, UnknownNameError, UsageError
 from backend.types import Sampling
 from storage import CachedEngine, Database, open_database
+from storage.database.tables import utc_now
 from storage.jobs.kinds import KINDS, PrecomputeParams, checked, stored
 from storage.jobs.store import LIVE, MOVES, Job, JobStore, Report, hashed
-from storage.models import utc_now
 
 ROOT = Path(__file__).parents[2]
 PARAMS = PrecomputeParams(dataset="tiny", until="align")
@@ -260,12 +260,12 @@ def test_a_database_of_the_version_before_keeps_its_results_and_gets_the_table(
 ) -> None:
     """Migration 0006, both ways."""
     before = tmp_path / "the version before"
-    shutil.copytree(storage.schema.MIGRATIONS, before)
+    shutil.copytree(storage.database.schema.MIGRATIONS, before)
     for file in (before / "versions").glob("[0-9]*.py"):
         if file.name >= "0006":
             file.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(storage.schema, "MIGRATIONS", before)
+        patch.setattr(storage.database.schema, "MIGRATIONS", before)
         old = open_database(database_url)
         assert old.revision == "0005"
         engine = CountingEngine()
@@ -276,7 +276,7 @@ def test_a_database_of_the_version_before_keeps_its_results_and_gets_the_table(
     assert len(engine.drawn) == 2
     assert JobStore(new).add(PARAMS, "me").number == 1
     config = Config()
-    config.set_main_option("script_location", str(storage.schema.MIGRATIONS))
+    config.set_main_option("script_location", str(storage.database.schema.MIGRATIONS))
     with new.engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "0005")

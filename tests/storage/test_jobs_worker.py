@@ -17,10 +17,10 @@ from sqlalchemy import update
 
 from backend.errors import StorageError
 from storage import Database
+from storage.database.tables import JobRow, utc_now
 from storage.jobs.kinds import PrecomputeParams
 from storage.jobs.store import LEASE, Job, JobStore, Report
 from storage.jobs.worker import Worker
-from storage.models import JobRow, utc_now
 
 ROOT = Path(__file__).parents[2]
 PARAMS = PrecomputeParams(dataset="tiny", until="align")

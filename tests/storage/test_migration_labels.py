@@ -8,18 +8,18 @@ from alembic.config import Config
 from sqlalchemy import inspect, text
 from storage_fakes import CountingEngine, ask
 
-import storage.schema
+import storage.database.schema
 from backend.types import Sampling
 from storage import CachedEngine, open_database
+from storage.database.tables import StoryRow
 from storage.labels.accounts import accounts, add_account
-from storage.models import StoryRow
 
 
 def bring_to(url: str, revision: str) -> None:
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         config = Config()
-        config.set_main_option("script_location", str(storage.schema.MIGRATIONS))
+        config.set_main_option("script_location", str(storage.database.schema.MIGRATIONS))
         config.attributes["connection"] = connection
         step = command.downgrade if revision < "0007" else command.upgrade
         step(config, revision)
@@ -39,7 +39,7 @@ def test_old_rows_stay_and_labels_can_be_kept_beside_them(database_url: str) -> 
     looked.dispose()
 
     new = open_database(database_url)
-    assert new.revision == storage.schema.known_revisions()[-1]
+    assert new.revision == storage.database.schema.known_revisions()[-1]
     assert CachedEngine(engine, new).reason([ask("x")], 2, sampling) == before
     assert len(engine.drawn) == 2
     add_account(new, "ann", None, "annotator")

@@ -8,7 +8,7 @@ from storage_fakes import CountingEngine, ask
 
 from backend.types import Message, ModelRef, Sampling
 from storage import CachedEngine, Database
-from storage.answered import answered_prompts, prompt_texts
+from storage.results.answered import answered_prompts, prompt_texts
 
 PLAIN = ModelRef("tiny", "r1")
 OTHERS = [

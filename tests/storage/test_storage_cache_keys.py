@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.types import Answer, Message, ModelRef, Sampling, Trace
-from storage.cache_keys import (
+from storage.results.keys import (
     answer_checksum,
     answer_key,
     answer_options,

@@ -15,7 +15,7 @@ from backend.engines.base import Engine
 from backend.errors import EngineError, Stopped, UsageError
 from backend.types import Answer, Message, ModelRef, Sampling, Trace
 from storage import CachedEngine, Database
-from storage.models import AnswerRow, PromptRow, TraceRow
+from storage.database.tables import AnswerRow, PromptRow, TraceRow
 
 A, B, C = ask("a"), ask("b"), ask("c")
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, max_tokens=16, seed=3)

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import func, select
 from storage_fakes import CountingEngine, ask, together
 
-import storage.schema
+import storage.database.schema
 from backend.errors import Stopped
 from backend.types import Answer, Sampling, Trace
 from storage import CachedEngine, Database, open_database
-from storage.models import AnswerRow, PromptRow, TraceRow
+from storage.database.tables import AnswerRow, PromptRow, TraceRow
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = [ask(str(number)) for number in range(12)]
@@ -111,7 +111,7 @@ def test_the_cache_answers_while_the_model_is_busy_and_waiting_can_be_stopped(da
 
 def test_threads_that_open_the_same_fresh_database(database_url: str) -> None:
     opened = at_once(6, lambda number: open_database(database_url))
-    assert {database.revision for database in opened} == {storage.schema.known_revisions()[-1]}
+    assert {database.revision for database in opened} == {storage.database.schema.known_revisions()[-1]}
     for database in opened:
         database.close()
 

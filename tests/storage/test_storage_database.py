@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-import storage.schema
+import storage.database.schema
 from backend.errors import DatabaseTooNewError, StorageError, UsageError
 from storage import Database, open_database
-from storage.models import AnswerRow, PromptRow
+from storage.database.tables import AnswerRow, PromptRow
 
 
 def sqlite_url(path: Path) -> str:
@@ -24,7 +24,7 @@ def test_a_fresh_database_is_made_in_a_fresh_folder_and_opens_again(tmp_path: Pa
     path = tmp_path / "deep" / "er" / "my data é.db"
     for _ in range(2):
         database = open_database(sqlite_url(path))
-        assert database.revision == storage.schema.known_revisions()[-1]
+        assert database.revision == storage.database.schema.known_revisions()[-1]
         assert path.is_file()
         database.close()
         database.close()  # idempotent
@@ -114,7 +114,13 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
         session.execute(text("UPDATE alembic_version SET version_num = '9876'"))
     with pytest.raises(DatabaseTooNewError) as caught:
         open_database(url)
-    for word in ("9876", storage.schema.known_revisions()[-1], "upgrade", "RALLREC_DATABASE_URL", str(tmp_path)):
+    for word in (
+        "9876",
+        storage.database.schema.known_revisions()[-1],
+        "upgrade",
+        "RALLREC_DATABASE_URL",
+        str(tmp_path),
+    ):
         assert word in str(caught.value)
     with database.session(read_only=True) as session:
         assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9876"

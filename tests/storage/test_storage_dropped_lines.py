@@ -12,7 +12,7 @@ from alembic.config import Config
 from sqlalchemy import inspect, text
 from storage_fakes import CountingEngine
 
-import storage.schema
+import storage.database.schema
 from backend.errors import CorruptCacheError
 from backend.types import Answer, Message, ModelRef, Sampling, Trace
 from storage import CachedEngine, Database, open_database
@@ -61,12 +61,12 @@ OLD_ROWS: list[tuple[str, dict[str, Any]]] = [
 def old_url(database_url: str, tmp_path: Path) -> str:
     """A database at revision 0001 with one prompt, its answer and a chain."""
     folder = tmp_path / "the first version"
-    shutil.copytree(storage.schema.MIGRATIONS, folder)
+    shutil.copytree(storage.database.schema.MIGRATIONS, folder)
     for file in (folder / "versions").glob("*.py"):
         if not file.name.startswith("0001"):
             file.unlink()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage.schema, "MIGRATIONS", folder)
+        patch.setattr(storage.database.schema, "MIGRATIONS", folder)
         old = open_database(database_url)
         assert old.revision == "0001"
         with old.session() as session:
@@ -79,7 +79,7 @@ def old_url(database_url: str, tmp_path: Path) -> str:
 
 def downgrade(database: Database, revision: str) -> None:
     config = Config()
-    config.set_main_option("script_location", str(storage.schema.MIGRATIONS))
+    config.set_main_option("script_location", str(storage.database.schema.MIGRATIONS))
     with database.engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, revision)

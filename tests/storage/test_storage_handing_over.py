@@ -15,7 +15,7 @@ from backend.engines.scripted import FAIL_MARK, ScriptedEngine
 from backend.errors import EngineError, PartialError
 from backend.types import Answer, Message, ModelRef, Sampling
 from storage import CachedEngine, Database
-from storage.models import AnswerRow
+from storage.database.tables import AnswerRow
 
 A, B, C, BAD, WORSE = (ask(text) for text in ("a", "b", "c", "bad", "worse"))
 SAMPLING = Sampling(max_tokens=16, seed=3)

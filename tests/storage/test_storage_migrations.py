@@ -12,14 +12,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, inspect, text
 from storage_fakes import CountingEngine, ask
 
+import storage.database.schema
 import storage.labels.tables
-import storage.schema
 from backend.errors import StorageError
 from backend.types import Sampling
 from storage import CachedEngine, Database, open_database
-from storage.models import Base
+from storage.database.tables import Base
 
-HEAD = storage.schema.known_revisions()[-1]
+HEAD = storage.database.schema.known_revisions()[-1]
 NEXT_REVISION = f"{int(HEAD) + 1:04}"
 
 
@@ -42,8 +42,8 @@ def test_the_migrated_constraints_are_the_models_constraints(database: Database)
 
 
 def test_file_names_carry_the_revisions() -> None:
-    scripts = ScriptDirectory(str(storage.schema.MIGRATIONS))
-    known = storage.schema.known_revisions()
+    scripts = ScriptDirectory(str(storage.database.schema.MIGRATIONS))
+    known = storage.database.schema.known_revisions()
     assert known == sorted(script.revision for script in scripts.walk_revisions())
     assert scripts.get_heads() == [known[-1]]
 
@@ -52,8 +52,8 @@ def test_file_names_carry_the_revisions() -> None:
 def next_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of a migration that is not written yet."""
     folder = tmp_path / "a 100% copy"
-    shutil.copytree(storage.schema.MIGRATIONS, folder)
-    monkeypatch.setattr(storage.schema, "MIGRATIONS", folder)
+    shutil.copytree(storage.database.schema.MIGRATIONS, folder)
+    monkeypatch.setattr(storage.database.schema, "MIGRATIONS", folder)
     return folder / "versions" / f"{NEXT_REVISION}_next.py"
 
 

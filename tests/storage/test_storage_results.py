@@ -18,9 +18,9 @@ from test_storage_dropped_lines import MODEL, PROMPT, SAMPLING, TRACE, downgrade
 from backend.errors import CorruptCacheError, DataError, StorageError, UsageError
 from backend.types import ModelRef, Sampling
 from storage import CachedEngine, Database, open_database
-from storage.models import AnswerRow, Base, ImportRow, PromptRow, TraceRow
-from storage.results import export_results, import_results
-from storage.results_file import read_results
+from storage.database.tables import AnswerRow, Base, ImportRow, PromptRow, TraceRow
+from storage.results.file import read_results
+from storage.results.transfer import export_results, import_results
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = [ask(f"naïve <{number}> \u2028 ✓") for number in range(5)]
@@ -255,7 +255,7 @@ import sys
 sys.path[:0] = [{root!r}]
 from pathlib import Path
 from storage import open_database
-from storage.results import import_results
+from storage.results.transfer import import_results
 database = open_database({url!r})
 print("ready", flush=True)
 sys.stdin.readline()

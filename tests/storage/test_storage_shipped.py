@@ -14,8 +14,8 @@ from test_storage_results import count
 from backend.settings import Settings
 from backend.types import ModelRef, Sampling
 from storage import CachedEngine, Database, open_database
-from storage.models import AnswerRow, ImportRow, TraceRow
-from storage.results import export_results
+from storage.database.tables import AnswerRow, ImportRow, TraceRow
+from storage.results.transfer import export_results
 from storage.roles import SCRIPTED
 from storage.shipped import RESULTS, RESULTS_META, import_shipped, ship_results, verify_bundle
 from storage.workspace import Workspace

@@ -13,9 +13,9 @@ from backend.errors import CorruptCacheError, UsageError
 from backend.pipeline import Recipe
 from backend.what_if import Edits
 from storage import CachedEngine, Database, open_database
+from storage.database.tables import WhatIfRow
 from storage.inventory import count_results
-from storage.models import WhatIfRow
-from storage.what_ifs import MAX_NAME, WhatIf, WhatIfs
+from storage.kept.what_ifs import MAX_NAME, WhatIf, WhatIfs
 
 EDITS = Edits.read('{"removed": ["3", "1"], "hint": "no", "settings": {"k": 4}}')
 ONE = WhatIf("films", "d" * 64, "15", "2", Recipe(), EDITS)

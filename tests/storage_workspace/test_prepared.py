@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.services.predict import PredictService
+from app.predict.service import PredictService
 from backend.datasets import Dataset
 from backend.settings import Settings
 from scripts import shipping

@@ -19,8 +19,8 @@ from backend.settings import Settings
 from backend.training.lora import ADAPTER_FILE
 from backend.types import Message, ModelRef
 from storage import workspace as workspace_module
-from storage.artifacts import Artifact
-from storage.cached_engine import CachedEngine
+from storage.precompute.artifacts import Artifact
+from storage.results.cached_engine import CachedEngine
 from storage.roles import Base, Role, encoder_of, options_of, role_of
 from storage.workspace import SCRIPTED, Workspace
 

@@ -16,9 +16,9 @@ from backend.pipeline import Listener
 from backend.settings import Settings
 from backend.types import ModelRef
 from storage import CachedEngine
-from storage.lookup import look_up, look_up_all
-from storage.stages.embed import load_text_vectors
-from storage.stages.job import load_array
+from storage.precompute.embed import load_text_vectors
+from storage.precompute.job import load_array
+from storage.results.lookup import look_up, look_up_all
 from storage.workspace import Workspace
 from tests.precompute.conftest import QUICK
 
@@ -117,7 +117,7 @@ def test_the_nearest_items_and_the_map_are_those_of_the_space(workspace: Workspa
 @pytest.mark.model
 def test_the_shipped_vectors_are_those_of_the_embedded_model(shipped: datasets.Dataset, models_dir: Path) -> None:
     from backend.representation import title_texts
-    from storage.stages.describe import load_descriptions
+    from storage.precompute.describe import load_descriptions
 
     opened = Workspace(Settings(home=models_dir.parent, device="cpu"))
     plan = {item.node.stage.kind: item.artifact for item in opened.precompute().plan("align")}
@@ -136,7 +136,7 @@ def test_the_shipped_vectors_are_those_of_the_embedded_model(shipped: datasets.D
 
 
 def test_all_of_the_bundle_is_as_it_was_written() -> None:
-    from storage.artifacts import BUNDLE, ArtifactStore
+    from storage.precompute.artifacts import BUNDLE, ArtifactStore
 
     shipped = ArtifactStore(BUNDLE / "nothing").all()
     assert len(shipped) >= 6

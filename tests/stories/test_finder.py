@@ -20,9 +20,9 @@ from backend.stories import Story, Told, find_stories
 from backend.stories.finder import RECENT, RELEVANT, USUAL
 from backend.types import Answer, Trace
 from scripts.stories import find
-from storage.artifacts import BUNDLE
+from storage.kept.stories import read_stories
+from storage.precompute.artifacts import BUNDLE
 from storage.shipped import samples_file
-from storage.stories import read_stories
 from storage.workspace import Workspace
 from tests.conftest import random_space
 

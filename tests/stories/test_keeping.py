@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import storage.stories
+import storage.kept.stories
 from backend.errors import CorruptCacheError, UnknownNameError, UsageError
 from backend.stories import Step, Story
 from storage import Database, open_database
-from storage.stories import keep_story, kept_stories, kept_story, parse_story, read_stories, write_stories
+from storage.kept.stories import keep_story, kept_stories, kept_story, parse_story, read_stories, write_stories
 
 PLAIN: dict[str, Any] = {"title": "Mine", "steps": [{"view": "/?user=1&item=2", "sentence": "Look."}]}
 
@@ -91,7 +91,7 @@ def test_a_story_is_kept_once_and_found_by_its_key(database: Database) -> None:
 
 
 def test_there_is_an_end_to_it(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage.stories, "MOST_STORIES", 1)
+    monkeypatch.setattr(storage.kept.stories, "MOST_STORIES", 1)
     keep_story(database, parsed())
     with pytest.raises(UsageError, match="1 stories already"):
         keep_story(database, parsed(title="Another"))
@@ -99,8 +99,8 @@ def test_there_is_an_end_to_it(database: Database, monkeypatch: pytest.MonkeyPat
 
 def test_a_bundle_without_stories_has_none_and_a_broken_file_is_said(tmp_path: Path) -> None:
     assert read_stories(tmp_path) == {}
-    write_stories(tmp_path / storage.stories.STORIES, {"own": parsed()})
+    write_stories(tmp_path / storage.kept.stories.STORIES, {"own": parsed()})
     assert read_stories(tmp_path) == {"own": parsed()}
-    (tmp_path / storage.stories.STORIES).write_text('{"own": {"title": ""}}')
+    (tmp_path / storage.kept.stories.STORIES).write_text('{"own": {"title": ""}}')
     with pytest.raises(CorruptCacheError, match="install the program again"):
         read_stories(tmp_path)

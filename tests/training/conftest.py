@@ -15,8 +15,8 @@ from backend.datasets import Dataset
 from backend.engines.scripted import ScriptedEngine
 from backend.settings import Settings
 from backend.types import ModelRef
-from storage.artifacts import ArtifactStore
-from storage.precompute import Precompute
+from storage.precompute.artifacts import ArtifactStore
+from storage.precompute.plan import Precompute
 from storage.workspace import SCRIPTED
 from tests.conftest import DAY, small_movies, write_movielens
 from tests.precompute.conftest import QUICK

@@ -16,7 +16,7 @@ from backend.engines.chat import Chat
 from backend.engines.vocabulary import TokenizerVocabulary
 from backend.training import lora
 from backend.training.examples import Example
-from storage.precompute import Precompute
+from storage.precompute.plan import Precompute
 from tests.training.tiny_models import BytesTokenizer
 
 

@@ -22,11 +22,11 @@ from backend.settings import Settings
 from backend.training import lora
 from backend.training.config import RECIPES, ReasonerConfig, TuneConfig
 from backend.types import ModelRef
-from storage.artifacts import Artifact
-from storage.precompute import Precompute
-from storage.stages import tune
-from storage.stages.job import Job
-from storage.stages.tune import adapter_name, plain_guess
+from storage.precompute import tune
+from storage.precompute.artifacts import Artifact
+from storage.precompute.job import Job
+from storage.precompute.plan import Precompute
+from storage.precompute.tune import adapter_name, plain_guess
 from storage.workspace import SCRIPTED
 from tests.conftest import DAY, random_space, small_movies, write_movielens
 from tests.datasets.made import write_bookcrossing

@@ -1,0 +1,205 @@
+"""The Evaluate page's panels, each a pure function of what the service found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan, log10
+from typing import Any
+
+from app.evaluate.address import ALPHAS, EPSILONS, FIGURES, PAIR, SIDES, TABLES, EvaluateQuery
+from app.evaluate.samples_behind import Behind, side_words
+from app.evaluate.state import Pair, State
+from app.shared.templating import render, significant
+from app.users.drawing import predict_link
+from backend.datasets import Dataset
+from backend.evaluation.drawing import draw_panel, draw_table
+from backend.evaluation.exhibits import Figure, Panel, Series, Table
+from backend.evaluation.pairs import LEVEL, Difference
+from storage.evaluation.systems import NAMES
+from storage.jobs.store import Job
+
+_SAMPLES = {
+    "shipped": "test samples that ship", "shipped-validation": "validation samples that ship",
+    "test": "whole test part", "validation": "whole validation part",
+}  # fmt: skip
+_NAMES = {
+    "table-2": "2 general and reasoning", "table-3": "3 retrieval", "table-4": "4 every system", "table-5": "5 KP × CM",
+    "table-5-chosen": "5 chosen weights", "table-6": "6 embeddings", "table-7": "7 tokens", "figure-2": "2 length",
+    "figure-3": "3 variance", "figure-6": "6 alpha", "figure-7": "7 epsilon", "figure-8": "8 strategies",
+    "figure-9": "9 latency", "calibration": "calibration", "risk": "risk and coverage", "slices": "slices",
+    "cost": "cost and quality", PAIR: "two systems",
+}  # fmt: skip
+# Figures whose points set something instead of leading to samples.
+_SETS = {"figure-6": "alpha", "figure-7": "epsilon"}
+_METRICS = {"auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "accuracy": "accuracy", "ece": "ECE"}
+_SHOWN = ("auc", "log_loss", "accuracy")
+_WEIGHTS = {"now": "now", "chosen": "chosen on validation", "paper": "the paper's"}
+
+
+def evaluate_bar(query: EvaluateQuery, choice: str, lists: Sequence[str], state: State | None) -> str:
+    """Which samples, what they are, and what can be looked at. ``choice``: as it was resolved, of these ``lists``."""
+    own = state.own if state else None
+    return render(
+        "evaluate/bar.html",
+        samples=[
+            {"words": _SAMPLES[name], "link": query.link(samples=name, show="", page=1), "key": f"samples-{name}",
+             "current": choice == name}
+            for name in lists
+        ],
+        groups=[
+            {"name": name, "views": [
+                {"words": _NAMES[own], "link": query.viewing(own), "key": f"view-{own}", "current": query.view == own}
+                for own in views
+            ]}
+            for name, views in (("Tables", TABLES), ("Side by side", (PAIR,)), ("Figures", FIGURES))
+        ],
+        facts=_facts(own) if own else "",
+        flattering=choice.endswith("validation"),
+        missing=[system for system in own.systems.values() if system.problem] if own else [],
+    )  # fmt: skip
+
+
+def evaluate_live(state: State, query: EvaluateQuery) -> str:
+    """The two sliders, and the weights that can be gone back to."""
+    now, usual = state.merging(query), state.own.chosen.merging("paper")
+    chosen = f"chosen on validation: {usual.alpha:g}, {significant(usual.epsilon)}"
+    presets = [
+        *([("chosen", chosen, query.link(alpha=None, epsilon=None))] if state.chosen else []),
+        ("paper", "the paper's: 0.1, 0.001", query.link(alpha=0.1, epsilon=1e-3)),
+    ]
+    return render(
+        "evaluate/live.html",
+        there=state.live is not None,
+        alpha=now.alpha,
+        exponent=round(log10(now.epsilon), 2),
+        alphas=ALPHAS,
+        exponents=tuple(round(log10(own)) for own in EPSILONS),
+        presets=presets,
+        why=state.own.systems["RALLRec+"].problem,
+        run=state.own.systems["RALLRec+"].run,
+    )
+
+
+def evaluate_numbers(state: State, query: EvaluateQuery) -> str:
+    """What the page's alpha and epsilon reach on these samples, beside the chosen and the paper's, and P_G alone."""
+    points = state.numbers(query)
+    rows = [
+        {"words": _WEIGHTS[name], "key": name, "alpha": f"{own.alpha:g}", "epsilon": significant(own.epsilon),
+         "values": [(_METRICS[metric], getattr(own, metric)) for metric in _SHOWN]}
+        for name, own in points.items()
+    ]  # fmt: skip
+    alone = state.scored["RALLRec"].values
+    if points and alone:
+        values = [(_METRICS[metric], alone[metric]) for metric in _SHOWN]
+        rows.append({"words": "P_G alone (RALLRec)", "key": "tuned", "alpha": "–", "epsilon": "–", "values": values})
+    return render("evaluate/numbers.html", rows=rows, count=f"{len(state.own.samples):,}", chosen=state.chosen)
+
+
+def evaluate_exhibit(shown: Table | Figure | Pair, state: State, query: EvaluateQuery) -> str:
+    """The table, the figure or the pair that the page's view names."""
+    said = query.said()
+    if isinstance(shown, Table):
+        return render("evaluate/exhibit.html", shown=shown, drawn=[draw_table(shown)], single=True, said=said, hint="")
+    if isinstance(shown, Pair):
+        return _pair(shown, query)
+    merging = state.merging(query)
+    mark = {"figure-6": merging.alpha, "figure-7": merging.epsilon}.get(query.view)
+
+    def link(panel: Panel, series: Series, point: int) -> str:
+        if query.view in _SETS:
+            return query.link(**{_SETS[query.view]: float(series.x[point])})
+        if query.view == "cost":
+            return query.link(view=PAIR, first=series.key, show="", page=1)
+        return query.link(show=f"{panel.key}:{series.key}:{point}", page=1) if len(series.spans) else ""
+
+    chosen = {query.point[0]: f"{query.point[1]}:{query.point[2]}"} if query.point else {}
+    drawn = [draw_panel(panel, link, mark, chosen.get(panel.key, "")) for panel in shown.panels]
+    return render("evaluate/exhibit.html", shown=shown, drawn=drawn, single=False, said=said, hint=_hint(query))
+
+
+def _hint(query: EvaluateQuery) -> str:
+    """What a click on a point does."""
+    if query.view in _SETS:
+        return f"A click on a point sets {_SETS[query.view]} to its value."
+    return (
+        "A click on a system sets it beside another." if query.view == "cost" else "A click lists the samples behind."
+    )
+
+
+def evaluate_behind(found: Behind | None, query: EvaluateQuery) -> str:
+    """The samples behind the point that the address names; empty where it names none."""
+    if found is None:
+        return ""
+    turns = (("first", 1), ("previous", found.page - 1), ("next", found.page + 1), ("last", found.pages))
+    return render(
+        "evaluate/behind.html",
+        found=found,
+        systems=found.systems,
+        rows=[
+            {"own": own, "predict": predict_link(own.request),
+             "judged": [(name, _judged(one, own.liked)) for name, one in zip(found.systems, own.scores, strict=True)]}
+            for own in found.rows
+        ],
+        turn=[
+            {"words": words, "key": words,
+             "link": query.link(page=to) if 1 <= to <= found.pages and to != found.page else ""}
+            for words, to in turns
+        ],
+        close=query.link(show="", page=1),
+    )  # fmt: skip
+
+
+def evaluate_job(job: Job | None, data: Dataset) -> str:
+    """Instead of everything: that a large list is looked up by a job, and how far that is."""
+    live = job is not None and job.live
+    return render(
+        "evaluate/job.html",
+        job=job,
+        live=live,
+        stage=job.report.stage if job else "",
+        percent=None if not job or job.report.fraction is None else round(100 * job.report.fraction),
+        dataset=data.meta.title,
+    )
+
+
+def _facts(own: Any) -> str:
+    samples = own.samples
+    users = len(set(samples.users.tolist()))
+    return f"{len(samples):,} samples of {users:,} users, {int(samples.labels.sum()):,} liked"
+
+
+def _pair(shown: Pair, query: EvaluateQuery) -> str:
+    sides = side_words(query)
+    counts = [
+        {"words": sides[side], "count": len(getattr(shown.contest, side)), "key": f"side-{side}",
+         "link": query.link(show=side, page=1), "current": query.show == side}
+        for side in SIDES
+    ] if shown.contest else []  # fmt: skip
+    return render(
+        "evaluate/pair.html",
+        shown=shown,
+        pickers=[
+            {"label": label, "chips": [
+                {"words": name, "link": query.link(**{label: name}, page=1), "key": f"{label}-{name}",
+                 "current": getattr(query, label) == name}
+                for name in NAMES
+            ]}
+            for label in ("first", "second")
+        ],
+        rows=[_difference(own) for own in shown.differences],
+        counts=counts,
+        said=query.said(),
+        same=query.first == query.second,
+    )  # fmt: skip
+
+
+def _difference(own: Difference) -> dict[str, Any]:
+    return {
+        "metric": _METRICS[own.metric], "value": f"{own.value:+.3f}", "method": own.method,
+        "bounds": "" if isnan(own.low) else f"{own.low:+.3f} to {own.high:+.3f}",
+        "p": "–" if isnan(own.p) else "below 0.001" if own.p < 1e-3 else f"{own.p:.3f}", "sure": own.p < LEVEL,
+    }  # fmt: skip
+
+
+def _judged(score: float, liked: bool) -> dict[str, Any]:
+    return {"score": score, "right": None if isnan(score) else (score > 0.5) == liked}

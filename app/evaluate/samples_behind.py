@@ -1,0 +1,112 @@
+"""The samples behind a point of a figure or a side of a pair, each with a link to its prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.evaluate.address import EvaluateQuery
+from app.evaluate.state import Pair, State
+from app.predict.view import Request
+from backend.evaluation.exhibits import Figure
+from backend.settings import Settings
+from storage.evaluation.exhibits import STRATEGIES
+
+Int64 = NDArray[np.int64]
+PER_PAGE = 25
+
+
+@dataclass(frozen=True)
+class BehindRow:
+    """One sample. ``scores``: of the systems of :class:`Behind`; ``p_r``, ``var_r``: of the chains; NaN where they are
+    not known.
+    """
+
+    user: str
+    item: str
+    label: str
+    liked: bool
+    scores: tuple[float, ...]
+    p_r: float
+    var_r: float
+    request: Request
+
+
+@dataclass(frozen=True)
+class Behind:
+    """One page of the samples that ``what`` tells of, and how many there are in all. ``systems``: whose scores are
+    shown: the one that the point is of, then the page's two.
+    """
+
+    what: str
+    systems: tuple[str, ...]
+    total: int
+    page: int
+    pages: int
+    rows: tuple[BehindRow, ...]
+
+
+def behind(state: State, query: EvaluateQuery, settings: Settings) -> Behind | None:
+    """None where the page's address asks for none, or the point is gone."""
+    found = _places(state, query)
+    if found is None:
+        return None
+    what, places, system = found
+    pages = max(1, -(-len(places) // PER_PAGE))
+    page = min(query.page, pages)
+    looked = state.own.found["full-paper"].looked
+    systems = tuple(dict.fromkeys(filter(None, (system, query.first, query.second))))
+    numbers = np.stack([*(_scores(state, query, name) for name in systems), looked.p_r, looked.var_r])
+    own, data = state.own.samples, state.data
+    rows = []
+    for place in places[(page - 1) * PER_PAGE : page * PER_PAGE].tolist():
+        item = int(data.item_index[own.rows[place]])
+        user_id, item_id = data.user_ids[int(own.users[place])], data.item_ids[item]
+        request = _request(state, query, settings, user_id, item_id)
+        label, liked = data.item_label(item), bool(own.labels[place])
+        *scores, p_r, var_r = numbers[:, place].tolist()
+        rows.append(BehindRow(user_id, item_id, label, liked, tuple(scores), p_r, var_r, request))
+    return Behind(what, systems, len(places), page, pages, tuple(rows))
+
+
+def _scores(state: State, query: EvaluateQuery, name: str) -> NDArray[np.float64]:
+    return (state.system(name, query) if name in state.own.systems else state.own.all[name]).scores
+
+
+def _places(state: State, query: EvaluateQuery) -> tuple[str, Int64, str] | None:
+    """What the samples are, their places, and the system that the point is of; empty where it is of none."""
+    if not query.show:
+        return None
+    shown, point = state.exhibit(query), query.point
+    if isinstance(shown, Pair) and shown.contest is not None:
+        return side_words(query)[query.show], getattr(shown.contest, query.show), ""
+    if not isinstance(shown, Figure) or point is None:
+        return None
+    series = shown.series(point[0], point[1])
+    if series is None or point[2] >= len(series.spans):
+        return None
+    name = (series.words or ("",) * len(series.spans))[point[2]] or str(point[2] + 1)
+    words = series.behind_words[point[2]] if series.behind_words else name
+    system = series.key if series.key in state.own.all else STRATEGIES.get(name, "")
+    told = f"{system}, {words}" if system == series.key else words
+    return f"{shown.title}: {told}", series.behind(point[2]), system
+
+
+def side_words(query: EvaluateQuery) -> dict[str, str]:
+    """The sides of a pair, in words."""
+    return {
+        "first": f"{query.first} is right, {query.second} is wrong",
+        "second": f"{query.second} is right, {query.first} is wrong",
+        "both": "both are right",
+        "neither": "neither is right",
+    }
+
+
+def _request(state: State, query: EvaluateQuery, settings: Settings, user: str, item: str) -> Request:
+    """What the Predict page shows of the same prediction: every choice is named."""
+    merging = state.merging(query)
+    named = {own.name: getattr(settings, own.name) for own in fields(Request) if hasattr(settings, own.name)}
+    named |= {"gamma": state.own.chosen.gamma, "knowledge": "paper"}
+    return Request(user=user, item=item, **named | {"alpha": merging.alpha, "epsilon": merging.epsilon})

@@ -1,0 +1,107 @@
+"""The Evaluate page's look-ups: what is cached of a list of samples, at once or by a job. Knows no Gradio and no HTML.
+
+No model is ever run from here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from functools import cached_property
+
+from app.evaluate.address import SAMPLES, EvaluateQuery
+from app.evaluate.samples_behind import Behind, behind
+from app.evaluate.state import State
+from app.shared.jobs import JobsService
+from backend.datasets import Dataset, build_samples, split
+from backend.errors import NotPreparedError
+from backend.evaluation.slices import dataset_slices
+from storage.evaluation.exhibits import live_merge
+from storage.evaluation.labelled import SHIPPED, Choice, Labelled, check_apart, labelled
+from storage.evaluation.looked_up import Looking
+from storage.evaluation.scored import score_all
+from storage.evaluation.systems import evaluate
+from storage.jobs.store import Job
+from storage.workspace import Workspace
+
+# So many samples are looked up while somebody waits; more of them by a job.
+_AT_ONCE = 500
+# Seconds for which what was looked up is taken as it is, although results are being added.
+_FRESH = 60.0
+_STATES = 3
+
+_Key = tuple[str, int | None]
+
+
+class EvaluateService:
+    """One per app and dataset. Methods may be called from any thread; they raise ``RallrecError`` for bad input."""
+
+    def __init__(self, workspace: Workspace, jobs: JobsService) -> None:
+        self._workspace, self._jobs = workspace, jobs
+        self._lock = threading.Lock()
+        self._states: OrderedDict[_Key, tuple[float, State]] = OrderedDict()
+
+    @property
+    def data(self) -> Dataset:
+        return self._workspace.dataset()
+
+    @cached_property
+    def lists(self) -> tuple[str, ...]:
+        """The samples that a page offers: the lists that ship where this dataset does, and the parts."""
+        ships = Choice().resolved(self._workspace, "test").what == SHIPPED
+        return tuple(name for name in SAMPLES if ships or not name.startswith(SHIPPED))
+
+    def choice(self, query: EvaluateQuery) -> Choice:
+        """Which samples an address means."""
+        return Choice(query.samples, query.limit).resolved(self._workspace, "test")
+
+    def known(self, query: EvaluateQuery, old: bool = False) -> State | None:
+        """What was looked up lately; with ``old``, however long ago, as for a page that is open."""
+        choice = self.choice(query)
+        found = self._states.get((choice.what, choice.limit))
+        return found[1] if found and (old or time.monotonic() - found[0] < _FRESH) else None
+
+    def look(self, query: EvaluateQuery) -> State | None:
+        """Look up what is cached; None where that is to be asked for as a job first (:meth:`start`)."""
+        choice = self.choice(query)
+        with self._lock:
+            ready = self.known(query)
+            if ready is not None:
+                return ready
+            samples = labelled(self._workspace, choice, "test")
+            try:
+                state = self._state(samples, choice, Looking(kept=len(samples) > _AT_ONCE))
+            except NotPreparedError:
+                if len(samples) <= _AT_ONCE:
+                    raise
+                return None
+            self._states[choice.what, choice.limit] = (time.monotonic(), state)
+            while len(self._states) > _STATES:
+                self._states.popitem(last=False)
+            return state
+
+    def behind(self, state: State, query: EvaluateQuery) -> Behind | None:
+        """The samples that the page's address asks for."""
+        return behind(state, query, self._workspace.settings)
+
+    def start(self, query: EvaluateQuery, owner: str) -> Job:
+        """Start the job that looks up what a large list needs. Raises ``UsageError`` where one goes on."""
+        choice = self.choice(query)
+        return self._jobs.evaluate(choice.what, choice.limit, self._workspace.settings.dataset, owner)
+
+    def job(self, query: EvaluateQuery) -> Job | None:
+        """The latest job that looks it up."""
+        choice = self.choice(query)
+        return self._jobs.evaluating(choice.what, choice.limit, self._workspace.settings.dataset)
+
+    def _state(self, samples: Labelled, choice: Choice, looking: Looking) -> State:
+        work = self._workspace
+        validation = labelled(work, Choice(), "validation")
+        if not choice.what.endswith("validation"):
+            check_apart(samples, validation)
+        own = evaluate(work, samples, validation, None, looking)
+        scored = score_all(work.settings.home / "evaluated", samples, own.all, looking)
+        data = work.dataset()
+        slices = dataset_slices(data, split(build_samples(data), data, work.settings.split), samples.rows)
+        return State(own, scored, live_merge(own), slices, data)

@@ -1,0 +1,1 @@
+"""The Label screen: where people judge chains, and what comes of it."""

@@ -1,0 +1,1 @@
+"""The Library screen: what was made ahead, the jobs, the datasets, the models and the doctor."""

@@ -1,0 +1,228 @@
+"""The Library page's panels, each a pure function of what the service found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from app.library.curves import training_curve
+from app.library.view import Cache, DatasetEntry, Entry, Facts, ModelEntry, Shelf
+from app.shared.templating import render
+from storage.inventory import Space
+
+# What an artifact is for, by its kind.
+ABOUT = {
+    "descriptions": "What the describing model wrote about each item (eq. 1). The other text vectors are made of it.",
+    "title-vectors": "One vector per item from its title and categories: the encoder's final hidden states (eq. 2).",
+    "description-vectors": "One vector per item from its description: the encoder's final hidden states (eq. 2).",
+    "collaborative": "One vector per item from who has rated what, by LightGCN on the training interactions (eq. 4).",
+    "aligned": "The text vectors, taken by a small projector to where the collaborative vectors lie (eqs. 5 and 6).",
+    "space": "All vectors of an item side by side, each part of length 1 (eq. 7). Retrieval compares these.",
+    "index": "Finds the nearest of all items, for each embedding variant of Table 6.",
+    "map": "Where each item lies on a flat picture of the space, for each embedding variant.",
+    "retrieval-report": "How well past items that each strategy and variant finds foretell the target's label, "
+    "by a vote of their labels alone: no language model is asked.",
+}
+# state -> (sign, word); colour is never the only sign
+_STATES = {
+    "ready": ("✓", "ready"),
+    "shipped": ("✓", "shipped with the program"),
+    "making": ("▸", "being made"),
+    "interrupted": ("‖", "interrupted"),
+    "missing": ("○", "missing"),
+    "damaged": ("✗", "damaged"),
+    "prepared": ("✓", "prepared"),
+    "disk": ("✓", "on disk"),
+    "fetched": ("○", "fetched at first use"),
+    "hub": ("○", "asked of the hub at first use"),
+    "server": ("○", "run by a server"),
+    "scripted": ("✓", "stand-in, no weights"),
+}
+_MADE = ("ready", "shipped")
+_DATASET_STATES = _STATES | {
+    "shipped": ("○", "ships with the program, prepared at first use"),
+    "missing": ("○", "needs its files"),
+}
+_ROLES = {
+    "tuned": "answers at once: M_G",
+    "reasoning": "writes chains, then answers: M_R",
+    "encoder": "turns item texts into vectors (eq. 2)",
+    "describer": "writes the descriptions (eq. 1)",
+}
+# Column names that say more in words.
+_COLUMNS = {"gauc": "per-user AUC", "auc": "AUC", "recall_at_10": "recall at 10"}
+_CURVES = {
+    "loss": "Training loss",
+    "recall": "Validation recall",
+    "held_out_loss": "Loss on held-out items",
+}
+
+
+def own_artifacts(shelf: Shelf, opened: str) -> str:
+    """The plan of the page's dataset; ``opened``: the key of the fold that is open, from the page's link."""
+    return render(
+        "library/own.html",
+        folds=[_fold(entry, opened, shelf.dataset) for entry in shelf.own],
+        command=shelf.command,
+        problem=shelf.problem,
+        unknown=opened if opened and opened not in {entry.key for entry in (*shelf.own, *shelf.others)} else "",
+        made=sum(entry.state in _MADE for entry in shelf.own),
+        size=size(sum(entry.bytes or 0 for entry in shelf.own if entry.state in _MADE)),
+    )
+
+
+def other_artifacts(shelf: Shelf, opened: str) -> str:
+    """What else the store holds."""
+    total = sum(entry.bytes or 0 for entry in shelf.others)
+    folds = [_fold(entry, opened, shelf.dataset) for entry in shelf.others]
+    return render("library/others.html", folds=folds, size=size(total or None))
+
+
+def datasets_table(entries: Sequence[DatasetEntry]) -> str:
+    """Every known dataset."""
+    rows = [
+        {"entry": entry, "state": _state(entry.state, _DATASET_STATES), "size": size(entry.bytes)} for entry in entries
+    ]
+    return render("library/datasets.html", rows=rows)
+
+
+def models_table(entries: Sequence[ModelEntry]) -> str:
+    """Who plays each role."""
+    rows = [
+        {"entry": entry, "state": _state(entry.state), "size": size(entry.bytes), "does": _ROLES.get(entry.role, "")}
+        for entry in entries
+    ]
+    return render("library/models.html", rows=rows)
+
+
+def cache_table(cache: Cache) -> str:
+    """What is cached of each model."""
+    rows = [{"entry": entry, "latest": moment(entry.latest)} for entry in cache.models]
+    return render("library/cache.html", cache=cache, rows=rows, size=size(cache.bytes))
+
+
+def looked(when: str, space: Space | None = None) -> str:
+    """When the page's content was read, and how much room there was then."""
+    sizes = (size(space.bytes), size(space.free)) if space else ("", "")
+    return render("library/looked.html", when=when, folder=space.folder if space else "", sizes=sizes)
+
+
+def size(count: int | None) -> str:
+    """Bytes in words: 12 bytes, 3.4 MB; empty where it is not known."""
+    if count is None:
+        return ""
+    if count < 1000:
+        return f"{count} bytes"
+    value, unit = count / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words: < 0.1 s, 0.4 s, 12 s, 3 min 20 s, 2 h 5 min; empty where it is not known."""
+    if seconds is None:
+        return ""
+    if seconds < 0.05:
+        return "< 0.1 s"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def moment(when: str) -> str:
+    """``2026-11-22T21:23:30Z`` as ``2026-11-22 21:23``; anything else as it is."""
+    day, marked, clock = when.partition("T")
+    return f"{day} {clock[:5]}" if marked and clock.endswith("Z") else when
+
+
+def cell(value: Any) -> str:
+    """A value of any table: numbers to four decimals, whole ones with their thousands, a dash for nothing."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _fold(entry: Entry, opened: str, dataset: str) -> dict[str, Any]:
+    """One artifact as the templates draw it, on the page of a dataset."""
+    shape = f"{entry.rows:,}" if entry.rows is not None else ""
+    if shape and entry.dimensions is not None:
+        shape = f"{shape} × {entry.dimensions:,}"
+    return {
+        "entry": entry,
+        "open": entry.key == opened,
+        "about": ABOUT.get(entry.kind, ""),
+        "state": _state(entry.state),
+        "done": entry.state in _MADE,
+        "shape": shape,
+        "size": size(entry.bytes),
+        "seconds": duration(entry.seconds),
+        "made": moment(entry.made),
+        "recipe": {name: value for name, value in entry.recipe.items() if name != "inputs"},
+        "files": [{"name": f.name, "size": size(f.bytes), "sha256": f.sha256[:12]} for f in entry.files],
+        "facts": _facts(entry.facts) if entry.facts else None,
+        "part": entry.facts.part if entry.facts else "",
+        "inputs": [{"input": own, "link": _open(own.key, dataset) if own.key else ""} for own in entry.inputs],
+        "reader": _open(entry.place, entry.reader) if entry.reader else "",
+        "cosines": [_cosine(entry.facts, name) for name in ("held_out_pairs", "held_out_random")],
+    }
+
+
+def _open(key: str, dataset: str) -> str:
+    """The link to a fold of a dataset's page."""
+    return "?" + urlencode(({"dataset": dataset} if dataset else {}) | {"artifact": key}, quote_via=quote)
+
+
+def _facts(facts: Facts) -> dict[str, Any]:
+    table = facts.table
+    curves = [
+        {"title": _CURVES.get(curve.name, curve.name.replace("_", " ")), "drawing": drawing, "best": best}
+        for curve in facts.curves
+        if (drawing := training_curve(curve.values, facts.best_epoch))
+        for best in [_at(curve.values, facts.best_epoch)]
+    ]
+    return {
+        "numbers": facts.numbers,
+        "descriptions": facts.descriptions,
+        "curves": curves,
+        "epochs": max((len(curve.values) for curve in facts.curves), default=0),
+        "best_epoch": facts.best_epoch,
+        "columns": [
+            {"name": _COLUMNS.get(name, name.replace("_", " ")), "n": _numeric(table.rows, name)}
+            for name in table.columns
+        ]
+        if table
+        else [],
+        "rows": [[cell(row.get(name)) for name in table.columns] for row in table.rows] if table else [],
+    }
+
+
+def _cosine(facts: Facts | None, name: str) -> str:
+    value = facts.numbers.get(name, math.nan) if facts else math.nan
+    return "–" if math.isnan(value) else f"{value:.3f}".replace("-", "−")
+
+
+def _at(values: Sequence[float | None], epoch: int) -> float | None:
+    return values[epoch - 1] if 0 < epoch <= len(values) else None
+
+
+def _numeric(rows: Sequence[Mapping[str, Any]], column: str) -> bool:
+    return all(isinstance(row.get(column), (int, float, type(None))) for row in rows)
+
+
+def _state(state: str, words: Mapping[str, tuple[str, str]] = _STATES) -> dict[str, str]:
+    sign, word = words.get(state, ("", state))
+    return {"name": state, "sign": sign, "word": word}

@@ -1,0 +1,248 @@
+"""The jobs of the Library page: a list that follows what runs, and three forms that start something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.library import jobs_drawing as drawing
+from app.library.address import HERE, Address
+from app.shared import frame
+from app.shared.jobs import Entry, JobsService
+from app.shared.visitors import owner_of
+from backend.errors import RallrecError
+
+# A button names its job and what is to be done with it: a click is the panel's ``select`` event.
+_SCRIPT = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-act]");
+  if (button) trigger("select", { act: button.dataset.act, job: Number(button.dataset.job) });
+});
+"""
+# Seconds between two looks while something runs. While nothing does, nobody looks.
+_LOOK = 1.0
+_ALL = "all stages"
+_LISTS = {
+    "shipped": "the test list that ships",
+    "shipped-validation": "the validation list that ships",
+    "test": "the test part",
+    "validation": "the validation part",
+}
+_SAMPLES = [
+    ("the test list that ships", "shipped"),
+    ("the test part", "test"),
+    ("the validation part", "validation"),
+    ("the training part", "train"),
+]
+_PLAIN: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The panel of jobs, what it says of the last request, and its clock."""
+
+    panel: gr.HTML
+    told: gr.HTML
+    clock: gr.Timer
+    drawn: gr.State
+    plan: gr.HTML
+    until: gr.Dropdown
+    make: gr.Button
+    form: dict[str, Any]
+    ask: gr.Button
+    scored: dict[str, Any]
+    score: gr.Button
+
+    def outputs(self) -> list[Any]:
+        return [self.panel, self.clock, self.drawn]
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The page's other panels, drawn anew by ``draw`` when a job has ended; ``address``: what is given where
+    :data:`HERE` asks the browser."""
+
+    panels: list[gr.HTML]
+    draw: Callable[[Address], list[Any]]
+    address: gr.Textbox
+
+
+def lay_out(service: JobsService) -> Jobs:
+    """Put the jobs into the current Blocks."""
+    panel = _panel("library-jobs", _SCRIPT)
+    told = _panel("jobs-told")
+    with gr.Accordion("Start a job: make what is missing (rallrec precompute)", open=False, elem_id="start-precompute"):
+        with gr.Row(elem_classes="job-form"):
+            until = gr.Dropdown([_ALL, *service.stages], value=_ALL, label="Until stage", elem_id="job-until")
+            make = gr.Button("Make what is missing", variant="primary", elem_id="job-make", scale=0, min_width=240)
+        plan = _panel("job-plan")
+    with gr.Accordion(
+        "Start a job: ask both models about many samples (rallrec reason)", open=False, elem_id="start-reason"
+    ):
+        form = _reason_form(service)
+        ask = gr.Button("Ask about them", variant="primary", elem_id="job-ask", scale=0, min_width=200)
+    with gr.Accordion(
+        "Start a job: score every system from what is cached (rallrec evaluate)", open=False, elem_id="start-evaluate"
+    ):
+        scored = _evaluate_form()
+        score = gr.Button("Score them", variant="primary", elem_id="job-score", scale=0, min_width=200)
+    clock, drawn = gr.Timer(_LOOK, active=False), gr.State("")
+    return Jobs(panel, told, clock, drawn, plan, until, make, form, ask, scored, score)
+
+
+def wire(
+    service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest, lists: Callable[[str], tuple[str, ...]]
+) -> None:
+    """Connect them; ``refresh`` looks anew. ``lists``: the lists of samples that a dataset has."""
+    _follow(service, jobs, refresh, rest)
+    _start(service, jobs, rest.address)
+
+    def offered(request: gr.Request) -> list[Any]:
+        """The lists that ship are of one dataset."""
+        dataset = Address.parse(f"?{request.query_params}").dataset
+        try:
+            there = lists(dataset)
+        except RallrecError:  # said by the plan
+            there = ()
+        asked = [pair for pair in _SAMPLES if pair[1] in there or pair[1] != "shipped"]
+        scored = [(_LISTS[name], name) for name in there]
+        return [gr.Radio(asked), gr.Radio(scored, value=there[0]) if there else gr.skip()]
+
+    radios = [jobs.form["samples"], jobs.scored["samples"]]
+    gr.context.Context.root_block.load(offered, None, radios, **_PLAIN)  # type: ignore[union-attr]
+
+
+def _follow(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> None:
+    """What runs is looked at while it does, and the rest of the page follows when it has ended."""
+    panels = rest.panels
+
+    def opened(until: str, request: gr.Request) -> list[Any]:
+        return looked(f"?{request.query_params}", until, request)
+
+    def looked(here: str, until: str, request: gr.Request) -> list[Any]:
+        return [*_drawn(service, request), _plan(service, until, here)]
+
+    def ticked(here: str, drawn: str, until: str, request: gr.Request) -> list[Any]:
+        """Nothing is sent where nothing changed."""
+        panel, clock, now = _drawn(service, request)
+        if now == drawn:
+            return [gr.skip()] * (4 + len(panels))
+        if not _live_in(drawn) - _live_in(now):
+            return [panel, clock, now, *[gr.skip()] * (1 + len(panels))]
+        return [panel, clock, now, _plan(service, until, here), *rest.draw(Address.parse(here))]
+
+    shown = [*jobs.outputs(), jobs.plan]
+    gr.context.Context.root_block.load(opened, jobs.until, shown, **_PLAIN)  # type: ignore[union-attr]
+    refresh.click(looked, [rest.address, jobs.until], shown, js=HERE, **_PLAIN)
+    jobs.clock.tick(ticked, [rest.address, jobs.drawn, jobs.until], [*shown, *panels], js=HERE, **_PLAIN)
+    planned = [rest.address, jobs.until]
+    jobs.until.change(lambda here, until: _plan(service, until, here), planned, jobs.plan, js=HERE, **_PLAIN)
+
+
+def _start(service: JobsService, jobs: Jobs, address: gr.Textbox) -> None:
+    """The forms, and the buttons of each job."""
+
+    def act(do: Callable[[], str], request: gr.Request) -> list[Any]:
+        try:
+            said = drawing.told(do())
+        except RallrecError as error:
+            said = drawing.told(str(error), problem=True)
+        return [*_drawn(service, request), said]
+
+    def picked(event: gr.EventData, request: gr.Request) -> list[Any]:
+        """Stop or Resume; who may is checked by the service."""
+        number, what, owner = getattr(event, "job", None), getattr(event, "act", None), owner_of(request)
+
+        def do() -> str:
+            if what == "resume":
+                service.resume(number, owner)
+                return f"Job {number} is resumed."
+            service.stop(number, owner)
+            return f"Job {number} is being stopped. What it finished is kept."
+
+        return act(do, request)
+
+    def made(here: str, until: str, request: gr.Request) -> list[Any]:
+        dataset, owner = Address.parse(here).dataset, owner_of(request)
+        return act(lambda: f"Job {service.precompute(_stage(until), owner, dataset).number} is queued.", request)
+
+    def asked_many(request: gr.Request, here: str, *values: Any) -> list[Any]:
+        given, dataset = dict(zip(jobs.form, values, strict=True)), Address.parse(here).dataset
+        given["limit"] = given["limit"] or None
+        return act(lambda: f"Job {service.reason(given, owner_of(request), dataset).number} is queued.", request)
+
+    def scored(here: str, samples: str, limit: float | None, request: gr.Request) -> list[Any]:
+        some, dataset, owner = int(limit or 0) or None, Address.parse(here).dataset, owner_of(request)
+        return act(lambda: f"Job {service.evaluate(samples, some, dataset, owner).number} is queued.", request)
+
+    outputs = [*jobs.outputs(), jobs.told]
+    jobs.score.click(scored, [address, *jobs.scored.values()], outputs, js=HERE, **_PLAIN)
+    jobs.panel.select(picked, None, outputs, **_PLAIN)
+    jobs.make.click(made, [address, jobs.until], outputs, js=HERE, **_PLAIN)
+    jobs.ask.click(asked_many, [address, *jobs.form.values()], outputs, js=HERE, **_PLAIN)
+
+
+def _reason_form(service: JobsService) -> dict[str, Any]:
+    """A component for each parameter that is asked for."""
+    settings = service.settings
+    with gr.Row(elem_classes="job-form"):
+        samples = gr.Radio(_SAMPLES, value="test", label="Samples", elem_id="job-samples", elem_classes="segmented")
+        limit = gr.Number(20, label="Only so many, the earliest (0: all)", precision=0, minimum=0, elem_id="job-limit")
+    with gr.Row(elem_classes="job-form"):
+        gammas = gr.Textbox(f"{settings.gamma:.3g}", label="gamma (γ), several with commas", elem_id="job-gammas")
+        knowledge = gr.CheckboxGroup(
+            list(service.wordings), value=[settings.knowledge], label="Injected knowledge", elem_id="job-knowledge"
+        )
+        traces = gr.Slider(
+            0, 16, value=settings.traces, step=1, label="Chains (0: answers only)", elem_id="job-traces", buttons=[]
+        )
+    return {"samples": samples, "limit": limit, "gammas": gammas, "knowledge": knowledge, "traces": traces}
+
+
+def _evaluate_form() -> dict[str, Any]:
+    """A component for each parameter that is asked for."""
+    parts = [(_LISTS[name], name) for name in ("test", "validation")]
+    with gr.Row(elem_classes="job-form"):
+        samples = gr.Radio(parts, value="test", label="Samples", elem_id="job-list", elem_classes="segmented")
+        limit = gr.Number(0, label="Only so many, the first (0: all)", precision=0, minimum=0, elem_id="job-first")
+    return {"samples": samples, "limit": limit}
+
+
+def _drawn(service: JobsService, request: gr.Request) -> list[Any]:
+    """The panel, its clock, and what tells the next look whether anything changed."""
+    try:
+        entries = service.jobs(owner_of(request))
+    except RallrecError as error:
+        return [frame.error_box(str(error)), gr.skip(), "error"]
+    busy = any(entry.job.live for entry in entries)
+    return [drawing.jobs_list(entries), gr.Timer(active=busy), _state_of(entries)]
+
+
+def _state_of(entries: list[Entry]) -> str:
+    """All that the list shows of its jobs but the seconds, which pass by themselves; live ones are marked by a star."""
+    return "\n".join(
+        f"{'*' * own.job.live}{own.job.number} {own.job.state} {own.job.stop_asked} {own.job.report} {own.waiting}"
+        for own in entries
+    )
+
+
+def _live_in(drawn: str) -> set[str]:
+    return {line.split()[0] for line in drawn.splitlines() if line.startswith("*")}
+
+
+def _stage(until: str) -> str:
+    return "" if until == _ALL else str(until)
+
+
+def _plan(service: JobsService, until: str, here: str) -> str:
+    try:
+        return drawing.plan_table(service.plan(_stage(until), Address.parse(here).dataset))
+    except RallrecError as error:
+        return frame.error_box(str(error))
+
+
+def _panel(name: str, script: str | None = None) -> gr.HTML:
+    return gr.HTML("", elem_id=name, elem_classes="panel", js_on_load=script, apply_default_css=False)

@@ -1,1 +1,0 @@
-"""The pages: layout first, then wiring. Handlers call ``app.services`` and draw with ``app.rendering``."""

@@ -1,0 +1,1 @@
+"""The Predict screen: one user, one item, from history to merged probability."""

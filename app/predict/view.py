@@ -1,0 +1,98 @@
+"""What a Predict page is asked and what it shows: plain values between the service, the rendering and the page."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from app.predict.neighbours import Explained, Nearest
+from app.shared.runs import Run, Snapshot
+from backend.datasets import Dataset
+from backend.pipeline import Prediction
+from storage.jobs.store import Job
+
+# (first gamma of a stretch, the set of items chosen there)
+Stretches = Sequence[tuple[float, frozenset[Hashable]]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a Predict view depends on: its deep link, field for field.
+
+    ``near``: id of the item whose nearest items are shown; empty for the target. ``dataset``: empty for that of the
+    app's settings.
+    """
+
+    user: str
+    item: str
+    variant: str
+    strategy: str
+    gamma: float
+    beta: float
+    k: int
+    knowledge: str
+    traces: int
+    max_tokens: int
+    seed: int
+    alpha: float
+    epsilon: float
+    near: str = ""
+    dataset: str = ""
+
+
+@dataclass
+class Session:
+    """What one open page remembers: what it shows, its last answered prediction, its run, and what was drawn where.
+
+    ``near_open``: whether the fold with the nearest items is open, so that they are worth looking up. ``owner``: whose
+    page it is, as a key that nobody else holds.
+    """
+
+    view: View | None = None
+    asked: Prediction | None = None
+    run: Run | None = None
+    near_open: bool = False
+    owner: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
+    drawn: dict[str, str] = field(default_factory=dict)
+    # A page's sliders and its watched run reach the service from several threads at once.
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class View:
+    """One setting of the Predict page, ready to be drawn.
+
+    ``prediction`` is what is known for exactly this setting. ``stale`` is the page's last answered prediction, of
+    another setting, where this one has no answer yet. ``cast``: what a reader must know of who answers: ``scripted``,
+    ``untuned`` (one small model plays both parts as it is), ``untuned reasoner``, ``stand-in`` (for M_R), or nothing.
+    ``entered`` and ``left`` are item codes, against the setting drawn before. ``run`` is the live run of exactly this
+    setting, ``earlier`` the last job of it in the database, where it is not complete. ``explained`` covers the items of
+    both channels. ``stretches`` is empty where gamma does not apply; ``nearest`` is None until its fold is opened.
+    ``still``: drawn for reading alone, with nothing to press.
+    """
+
+    request: Request
+    data: Dataset
+    prediction: Prediction
+    models: Mapping[str, str]
+    cast: str
+    stretches: Stretches
+    explained: Explained
+    nearest: Nearest | None = None
+    stale: Prediction | None = None
+    entered: frozenset[Hashable] = frozenset()
+    left: tuple[Hashable, ...] = ()
+    run: Snapshot | None = None
+    other_run: bool = False
+    earlier: Job | None = None
+    truth: bool = False
+    still: bool = False
+
+
+def exact_gamma(gamma: float) -> float:
+    """The simple fraction (denominator 6 at most) that three decimals stand for: 0.667 means 2/3, as in the paper."""
+    near = Fraction(gamma).limit_denominator(6)
+    return float(near) if abs(float(near) - gamma) < 5e-4 else gamma

@@ -1,0 +1,58 @@
+"""What every page has: its header, notices and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.shared.mended_links import LeftOut
+from app.shared.per_dataset import Choice
+from app.shared.templating import render
+
+# (route, name) of the pages that exist.
+ROUTES = (
+    ("/", "Predict"),
+    ("/what-if", "What-if"),
+    ("/users", "Users"),
+    ("/evaluate", "Evaluate"),
+    ("/stories", "Stories"),
+    ("/label", "Label"),
+    ("/library", "Library"),
+)
+
+
+def header(current: str, dataset: str, licence: str, choices: Sequence[Choice] = ()) -> str:
+    """The navigation and the dataset at hand; where there are several ``choices``, each can be opened on this page."""
+    query = next((one.query for one in choices if one.current), "")
+    return render(
+        "shared/header.html",
+        routes=ROUTES, current=current, dataset=dataset, licence=licence,
+        choices=choices if len(choices) > 1 else (), query=query,
+    )  # fmt: skip
+
+
+def notice(cast: str, tuned: str, reasoning: str, *, order_note: str = "") -> str:
+    """What a reader must know before believing a number (``View.cast``); empty where there is nothing.
+
+    ``order_note``: what stands in for time, where the data has none (:attr:`DatasetMeta.order_note`).
+    """
+    return render(
+        "shared/notice.html",
+        cast=cast,
+        tuned=tuned,
+        reasoning=reasoning,
+        order_note=order_note,
+    )
+
+
+def error_box(message: str) -> str:
+    """One error, as text."""
+    return render("shared/error.html", message=message)
+
+
+def left_out_box(left: Sequence[LeftOut]) -> str:
+    """What of a page's link is not shown, and why; empty where all is."""
+    return (
+        render("shared/left_out.html", left=left, other=any(one.name in ("user", "item") for one in left))
+        if left
+        else ""
+    )

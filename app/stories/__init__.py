@@ -1,0 +1,1 @@
+"""The Stories screen: walkthroughs, and the presenter that shows them."""

@@ -1,0 +1,1 @@
+"""What people keep: stories, what-ifs and lists of samples."""

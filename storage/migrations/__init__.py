@@ -1,1 +1,0 @@
-"""The database's numbered migrations, applied by ``storage.schema``."""

@@ -1,0 +1,47 @@
+"""The stage ``compare``: do the vectors find past items that tell more than the latest ones do?"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from itertools import count
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from backend.evaluation.retrieval_proxy import ProxyRow, retrieval_proxy
+from backend.retrieval import RetrievalConfig
+from storage.precompute.job import Job, save_text
+from storage.precompute.mix import load_space
+
+
+class CompareConfig(BaseModel):
+    """Eq. 8's symbols for the comparison; the strategies and variants are all compared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    k: int = Field(10, ge=1, le=100)
+    gamma: float = Field(2 / 3, ge=0, le=1)
+    beta: float = Field(1.0, ge=0, le=10)
+
+
+def make(job: Job) -> dict[str, Any]:
+    """``table.json``: :func:`retrieval_proxy` on the validation part; a number that is not defined is null."""
+    config = RetrievalConfig(**job.config.model_dump())
+    space = load_space(job.inputs["space"])
+    known = [ProxyRow(**json.loads(path.read_text("utf-8"))) for path in sorted(job.scratch.glob("row-*.json"))]
+    saved = count(len(known))
+
+    def keep(row: ProxyRow) -> None:
+        save_text(job.scratch / f"row-{next(saved):03d}.json", json.dumps(asdict(row)))
+
+    rows = job.data_split.validation
+    lines = retrieval_proxy(space, job.dataset, rows, config, job.progress, job.stop, known, keep)
+    table = [asdict(line) | {"gauc": _defined(line.gauc), "auc": _defined(line.auc)} for line in lines]
+    save_text(job.part / "table.json", json.dumps(table, indent=1))
+    return {"rows": len(table), "part": "validation", "table": table}
+
+
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)

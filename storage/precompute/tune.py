@@ -1,0 +1,190 @@
+"""The stages ``tune-*``: LoRA adapters for M_G (two recipes) and for the stand-in of M_R (section 4.2.5).
+
+Prompts are built by retrieval from the training part. What is learned, and how, is ``backend.training``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backend.datasets import PARTS
+from backend.datasets.statistics import TrainingStatistics
+from backend.engines import models
+from backend.errors import DataError, UsageError
+from backend.evaluation import metrics
+from backend.evaluation.calibration import fit_temperature
+from backend.prompting import build_prompt, knowledge_sentence
+from backend.questions import Question, Questions
+from backend.seeding import derive_seed
+from backend.training.config import ReasonerConfig, TuneConfig
+from backend.training.lora import ADAPTER_FILE
+from storage.precompute.artifacts import Artifact
+from storage.precompute.job import Job, save_text
+from storage.precompute.mix import load_space
+from storage.precompute.train import CURVE
+from storage.roles import SCRIPTED
+
+
+def make_rallrec(job: Job) -> dict[str, Any]:
+    """The tuned expert on prompts by RALLRec's retrieval and rerank."""
+    return _make_expert(job, "rallrec")
+
+
+def make_rella(job: Job) -> dict[str, Any]:
+    """The tuned expert on prompts by text similarity alone, as in ReLLa."""
+    return _make_expert(job, "rella")
+
+
+def _make_expert(job: Job, recipe: str) -> dict[str, Any]:
+    from backend.training.lora import LoraTuner
+
+    config: TuneConfig = job.config
+    tuner = LoraTuner(*_base(job), config, job.settings.seed, job.settings.device)
+    writer, asking = _writer(tuner), _asking(job)
+    rng = np.random.default_rng(derive_seed(job.settings.seed, "tune", "orders"))
+    every = config.loss == "every-answer"
+    train, validation = ([], [])
+    learned, held_out = _learned_and_held_out(job, asking, recipe)
+    for question in learned:
+        for place in rng.permutation(len(question.prompts))[: config.orders]:
+            prompt, label = question.prompts[place], bool(question.label)
+            train.append(writer.answer(prompt, label, every_answer=every, last_weight=config.last_weight))
+    for question in held_out:
+        validation.append(writer.answer(question.prompts[0], bool(question.label), every_answer=False))
+    return _tune(job, tuner, train, validation, "log_loss")
+
+
+def make_reasoner(job: Job) -> dict[str, Any]:
+    """The stand-in for M_R, on rationales composed from the training part alone, its held-out samples included."""
+    from backend.training.examples import joined
+    from backend.training.lora import LoraTuner
+    from backend.training.rationales import compose
+
+    config: ReasonerConfig = job.config
+    tuner = LoraTuner(*_base(job), config, job.settings.seed, job.settings.device)
+    writer = _writer(tuner)
+    rng = np.random.default_rng(derive_seed(job.settings.seed, "tune", "rationales"))
+    asking = _asking(job)
+    every = config.loss == "every-answer"
+
+    def example(question: Question) -> Any:
+        label, hint = bool(question.label), None
+        if rng.random() < config.hints:
+            hint = plain_guess(question, asking.statistics) != (rng.random() < config.doubt)
+        rationale = compose(question.subject, question.lines, label, hint, rng)
+        sentence = None if hint is None else knowledge_sentence(float(hint))
+        prompt = build_prompt("reason", question.subject, question.lines, sentence)
+        text, weight = rationale.rpartition("</think>")[0].rstrip(), config.last_weight
+        return writer.rationale(prompt, text, label, every_answer=every, end=tuner.end, last_weight=weight)
+
+    to_learn, aside = _train_with_some_aside(job, asking, "rallrec")
+    held_out = [example(question) for question in aside]
+    train = [joined([example(question) for _ in range(config.rationales)]) for question in to_learn]
+    return _tune(job, tuner, train, held_out, "held_out_loss")
+
+
+def adapter_name(artifact: Artifact) -> str:
+    """What a finished adapter is called in results: its recipe, and the hash of its weights."""
+    return f"{artifact.meta['kind']}-{artifact.meta['files'][ADAPTER_FILE]['sha256'][:12]}"
+
+
+def plain_guess(question: Question, statistics: TrainingStatistics) -> bool:
+    """What the user's average and the others' say together: the hint that stands in for M_G's while M_R learns.
+
+    It is right about as often as M_G, wrong for the like reasons, and needs no model.
+    """
+    subject = question.subject
+    assert subject.habit is not None
+    others = 0.0 if subject.target.others is None else subject.target.others - statistics.mean
+    expected = subject.habit.mean + others
+    # A mean of half-star ratings: just above the threshold is still more often a no.
+    return bool(subject.meta.label_rule.apply(np.asarray(expected - 0.25)))
+
+
+def _asking(job: Job) -> Questions:
+    return Questions(job.dataset, load_space(job.inputs["space"]), TrainingStatistics(job.dataset, job.data_split))
+
+
+def _questions(job: Job, asking: Questions, part: str, count: int, recipe: str) -> Iterator[Question]:
+    """Questions about ``count`` drawn samples of a part of the split, always the same ones."""
+    assert part in PARTS
+    data, rows = job.dataset, job.data_split.part(part)
+    rng = np.random.default_rng(derive_seed(job.settings.seed, "tune", part))
+    found = 0
+    for row in rng.permutation(rows):
+        user, item = int(data.user_index[row]), int(data.item_index[row])
+        if found == count:
+            return
+        if data.find_row(user, item) != row:  # a second rating of the same item
+            continue
+        job.check_stop()
+        found += 1
+        job.progress(f"retrieving for the {part} samples", found / count)
+        yield asking.ask(user, item, job.config.retrieval(recipe), job.config.template)
+    if not found:
+        raise DataError(f"The {part} part has no sample to tune with", fix="give a larger dataset")
+
+
+def _learned_and_held_out(job: Job, asking: Questions, recipe: str) -> tuple[Iterable[Question], Iterable[Question]]:
+    """Of the train and the validation part; where the split has no validation (BookCrossing's), both of train."""
+    config: TuneConfig = job.config
+    if len(job.data_split.validation):
+        return (
+            _questions(job, asking, "train", config.samples, recipe),
+            _questions(job, asking, "validation", config.held_out, recipe),
+        )
+    return _train_with_some_aside(job, asking, recipe)
+
+
+def _train_with_some_aside(job: Job, asking: Questions, recipe: str) -> tuple[list[Question], list[Question]]:
+    both = list(_questions(job, asking, "train", job.config.samples + job.config.held_out, recipe))
+    if len(both) < 2:
+        raise DataError("The train part has one sample: none is left to be held out", fix="give a larger dataset")
+    aside = min(job.config.held_out, len(both) // 2)
+    return both[aside:], both[:aside]
+
+
+def _tune(job: Job, tuner: Any, train: Sequence[Any], held_out: Sequence[Any], score: str) -> dict[str, Any]:
+    checkpoint = job.scratch / "checkpoint.pt"
+    made = tuner.tune(train, held_out, checkpoint=checkpoint, score=score, progress=job.progress, stop=job.stop)
+    job.progress("saving the adapter", None)
+    tuner.save(job.part)
+    save_text(job.part / CURVE, json.dumps(made.curve))
+    answers, labels = tuner.answers(held_out), [example.label for example in held_out]
+    return {
+        "rows": len(train),
+        "held_out": len(held_out),
+        "parameters": made.parameters,
+        "best_epoch": made.best,
+        "epochs": len(made.curve),
+        "temperature": fit_temperature(labels, answers),
+        "scores": {
+            "auc": _defined(metrics.auc(labels, answers)),
+            "log_loss": _defined(metrics.log_loss(labels, answers)),
+            "accuracy": _defined(metrics.accuracy(labels, answers)),
+        },
+    }
+
+
+def _writer(tuner: Any) -> Any:
+    from backend.training.examples import ExampleWriter
+
+    return ExampleWriter(tuner.chat, tuner.tokenizer)
+
+
+def _base(job: Job) -> tuple[str, str]:
+    """Where the base model's weights are, and what it is called."""
+    if job.model is None or job.model.name == SCRIPTED.name:
+        raise UsageError("The scripted engine has no weights to tune", fix="RALLREC_ENGINE=transformers rallrec tune")
+    source = models.fetch(job.model, Path(job.settings.home) / "models", job.progress)
+    # Of a folder its own name: the adapter's files go to other machines.
+    return source, Path(source).name if Path(job.model.name).is_dir() else job.model.name
+
+
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)

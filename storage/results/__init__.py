@@ -1,0 +1,1 @@
+"""Cached answers and chains: their rows, keys, files, and the engine that reads them before it runs a model."""
