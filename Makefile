@@ -49,8 +49,8 @@ test: .venv/.ready-dev chromium
 
 # Two runs, because each loads a model of its own into vLLM.
 test-vllm: .venv-vllm/.ready
-	.venv-vllm/bin/python -m pytest tests/engines -k "vllm or openai" --timeout=900
-	.venv-vllm/bin/python -m pytest tests/engines_vllm tests/engines_openai --timeout=900
+	.venv-vllm/bin/python -m pytest tests/backend/engines -k "vllm or openai" --timeout=900
+	.venv-vllm/bin/python -m pytest tests/backend/engines_vllm tests/backend/engines_openai --timeout=900
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff check .

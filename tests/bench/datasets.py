@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.datasets.made import ML_1M, amazon_product, write_ml_1m
+from tests.backend.datasets.made import ML_1M, amazon_product, write_ml_1m
 
 ROOT = Path(__file__).parents[2]
 # What is allowed: seconds (where said) and MB.

@@ -15,8 +15,8 @@ from backend.labelling import Label
 from storage import open_database
 from storage.labels import accounts
 from storage.labels.taking_over import take_over
+from tests.backend.labelling.making import judgement, label
 from tests.browser.serving import SCRIPTED, server
-from tests.labelling.making import judgement, label
 
 PASSWORD = "a long password"
 VIEWS = ("agreement&dimension=validity&first=ann&second=bob", "disputed", "adjudicate", "insight", "export")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_process import Rallrec, command
+
+from tests.scripts.cli_process import Rallrec, command
 
 
 @pytest.fixture(scope="session")

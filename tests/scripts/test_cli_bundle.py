@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_process import Rallrec, as_json, command, one_line_error
 
 from tests.conftest import small_movies, small_ratings, write_movielens
+from tests.scripts.cli_process import Rallrec, as_json, command, one_line_error
 from tests.scripts.test_cli_precompute import SMALL
 
 PREDICT = ("predict", "--user", 7, "--item", 3, "--traces", 2, "--json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli_process import Rallrec, as_json, one_line_error
+from tests.scripts.cli_process import Rallrec, as_json, one_line_error
 
 MOVIES = "movieId,title,genres\n" + "".join(f"{n},Film {n} (1999),Drama\n" for n in range(1, 9))
 RATINGS = "userId,movieId,rating,timestamp\n" + "".join(f"1,{n},4.0,{n}\n" for n in range(1, 9))

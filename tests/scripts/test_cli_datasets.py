@@ -5,9 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from cli_process import Rallrec, as_json, command, one_line_error
-
-from tests.datasets.made import write_bookcrossing, write_custom
+from tests.backend.datasets.made import write_bookcrossing, write_custom
+from tests.scripts.cli_process import Rallrec, as_json, command, one_line_error
 
 
 def test_import_and_stats_tell_the_same(rallrec: Rallrec, tmp_path: Path) -> None:

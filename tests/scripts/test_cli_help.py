@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from cli_process import Rallrec
 
 from scripts.cli import app
+from tests.scripts.cli_process import Rallrec
 
 COMMANDS = list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 

@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cli_process import Rallrec, as_json, command, one_line_error
 
 from storage import open_database
 from storage.labels.logins import log_in
+from tests.scripts.cli_process import Rallrec, as_json, command, one_line_error
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_process import Rallrec, as_json, command, interrupted, one_line_error
 
 from tests.conftest import small_movies, small_ratings, write_movielens
+from tests.scripts.cli_process import Rallrec, as_json, command, interrupted, one_line_error
 
 SMALL = {
     "RALLREC_ENGINE": "scripted",

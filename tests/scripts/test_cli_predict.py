@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_process import Rallrec, as_json, one_line_error
 
 from backend.engines.scripted import ScriptedEngine
 from backend.pipeline import Pipeline
@@ -15,6 +14,7 @@ from backend.settings import Settings
 from backend.types import Answer, Trace
 from storage import CachedEngine
 from storage.workspace import Workspace
+from tests.scripts.cli_process import Rallrec, as_json, one_line_error
 
 ASK = ("predict", "--user", "15", "--item", "1", "--engine", "scripted", "--json")
 FAST: dict[str, Any] = {"RALLREC_SCRIPTED_DELAY": 0}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cli_process import Rallrec, as_json, one_line_error
 
 from backend.errors import SettingsError
 from backend.keys import looks_like_a_key
@@ -14,6 +13,7 @@ from backend.profiles import shipped_profiles
 from backend.settings import Settings, load_settings, origins, read_profile
 from backend.training.config import ReasonerConfig, TuneConfig
 from storage.roles import engine_tables, role_of
+from tests.scripts.cli_process import Rallrec, as_json, one_line_error
 
 
 @pytest.fixture

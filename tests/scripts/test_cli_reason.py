@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_process import Rallrec, as_json, command, one_line_error
 from sqlalchemy import func, select
 
 from backend.batch import Count
@@ -25,6 +24,7 @@ from storage.database.tables import AnswerRow, TraceRow
 from storage.jobs.pace import duration
 from storage.kept.sample_list import read_samples
 from storage.workspace import Workspace
+from tests.scripts.cli_process import Rallrec, as_json, command, one_line_error
 
 FAST: dict[str, Any] = {"RALLREC_SCRIPTED_DELAY": 0, "RALLREC_ENGINE": "scripted"}
 SOME = ("reason", "--limit", 6, "--users", 3, "--traces", 3)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cli_process import Rallrec, as_json, one_line_error
 
 from backend.settings import Settings
+from tests.scripts.cli_process import Rallrec, as_json, one_line_error
 
 
 def test_every_setting_is_shown_with_value_source_variable_and_meaning(rallrec: Rallrec, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_process import Rallrec, as_json, command, interrupted, one_line_error
 
+from tests.backend.training.tiny_models import save_tiny
 from tests.conftest import small_movies, small_ratings, write_movielens
+from tests.scripts.cli_process import Rallrec, as_json, command, interrupted, one_line_error
 from tests.scripts.test_cli_precompute import SMALL
-from tests.training.tiny_models import save_tiny
 
 LITTLE = {
     "samples": 8, "held_out": 4, "k": 2, "epochs": 1, "orders": 1, "batch_size": 4, "rounds": 2, "base": "float32",

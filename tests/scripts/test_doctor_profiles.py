@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_process import Rallrec
 
 from storage.doctor import servers
 from storage.doctor.servers import ask_server, is_local
+from tests.scripts.cli_process import Rallrec
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 R1 = "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from storage_fakes import CountingEngine
 
 from storage import CachedEngine, Database, open_database
+from tests.storage.storage_fakes import CountingEngine
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL")
 

@@ -1,0 +1,254 @@
+"""Chains from a server that speaks in chat messages, in every form that servers give thinking in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from backend.engines.base import THINK_CLOSE
+from backend.errors import EngineError, PartialError
+from backend.types import ModelRef, Sampling, Trace
+from tests.backend.engines_openai.badserver import Asked, Reply, event, listing, refuse, speech
+from tests.backend.engines_openai.conftest import Start
+from tests.backend.engines_openai.prompts import PROMPTS, with_history
+
+SAMPLING = Sampling(temperature=0.7, top_p=0.9, max_tokens=40, seed=3)
+LONG = "A thought of some length. "
+
+
+def _says(*deltas: str | dict[str, str], **how: Any) -> Any:
+    return lambda asked: speech(*deltas, **how) if asked.streams else listing([("Yes", -0.2), ("No", -2.0)])
+
+
+def _drawn(engine: Any, samples: int | Sequence[int] = 1) -> tuple[list[Trace], str]:
+    """The chains of one prompt, whose pieces are held to join to their texts; and the first one's text."""
+    pieces: dict[int, str] = {}
+
+    def hear(_number: int, index: int, text: str) -> None:
+        assert text
+        pieces[index] = pieces.get(index, "") + text
+
+    [chains] = engine.reason(PROMPTS[:1], samples, SAMPLING, on_piece=hear)
+    assert pieces == {chain.index: chain.text for chain in chains if chain.text}
+    return chains, chains[0].text
+
+
+@pytest.mark.parametrize(
+    ("deltas", "text"),
+    [
+        (("So. ", "Yes."), "So. Yes."),
+        (("<th", "ink>", "\nSo.", "\n</thi", "nk>\n\nYes"), "So.\n</think>\n\nYes"),
+        (("\n<think>", "So."), "So."),
+        (("<thin",), "<thin"),
+        (("<think>",), ""),
+        (({"reasoning_content": "So"}, {"reasoning_content": " so."}, "Yes"), "So so.\n</think>\n\nYes"),
+        (({"reasoning": "So so."}, {"content": "Ye"}, {"content": "s"}), "So so.\n</think>\n\nYes"),
+        (({"reasoning": "So so.", "reasoning_content": "So so."}, "No"), "So so.\n</think>\n\nNo"),
+        (({"reasoning": "Never closed"},), "Never closed"),
+        (({"role": "assistant", "content": ""}, "千と", "千尋 🎬"), "千と千尋 🎬"),
+        ((), ""),
+    ],
+)
+def test_the_text_is_what_comes_after_the_mark_of_thinking(start: Start, deltas: Any, text: str) -> None:
+    engine, _ = start(_says(*deltas))
+    assert _drawn(engine)[1] == text
+
+
+def test_a_chain_knows_its_length_and_how_it_ended(start: Start) -> None:
+    for how, tokens, finish in (
+        ({"finish": "length", "tokens": 40}, 40, "length"),
+        ({"finish": "stop", "tokens": 12}, 12, "stop"),
+        ({"finish": "stop"}, 3, "stop"),  # no usage: the parts are counted
+        ({"finish": "content_filter", "tokens": 10**6}, 40, "stop"),
+    ):
+        engine, _ = start(_says("a", "b", "c", **how))
+        [[chain], _] = [*_drawn(engine)]
+        assert (chain.tokens, chain.finish) == (tokens, finish)
+        assert chain.p_yes == pytest.approx(1 / (1 + math.exp(-1.8)))
+        assert chain.seconds > 0
+
+
+def test_each_sample_is_a_request_with_a_seed_of_its_own(start: Start) -> None:
+    engine, server = start(_says("So."))
+    engine.reason(PROMPTS[:2], 3, SAMPLING)
+    first = [asked.body for asked in server.chats if asked.streams]
+    assert len({body["seed"] for body in first}) == 6
+    assert all(0 <= body["seed"] < 2**31 for body in first)
+    assert {(body["temperature"], body["top_p"], body["max_tokens"]) for body in first} == {(0.7, 0.9, 40)}
+    engine.reason(PROMPTS[1:2], [2], SAMPLING)
+    assert server.chats[-2].body["seed"] in {body["seed"] for body in first}
+
+
+def test_the_answer_is_read_with_the_assistants_turn_continued_behind_the_closed_thinking(start: Start) -> None:
+    for text, reasoning in (("So.", "So."), ("So.\n</think>\n\nNo.", "So."), ("a</think>b</think>c", "a</think>b")):
+        engine, server = start(_says(text))
+        engine.reason(PROMPTS[:1], 1, SAMPLING)
+        body = server.chats[-1].body
+        assert body["messages"][-1] == {"role": "assistant", "content": f"<think>\n{reasoning}\n{THINK_CLOSE}\n\n"}
+        assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
+        assert (body["max_tokens"], body["temperature"]) == (1, 0.0)
+
+
+def test_a_server_that_does_not_continue_a_turn_is_asked_in_another(start: Start) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.streams:
+            return speech("<think>\nSo.\n</think>\n\nNo.")
+        if "continue_final_message" in asked.body:
+            return refuse(400, "Unrecognized request argument supplied: continue_final_message")
+        return listing()
+
+    engine, server = start(answer, concurrency=1)
+    engine.reason(PROMPTS[:1], 2, SAMPLING)
+    readings = [asked.body for asked in server.chats if not asked.streams]
+    assert ["continue_final_message" in body for body in readings] == [True, False, False]
+    assert [turn["role"] for turn in readings[-1]["messages"]] == ["system", "user", "assistant", "user"]
+    assert readings[-1]["messages"][2]["content"] == "So."
+    assert "Yes or No" in readings[-1]["messages"][3]["content"]
+
+
+def test_a_turn_that_was_silently_not_continued_is_asked_for_in_another_for_that_chain(start: Start) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.streams:
+            return speech("So.")
+        return listing([("The", -0.1)]) if "continue_final_message" in asked.body else listing()
+
+    engine, server = start(answer, concurrency=1)
+    engine.reason(PROMPTS[:1], 2, SAMPLING)
+    assert ["continue_final_message" in a.body for a in server.chats if not a.streams] == [True, False, True, False]
+
+
+def _cut_once(first: Reply, then: Reply) -> Any:
+    def answer(asked: Asked) -> Reply:
+        if not asked.streams:
+            return listing()
+        return first if asked.number == 0 else then
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        speech("One two ", "three", finish=None, cut=True, pause=0.05),
+        speech("One two ", finish=None),
+        Reply([event({"choices": [{"delta": {"content": "One"}}]}), event({"error": {"message": "died"}})]),
+        refuse(503, "loading"),
+    ],
+    ids=["cut", "no end", "error inside", "503"],
+)
+def test_a_stream_that_breaks_off_is_repeated_and_nothing_is_shown_twice(start: Start, broken: Reply) -> None:
+    engine, server = start(_cut_once(broken, speech("One ", "two three", " four.")))
+    assert _drawn(engine)[1] == "One two three four."
+    streams = [asked.body for asked in server.chats if asked.streams]
+    assert len(streams) == 2
+    assert streams[0] == streams[1]
+
+
+def test_a_repeated_stream_that_says_something_else_fails_once_a_part_was_shown(start: Start) -> None:
+    first, then = speech("One two", finish=None), speech("Three four")
+    engine, _ = start(_cut_once(first, then))
+    shown: list[str] = []
+    with pytest.raises(EngineError, match="on repetition the server wrote another"):
+        engine.reason(PROMPTS[:1], 1, SAMPLING, on_piece=lambda _n, _i, text: shown.append(text))
+    assert shown == ["One two"]
+    engine, _ = start(_cut_once(first, then))
+    assert engine.reason(PROMPTS[:1], 1, SAMPLING)[0][0].text == "Three four"  # nobody had seen the first
+
+
+def test_a_repeated_stream_that_ends_before_what_was_shown_fails(start: Start) -> None:
+    engine, _ = start(_cut_once(speech("One two", finish=None), speech("One")))
+    with pytest.raises(EngineError, match="wrote another"):
+        _drawn(engine)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Reply([b"data: {nonsense\n\n"]),
+        Reply([b"data: [1]\n\n"]),
+        Reply([b'data: {"choices": [{"delta": {"content": ["a"]}, "finish_reason": 7}]}\n\n']),
+        Reply([b'data: {"choices": {}, "usage": {"completion_tokens": -1}}\n\n', b"data: [DONE]\n\n"]),
+        Reply([b"data: \xff\xfe\n\n"]),
+        Reply([event({"error": "died"})]),
+    ],
+)
+def test_a_malformed_stream_fails_its_prompt_with_words(start: Start, broken: Reply) -> None:
+    def answer(asked: Asked) -> Reply:
+        if not asked.streams:
+            return listing()
+        return broken if "Saw" in asked.said else speech("So.")
+
+    engine, _ = start(answer, retries=1)
+    handed: list[tuple[int, int]] = []
+    with pytest.raises(PartialError, match="1 of 4 prompts failed; prompt 2: ") as caught:
+        engine.reason(PROMPTS, 2, SAMPLING, on_trace=lambda number, trace: handed.append((number, trace.index)))
+    assert set(caught.value.failures) == {1}
+    assert sorted(handed) == [(n, i) for n in (0, 2, 3) for i in (0, 1)]
+
+
+def test_a_server_without_stream_options_is_asked_without(start: Start) -> None:
+    def answer(asked: Asked) -> Reply:
+        if "stream_options" in asked.body:
+            return refuse(400, "stream_options is not permitted")
+        return _says("So.")(asked)
+
+    engine, server = start(answer, concurrency=1)
+    engine.reason(PROMPTS[:1], 2, SAMPLING)
+    assert ["stream_options" in asked.body for asked in server.chats if asked.streams] == [True, False, False]
+
+
+def test_too_long_a_prompt_of_chains_loses_the_same_lines_for_all(start: Start) -> None:
+    def answer(asked: Asked) -> Reply:
+        if len(asked.said) > 700:
+            return refuse(400, f"maximum context length is 700 tokens. However, you requested {len(asked.said)} tokens")
+        return speech("So.") if asked.streams else listing()
+
+    engine, server = start(answer)
+    [chains] = engine.reason([with_history(40)], 4, SAMPLING)
+    assert len({chain.dropped for chain in chains}) == 1
+    assert chains[0].dropped > 0
+    assert {asked.said.count("A film") for asked in server.chats if not asked.streams} == {40 - chains[0].dropped}
+
+
+def test_the_models_own_limit_holds_for_chains_and_texts(start: Start) -> None:
+    def answer(asked: Asked) -> Reply:
+        return speech("So.") if asked.streams else listing(prompt_tokens=len(asked.said))
+
+    engine, server = start(answer, model=ModelRef("small", context=600))
+    [[chain]] = engine.reason([with_history(40)], 1, SAMPLING)
+    assert chain.dropped > 0
+    engine.write([with_history(40)], SAMPLING)
+    assert all(len(asked.said) + 40 <= 600 for asked in server.chats if asked.streams)
+
+
+def test_texts_are_written_in_order_from_streams_of_their_own(start: Start) -> None:
+    def answer(asked: Asked) -> Reply:
+        return speech("About ", asked.said.rpartition("like ")[2])
+
+    engine, server = start(answer)
+    assert engine.write(PROMPTS, SAMPLING) == [f"About {t}?" for t in ("Ronin", "Saw", "Brazil", "Alien")]
+    assert len({asked.body["seed"] for asked in server.chats}) == 4
+    assert engine.write([], SAMPLING) == []
+
+
+def test_texts_that_fail_are_named(start: Start) -> None:
+    engine, _ = start(lambda asked: refuse(400, "no") if "Saw" in asked.said else speech("So."))
+    with pytest.raises(PartialError, match=r"prompt 2: .*answered 400: no"):
+        engine.write(PROMPTS, SAMPLING)
+
+
+def test_concurrency_holds_over_prompts_and_chains(start: Start) -> None:
+    engine, server = start(_says("a", "b", pause=0.02), concurrency=4)
+    traces = engine.reason(PROMPTS, 5, SAMPLING)
+    assert [[trace.index for trace in own] for own in traces] == [list(range(5))] * 4
+    assert server.most == 4
+
+
+def test_no_samples_are_no_requests(start: Start) -> None:
+    engine, server = start(_says("a"))
+    assert engine.reason(PROMPTS[:2], 0, SAMPLING) == [[], []]
+    assert engine.reason([], 3, SAMPLING) == []
+    assert server.asked == []

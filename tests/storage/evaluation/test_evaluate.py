@@ -1,0 +1,314 @@
+"""``rallrec evaluate`` on a small home: the scripted engine fills the cache, and is forbidden from then on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from backend.datasets import Dataset, build_samples, split
+from backend.datasets.statistics import training_rows
+from backend.errors import UsageError
+from backend.evaluation.metrics import accuracy, auc, gauc, log_loss
+from backend.merging import merge
+from backend.merging.choose import ALPHAS, EPSILONS
+from backend.pipeline import Prediction, Recipe
+from backend.prompting import HistoryLine, read_verdict
+from backend.settings import load_settings
+from backend.types import Trace
+from backend.what_if import Edits
+from scripts.cli import app
+from storage.evaluation.looked_up import shown_lines
+from storage.evaluation.systems import NAMES
+from storage.evaluation.ways import own_adapter, untuned
+from storage.workspace import Workspace
+from tests.storage.evaluation.conftest import Lists, ask
+
+TOLD = {"none": "not told", "paper": "told P_G"}
+METRICS = ("auc", "gauc", "log_loss", "accuracy")
+
+
+def _systems(found: Any) -> dict[str, Any]:
+    return found["systems"] | found["variants"]
+
+
+def _values(system: Any) -> dict[str, float]:
+    return {metric: system[metric] for metric in METRICS}
+
+
+def test_every_system_is_scored_as_its_predictions_are(
+    report: Callable[..., Any], lists: Lists, small: Dataset
+) -> None:
+    full = ask("mine", lists["test"], ("none", "paper"))
+    held_out = ask("mine", lists["validation"], ("none", "paper"))
+    plain = ask("", lists["test"], ("none",), template="paper", strategy="recent", traces=0)["none"]
+    found = report()
+    labels = np.array([float(bool(own.question.label)) for own in plain])
+    users = [user for user, _ in lists["test"]]
+
+    def values(scores: Sequence[float]) -> Any:
+        own = {"auc": auc(labels, scores), "gauc": gauc(users, labels, scores)}
+        own |= {"log_loss": log_loss(labels, scores), "accuracy": accuracy(labels, scores)}
+        return pytest.approx(own, abs=1e-9)
+
+    systems = _systems(found)
+    assert list(found["systems"]) == list(NAMES)
+    networks = {"DeepFM", "xDeepFM", "DCN", "AutoInt"}
+    assert {name for name, system in found["systems"].items() if system["missing"]} == networks | {
+        "ReLLa",
+        "Hybrid-Score",
+    }
+    assert systems["DeepFM"]["run"] == "rallrec baselines --dataset ml-latest-small"
+    assert _values(systems["LLM"]) == values([own.p_g for own in plain])
+    assert _values(systems["RALLRec"]) == values([own.p_g for own in full["none"]])
+    assert _values(systems["RALLRec"]) != _values(systems["LLM"])
+    for wording in ("none", "paper"):
+        here, there, told = full[wording], held_out[wording], TOLD[wording]
+        assert _values(systems[f"Reasoner, {told}"]) == values([own.p_r for own in here])
+        assert _values(systems[f"Merged, {told}, paper weights"]) == values([own.p_final for own in here])
+        plainly = [(0.1 * own.p_r + own.p_g) / 1.1 for own in here]
+        assert _values(systems[f"Merged, {told}, without CM, paper weights"]) == values(plainly)
+        truth = [float(bool(own.question.label)) for own in there]
+
+        def merged(asked: list[Prediction], alpha: float, epsilon: float) -> Any:
+            return [float(merge(own.p_r, own.var_r, own.p_g, own.var_g, alpha, epsilon)) for own in asked]
+
+        losses = {(a, e): log_loss(truth, merged(there, a, e)) for a in ALPHAS for e in EPSILONS}
+        weights = found["weights"][wording]["chosen"]
+        chosen = weights["alpha"], weights["epsilon"]
+        assert losses[chosen] == pytest.approx(min(losses.values()), abs=1e-12)
+        assert _values(systems[f"Merged, {told}, chosen weights"]) == values(merged(here, *chosen))
+    assert _values(systems["RALLRec+"]) == _values(systems["Merged, told P_G, chosen weights"])
+    rows = [small.find_row(*pair) for pair in lists["test"]]
+    assert None not in rows
+    prior = small.labels[training_rows(small, split(build_samples(small), small))].mean()
+    past = [small.labels[small.history_before(int(row or 0))] for row in rows]
+    assert _values(systems["UserMean"]) == values([(own.sum() + 3 * prior) / (len(own) + 3) for own in past])
+    for system in systems.values():
+        for metric, (low, high) in system["intervals"].items():
+            assert low <= system[metric] <= high
+        assert system["n"] == (0 if system["missing"] else 14)
+    complete = [name for name in NAMES if name not in networks | {"ReLLa", "Hybrid-Score"}]
+    pairs = {(own["first"], own["second"]) for own in found["tests"]}
+    others = [name for name in complete if not name.startswith("RALLRec")]
+    assert pairs == {("RALLRec+", name) for name in ["RALLRec", *others]} | {("RALLRec", name) for name in others}
+    for own in found["tests"]:
+        first, second = (systems[own[side]][own["metric"]] for side in ("first", "second"))
+        assert own["value"] == pytest.approx(first - second)
+        assert 0 < own["p"] <= 1
+
+
+def test_rella_is_asked_by_the_retrieval_that_its_adapter_was_tuned_with(
+    report: Callable[..., Any], lists: Lists
+) -> None:
+    # The scripted engine knows no recipe's adapter, so the untuned model with these prompts stands for it.
+    tuned_k = load_settings().tune["k"]
+    own = ask("", lists["test"], ("none",), k=tuned_k, variant="text", strategy="mix-then-retrieve", traces=0)["none"]
+    system = _systems(report())["ReLLa"]
+    labels = [float(bool(prediction.question.label)) for prediction in own]
+    assert system["log_loss"] == pytest.approx(log_loss(labels, [each.p_g for each in own]))
+
+
+def test_chains_are_counted_by_knowledge(report: Callable[..., Any], lists: Lists) -> None:
+    full = ask("mine", lists["test"], ("none", "paper"))
+    found = {own["knowledge"]: own for own in report()["chains"]}
+    for wording, predictions in full.items():
+        traces = [trace for own in predictions for trace in own.traces if trace]
+        own = found[wording]
+        assert (own["chains"], own["wanted"]) == (len(traces), 4 * 14) == (56, 56)
+        assert own["readable"] == sum(read_verdict(trace.text).answer != "no_answer" for trace in traces) == 42
+        assert own["readable_share"] == 0.75  # every fourth scripted chain is never closed
+        # A scripted chain names one title of its prompt, with its year.
+        assert (own["cited"], own["in_prompt"], own["in_prompt_share"]) == (56, 56, 1.0)
+        assert (own["rated"], own["rated_right_share"]) == (0, None)
+        assert own["mean_tokens"] == pytest.approx(sum(trace.tokens for trace in traces) / 56)
+
+
+def test_what_is_not_cached_for_all_is_named_and_not_scored(report: Callable[..., Any], lists: Lists) -> None:
+    nothing = report()
+    trivial = {"UserMean", "ItemMean", "MeanBlend"}
+    assert {name for name, system in _systems(nothing).items() if system["auc"] is not None} == trivial
+    rallrec = _systems(nothing)["RALLRec"]
+    assert (rallrec["missing"], rallrec["n"]) == ("not cached (0 of 14)", 0)
+    assert rallrec["run"].startswith("rallrec reason --gamma 0.6666")
+    assert rallrec["run"].endswith("--answers-only")
+    assert nothing["missing"]["RALLRec"] == {"why": rallrec["missing"], "run": rallrec["run"]}
+    assert (nothing["weights"], nothing["tests"]) == ({}, [])
+    assert [own["chains"] for own in nothing["chains"]] == [0, 0, 0]
+    ask("mine", lists["test"][:5], ("none",))
+    ask("mine", lists["test"], ("paper",))
+    ask("mine", lists["validation"][:9], ("paper",))
+    some = report()
+    systems = _systems(some)
+    assert systems["RALLRec"]["missing"] is None
+    assert systems["Reasoner, not told"]["missing"] == "not cached (5 of 14)"
+    assert systems["Merged, not told, paper weights"]["missing"] == "not cached (5 of 14)"
+    assert systems["Merged, told P_G, paper weights"]["missing"] is None
+    chosen = systems["Merged, told P_G, chosen weights"]
+    assert chosen["missing"] == "not chosen: 9 of 10 validation samples cached"
+    assert "validation.csv" in chosen["run"]
+    assert some["not_chosen"]["paper"] == chosen["missing"]
+    assert chosen["auc"] is None
+    # Without weights of its own, RALLRec+ takes the paper's.
+    assert _values(systems["RALLRec+"]) == _values(systems["Merged, told P_G, paper weights"])
+    assert [own["chains"] for own in some["chains"]] == [20, 56, 0]
+    assert _systems(report("--gamma", "0"))["RALLRec"]["cached"] < 14
+
+
+def test_gamma_is_chosen_on_validation_samples(report: Callable[..., Any], lists: Lists) -> None:
+    losses = {}
+    for gamma in (2 / 3, 1 / 2, 4 / 5):
+        own = ask("mine", lists["validation"], ("none",), gamma=gamma, traces=0)["none"]
+        losses[gamma] = log_loss([float(bool(each.question.label)) for each in own], [each.p_g for each in own])
+    found = report()["gamma"]
+    assert {own["gamma"]: own["log_loss"] for own in found["tried"]} == pytest.approx(losses)
+    assert found["value"] == min(losses, key=lambda gamma: losses[gamma])
+    given = report("--gamma", "0.8")["gamma"]
+    assert (given["value"], given["given"], given["tried"]) == (0.8, True, [])
+
+
+def test_what_was_looked_up_is_read_once(
+    report: Callable[..., Any], lists: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask("mine", lists["test"], ("none", "paper"))
+    first = report()
+
+    def forbidden(*_given: Any) -> Any:
+        raise AssertionError("a prompt was written again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("backend.pipeline.Pipeline.question", forbidden)
+        again = report()
+    assert {**again, "seconds": 0} == {**first, "seconds": 0}
+
+
+def test_what_ifs_are_in_no_report(report: Callable[..., Any], lists: Lists) -> None:
+    """Asked of every sample, before the report's own predictions and beside them."""
+
+    def ask_what_if() -> None:
+        workspace = Workspace(load_settings())
+        pipeline, recipe = workspace.pipeline(), workspace.recipe(knowledge="paper")
+        for sample in lists["test"] + lists["validation"]:
+            newest = int(pipeline.question(*sample, recipe).past.items[-1])
+            edits = Edits(removed=(pipeline.dataset.item_ids[newest],), hint="own", sentence="They liked it.")
+            assert pipeline.predict(pipeline.question(*sample, recipe, edits), recipe).complete
+        workspace.close()
+
+    def said() -> Any:
+        # An edited history can be the very one that another strategy chooses: then that one's answer is known too.
+        return {name: value for name, value in report().items() if name not in ("seconds", "variants", "missing")}
+
+    nothing = said()
+    ask_what_if()
+    assert said() == nothing
+    ask("mine", lists["test"], ("none", "paper"))
+    ask("mine", lists["validation"], ("none", "paper"))
+    full = said()
+    ask_what_if()
+    assert said() == full != nothing
+
+
+def test_the_tables_for_people(report: Callable[..., Any], lists: Lists) -> None:
+    ask("mine", lists["test"], ("paper",))
+    ask("mine", lists["validation"], ("paper",))
+    said = report(as_json=False)
+    lines = said.splitlines()
+    assert lines[0].startswith("14 samples (")
+    assert any(line.startswith("M_G: scripted with mine. M_R: scripted, untuned.") for line in lines)
+    rows = {line.split("  ")[0]: line for line in lines}
+    assert "[" in rows["UserMean"]
+    assert "not cached (0 of 14)" in rows["Reasoner, not told"]
+    assert "not trained" in rows["DeepFM"]
+    assert rows["RALLRec+"].count("[") == 5
+    assert "56 of 56" in rows["knowledge paper"]
+    assert "75.0%" in rows["knowledge paper"]
+    assert any(line.startswith("Knowledge paper: alpha ") for line in lines)
+    assert any(line.startswith("RALLRec+ minus RALLRec ") and "DeLong" in line for line in lines)
+    assert any(
+        line == "For DeepFM, xDeepFM, DCN, AutoInt: rallrec baselines --dataset ml-latest-small" for line in lines
+    )
+
+
+def test_lists_that_cannot_be_scored_are_refused(
+    report: Callable[..., Any], lists: Lists, tmp_path: Path, small: Dataset
+) -> None:
+    kept = (tmp_path / "validation.csv").read_text("utf-8")
+    second = (tmp_path / "test.csv").read_text("utf-8").splitlines()[1]
+    (tmp_path / "validation.csv").write_text(f"{kept}{second}\n", "utf-8")
+    with pytest.raises(UsageError, match=r"1 samples are in both lists; the first is .*test\.csv, line 2"):
+        report()
+    user = lists["test"][0][0]
+    unseen = next(item for item in range(small.n_items) if small.find_row(user, item) is None)
+    (tmp_path / "validation.csv").write_text(f"user,item\n{small.user_ids[user]},{small.item_ids[unseen]}\n", "utf-8")
+    with pytest.raises(UsageError, match=r"validation\.csv, line 2: user .* never rated Movie"):
+        report()
+    first = small.user_rows(user).start
+    early = f"{small.user_ids[user]},{small.item_ids[small.item_index[first]]}"
+    (tmp_path / "validation.csv").write_text(f"user,item\n{early}\n", "utf-8")
+    with pytest.raises(UsageError, match=r"validation\.csv, line 2: .*0 ratings before"):
+        report()
+    (tmp_path / "test.csv").unlink()
+    with pytest.raises(UsageError, match="cannot be read"):
+        report()
+
+
+def test_an_adapter_that_was_never_tuned_is_no_system(settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RALLREC_ENGINE", "transformers")
+    for name in ("rallrec", "rella"):
+        workspace = Workspace(load_settings(tuned_adapter=name))
+        assert untuned(workspace) == f"not tuned: rallrec tune --recipe {name}"
+        workspace.close()
+    for name in ("", "my-adapter"):
+        workspace = Workspace(load_settings(tuned_adapter=name))
+        assert untuned(workspace) is None
+        workspace.close()
+    assert [own_adapter(load_settings(tuned_adapter=name)) for name in ("", "rallrec", "rella", "mine")] == [
+        "rallrec", "rallrec", "rallrec", "mine",
+    ]  # fmt: skip
+
+
+def test_lines_that_did_not_fit_are_not_in_the_prompt(settings: None, lists: Lists) -> None:
+    workspace = Workspace(load_settings())
+    question = workspace.pipeline().question(*lists["test"][0], Recipe())
+    workspace.close()
+
+    def shown(dropped: int) -> list[HistoryLine]:
+        return shown_lines(question, Trace(0, "", 0.5, 1, 0.0, "stop", dropped))
+
+    assert shown(0) == list(question.lines)
+    by_time = sorted(question.lines, key=lambda line: line.position or 0)
+    assert set(shown(2)) == set(by_time[2:])
+    assert shown(99) == []
+
+
+def test_the_report_is_one_page_that_asks_for_nothing(report: Callable[..., Any], lists: Lists, tmp_path: Path) -> None:
+    ask("mine", lists["test"], ("none", "paper"))
+    files = ("--samples", str(tmp_path / "test.csv"), "--validation", str(tmp_path / "validation.csv"))
+    page = tmp_path / "report.html"
+    done = CliRunner().invoke(app, ["report", *files, "--out", str(page), "--json"])
+    assert done.exit_code == 0, done.exception
+    said, text = json.loads(done.stdout), page.read_text("utf-8")
+    keys = {"table-2", "table-3", "table-4", "table-5", "table-5-chosen", "table-6", "table-7"}
+    assert set(said["tables"]) == keys
+    figures = {"figure-2", "figure-3", "figure-6", "figure-7", "figure-8", "figure-9"}
+    assert set(said["figures"]) == figures | {"calibration", "risk", "slices", "cost"}
+    for key in keys | set(said["figures"]):
+        assert f'<section id="{key}">' in text
+    assert text.count("<svg") >= 15
+    assert not re.search(r"""(?:src|href)=["'](?!#)""", text)
+    data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+    found = report()
+    assert data["systems"] == found["systems"]
+    [auc_cell] = [own for own in data["tables"]["table-4"] if (own["line"], own["column"]) == ("RALLRec+", "auc")]
+    assert auc_cell["value"] == found["systems"]["RALLRec+"]["auc"]
+    assert "rallrec baselines" in text
+    assert found["systems"]["RALLRec+"]["recipe"] in text
+    assert "Llama-3.1-8B-Instruct" in text
+    with pytest.raises(UsageError, match="cannot be written"):
+        raise CliRunner().invoke(app, ["report", "--out", str(tmp_path / "no" / "r.html")]).exception or AssertionError
