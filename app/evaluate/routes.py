@@ -14,7 +14,8 @@ from fastapi.responses import Response
 from app.evaluate.address import EvaluateQuery
 from app.evaluate.export_page import evaluate_page
 from app.evaluate.service import EvaluateService
-from app.shared.export import Carried, download, or_problem, page_file, problem
+from app.shared.errors import problem
+from app.shared.export import Carried, download, page_file
 from app.shared.export_view import players_of
 from app.shared.per_dataset import PerDataset
 
@@ -24,13 +25,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def add_evaluation(app: FastAPI, services: PerDataset[EvaluateService]) -> None:
-    """``/export/evaluate.html``, ``.csv`` and ``.json``. What cannot be exported is answered with ``problem``; 400 says
-    that the query is wrong, 409 that its samples were not looked up yet.
-    """
+    """``/export/evaluate.html``, ``.csv`` and ``.json``; 409 says that the samples were not looked up yet."""
 
     @app.get("/export/evaluate.{kind}")
     def export(kind: str, request: Request) -> Response:
-        return or_problem(lambda: _export(services, kind, EvaluateQuery.parse(dict(request.query_params))))
+        return _export(services, kind, EvaluateQuery.parse(dict(request.query_params)))
 
 
 def _export(services: PerDataset[EvaluateService], kind: str, query: EvaluateQuery) -> Response:

@@ -7,16 +7,18 @@ from dataclasses import asdict
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from app.predict.map_data import ItemMaps
 from app.predict.other_choice_drawing import against_table
 from app.predict.service import PredictService
 from app.predict.slider_marks import Answered
-from app.shared.export import HEADERS, POLICY, Carried, add_export
+from app.shared.errors import HEADERS
+from app.shared.export import POLICY, Carried, add_export
 from app.shared.export_page import export_page
 from app.shared.export_view import asked_for, file_name, open_view, record_of
 from app.shared.frame import error_box
 from app.shared.links import address_of, command_line
 from app.shared.per_dataset import PerDataset
-from backend.errors import RallrecError
+from backend.errors import NotFoundError, RallrecError, UnknownNameError
 from storage.workspace import Workspace
 
 
@@ -24,6 +26,7 @@ def add_routes(app: FastAPI, workspace: Workspace) -> None:
     """``/export/predict.html`` and ``.json``: the view as a file. ``/aside``: the command that gives the same, and
     for which values the page's sliders have answers (empty for a wrong query, of which the page itself tells).
     ``/against``: markup of the page's choice of past items beside that of another variant or strategy.
+    ``/map/<dataset>/<variant>``: the dots of the item map.
     """
     services, settings = PerDataset(workspace, PredictService), workspace.settings
 
@@ -40,6 +43,13 @@ def add_routes(app: FastAPI, workspace: Workspace) -> None:
         )
 
     add_export(app, "predict", carry)
+
+    maps = ItemMaps(workspace)
+
+    @app.get("/map/{dataset}/{variant}")
+    def item_map(dataset: str, variant: str, request: Request) -> Response:
+        """Where every item lies on the flat map of a variant; see :func:`app.predict.map_data.map_content`."""
+        return _map_answer(maps, dataset, variant, request)
 
     @app.get("/against")
     def against(request: Request) -> Response:
@@ -61,3 +71,17 @@ def add_routes(app: FastAPI, workspace: Workspace) -> None:
         except RallrecError:  # said by the page itself, where it stands
             answered, command = Answered((), (), ()), ""
         return JSONResponse({"command": command, "answered": asdict(answered)}, headers=HEADERS)
+
+
+def _map_answer(maps: ItemMaps, dataset: str, variant: str, request: Request) -> Response:
+    """Compressed for a browser that takes that; one that has the map already is told whether it changed."""
+    try:
+        body = maps.body(dataset, variant)
+    except UnknownNameError as error:
+        raise NotFoundError(error.problem, expected=error.expected, fix=error.fix) from error
+    headers = {"ETag": f'"{body.tag}"', "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
+    if body.tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(body.plain, media_type="application/json", headers=headers)
+    return Response(body.zipped, media_type="application/json", headers=headers | {"Content-Encoding": "gzip"})

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
-from backend.errors import RallrecError, UsageError
+from app.shared.errors import HEADERS
 
 # A page that was saved asks for nothing, whatever a title holds.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 @dataclass(frozen=True)
@@ -33,20 +32,15 @@ Carry = Callable[[Request], Carried]
 
 
 def add_export(app: FastAPI, view: str, carry: Carry) -> None:
-    """Serve a view as a page and as JSON. What ``carry`` raises is answered with ``problem``; 400: the query is wrong,
-    503: what it needs is not there.
-    """
+    """Serve a view as a page and as JSON. ``carry`` raises ``UsageError`` for a wrong query."""
 
     def as_page(request: Request) -> Response:
-        return or_problem(lambda: page_file(carry(request)))
+        return page_file(carry(request))
 
     def as_json(request: Request) -> Response:
-        def answer() -> Response:
-            carried = carry(request)
-            text = json.dumps(carried.record(), indent=2, ensure_ascii=False, allow_nan=False)
-            return Response(text, media_type="application/json", headers=download(f"{carried.name}.json"))
-
-        return or_problem(answer)
+        carried = carry(request)
+        text = json.dumps(carried.record(), indent=2, ensure_ascii=False, allow_nan=False)
+        return Response(text, media_type="application/json", headers=download(f"{carried.name}.json"))
 
     app.get(f"/export/{view}.html")(as_page)
     app.get(f"/export/{view}.json")(as_json)
@@ -56,19 +50,6 @@ def page_file(carried: Carried) -> Response:
     """The view as a page that opens from a disk."""
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     return HTMLResponse(carried.page(made), headers=download(f"{carried.name}.html", policy=POLICY))
-
-
-def or_problem(answer: Callable[[], Response]) -> Response:
-    """The answer, or why there is none."""
-    try:
-        return answer()
-    except RallrecError as error:
-        return problem(str(error), 400 if isinstance(error, UsageError) else 503)
-
-
-def problem(words: str, status: int) -> Response:
-    """Why there is no file."""
-    return JSONResponse({"problem": words}, status_code=status, headers=HEADERS)
 
 
 def download(name: str, policy: str | None = None) -> dict[str, str]:

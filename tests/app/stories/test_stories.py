@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-import app.server
 from app.server import create_app
-from app.stories import drawing
+from app.stories import drawing, routes
 from app.stories.service import Listed, StoryService
 from backend.errors import UnknownNameError
 from backend.stories import Step, Story
@@ -87,4 +86,4 @@ def test_what_is_no_story_is_refused_in_a_sentence(client: TestClient, body: byt
     answer = client.post("/story", content=body, headers={"content-type": kind})
     assert answer.status_code == status
     assert answer.json()["problem"]
-    assert app.server._MOST_BYTES < 300_000
+    assert routes.MOST_BYTES < 300_000
