@@ -13,11 +13,6 @@ from fastapi.responses import JSONResponse
 from app.evaluate.routes import add_evaluation
 from app.evaluate.service import EvaluateService
 from app.label.http import add_labels
-from app.label.results_routes import results_routes
-from app.label.review_routes import review_routes
-from app.label.routes import routes
-from app.label.services import Services
-from app.label.views import add_label_views
 from app.predict.routes import add_routes
 from app.shared.errors import add_error_answers
 from app.shared.jobs import JobsService
@@ -75,10 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_story(app, stories)
     add_routes(app, workspace)
     add_views(app, workspace, stories)
-    services = Services.over(workspace)
-    add_label_views(app, services)
-    own, reviewed, resulting = routes(services.labelling), review_routes(services.reviewing), results_routes(services)
-    add_labels(app, (*own, *reviewed, *resulting), services.labelling.who)
+    add_labels(app, workspace)
     evaluating = PerDataset(workspace, lambda own: EvaluateService(own, jobs))
     add_evaluation(app, evaluating)
     # Rendering on the server needs Node, and does not do several pages under FastAPI.

@@ -1,123 +1,151 @@
-"""``/labels/view``: what ``/label`` shows, as HTML text, for whoever is logged in. Changes nothing but a reviewer's
-label, which is no longer blind once they have seen everything about its task (``unblinded=1``).
-"""
+"""The views of ``/label`` as HTML text, by their names in the address, for whoever is logged in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fastapi import FastAPI, Request
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, Response
-
-from app.label.drawing import own, people, projects, task
+from app.label.drawing import (
+    own,
+    people,
+    projects,
+    results_adjudicate,
+    results_agreement,
+    results_export,
+    results_insight,
+    task,
+)
 from app.label.drawing.frame import address, frame
-from app.label.http import COOKIE, status_of
-from app.label.results_views import RESULTS
-from app.label.services import Services
+from app.label.service import LabelService
+from app.shared.errors import status_of
 from app.shared.frame import error_box
 from backend.datasets import DATASETS
 from backend.errors import NotLoggedInError, RallrecError, UnknownNameError
 from backend.labelling import Account, Project, rubric
+from backend.labelling.ratings import STEPS
 from storage.labels.roles import may
 
-# The policy says what is so anyway: a text that a model wrote is text.
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 Query = Mapping[str, str]
+Drawn = Callable[[LabelService, Account | None, Query], str]
 
 
-Drawn = Callable[[Services, Account | None, Query], str]
-
-
-def add_label_views(app: FastAPI, services: Services) -> None:
-    """Mount the route. Somebody who must log in first is shown how; for other refusals the status says which."""
-
-    @app.get("/labels/view", include_in_schema=False)
-    async def view(request: Request) -> Response:
-        return await run_in_threadpool(_answer, services, request.cookies.get(COOKIE), dict(request.query_params))
-
-
-def _answer(services: Services, token: str | None, query: Query) -> Response:
-    account, name, status = None, "", 200
-    shown = query.get("view") or ("work" if query.get("project") else "projects")
+def page(service: LabelService, account: Account | None, query: Query) -> tuple[str, int]:
+    """The view that the query names, with its frame; and the HTTP status. Somebody who must log in first is shown
+    how; for other refusals the status says which.
+    """
+    name, status = "", 200
+    view = query.get("view") or ("work" if query.get("project") else "projects")
     try:
-        account = services.labelling.who(token)
         if account and query.get("project"):
-            name = services.labelling.rules(account, query["project"]).name
-        if shown not in VIEWS:
-            raise UnknownNameError("view of /label", shown, VIEWS)
-        body = VIEWS[shown](services, account, query)
+            name = service.rules(account, query["project"]).name
+        if view not in VIEWS:
+            raise UnknownNameError("view of /label", view, VIEWS)
+        body = VIEWS[view](service, account, query)
     except NotLoggedInError:
-        body = _projects(services, account, query)
+        body = _projects(service, account, query)
     except RallrecError as error:
         body, status = error_box(str(error)), status_of(error)
-    whole = frame(account, shown, query.get("project", "") if name else "", name, body)
-    return HTMLResponse(whole, status_code=status, headers=_HEADERS)
+    return frame(account, view, query.get("project", "") if name else "", name, body), status
 
 
-def _projects(services: Services, account: Account | None, query: Query) -> str:
-    told = projects.project_list(services.labelling.projects(account), account)
+def _projects(service: LabelService, account: Account | None, query: Query) -> str:
+    html = projects.project_list(service.projects(account), account)
     if may(account, "projects"):
-        services.labelling.warm(account)
+        service.warm(account)
     if account:
-        return told
-    wanted = {name: value for name, value in query.items() if name in ("project", "task", "label")}
-    view = query.get("view") or ("work" if wanted else "projects")
-    return told + people.login(address(view, wanted.pop("project", ""), **wanted))
+        return html
+    then = {name: value for name, value in query.items() if name in ("project", "task", "label")}
+    view = query.get("view") or ("work" if then else "projects")
+    return html + people.login(address(view, then.pop("project", ""), **then))
 
 
-def _progress(services: Services, account: Account | None, query: Query) -> str:
-    return projects.progress(services.labelling.project(account, query.get("project", "")))
+def _progress(service: LabelService, account: Account | None, query: Query) -> str:
+    return projects.progress(service.project(account, query.get("project", "")))
 
 
-def _work(services: Services, account: Account | None, query: Query) -> str:
+def _work(service: LabelService, account: Account | None, query: Query) -> str:
     key = query.get("project", "")
-    rules = services.labelling.rules(account, key)
+    rules = service.rules(account, key)
     if query.get("nothing"):
         return task.nothing(query["nothing"], query.get("until", ""), query.get("skipped", ""), key)
     if not query.get("task"):
         return task.fetching()
     assert account is not None
     unblinded = query.get("unblinded") == "1"
-    found = services.labelling.view(account, services.labelling.task(account, query["task"], unblinded), unblinded)
-    return task.work(found, rubric(rules.rubric), account, edits=query.get("edit") == "1")
+    shown = service.view(account, service.task(account, query["task"], unblinded), unblinded)
+    return task.work(shown, rubric(rules.rubric), account, edits=query.get("edit") == "1")
 
 
-def _mine(services: Services, account: Account | None, query: Query) -> str:
+def _mine(service: LabelService, account: Account | None, query: Query) -> str:
     key = query.get("project", "")
-    return own.own_labels(services.labelling.own_labels(account, key), key)
+    return own.own_labels(service.own_labels(account, key), key)
 
 
-def _history(services: Services, account: Account | None, query: Query) -> str:
+def _history(service: LabelService, account: Account | None, query: Query) -> str:
     key, label = query.get("project", ""), query.get("label", "")
-    version = services.labelling.rules(account, key).rubric
-    mine = next((one for one in services.labelling.own_labels(account, key) if one.label == label), None)
-    return own.versions(services.labelling.history(account, label), rubric(version), key, mine)
+    version = service.rules(account, key).rubric
+    mine = next((mine for mine in service.own_labels(account, key) if mine.label == label), None)
+    return own.versions(service.history(account, label), rubric(version), key, mine)
 
 
-def _project(services: Services, account: Account | None, query: Query) -> str:
+def _project(service: LabelService, account: Account | None, query: Query) -> str:
     key = query.get("project", "")
-    names = [own.name for own in services.reviewing.names(account) if own.role != "viewer"]
-    if not key:
-        services.labelling.warm(account)
-        project = Project(name="-", dataset=services.labelling.workspace.settings.dataset)
-        return projects.project_form(project, "", [], names, _datasets(project.dataset), is_open=True)
-    told = services.labelling.project(account, key)
-    project = Project.model_validate(told["project"])
-    members = services.labelling.members(account, key)
-    return projects.project_form(project, key, members, names, _datasets(project.dataset), is_open=told["open"])
+    names = [person.name for person in service.names(account) if person.role != "viewer"]
+    if key:
+        told = service.project(account, key)
+        project, is_open = Project.model_validate(told["project"]), told["open"]
+        members = service.members(account, key)
+    else:
+        service.warm(account)
+        project, is_open = Project(name="-", dataset=service.workspace.settings.dataset), True
+        members = []
+    datasets = {name: name for name in dict.fromkeys((project.dataset, *DATASETS))}
+    return projects.project_form(project, key, members, names, datasets, is_open=is_open)
 
 
-def _people(services: Services, account: Account | None, _query: Query) -> str:
-    return people.everybody(services.reviewing.accounts(account), account)
+def _people(service: LabelService, account: Account | None, _query: Query) -> str:
+    return people.everybody(service.accounts(account), account)
 
 
-def _account(services: Services, account: Account | None, query: Query) -> str:
-    return people.own_account(account) if account else _projects(services, account, query)
+def _account(service: LabelService, account: Account | None, query: Query) -> str:
+    return people.own_account(account) if account else _projects(service, account, query)
 
 
-def _datasets(present: str) -> dict[str, str]:
-    return {name: name for name in (present, *(known for known in DATASETS if known != present))}
+def _agreement(service: LabelService, account: Account | None, query: Query) -> str:
+    key = query.get("project", "")
+    report = service.report(account, key)
+    names = [agreed.dimension.name for agreed in report.dimensions]
+    dimension = query.get("dimension") or (STEPS if STEPS in names else next(iter(names), ""))
+    matrix = None
+    if query.get("first") and query.get("second"):
+        matrix = service.confusion(account, key, dimension, query["first"], query["second"])
+    return results_agreement.agreement(report, key, dimension, matrix)
+
+
+def _disputed(service: LabelService, account: Account | None, query: Query) -> str:
+    key = query.get("project", "")
+    return results_agreement.disputes(service.disputed(account, key), key, unresolved=query.get("open") == "1")
+
+
+def _adjudicate(service: LabelService, account: Account | None, query: Query) -> str:
+    """Without a task: the most disputed one that nobody resolved yet; where there is none, the list says so."""
+    key, task_id = query.get("project", ""), query.get("task", "")
+    disputes = service.disputed(account, key)
+    waiting = [dispute.task for dispute in disputes if not dispute.resolved]
+    if not task_id and not waiting:
+        return results_agreement.disputes(disputes, key, unresolved=True)
+    beside = service.side_by_side(account, task_id or waiting[0])
+    upcoming = next((task_id for task_id in waiting if task_id != beside.task.id), "")
+    return results_adjudicate.adjudicate(beside, rubric(beside.task.project.rubric), upcoming)
+
+
+def _insight(service: LabelService, account: Account | None, query: Query) -> str:
+    return results_insight.insight(service.insight(account, query.get("project", "")))
+
+
+def _export(service: LabelService, account: Account | None, query: Query) -> str:
+    key = query.get("project", "")
+    counts = service.counts(account, key)
+    return results_export.exports(key, counts, everything=may(account, "review"), imports=may(account, "administer"))
 
 
 VIEWS: dict[str, Drawn] = {
@@ -129,5 +157,9 @@ VIEWS: dict[str, Drawn] = {
     "project": _project,
     "people": _people,
     "account": _account,
-    **RESULTS,
+    "agreement": _agreement,
+    "disputed": _disputed,
+    "adjudicate": _adjudicate,
+    "insight": _insight,
+    "export": _export,
 }

@@ -12,9 +12,10 @@
   }
 
   async function fill(url, own) {
-    let text;
+    let text, plain;
     try {
       const answer = await fetch(url, { headers: { Accept: "text/html" } });
+      plain = answer.headers.get("Content-Type")?.startsWith("application/json");
       text = await answer.text();
     } catch (error) {
       if (own !== asked) return;
@@ -22,6 +23,7 @@
       return;
     }
     if (own !== asked) return;
+    if (plain) { said(`${JSON.parse(text).problem} `, () => fill(url, own)); return; }
     leave();
     root.innerHTML = text;
     begin();

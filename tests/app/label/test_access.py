@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
-from starlette.routing import Route
 
-from app.label.results import ResultsService
-from app.label.reviewing import ReviewingService
-from app.label.service import LabellingService
+from app.label.http import Allowed
+from app.label.service import LabelService
 from app.label.views import VIEWS
+from backend.errors import NotLoggedInError
 from storage.labels.roles import MAY
 from tests.app.label.browsing import whole
 from tests.storage.labels.conftest import PASSWORD
@@ -47,18 +47,15 @@ FORBIDDEN_KEYS = {
 }  # fmt: skip
 
 
-def routes(server: TestClient) -> dict[str, tuple[str, str]]:
-    """Every endpoint below /labels/, as "METHOD path"."""
-    found = {}
+def test_every_route_below_labels_has_the_rule_that_the_table_names(server: TestClient) -> None:
+    rules = {}
     for route in server.app.routes:  # type: ignore[attr-defined]
-        if isinstance(route, Route) and route.path.startswith("/labels/"):
-            for method in (route.methods or set()) - {"HEAD"}:
-                found[f"{method} {route.path.removeprefix('/labels/')}"] = (method, route.path)
-    return found
-
-
-def test_the_table_names_every_route(server: TestClient) -> None:
-    assert routes(server).keys() == NEEDS.keys()
+        if getattr(route, "path", "").startswith("/labels/"):
+            assert isinstance(route, APIRoute)
+            rulers = [getattr(dependency.call, "__self__", None) for dependency in route.dependant.dependencies]
+            name = f"{' '.join(route.methods)} {route.path.removeprefix('/labels/')}"
+            rules[name] = [rule.action for rule in rulers if isinstance(rule, Allowed)]
+    assert rules == {name: [action] for name, action in NEEDS.items()}
 
 
 @pytest.mark.parametrize("name", NEEDS)
@@ -90,12 +87,11 @@ def test_every_view_refuses_whom_it_is_not_for(as_: Any, key: str, view: str) ->
             assert "password" in page.text  # where to log in
 
 
-def test_every_method_of_the_services_says_whom_it_is_for() -> None:
-    others = ((service, {"database"}) for service in (ReviewingService, ResultsService))
-    for service, plain in ((LabellingService, {"who", "view", "database"}), *others):
-        methods = {name for name in vars(service) if not name.startswith("_")} - plain
-        silent = {name for name in methods if not hasattr(getattr(service, name), "needs")}
-        assert silent == set()
+def test_every_method_of_the_service_asks_first_whom_it_is_for() -> None:
+    methods = {name for name in vars(LabelService) if not name.startswith("_")} - {"who", "database"}
+    for name in methods - {"me", "log_in", "log_out", "projects"}:
+        with pytest.raises(NotLoggedInError):
+            getattr(LabelService, name)(None, None)
 
 
 def test_who_is_no_member_labels_nothing(as_: Any, key: str) -> None:

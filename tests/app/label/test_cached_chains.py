@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.label.cached_chains import CachedChains
-from app.label.services import Services
+from app.label.service import LabelService
 from app.label.views import VIEWS
 from backend.labelling import Account, ChainFilter, Project
 from backend.labelling.tasks import Exhibit, tasks_of
@@ -100,8 +100,8 @@ def test_what_was_predicted_since_is_counted_too(workspace: Workspace) -> None:
 
 def test_who_may_make_a_project_has_its_chains_read_before_they_ask(workspace: Workspace) -> None:
     reads: list[str] = []
-    services = Services.over(workspace)
-    chains = services.labelling._chains
+    service = LabelService(workspace)
+    chains = service._chains
     read = chains._read
 
     def counted(dataset: str, wanted: ChainFilter) -> Iterator[Exhibit]:
@@ -110,17 +110,17 @@ def test_who_may_make_a_project_has_its_chains_read_before_they_ask(workspace: W
 
     chains._read = counted  # type: ignore[method-assign]
     for view in ("projects", "project"):
-        VIEWS[view](services, Account(name="rita", role="reviewer"), {})
+        VIEWS[view](service, Account(name="rita", role="reviewer"), {})
     chains.warm("ml-latest-small").join()
     project = Project(name="Trial", dataset="ml-latest-small")
-    assert services.labelling.preview(Account(name="rita", role="reviewer"), project)["tasks"] > 0
+    assert service.preview(Account(name="rita", role="reviewer"), project)["tasks"] > 0
     assert reads == ["ml-latest-small"]
     workspace.close()
 
 
 def test_who_may_not_make_a_project_has_nothing_read(workspace: Workspace) -> None:
-    services = Services.over(workspace)
+    service = LabelService(workspace)
     for account in (None, Account(name="ann", role="annotator"), Account(name="vic", role="viewer")):
-        VIEWS["projects"](services, account, {})
-    assert services.labelling._chains._warming == {}
+        VIEWS["projects"](service, account, {})
+    assert service._chains._warming == {}
     workspace.close()
