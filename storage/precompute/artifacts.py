@@ -20,7 +20,7 @@ from typing import Any
 from backend.errors import CorruptCacheError, StorageError
 from backend.seeding import digest
 
-BUNDLE = Path(__file__).parent / "bundle"
+BUNDLE = Path(__file__).parents[1] / "bundle"
 META = "meta.json"
 # Unfinished work lives here, inside the folder of the artifact being made; it is gone once the artifact has its name.
 SCRATCH = "scratch"
