@@ -8,8 +8,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+# A core runs one test process, and its threads would only wait for each other. Torch reads this when it is imported,
+# and the programs that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from backend import datasets
@@ -29,6 +34,21 @@ SMALL_MODEL = "smollm2-135m-instruct"
 DAY = 86_400
 
 MovieLens = Callable[..., Path]
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """The folder that ``make`` fills. The test processes of one run share it: the first one makes it, the others wait.
+
+    Nobody may write into it afterwards; whoever wants to takes a copy.
+    """
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not (done := folder.with_suffix(".done")).exists():
+            make(folder)
+            done.touch()
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -118,4 +138,5 @@ def small(small_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Datas
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The real dataset that ships with the program."""
-    return datasets.prepare("ml-latest-small", tmp_path_factory.mktemp("shipped"))
+    folder = made_once(tmp_path_factory, "shipped", lambda made: datasets.prepare("ml-latest-small", made))
+    return datasets.load("ml-latest-small", folder)

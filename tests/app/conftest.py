@@ -18,7 +18,7 @@ from backend.pipeline import Pipeline
 from backend.settings import Settings
 from backend.types import Answer
 from storage.workspace import Workspace
-from tests.conftest import DAY, small_movies, small_ratings, write_movielens
+from tests.conftest import DAY, made_once, small_movies, small_ratings, write_movielens
 
 # Movies that only some are rated, with characters that a search or a pattern could take for more than text.
 ODD_MOVIES = [
@@ -38,13 +38,15 @@ def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Of the odd ones, 902 was rated by users 2 and 3, 901 by user 2, each after all else; nobody rated the rest.
     """
     extra = [(2, 901, 4.0, 900 * DAY), (2, 902, 1.0, 901 * DAY), (3, 902, 5.0, 902 * DAY)]
-    folder = tmp_path_factory.mktemp("app")
-    source = write_movielens(folder / "raw", small_movies() + ODD_MOVIES, small_ratings() + extra)
-    settings = settings_of(folder / "home")
-    datasets.prepare("ml-latest-small", settings.home / "datasets", source=source)
-    workspace = Workspace(settings)
-    workspace.precompute().run()
-    return settings.home
+
+    def make(folder: Path) -> None:
+        source = write_movielens(folder / "raw", small_movies() + ODD_MOVIES, small_ratings() + extra)
+        datasets.prepare("ml-latest-small", folder / "home" / "datasets", source=source)
+        workspace = Workspace(settings_of(folder / "home"))
+        workspace.precompute().run()
+        workspace.close()
+
+    return made_once(tmp_path_factory, "app", make) / "home"
 
 
 def settings_of(home: Path, **more: Any) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from scripts.cli import app
 from storage.workspace import Workspace
 from tests.browser.labelling import LabelSite, fill, label_settings
 from tests.browser.serving import CHROMIUM_HINT, SCRIPTED, browser, chromium_path, precompute, server, variables
+from tests.conftest import made_once
 
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or Path(__file__).parents[2] / "var" / "screenshots")
 HOSTILE = "<img src=x onerror=alert(1)>{{value}}${7*7}"
@@ -35,9 +37,8 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real dataset with all that is made ahead, by stand-ins."""
-    folder = tmp_path_factory.mktemp("home")
-    precompute(folder)
-    return folder
+    made = made_once(tmp_path_factory, "browser", precompute)
+    return Path(shutil.copytree(made, tmp_path_factory.mktemp("browser") / "home"))
 
 
 @pytest.fixture(scope="session")
