@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,23 +11,31 @@ from markupsafe import Markup
 from app.shared.controls import EPSILON_EXPONENTS
 from backend.merging import merge
 from backend.pipeline import Prediction
+from backend.retrieval import GammaStretch
 
 _POINTS = 61
 # One viewBox for all curves; CSS sizes them.
 _W, _H, _PAD = 320, 120, 24
 
 
-def gamma_strip(stretches: Sequence[tuple[float, frozenset[Hashable]]], gamma: float) -> Markup:
-    """Where along gamma the chosen set stays the same; neighbours alternate in shade, a mark shows the present one."""
-    starts = [start for start, _ in stretches] + [1.0]
+def gamma_strip(stretches: Sequence[GammaStretch], gamma: float) -> Markup:
+    """Where along gamma the chosen set stays the same; neighbours alternate in shade.
+
+    A mark shows the present gamma, and the stretch that it belongs to is drawn stronger: at a border the eye could not
+    tell. A set that is chosen at a single gamma is a thin line.
+    """
+    starts = [stretch.start for stretch in stretches] + [1.0]
+    now = max(place for place, stretch in enumerate(stretches) if stretch.start <= gamma)
     parts = [
-        f'<rect x="{start * 1000:.1f}" y="0" width="{(end - start) * 1000:.1f}" height="14" class="stretch{i % 2}"/>'
-        for i, (start, end) in enumerate(pairwise(starts))
+        f'<rect x="{start * 1000:.1f}" y="0" width="{max(end - start, 1e-3) * 1000:.1f}" height="14" '
+        f'class="stretch{place % 2}{" now" if place == now else ""}"/>'
+        for place, (start, end) in enumerate(pairwise(starts))
     ]
     mark = f'<rect x="{gamma * 1000 - 3:.1f}" y="-4" width="6" height="22" class="mark"/>'
     return Markup(
         '<svg class="strip" viewBox="-4 -4 1008 22" preserveAspectRatio="none" role="img" '
-        f'aria-label="The chosen set changes {len(stretches) - 1} times as gamma goes from 0 to 1">'
+        f'aria-label="The chosen set changes {len(stretches) - 1} times as gamma goes from 0 to 1; '
+        f'at present it is set {now + 1} of {len(stretches)}">'
         f"{''.join(parts)}{mark}</svg>"
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ from app.predict.neighbours import Nearest
 from app.predict.other_choice import Side, against
 from app.predict.pickable import Choices
 from app.predict.slider_marks import Answered, answered_values
-from app.predict.view import Request, Session, Stretches, View, exact_gamma
+from app.predict.view import Request, Session, View
 from app.shared.runs import Run, RunQueue, known
 from app.shared.sessions import Sessions
 from backend.datasets import Dataset, build_samples, split
@@ -26,7 +26,7 @@ from backend.errors import UsageError
 from backend.merging import MergingConfig
 from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.questions import Question
-from backend.retrieval import RetrievalConfig, gamma_breakpoints
+from backend.retrieval import GammaStretch, RetrievalConfig, exact_gamma, gamma_stretches
 from backend.types import ModelRef
 from storage.results.lookup import look_up
 from storage.workspace import SCRIPTED, Workspace
@@ -206,7 +206,7 @@ class PredictService:
         return neighbourhood.nearest(self._workspace, request.variant, item, question)
 
     @staticmethod
-    def _stretches(question: Question, config: RetrievalConfig, before: View | None) -> Stretches:
+    def _stretches(question: Question, config: RetrievalConfig, before: View | None) -> Sequence[GammaStretch]:
         """Where along gamma the chosen set changes; moving gamma itself does not ask that anew."""
         if config.strategy != "rerank":
             return ()
@@ -215,7 +215,7 @@ class PredictService:
             if old.model_copy(update={"gamma": config.gamma}) == config and asked.channels == question.channels:
                 return before.stretches
         both = question.channels
-        return gamma_breakpoints(both.relevant, both.recent, config.k, config.beta, config.combine)
+        return gamma_stretches(both.relevant, both.recent, config.k, config.beta, config.combine)
 
     @staticmethod
     def _remember(view: View, session: Session) -> View:

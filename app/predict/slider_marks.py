@@ -12,11 +12,10 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
-from app.predict.view import exact_gamma
 from app.shared.controls import BOUNDS
 from backend.pipeline import Pipeline, Recipe
 from backend.questions import Question
-from backend.retrieval import gamma_orders, orders_from
+from backend.retrieval import gamma_orders, orders_from, shown_gammas
 from storage.results.cached_engine import CachedEngine
 from storage.results.lookup import look_up
 
@@ -60,7 +59,7 @@ class _Around:
         if config.strategy != "rerank":
             return ()
         both = self._question(self.recipe).channels
-        places = [exact_gamma(value / 1000) for value in range(1001)]  # all that the slider can show
+        places = shown_gammas()
         orders = gamma_orders(both.relevant, both.recent, config.k, config.beta, places, config.combine)
         at = dict(zip(places, orders, strict=True))
         lists = [(order, list(gammas)) for order, gammas in groupby(places, at.__getitem__)]

@@ -6,16 +6,13 @@ import threading
 import uuid
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from app.predict.neighbours import Explained, Nearest
 from app.shared.runs import Run, Snapshot
 from backend.datasets import Dataset
 from backend.pipeline import Prediction
+from backend.retrieval import GammaStretch
 from storage.jobs.store import Job
-
-# (first gamma of a stretch, the set of items chosen there)
-Stretches = Sequence[tuple[float, frozenset[Hashable]]]
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ class View:
     prediction: Prediction
     models: Mapping[str, str]
     cast: str
-    stretches: Stretches
+    stretches: Sequence[GammaStretch]
     explained: Explained
     nearest: Nearest | None = None
     stale: Prediction | None = None
@@ -90,9 +87,3 @@ class View:
     earlier: Job | None = None
     truth: bool = False
     still: bool = False
-
-
-def exact_gamma(gamma: float) -> float:
-    """The simple fraction (denominator 6 at most) that three decimals stand for: 0.667 means 2/3, as in the paper."""
-    near = Fraction(gamma).limit_denominator(6)
-    return float(near) if abs(float(near) - gamma) < 5e-4 else gamma

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from app.predict.view import exact_gamma
 from app.shared.per_dataset import over
 from app.shared.runs import RunQueue
 from backend.errors import CorruptCacheError, UsageError
 from backend.prompting import KNOWLEDGE_WORDINGS
+from backend.retrieval import exact_gamma
 from backend.settings import Settings
 from storage.database.tables import utc_now
 from storage.jobs.kinds import Params, Player, PrecomputeParams, checked

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from app.predict.view import exact_gamma
 from backend.errors import UnknownNameError, UsageError
 from backend.prompting import KNOWLEDGE_WORDINGS
+from backend.retrieval import exact_gamma
 
 PATH = "/users"
 # Columns that the list of users and the list of predictions can be sorted by.

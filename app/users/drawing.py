@@ -21,6 +21,7 @@ from app.users.profile import Profile, Timeline
 from app.users.table import UserPage
 from backend.datasets import Dataset
 from backend.prompting import KNOWLEDGE_WORDINGS
+from backend.retrieval import PAPER_GAMMAS
 
 # (column, heading, numeric); text is sorted upwards at first, numbers downwards.
 _USER_HEADS = (
@@ -39,8 +40,6 @@ _KINDS = {
     "disagree": ("M_G and M_R disagree", "they are on different sides of 0.5"),
     "partial": ("incomplete", "not all answers or chains are cached"),
 }
-# The settings of gamma that the paper varies, as they are offered.
-_GAMMAS = {1 / 2: "1/2", 2 / 3: "2/3", 4 / 5: "4/5"}
 
 
 def users_list(page: UserPage, problem: str = "") -> str:
@@ -163,7 +162,7 @@ def user_predictions(found: Predictions, profile: Profile, open_in_predict: Call
     selected = found.selected
     counts = kinds(every)
     gamma, strategy = recipe.retrieval.gamma, recipe.retrieval.strategy
-    gammas = dict.fromkeys([*_GAMMAS, gamma])
+    gammas = dict.fromkeys([*PAPER_GAMMAS, gamma])
     return render(
         "users/predictions.html",
         profile=profile,
@@ -194,7 +193,7 @@ def user_predictions(found: Predictions, profile: Profile, open_in_predict: Call
             for name in KNOWLEDGE_WORDINGS
         ],
         gammas=[
-            {"words": _GAMMAS.get(value, short_gamma(value)), "link": query.link(gamma=value, page=1),
+            {"words": PAPER_GAMMAS.get(value, short_gamma(value)), "link": query.link(gamma=value, page=1),
              "current": value == gamma, "key": f"gamma-{short_gamma(value)}"}
             for value in sorted(gammas)
         ] if strategy == "rerank" else [],

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app.predict.view import exact_gamma
 from backend.datasets import Dataset
 from backend.errors import UnknownNameError
 from backend.pipeline import Recipe
 from backend.prompting import knowledge_sentence
+from backend.retrieval import exact_gamma
 from backend.what_if import Edits, Past
 
 Parts = dict[str, Any]

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 import numpy as np
 
 from app.predict.service import PredictService, cast_of
-from app.predict.view import Request, exact_gamma
+from app.predict.view import Request
 from app.shared.mended_links import LeftOut, readable
 from app.shared.runs import Run
 from app.shared.sessions import Sessions
@@ -27,6 +27,7 @@ from backend.engines import models
 from backend.errors import RallrecError, UsageError
 from backend.merging import MergingConfig
 from backend.pipeline import Prediction, Recipe
+from backend.retrieval import exact_gamma
 from backend.what_if import Edits
 from storage.kept.what_ifs import Kept, WhatIf, WhatIfs
 from storage.results.lookup import look_up

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from functools import cache
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Strategy = Literal["recent", "retrieve-then-mix", "mix-then-retrieve", "rerank"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+# What the paper searches gamma over (section 5.1), ascending, and how each is written.
+PAPER_GAMMAS = {1 / 2: "1/2", 2 / 3: "2/3", 4 / 5: "4/5"}
+DEFAULT_GAMMA = 2 / 3
+
+
+def exact_gamma(gamma: float) -> float:
+    """The simple fraction (denominator 6 at most) that three decimals stand for: 0.667 means 2/3, as in the paper."""
+    near = float(Fraction(gamma).limit_denominator(6))
+    return near if abs(near - gamma) < 5e-4 else gamma
+
+
+@cache
+def shown_gammas() -> tuple[float, ...]:
+    """Every gamma that three decimals can name, as a slider shows it, ascending from 0 to 1."""
+    return tuple(exact_gamma(step / 1000) for step in range(1001))
 
 
 class RetrievalConfig(BaseModel):
@@ -25,7 +43,7 @@ class RetrievalConfig(BaseModel):
     variant: Literal["text", "id", "concat", "concat+ssl"] = "concat+ssl"
     strategy: Strategy = "rerank"
     k: int = Field(10, ge=1, le=100)
-    gamma: float = Field(2 / 3, ge=0, le=1)
+    gamma: float = Field(DEFAULT_GAMMA, ge=0, le=1)
     beta: float = Field(1.0, ge=0, le=10)
     combine: Literal["max", "sum"] = "max"
     order: Literal["rank", "chronological", "relevance"] = "rank"

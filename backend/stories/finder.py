@@ -16,9 +16,10 @@ from backend.evaluation.citations import cited_titles
 from backend.merging import MergingConfig, merge, merge_weights
 from backend.pipeline import Prediction
 from backend.prompting import read_verdict
+from backend.retrieval import PAPER_GAMMAS
 from backend.stories.story import Step, Story
 
-RECENT, USUAL, RELEVANT = 1 / 2, 2 / 3, 4 / 5
+RECENT, USUAL, RELEVANT = PAPER_GAMMAS
 # Chains of one mind have about this variance at most.
 _AGREED = 1e-3
 _NAMED = 3
@@ -165,7 +166,7 @@ def _recency(told: Told) -> Found:
             RECENT,
         ),
         told.step("ask-panel", f"The tuned model then says {recent.p_g:.2f}. The user {told.truth}.", "none", RECENT),
-        told.step("rerank", f"With gamma at 4/5: in {came}; out {went}.", "none", RELEVANT),
+        told.step("rerank", f"With gamma at {PAPER_GAMMAS[RELEVANT]}: in {came}; out {went}.", "none", RELEVANT),
         told.step("ask-panel", f"Now the tuned model says {relevant.p_g:.2f}, on the right side.", "none", RELEVANT),
     )  # fmt: skip
     about = "The newest ratings point the wrong way; items like the target, retrieved from further back, mend it."

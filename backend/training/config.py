@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from backend.engines.models import TUNED
 from backend.prompting import Layout
-from backend.retrieval import RetrievalConfig
+from backend.retrieval import DEFAULT_GAMMA, RetrievalConfig
 
 # What an adapter that is tuned here is called in settings, commands and the store.
 RECIPES = tuple(TUNED)
@@ -55,7 +55,7 @@ class TuneConfig(LoraSettings):
 
     orders: int = Field(3, ge=1, le=3)
     k: int = Field(30, ge=1, le=100)
-    gamma: float = Field(2 / 3, ge=0, le=1)
+    gamma: float = Field(DEFAULT_GAMMA, ge=0, le=1)
     beta: float = Field(1.0, ge=0, le=10)
     template: Layout = "paper"
     loss: Literal["answer", "every-answer"] = "answer"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.representation import VARIANTS
-from backend.retrieval import ORDERS
+from backend.retrieval import DEFAULT_GAMMA, ORDERS, PAPER_GAMMAS
 from backend.settings import Settings
 from backend.training.config import RECIPES, TuneConfig
 from storage.roles import SCRIPTED
@@ -20,8 +20,8 @@ from storage.workspace import Workspace
 KNOWLEDGE = ("none", "paper")
 # What the untuned model is asked with: the answers of past items are for one that learned from them.
 ZERO_SHOT = {"template": "paper"}
-# What the paper searches gamma over (section 5.1).
-GAMMAS = (2 / 3, 1 / 2, 4 / 5)
+# The paper's gammas, the default first.
+GAMMAS = (DEFAULT_GAMMA, *(gamma for gamma in PAPER_GAMMAS if gamma != DEFAULT_GAMMA))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.evaluation.retrieval_proxy import ProxyRow, retrieval_proxy
-from backend.retrieval import RetrievalConfig
+from backend.retrieval import DEFAULT_GAMMA, RetrievalConfig
 from storage.precompute.job import Job, save_text
 from storage.precompute.mix import load_space
 
@@ -22,7 +22,7 @@ class CompareConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     k: int = Field(10, ge=1, le=100)
-    gamma: float = Field(2 / 3, ge=0, le=1)
+    gamma: float = Field(DEFAULT_GAMMA, ge=0, le=1)
     beta: float = Field(1.0, ge=0, le=10)
 
 

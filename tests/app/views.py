@@ -19,7 +19,7 @@ from backend.datasets import Dataset
 from backend.engines.scripted import ScriptedEngine
 from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.representation import PARTS, VARIANTS
-from backend.retrieval import STRATEGIES, gamma_breakpoints
+from backend.retrieval import STRATEGIES, gamma_stretches
 from backend.types import Answer, Trace
 from tests.conftest import random_space
 
@@ -56,7 +56,7 @@ def view_of(prediction: Prediction, data: Dataset, text: str, **more: Any) -> Vi
     question, config = prediction.question, prediction.recipe.retrieval
     codes = [row.item for row in question.chosen]
     both = question.channels
-    stretches = gamma_breakpoints(both.relevant, both.recent, config.k, config.beta)
+    stretches = gamma_stretches(both.relevant, both.recent, config.k, config.beta, config.combine)
     chosen = (config.variant, config.strategy, config.gamma, config.beta, config.k)
     given = {
         "request": Request(text, text, *chosen, text, CHAINS, 128, 0, 0.1, 0.001),

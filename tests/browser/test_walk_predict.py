@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.predict.view import exact_gamma
 from app.shared.controls import BOUNDS
 from backend.prompting import KNOWLEDGE_WORDINGS
 from backend.representation import VARIANTS
-from backend.retrieval import STRATEGIES
+from backend.retrieval import STRATEGIES, exact_gamma
 from tests.browser.actions import address, ask, choose, chosen, expected, open_map, open_page, slide, wait_until
 from tests.browser.walking import COMMON, Step, changed, copies, leads, navigates, reads, toggles, walk
 

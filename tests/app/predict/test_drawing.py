@@ -22,6 +22,7 @@ from app.shared.templating import probability, significant, symbol
 from backend.datasets import Dataset
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
+from backend.retrieval import GammaStretch
 from backend.types import Answer, Trace
 from scripts.cli import app as commands
 from tests.app.views import Reading, dataset_of, every_panel, every_view, prediction_of, view_of
@@ -217,3 +218,16 @@ def test_the_gamma_strip_covers_the_whole_axis(small: Dataset, done: Prediction)
         assert all(width > 0 for _, width in parts)
         [mark] = re.findall(r'x="(-?[\d.]+)" y="-4"', strip)
         assert float(mark) == pytest.approx(gamma * 1000 - 3)
+
+
+def test_the_gamma_strip_draws_stronger_what_a_gamma_at_a_border_belongs_to() -> None:
+    sets = [
+        GammaStretch(0.0, frozenset("a")),
+        GammaStretch(0.25, frozenset("b")),
+        GammaStretch(0.25 + 1e-9, frozenset("c")),
+    ]
+    for gamma, place in ((0.2, 0), (0.25, 1), (0.251, 2)):
+        strip = str(curves.gamma_strip(sets, gamma))
+        assert [bool(now) for now in re.findall(r'class="stretch\d( now)?"', strip)] == [n == place for n in range(3)]
+        assert f"changes 2 times as gamma goes from 0 to 1; at present it is set {place + 1} of 3" in strip
+        assert min(float(width) for width in re.findall(r'y="0" width="([\d.]+)"', strip)) >= 1

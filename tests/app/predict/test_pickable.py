@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from app.predict.service import PredictService
-from app.predict.view import exact_gamma
 from app.shared.controls import to_control
 from backend import datasets
 from backend.datasets import MIN_HISTORY, build_samples, split
 from backend.errors import RallrecError, SettingsError, UsageError
+from backend.retrieval import exact_gamma
 from storage.workspace import Workspace
 from tests.app.conftest import settings_of
 from tests.conftest import write_movielens
@@ -186,18 +186,6 @@ def test_a_variant_a_strategy_or_an_item_that_does_not_exist_is_refused_by_its_n
 def test_what_is_no_item_code_is_refused(service: PredictService, code: Any) -> None:
     with pytest.raises(UsageError, match="is no item"):
         service.item_id(code)
-
-
-@pytest.mark.parametrize(
-    ("given", "exact"),
-    [
-        (0.667, 2 / 3), (0.333, 1 / 3), (0.5, 0.5), (0.123, 0.123), (0.0, 0.0), (1.0, 1.0), (0.001, 0.001),
-        (0.143, 0.143), (0.455, 0.455), (0.167, 1 / 6), (0.833, 5 / 6), (0.999, 0.999), (0.25, 0.25), (2 / 3, 2 / 3),
-        (0.6, 0.6),
-    ],
-)  # fmt: skip
-def test_three_decimals_of_a_simple_fraction_mean_the_fraction(given: float, exact: float) -> None:
-    assert exact_gamma(given) == exact
 
 
 def test_every_slider_value_shows_as_itself_and_comes_back(service: PredictService) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backend.errors import UsageError
-from backend.retrieval import RankedItem, gamma_breakpoints, gamma_orders, rerank
+from backend.retrieval import RankedItem, exact_gamma, gamma_orders, gamma_stretches, rerank, shown_gammas
 
 lists = st.lists(st.integers(0, 25), unique=True, max_size=15)
 ks = st.integers(1, 20)
@@ -143,19 +144,63 @@ def test_empty_channels_give_an_empty_list() -> None:
     assert rerank([], [], 5, 0.5, 1.0) == []
 
 
-@given(lists, lists, ks, betas, combines)
-def test_breakpoints_are_exactly_where_the_chosen_set_changes(
-    relevant: list[int], recent: list[int], k: int, beta: float, combine: str
+def _case(seed: int) -> tuple[list[int], list[int], int, float]:
+    """Both channels full, K and a beta of the slider; 1 is the one that people use."""
+    rng = random.Random(seed)
+    k, beta = rng.randint(1, 30), rng.choice([1.0, rng.randint(0, 60) / 20])
+    items = rng.randint(k, 3 * k)
+    return rng.sample(range(items), k), rng.sample(range(items), k), k, beta
+
+
+@pytest.mark.parametrize("combine", ["max", "sum"])
+def test_the_stretch_of_every_slider_value_holds_the_set_that_rerank_chooses(combine: str) -> None:
+    at_breakpoints = 0
+    for seed in range(400):
+        relevant, recent, k, beta = _case(seed)
+        stretches = gamma_stretches(relevant, recent, k, beta, combine)
+        starts = [stretch.start for stretch in stretches]
+        assert starts[0] == 0.0
+        assert starts == sorted(set(starts))
+        assert all(one.items != next_one.items for one, next_one in itertools.pairwise(stretches))
+        beside = {round(start, 3) + step for start in starts for step in (-0.001, 0, 0.001)}
+        slider = {exact_gamma(round(min(max(gamma, 0), 1), 3)) for gamma in beside}
+        some = [0.0, 1.0, 2 / 3, 1 / 3, 1 / 2, 4 / 5, *slider, *random.Random(seed).sample(shown_gammas(), 9)]
+        at_breakpoints += sum(min(abs(start - gamma) for start in starts) < 1e-8 for gamma in slider)
+        for gamma, order in zip(some, gamma_orders(relevant, recent, k, beta, some, combine), strict=True):
+            in_force = [stretch.items for stretch in stretches if stretch.start <= gamma][-1]
+            assert in_force == set(order), (seed, gamma)
+        for gamma in (2 / 3, 1 / 3):
+            in_force = [stretch.items for stretch in stretches if stretch.start <= gamma][-1]
+            assert in_force == set(_items(rerank(relevant, recent, k, gamma, beta, combine))), (seed, gamma)
+    assert at_breakpoints > 400
+
+
+def test_the_set_changes_at_the_fractions_of_two_ranks_and_a_tie_goes_to_relevance() -> None:
+    stretches = gamma_stretches(["a", "b"], ["Y", "Z"], 2, 1.0)
+    assert [sorted(map(str, stretch.items)) for stretch in stretches] == [["Y", "Z"], ["Y", "a"], ["a", "b"]]
+    assert [stretch.start for stretch in stretches] == pytest.approx([0, 1 / 3, 2 / 3], abs=1e-8)
+    assert all(stretch.start <= exact for stretch, exact in zip(stretches, (0, 1 / 3, 2 / 3), strict=True))
+
+
+@given(lists, lists, ks, st.floats(0, 10), combines, st.sampled_from(shown_gammas()))
+def test_scores_that_sink_into_the_decimals_of_ties_have_stretches_too(
+    relevant: list[int], recent: list[int], k: int, beta: float, combine: str, gamma: float
 ) -> None:
-    stretches = gamma_breakpoints(relevant, recent, k, beta, combine, steps=20)
-    starts = [first for first, _ in stretches]
-    assert starts[0] == 0.0
-    assert starts == sorted(set(starts))
-    assert all(before != after for (_, before), (_, after) in itertools.pairwise(stretches))
-    for step in range(21):
-        gamma = step / 20
-        in_force = [chosen for first, chosen in stretches if first <= gamma][-1]
-        assert in_force == set(_items(rerank(relevant, recent, k, gamma, beta, combine)))
+    stretches = gamma_stretches(relevant, recent, k, beta, combine)
+    [*_, in_force] = [stretch.items for stretch in stretches if stretch.start <= gamma]
+    assert in_force == set(_items(rerank(relevant, recent, k, gamma, beta, combine)))
+
+
+@pytest.mark.parametrize(
+    ("given", "exact"),
+    [
+        (0.667, 2 / 3), (0.333, 1 / 3), (0.5, 0.5), (0.123, 0.123), (0.0, 0.0), (1.0, 1.0), (0.001, 0.001),
+        (0.143, 0.143), (0.455, 0.455), (0.167, 1 / 6), (0.833, 5 / 6), (0.999, 0.999), (0.25, 0.25), (2 / 3, 2 / 3),
+        (0.6, 0.6),
+    ],
+)  # fmt: skip
+def test_three_decimals_of_a_simple_fraction_mean_the_fraction(given: float, exact: float) -> None:
+    assert exact_gamma(given) == exact
 
 
 @given(lists, lists, ks, betas, combines, st.lists(gammas, max_size=6))
