@@ -1,120 +1,163 @@
 """``rallrec bundle``: what ships with the program (made and checked), and cached results in and out of the database.
 
-What takes but seconds to make does not ship: it is large, and made when it is first needed.
+Which samples and results ship is ``scripts.shipping``. What takes but seconds to make does not ship: it is large, and
+made when it is first needed.
 """
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from backend.batch import BatchListener
+import typer
+
 from backend.errors import StorageError, UnknownNameError, UsageError
-from backend.settings import load_settings
-from backend.types import ModelRef
-from scripts.console import checked_out, log, out, print_json, progress_bar
-from scripts.reason import Teller, stop_when_interrupted
-from scripts.shipping import ask, draw_samples, put_front, systems
-from scripts.stories import find
-from storage.inventory import count_results
-from storage.kept.stories import STORIES, write_stories
-from storage.precompute.artifacts import BUNDLE, META, Artifact
-from storage.results.file import Manifest, ResultsFile
-from storage.results.transfer import export_results, import_results
-from storage.roles import SCRIPTED
-from storage.shipped import BundleReport, is_bundle_file, samples_file, ship_results, verify_bundle
-from storage.workspace import Workspace
+from scripts.console import checked_out, note, open_workspace, print_json, progress_bar, say
+from scripts.options import Json
+
+if TYPE_CHECKING:
+    from backend.types import ModelRef
+    from storage.precompute.artifacts import Artifact
+    from storage.results.file import Manifest, ResultsFile
+    from storage.shipped import BundleReport
+    from storage.workspace import Workspace
+
+bundle = typer.Typer(
+    help="What ships with the program, and cached results in and out of the database.",
+    epilog="Example: rallrec bundle verify",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
-def build(*, to: str | None, results_only: bool, as_json: bool) -> None:
-    """Make what is missing of the artifacts that ship, and replace a bundle with them and the cached results."""
-    folder = Path(to).resolve() if to else BUNDLE
+@bundle.command(epilog="Example: rallrec bundle build --out my-bundle")
+def build(
+    out: Annotated[str | None, typer.Option(help="Folder to make or replace (default: the shipped bundle).")] = None,
+    results_only: Annotated[
+        bool, typer.Option("--results-only", help="Replace the cached results alone, no artifacts.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Make what ships: artifacts of the settings (missing ones are made) and cached results of the models in use."""
+    import shutil
+
+    from storage.precompute.artifacts import BUNDLE
+    from storage.shipped import verify_bundle
+
+    folder = Path(out).resolve() if out else BUNDLE
     beside = folder.with_name(f"{folder.name}.new")
     _check_replaceable(folder)
     _check_replaceable(beside)
-    workspace = Workspace(load_settings())
-    if results_only:
-        _put_results(workspace, folder)
-    else:
-        shutil.rmtree(beside, ignore_errors=True)
-        try:
-            beside.mkdir(parents=True)
-            for artifact in _make_artifacts(workspace):
-                # Some libraries write files that their owner alone may read; what ships is read by others too.
-                shutil.copytree(artifact.folder, beside / artifact.folder.name, copy_function=shutil.copyfile)
-            _put_results(workspace, beside)
-            shutil.rmtree(folder, ignore_errors=True)
-            beside.rename(folder)
-        except OSError as error:
-            raise StorageError(f"{folder} cannot be written ({error})", fix="give another --out") from error
-        finally:
+    with open_workspace() as workspace:
+        if results_only:
+            _put_results(workspace, folder)
+        else:
             shutil.rmtree(beside, ignore_errors=True)
-    workspace.close()
+            try:
+                beside.mkdir(parents=True)
+                for artifact in _make_artifacts(workspace):
+                    # Some libraries write files that their owner alone may read; what ships is read by others too.
+                    shutil.copytree(artifact.folder, beside / artifact.folder.name, copy_function=shutil.copyfile)
+                _put_results(workspace, beside)
+                shutil.rmtree(folder, ignore_errors=True)
+                beside.rename(folder)
+            except OSError as error:
+                raise StorageError(f"{folder} cannot be written ({error})", fix="give another --out") from error
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
     _report(verify_bundle(folder), as_json)
 
 
-def verify(*, folder: str | None, as_json: bool) -> None:
+@bundle.command(epilog="Example: rallrec bundle verify my-bundle --json")
+def verify(
+    folder: Annotated[str | None, typer.Argument(help="A bundle (default: the shipped one).")] = None,
+    as_json: Json = False,
+) -> None:
     """Check every file of a bundle and every row of its results; exit code 1 where something is damaged."""
+    from storage.precompute.artifacts import BUNDLE
+    from storage.shipped import verify_bundle
+
     _report(verify_bundle(Path(folder) if folder else BUNDLE), as_json)
 
 
-def export_file(*, file: str, model: str | None, adapter: str | None, as_json: bool) -> None:
-    """Write cached results of the database into one file."""
+@bundle.command(epilog="Example: rallrec bundle export mine.jsonl.gz --model smollm2-135m-instruct")
+def export(
+    file: Annotated[str, typer.Argument(help="File to write (.jsonl.gz).")],
+    model: Annotated[str | None, typer.Option(help="Only results of this model.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="Only results with this adapter.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write cached answers and chains of the database into one file."""
+    from storage.inventory import count_results
+    from storage.results.transfer import export_results
+
     path = checked_out(file)
-    workspace = Workspace(load_settings())
-    chosen = _chosen([found.model for found in count_results(workspace.database)], model, adapter)
-    written = export_results(workspace.database, path, models=chosen)
-    workspace.close()
+    with open_workspace() as workspace:
+        models = _models([counted.model for counted in count_results(workspace.database)], model, adapter)
+        written = export_results(workspace.database, path, models=models)
     if as_json:
         print_json(_facts(written))
         return
-    out.print(f"{_counts(written.manifest)} in {path}, {written.bytes / 1e6:,.1f} MB.", markup=False)
+    say(f"{_counts(written.manifest)} in {path}, {written.bytes / 1e6:,.1f} MB.")
 
 
-def import_file(*, file: str, as_json: bool) -> None:
-    """Add the results of a file that are not in the database yet."""
-    workspace = Workspace(load_settings())
-    with progress_bar() as progress:
+@bundle.command("import", epilog="Example: rallrec bundle import mine.jsonl.gz")
+def import_(
+    file: Annotated[str, typer.Argument(help="A file that 'rallrec bundle export' wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Add the answers and chains of a file to the database; what is there already stays as it is."""
+    from storage.results.transfer import import_results
+
+    with open_workspace() as workspace, progress_bar() as progress:
         imported = import_results(workspace.database, Path(file), progress)
-    workspace.close()
     if as_json:
         added = {"prompts": imported.prompts, "answers": imported.answers, "traces": imported.traces}
         print_json(_facts(imported.file) | {"added": added})
         return
     new = f"{imported.answers:,} answers and {imported.traces:,} chains"
-    out.print(f"{_counts(imported.file.manifest)} in {file}; new: {new}.", markup=False)
+    say(f"{_counts(imported.file.manifest)} in {file}; new: {new}.")
 
 
 def _make_artifacts(workspace: Workspace) -> list[Artifact]:
     """Every artifact that ships, made where it is missing: hours without a GPU. The scripted engine has no adapters."""
+    from storage.roles import SCRIPTED
+
     work = workspace.precompute()
     extra = workspace.model("tuned").name != SCRIPTED.name
     with progress_bar() as progress:
-        work.run(
-            extra=extra, progress=progress, on_done=lambda made: log.print(f"made {made.folder.name}", markup=False)
-        )
+        work.run(extra=extra, progress=progress, on_done=lambda made: note(f"made {made.folder.name}"))
     return [item.artifact for item in work.plan(extra=extra) if item.artifact and not item.node.stage.quick]
 
 
 def _put_results(workspace: Workspace, folder: Path) -> None:
     """The samples that ship and all their results, those that are missing made now: hours without a GPU."""
+    from backend.batch import BatchListener
+    from scripts.evaluate import find_stories_of
+    from scripts.reason import CountLog, stop_when_interrupted
+    from scripts.shipping import ask, draw_samples, put_front, systems
+    from storage.kept.stories import STORIES, write_stories
+    from storage.shipped import samples_file, ship_results
+
     draw_samples(workspace, folder)
     models: set[ModelRef] = set()
     keys: set[str] = set()
     with stop_when_interrupted() as stop, progress_bar() as progress:
-        for asked in ask(folder, BatchListener(progress, Teller(progress)), stop):
-            log.print(f"{asked.system.name}, {asked.system.part}: {len(asked.predictions)} predictions", markup=False)
-            if asked.system == systems(workspace.settings)[0]:
-                put_front(folder, workspace.dataset(), asked.predictions)
-            models |= asked.models
-            keys |= asked.keys
-        write_stories(folder / STORIES, find(workspace, samples_file(folder, "test"), progress))
+        for results in ask(folder, BatchListener(progress, CountLog(progress)), stop):
+            note(f"{results.system.name}, {results.system.part}: {len(results.predictions)} predictions")
+            if results.system == systems(workspace.settings)[0]:
+                put_front(folder, workspace.dataset(), results.predictions)
+            models |= results.models
+            keys |= results.keys
+        write_stories(folder / STORIES, find_stories_of(workspace, samples_file(folder, "test"), progress))
     ship_results(workspace.database, models, folder, keys)
 
 
 def _check_replaceable(folder: Path) -> None:
-    """Nothing but a bundle is ever replaced by one."""
+    """Raise ``UsageError`` for a folder that holds anything but a bundle: it is not replaced."""
+    from storage.precompute.artifacts import META
+    from storage.shipped import is_bundle_file
+
     if not folder.exists():
         return
     is_bundle = folder.is_dir() and all(
@@ -124,7 +167,8 @@ def _check_replaceable(folder: Path) -> None:
         raise UsageError(f"{folder} holds other things than a bundle", expected="a bundle, or a folder to be made")
 
 
-def _chosen(known: list[ModelRef], model: str | None, adapter: str | None) -> list[ModelRef]:
+def _models(known: list[ModelRef], model: str | None, adapter: str | None) -> list[ModelRef]:
+    """The models of cached results that the options name. Raises ``UnknownNameError``."""
     if model is not None and model not in {ref.name for ref in known}:
         raise UnknownNameError("model of cached results", model, {ref.name for ref in known})
     of_model = [ref for ref in known if model in (None, ref.name)]
@@ -149,8 +193,8 @@ def _report(report: BundleReport, as_json: bool) -> None:
     else:
         size = f"{report.bytes / 1e6:,.1f} MB ({report.compressed / 1e6:,.1f} MB compressed)"
         results = _counts(report.results.manifest) if report.results else "no results"
-        out.print(f"{len(report.artifacts)} artifacts, {results}, {size}, in {report.folder}", markup=False)
+        say(f"{len(report.artifacts)} artifacts, {results}, {size}, in {report.folder}")
         for line in report.damaged:
-            out.print(f"damaged: {line}", markup=False)
+            say(f"damaged: {line}")
     if report.damaged:
         raise SystemExit(1)

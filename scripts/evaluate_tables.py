@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from scripts.console import out, print_table
+from scripts.console import print_table, say
 
 _METRICS = {"auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "accuracy": "accuracy", "ece": "ECE"}
 # The paper's level.
@@ -15,36 +15,36 @@ _SIGNIFICANT = 0.01
 
 
 def show(report: dict[str, Any]) -> None:
-    own = report["samples"]
-    parts = ", ".join(f"{count:,} {name}" for name, count in own["parts"].items())
+    samples = report["samples"]
+    parts = ", ".join(f"{count:,} {name}" for name, count in samples["parts"].items())
     models = report["models"]
     gamma = report["gamma"]
-    _print(
-        f"{own['count']:,} samples ({parts}) of {own['users']:,} users, {own['liked']:,} liked; "
+    say(
+        f"{samples['count']:,} samples ({parts}) of {samples['users']:,} users, {samples['liked']:,} liked; "
         f"gamma {gamma['value']:.4g}. In brackets: 95 % intervals over users."
     )
-    _print(f"M_G: {_model(models['tuned'])}. M_R: {_model(models['reasoning'])}.")
-    learned = own["parts"].get("train", 0)
+    say(f"M_G: {_model(models['tuned'])}. M_R: {_model(models['reasoning'])}.")
+    learned = samples["parts"].get("train", 0)
     if learned:
-        _print(f"{learned:,} of the samples are of the training part: what was tuned may know them.")
+        say(f"{learned:,} of the samples are of the training part: what was tuned may know them.")
     print_table(_systems("system", report["systems"]))
     print_table(_systems("compared with", report["variants"]))
     if len(gamma["tried"]) > 1:
         tried = ", ".join(f"{one['gamma']:.4g}: {one['log_loss']:.4f}" for one in gamma["tried"])
-        _print(f"gamma {gamma['value']:.4g} has M_G's lowest log loss on the validation samples ({tried}).")
+        say(f"gamma {gamma['value']:.4g} has M_G's lowest log loss on the validation samples ({tried}).")
     for wording, weights in report["weights"].items():
         best, usual = weights["chosen"], weights["paper"]
-        _print(
+        say(
             f"Knowledge {wording}: alpha {best['alpha']:g} and epsilon {best['epsilon']:g} chosen on "
             f"{report['validation']['count']:,} validation samples (log loss {best['loss']:.4f}; with the paper's "
             f"{usual['alpha']:g} and {usual['epsilon']:g}: {usual['loss']:.4f})."
         )
     for wording, why in report["not_chosen"].items():
-        _print(f"Knowledge {wording}: alpha and epsilon {why}.")
+        say(f"Knowledge {wording}: alpha and epsilon {why}.")
     if report["tests"]:
         print_table(_tests(report))
     print_table(_chains(report))
-    _print_missing(report["missing"])
+    _say_missing(report["missing"])
 
 
 def _systems(title: str, systems: Mapping[str, Any]) -> Table:
@@ -61,14 +61,14 @@ def _systems(title: str, systems: Mapping[str, Any]) -> Table:
 
 def _tests(report: dict[str, Any]) -> Table:
     table = Table("difference", "metric", "first minus second", "p", "", box=None, pad_edge=False)
-    for own in report["tests"]:
-        if own["metric"] == "auc" and own["method"] != "DeLong":
+    for test in report["tests"]:
+        if test["metric"] == "auc" and test["method"] != "DeLong":
             continue
-        p = "not defined" if own["p"] is None else f"{_p(own['p'])} ({own['method']})"
-        sure = own["p"] is not None and own["p"] < _SIGNIFICANT
-        what = f"{own['first']} minus {own['second']}"
-        value = _interval(own["value"], [own["low"], own["high"]], "+")
-        table.add_row(what, _METRICS[own["metric"]], value, p, "p < 0.01" if sure else "")
+        p = "not defined" if test["p"] is None else f"{_p(test['p'])} ({test['method']})"
+        sure = test["p"] is not None and test["p"] < _SIGNIFICANT
+        what = f"{test['first']} minus {test['second']}"
+        value = _interval(test["value"], [test["low"], test["high"]], "+")
+        table.add_row(what, _METRICS[test["metric"]], value, p, "p < 0.01" if sure else "")
     return table
 
 
@@ -80,45 +80,41 @@ def _chains(report: dict[str, Any]) -> Table:
     table = Table("chains", box=None, pad_edge=False)
     for name in ("cached", "readable verdict", "titles cited", "in the prompt", "ratings right", "tokens each"):
         table.add_column(name, justify="right")
-    for own in report["chains"]:
-        tokens = "-" if own["mean_tokens"] is None else f"{own['mean_tokens']:.1f}"
+    for chains in report["chains"]:
+        tokens = "-" if chains["mean_tokens"] is None else f"{chains['mean_tokens']:.1f}"
         table.add_row(
-            f"knowledge {own['knowledge']}",
-            f"{own['chains']:,} of {own['wanted']:,}",
-            _share(own["readable_share"]),
-            f"{own['cited']:,}",
-            _share(own["in_prompt_share"]),
-            f"{_share(own['rated_right_share'])} of {own['rated']:,}",
+            f"knowledge {chains['knowledge']}",
+            f"{chains['chains']:,} of {chains['wanted']:,}",
+            _share(chains["readable_share"]),
+            f"{chains['cited']:,}",
+            _share(chains["in_prompt_share"]),
+            f"{_share(chains['rated_right_share'])} of {chains['rated']:,}",
             tokens,
         )
     return table
 
 
-def _print_missing(missing: Mapping[str, Any]) -> None:
-    """Each command once, with whom it makes."""
+def _say_missing(missing: Mapping[str, Any]) -> None:
+    """Print each command once, with the systems that it completes."""
     by_command: dict[str, list[str]] = {}
-    for name, own in missing.items():
-        by_command.setdefault(own["run"], []).append(name)
+    for name, system in missing.items():
+        by_command.setdefault(system["run"], []).append(name)
     for command, names in by_command.items():
         if command:
-            _print(f"For {', '.join(names)}: {command}")
+            say(f"For {', '.join(names)}: {command}")
 
 
 def _interval(value: float | None, bounds: list[float | None], sign: str = "") -> str:
     if value is None:
         return "not defined"
     low, high = bounds
-    said = "-" if low is None or high is None else f"{low:{sign}.3f}, {high:{sign}.3f}"
-    return f"{value:{sign}.3f} [{said}]"
+    shown = "-" if low is None or high is None else f"{low:{sign}.3f}, {high:{sign}.3f}"
+    return f"{value:{sign}.3f} [{shown}]"
 
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-def _model(own: dict[str, Any]) -> str:
-    return own["name"] + (f" with {own['adapter']}" if own["adapter"] else ", untuned")
-
-
-def _print(text: str) -> None:
-    out.print(text, markup=False)
+def _model(ref: dict[str, Any]) -> str:
+    return ref["name"] + (f" with {ref['adapter']}" if ref["adapter"] else ", untuned")

@@ -1,57 +1,71 @@
-"""``rallrec predict``."""
+"""``rallrec predict``: one prediction with every step of it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
 from backend.errors import UsageError
-from backend.pipeline import Listener, Prediction
-from backend.record import left_out, prediction_record
-from backend.settings import load_settings
-from backend.what_if import Edits
-from scripts.console import out, print_json, progress_bar
-from storage.results.lookup import look_up
-from storage.workspace import Workspace
+from scripts.console import open_workspace, out, print_json, progress_bar, say
+from scripts.options import Beta, DatasetName, EngineName, Gamma, Json, ProfileName, Strategy, Variant
+
+if TYPE_CHECKING:
+    from backend.pipeline import Listener, Prediction
 
 
-def run(
-    *,
-    dataset: str | None,
-    user: str,
-    item: str,
-    profile: str | None,
-    engine: str | None,
-    recipe: dict[str, Any],
-    edits: str | None,
-    as_json: bool,
+def predict(
+    user: Annotated[str, typer.Option(help="User id.")],
+    item: Annotated[str, typer.Option(help="Item id.")],
+    dataset: DatasetName = None,
+    variant: Variant = None,
+    strategy: Strategy = None,
+    gamma: Gamma = None,
+    beta: Beta = None,
+    k: Annotated[int | None, typer.Option(help="Past items in the prompt.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Weight of the reasoning model in the merge.")] = None,
+    epsilon: Annotated[float | None, typer.Option(help="Floor under both variances in the merge.")] = None,
+    traces: Annotated[int | None, typer.Option(help="Reasoning chains.")] = None,
+    knowledge: Annotated[str | None, typer.Option(help="Injected sentence: paper, graded or none.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Token limit of a chain.")] = None,
+    profile: ProfileName = None,
+    engine: EngineName = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the chains.")] = None,
+    edits: Annotated[str | None, typer.Option(help="A what-if: its edits as JSON, or a file that holds them.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Predict one sample: from the cache where it is there, from the models where it is not.
+    """Predict whether one user will like one item, and show every step."""
+    from backend.record import left_out, prediction_record
+    from backend.what_if import Edits
+    from storage.results.lookup import look_up
 
-    ``edits``: of a what-if, as JSON or a file that holds it.
-    """
+    recipe: dict[str, Any] = {
+        "variant": variant, "strategy": strategy, "gamma": gamma, "beta": beta, "k": k, "alpha": alpha,
+        "epsilon": epsilon, "traces": traces, "knowledge": knowledge, "max_tokens": max_tokens, "seed": seed,
+    }  # fmt: skip
     changed = Edits.read(_text_of(edits)) if edits else Edits()
-    workspace = Workspace(load_settings(dataset=dataset, profile=profile, engine=engine))
-    full = workspace.recipe(**recipe).replacing(**changed.settings)
-    pipeline = workspace.pipeline()
-    data = pipeline.dataset
-    question = pipeline.question(data.user_code(user), data.item_code(item), full, changed)
-    prediction = look_up(pipeline, question, full)
-    cached = prediction.complete
-    if not cached:
-        with progress_bar() as progress:
-            prediction = pipeline.predict(question, full, _listener(progress))
-    record = prediction_record(pipeline, prediction, cached=cached)
-    workspace.close()
+    with open_workspace(dataset=dataset, profile=profile, engine=engine) as workspace:
+        full = workspace.recipe(**recipe).replacing(**changed.settings)
+        pipeline = workspace.pipeline()
+        data = pipeline.dataset
+        question = pipeline.question(data.user_code(user), data.item_code(item), full, changed)
+        prediction = look_up(pipeline, question, full)
+        cached = prediction.complete
+        if not cached:
+            with progress_bar() as progress:
+                prediction = pipeline.predict(question, full, _listener(progress))
+        record = prediction_record(pipeline, prediction, cached=cached)
     if as_json:
         print_json(record)
-    else:
-        _show(record, data.meta.order_note)
-        _show_left_out(prediction)
+        return
+    _show(record, data.meta.order_note)
+    for who, results in (("Tuned", prediction.answers), ("Reasoning", prediction.traces)):
+        if sentence := left_out(results):
+            say(f"{who} model: {sentence}", style="bold")
 
 
 def _text_of(edits: str) -> str:
@@ -66,41 +80,37 @@ def _text_of(edits: str) -> str:
 
 
 def _listener(progress: Any) -> Listener:
+    from backend.pipeline import Listener
+
     def update(prediction: Prediction) -> None:
-        done, wanted = sum(trace is not None for trace in prediction.traces), len(prediction.traces)
-        if wanted and not all(prediction.traces):
-            progress(f"reasoning ({done} of {wanted} chains done)", None)
+        done, total = sum(trace is not None for trace in prediction.traces), len(prediction.traces)
+        if total and not all(prediction.traces):
+            progress(f"reasoning ({done} of {total} chains done)", None)
 
     return Listener(stage=progress, update=update)
 
 
-def _show_left_out(prediction: Prediction) -> None:
-    for who, results in (("tuned", prediction.answers), ("reasoning", prediction.traces)):
-        if said := left_out(results):
-            out.print(f"{who.capitalize()} model: {said}", markup=False, style="bold")
-
-
 def _show(record: dict[str, Any], order_note: str) -> None:
     if "edits" in record:
-        out.print(f"What if: {json.dumps(record['edits'])}", markup=False)
+        say(f"What if: {json.dumps(record['edits'])}")
     truth = {None: "not rated", 0: "did not like it", 1: "liked it"}[record["label"]]
-    out.print(f"User {record['user']}, {record['title']} (item {record['item']}); truth: {truth}.", markup=False)
-    out.print(f"Past items by {record['strategy']}, compared by {record['variant']}:", markup=False)
+    say(f"User {record['user']}, {record['title']} (item {record['item']}); truth: {truth}.")
+    say(f"Past items by {record['strategy']}, compared by {record['variant']}:")
     table = Table("past item", "rating", "score", *record["channels"])
     for row in record["history"]:
         ranks = (str(row[name] or "-") for name in ("relevance_rank", "recency_rank"))
         table.add_row(Text(row["title"]), f"{row['rating']:g}", f"{row['score']:.3f}", *ranks)
     out.print(table)
     if order_note:
-        out.print(f"{order_note.capitalize()}.", markup=False)
+        say(f"{order_note.capitalize()}.")
     for number, trace in enumerate(record["traces"], start=1):
         head = f"Chain {number}: {trace['verdict']}, P(yes) {trace['p_yes']:.2f}, {trace['tokens']} tokens"
-        out.print(f"{head}, {trace['seconds']:.1f} s", markup=False, style="bold")
-        out.print(trace["text"].strip(), markup=False)
+        say(f"{head}, {trace['seconds']:.1f} s", style="bold")
+        say(trace["text"].strip())
     for symbol, name, value in (
         ("P_G", "tuned model", "p_g"), ("sigma_G^2", "its variance", "var_g"),
         ("P_R", "reasoning model", "p_r"), ("sigma_R^2", "its variance", "var_r"), ("P_final", "merged", "p_final"),
     ):  # fmt: skip
         shown = "-" if record[value] is None else f"{record[value]:.4f}"
-        out.print(f"{symbol:>10} = {shown}   {name}", markup=False)
-    out.print("From the cache: no model ran." if record["cached"] else "Computed now, and cached.", markup=False)
+        say(f"{symbol:>10} = {shown}   {name}")
+    say("From the cache: no model ran." if record["cached"] else "Computed now, and cached.")

@@ -1,32 +1,113 @@
-"""``rallrec reason``."""
+"""``rallrec reason``: both models are asked about many samples, and all they say is kept."""
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
+from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from backend.batch import Batch, BatchListener, Count
+import typer
+from rich.table import Table
+
 from backend.errors import EngineError, Stopped, UsageError
-from backend.settings import load_settings
-from backend.types import Progress, Stop
-from scripts.console import LINE_EVERY, checked_out, log, print_json, progress_bar
-from scripts.reason_report import report_of, show, write_predictions
-from storage.jobs.pace import duration
-from storage.jobs.work import counted, kept, raise_failures, recalled
-from storage.kept.sample_list import Sample, part_samples, read_samples
-from storage.workspace import Workspace
+from scripts.console import (
+    LINE_EVERY,
+    checked_out,
+    log,
+    note,
+    open_workspace,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+)
+from scripts.options import Beta, DatasetName, EngineName, Json, ProfileName, Strategy, Variant
+
+if TYPE_CHECKING:
+    from backend.batch import Batch, Count
+    from backend.pipeline import Pipeline, Prediction, Recipe
+    from backend.types import Progress, Stop
+    from storage.kept.sample_list import Sample
+    from storage.workspace import Workspace
+
+
+def reason(
+    part: Annotated[str | None, typer.Option(help="Samples of this part: train, validation or test (default).")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many samples, the earliest ones.")] = None,
+    users: Annotated[
+        int | None, typer.Option(min=1, help="Draw the samples evenly from so many users, both labels first.")
+    ] = None,
+    draw_seed: Annotated[int, typer.Option(min=0, help="Seed of that draw.")] = 0,
+    samples: Annotated[str | None, typer.Option(help="CSV file with the columns user,item, instead of a part.")] = None,
+    dataset: DatasetName = None,
+    variant: Variant = None,
+    strategy: Strategy = None,
+    gamma: Annotated[
+        list[float] | None,
+        typer.Option(help="Weight of the relevance channel (repeatable: each with each --knowledge)."),
+    ] = None,
+    beta: Beta = None,
+    k: Annotated[int | None, typer.Option(help="Past items in the prompt.")] = None,
+    traces: Annotated[int | None, typer.Option(help="Reasoning chains per sample.")] = None,
+    knowledge: Annotated[
+        list[str] | None, typer.Option(help="Injected sentence: paper, graded or none (repeatable).")
+    ] = None,
+    answers_only: Annotated[bool, typer.Option("--answers-only", help="Ask the tuned model alone.")] = False,
+    max_tokens: Annotated[int | None, typer.Option(help="Token limit of a chain.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the chains.")] = None,
+    prompts_per_call: Annotated[
+        int, typer.Option(min=1, help="Prompts that the reasoning model is given at a time.")
+    ] = 64,
+    profile: ProfileName = None,
+    engine: EngineName = None,
+    out: Annotated[str | None, typer.Option(help="JSON-lines file to write: a line per sample and recipe.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask both models about many samples and keep all they say. Runs only what is missing; resumes when interrupted."""
+    from backend.batch import Batch, BatchListener
+    from storage.jobs.work import raise_failures, recalled
+
+    started = time.perf_counter()
+    path = checked_out(out, "give another --out") if out is not None else None
+    if answers_only and traces:
+        raise UsageError("--answers-only was given together with --traces", fix="leave one of them out")
+    recipe: dict[str, Any] = {
+        "variant": variant, "strategy": strategy, "beta": beta, "k": k, "traces": 0 if answers_only else traces,
+        "max_tokens": max_tokens, "seed": seed,
+    }  # fmt: skip
+    with open_workspace(dataset=dataset, profile=profile, engine=engine) as workspace:
+        ways = product(dict.fromkeys(gamma or []) or [None], dict.fromkeys(knowledge or []) or [None])
+        recipes = [workspace.recipe(**recipe, gamma=weight, knowledge=wording) for weight, wording in ways]
+        chosen = SampleOptions(samples, part, limit, users, draw_seed).samples(workspace)
+        pipeline = workspace.pipeline()
+        with stop_when_interrupted() as stop, progress_bar() as progress:
+            batch = Batch(pipeline, recalled(pipeline, chosen, recipes, progress, stop))
+            _run(batch, BatchListener(progress, CountLog(progress)), stop, prompts_per_call)
+    if path:
+        _write_predictions(path, pipeline, batch.predictions)
+    report = _report(pipeline, batch, chosen, recipes) | {
+        "out": str(path) if path else None,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    if as_json:
+        print_json(report)
+    else:
+        _show(report)
+    raise_failures(batch, chosen, recipes, "run the same command again")
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Which samples, as the options say: a list in a file, or some of a part."""
+class SampleOptions:
+    """Which samples are asked about, as the options say: a list in a file, or some of a part."""
 
     file: str | None = None
     part: str | None = None
@@ -36,6 +117,8 @@ class Choice:
 
     def samples(self, workspace: Workspace) -> list[Sample]:
         """Raises ``UsageError``, also where both ways are mixed."""
+        from storage.kept.sample_list import part_samples, read_samples
+
         data = workspace.dataset()
         if self.file is None:
             how = workspace.settings.split
@@ -49,55 +132,10 @@ class Choice:
         return read_samples(Path(self.file), data)
 
 
-def run(
-    *,
-    dataset: str | None,
-    choice: Choice,
-    gammas: Sequence[float],
-    knowledge: Sequence[str],
-    answers_only: bool,
-    prompts_per_call: int,
-    profile: str | None,
-    engine: str | None,
-    recipe: dict[str, Any],
-    out_file: str | None,
-    as_json: bool,
-) -> None:
-    """Ask the models about many samples, under every combination of ``gammas`` and ``knowledge``."""
-    started = time.perf_counter()
-    path = checked_out(out_file, "give another --out") if out_file is not None else None
-    if answers_only:
-        if recipe.get("traces"):
-            raise UsageError("--answers-only was given together with --traces", fix="leave one of them out")
-        recipe = recipe | {"traces": 0}
-    workspace = Workspace(load_settings(dataset=dataset, profile=profile, engine=engine))
-    try:
-        ways = product(dict.fromkeys(gammas) or [None], dict.fromkeys(knowledge) or [None])
-        recipes = [workspace.recipe(**recipe, gamma=gamma, knowledge=wording) for gamma, wording in ways]
-        samples = choice.samples(workspace)
-        pipeline = workspace.pipeline()
-        with stop_when_interrupted() as stop, progress_bar() as progress:
-            batch = Batch(pipeline, recalled(pipeline, samples, recipes, progress, stop))
-            _ask(batch, BatchListener(progress, Teller(progress)), stop, prompts_per_call)
-    finally:
-        workspace.close()
-    if path:
-        write_predictions(path, pipeline, batch.predictions)
-    report = report_of(pipeline, batch, samples, recipes) | {
-        "out": str(path) if path else None,
-        "seconds": round(time.perf_counter() - started, 3),
-    }
-    if as_json:
-        print_json(report)
-    else:
-        show(report)
-    raise_failures(batch, samples, recipes, "run the same command again")
-
-
 @contextmanager
 def stop_when_interrupted() -> Iterator[Stop]:
     """A stop that turns true on the first Ctrl-C (or SIGTERM), so that a model ends what it does; the second kills."""
-    asked = threading.Event()
+    interrupted = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in signals}
 
@@ -106,49 +144,138 @@ def stop_when_interrupted() -> Iterator[Stop]:
             signal.signal(number, handler)
 
     def first(_number: int, _frame: Any) -> None:
-        asked.set()
+        interrupted.set()
         restore()
 
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # a process in the background may be told to ignore the terminal
             signal.signal(number, first)
     try:
-        yield asked.is_set
+        yield interrupted.is_set
     finally:
         restore()
 
 
-def _ask(batch: Batch, listener: BatchListener, stop: Stop, prompts_per_call: int) -> None:
-    """Run the batch; what ends it early says what is kept."""
+def _run(batch: Batch, listener: Any, stop: Stop, prompts_per_call: int) -> None:
+    """Run the batch; what ends it early says how much is kept."""
+    from storage.jobs.work import kept
+
     try:
         batch.run(listener, stop, prompts_per_call)
-    except (Stopped, EngineError) as error:
-        if isinstance(error, Stopped):
-            raise Stopped(f"Stopped; {kept(batch)} are kept. The same command goes on from there") from None
+    except Stopped:
+        raise Stopped(f"Stopped; {kept(batch)} are kept. The same command goes on from there") from None
+    except EngineError:
         if batch.answers.made + batch.chains.made:
-            log.print(f"{kept(batch)} are kept", markup=False, soft_wrap=True)
+            note(f"{kept(batch)} are kept")
         raise
 
 
-class Teller:
-    """Hears counts: moves the bar; where there is none, logs a line as a kind begins and ends, and every half minute
-    between.
+class CountLog:
+    """Hears counts and moves the bar. Where there is no bar, it logs a line when a kind of work begins and ends, and
+    every half minute between.
     """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._said = 0.0
+        self._printed = 0.0
         self._kind = ""
 
     def __call__(self, count: Count) -> None:
+        from storage.jobs.pace import duration
+        from storage.jobs.work import counted
+
         if count.wanted == count.known:
             return
         if log.is_terminal:
             self._progress(counted(count), count.fraction)
             return
         now = time.monotonic()
-        if count.kind != self._kind or not count.left or now - self._said >= LINE_EVERY:
-            self._kind, self._said = count.kind, now
-            foreseen = count.seconds_left if count.left else None
-            left = "" if foreseen is None else f", about {duration(foreseen)} left"
-            log.print(counted(count) + left, markup=False, soft_wrap=True)
+        if count.kind != self._kind or not count.left or now - self._printed >= LINE_EVERY:
+            self._kind, self._printed = count.kind, now
+            seconds = count.seconds_left if count.left else None
+            note(counted(count) + ("" if seconds is None else f", about {duration(seconds)} left"))
+
+
+def _write_predictions(path: Path, pipeline: Pipeline, predictions: Sequence[Prediction]) -> None:
+    """Write one JSON object a line; the file is there whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            for prediction in predictions:
+                line = json.dumps(_line(pipeline, prediction), ensure_ascii=False, allow_nan=False)
+                file.write(f"{line}\n")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _line(pipeline: Pipeline, prediction: Prediction) -> dict[str, Any]:
+    """One line of ``--out``: null for what is not known; ``verdicts`` counts the chains whose verdict can be read."""
+    from backend.prompting import NO_ANSWER, read_verdict
+
+    data, question, recipe = pipeline.dataset, prediction.question, prediction.recipe
+    traces = [trace for trace in prediction.traces if trace]
+    numbers = {name: getattr(prediction, name) for name in ("p_g", "var_g", "p_r", "var_r", "p_final")}
+    return {
+        "user": data.user_ids[question.user],
+        "item": data.item_ids[question.item],
+        "row": data.find_row(question.user, question.item),
+        "label": None if question.label is None else int(question.label),
+        "gamma": recipe.retrieval.gamma,
+        "knowledge": recipe.prompting.knowledge,
+        **{name: None if isnan(value) else value for name, value in numbers.items()},
+        "traces": len(traces),
+        "verdicts": sum(read_verdict(trace.text).answer != NO_ANSWER for trace in traces),
+        "recipe": recipe.hash,
+    }
+
+
+def _report(pipeline: Pipeline, batch: Batch, samples: Sequence[Sample], recipes: Sequence[Recipe]) -> dict[str, Any]:
+    from storage.jobs.work import failures_of
+
+    return {
+        "dataset": pipeline.dataset.meta.name,
+        "samples": len(samples),
+        "users": len({sample.user for sample in samples}),
+        "recipes": [
+            {"gamma": recipe.retrieval.gamma, "knowledge": recipe.prompting.knowledge, "recipe": recipe.hash}
+            for recipe in recipes
+        ],
+        "models": {"tuned": asdict(pipeline.tuned.model), "reasoning": asdict(pipeline.reasoner.model)},
+        "answers": _counts(batch.answers),
+        "chains": _counts(batch.chains),
+        "complete": sum(prediction.complete for prediction in batch.predictions),
+        "failures": failures_of(batch, samples, recipes),
+    }
+
+
+def _counts(count: Count) -> dict[str, Any]:
+    pace = count.tokens_per_second
+    return {
+        "prompts": count.prompts,
+        "wanted": count.wanted,
+        "cached": count.known,
+        "run": count.made,
+        "failed_prompts": count.failed,
+        "tokens": count.tokens,
+        "seconds": round(count.seconds, 3),
+        "tokens_per_second": None if pace is None else round(pace, 1),
+    }
+
+
+def _show(report: dict[str, Any]) -> None:
+    say(
+        f"{report['samples']:,} samples of {report['users']:,} users, {len(report['recipes'])} recipes: "
+        f"{report['complete']:,} of {report['samples'] * len(report['recipes']):,} predictions are complete."
+    )
+    table = Table("", box=None, pad_edge=False)
+    for name in ("prompts", "wanted", "from the cache", "run now", "failed", "seconds", "tokens", "tokens/s"):
+        table.add_column(name, justify="right")
+    for kind in ("answers", "chains"):
+        counts = report[kind]
+        pace = "-" if counts["tokens_per_second"] is None else f"{counts['tokens_per_second']:,.0f}"
+        whole = [f"{counts[name]:,}" for name in ("prompts", "wanted", "cached", "run", "failed_prompts")]
+        table.add_row(kind, *whole, f"{counts['seconds']:,.1f}", f"{counts['tokens']:,}", pace)
+    print_table(table)
+    if report["out"]:
+        say(f"Written: {report['out']}")

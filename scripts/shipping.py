@@ -25,6 +25,7 @@ from backend.representation import VARIANTS
 from backend.retrieval import ORDERS
 from backend.settings import Settings, load_settings
 from backend.types import ModelRef, Stop
+from scripts.console import open_workspace
 from storage.evaluation.ways import GAMMAS, KNOWLEDGE, ZERO_SHOT, rella_choices, untuned
 from storage.kept.sample_list import COLUMNS, Sample, read_samples
 from storage.results.cached_engine import CachedEngine
@@ -38,7 +39,7 @@ SAMPLES = {"test": (300, 60), "validation": (100, 50)}
 
 
 @dataclass(frozen=True)
-class System:
+class ShippedSystem:
     """Some recipes of one M_G and M_R on one part. ``settings``: what differs from the settings at hand. ``orders``: in
     how many history orders M_G is asked; without the others there is no sigma_G^2.
     """
@@ -51,32 +52,34 @@ class System:
 
 
 @dataclass(frozen=True)
-class Asked:
+class SystemResults:
     """A system's predictions, the models that made them, and the keys under which their parts are kept."""
 
-    system: System
+    system: ShippedSystem
     predictions: list[Prediction]
     models: frozenset[ModelRef]
     keys: frozenset[str]
 
 
-def systems(settings: Settings) -> tuple[System, ...]:
+def systems(settings: Settings) -> tuple[ShippedSystem, ...]:
     """In the order in which they are worth having."""
     both = tuple({"knowledge": wording} for wording in KNOWLEDGE)
     by_text = rella_choices(settings) | {"traces": 0}
     more = tuple({"gamma": gamma, "knowledge": wording} for gamma in GAMMAS[1:] for wording in KNOWLEDGE)
     gammas = tuple({"gamma": gamma, "traces": 0} for gamma in GAMMAS)
-    recent = {"strategy": "recent"}
+    recent, untuned_model = {"strategy": "recent"}, {"tuned_adapter": ""}
     return (
-        System("RALLRec+", "test", {}, both),
-        System("RALLRec+", "validation", {}, both),
-        System("zero-shot", "test", {"tuned_adapter": ""}, (ZERO_SHOT | {"traces": 0},), 1),
-        System("ReLLa", "test", {"tuned_adapter": "rella"}, (by_text,), 1),
-        System("RALLRec+, other gamma", "test", {}, more),
-        System("RALLRec, each gamma", "validation", {}, gammas, 1),
-        System("zero-shot without retrieval", "test", {"tuned_adapter": ""}, (ZERO_SHOT | recent | {"traces": 0},), 1),
-        System("retrieval compared", "test", {}, retrievals(), 1),
-        System("reasoner without retrieval", "test", {}, (recent | {"knowledge": "none"},), 1),
+        ShippedSystem("RALLRec+", "test", {}, both),
+        ShippedSystem("RALLRec+", "validation", {}, both),
+        ShippedSystem("zero-shot", "test", untuned_model, (ZERO_SHOT | {"traces": 0},), 1),
+        ShippedSystem("ReLLa", "test", {"tuned_adapter": "rella"}, (by_text,), 1),
+        ShippedSystem("RALLRec+, other gamma", "test", {}, more),
+        ShippedSystem("RALLRec, each gamma", "validation", {}, gammas, 1),
+        ShippedSystem(
+            "zero-shot without retrieval", "test", {"tuned_adapter": ""}, (ZERO_SHOT | recent | {"traces": 0},), 1
+        ),
+        ShippedSystem("retrieval compared", "test", {}, retrievals(), 1),
+        ShippedSystem("reasoner without retrieval", "test", {}, (recent | {"knowledge": "none"},), 1),
     )
 
 
@@ -105,21 +108,22 @@ def put_front(folder: Path, data: Dataset, predictions: Sequence[Prediction]) ->
     Its chains disagree, and yet each can be read, cites only what its prompt shows, and the merged prediction is right;
     of several, the one whose chains cite most. Where there is none, the list stays as it is.
     """
-    found = max(predictions, key=_shows, default=None)
-    if found is None or not _shows(found):
+    best = max(predictions, key=_shows, default=None)
+    if best is None or not _shows(best):
         return
-    first = found.question.user, found.question.item
-    pairs = list(dict.fromkeys((own.question.user, own.question.item) for own in predictions))
+    first = best.question.user, best.question.item
+    pairs = list(dict.fromkeys((prediction.question.user, prediction.question.item) for prediction in predictions))
     _write(samples_file(folder, "test"), data, [first, *(pair for pair in pairs if pair != first)])
 
 
-def _shows(own: Prediction) -> int:
-    question = own.question
-    chains = [trace.text for trace in own.traces if trace]
+def _shows(prediction: Prediction) -> int:
+    """How many titles its chains cite; 0 where it does not show what ``put_front`` asks for."""
+    question = prediction.question
+    chains = [trace.text for trace in prediction.traces if trace]
     verdicts = {read_verdict(text).answer for text in chains}
     cited = [title for text in chains for title in cited_titles(text, question.lines, question.subject.target)]
     grounded = all(title.in_prompt and title.rating_right is not False for title in cited)
-    right = own.complete and (own.p_final > 0.5) == question.label
+    right = prediction.complete and (prediction.p_final > 0.5) == question.label
     return len(cited) if right and grounded and verdicts == {"yes", "no"} else 0
 
 
@@ -130,30 +134,28 @@ def _write(path: Path, data: Dataset, pairs: Iterable[tuple[int, int]]) -> None:
         writer.writerows((data.user_ids[user], data.item_ids[item]) for user, item in pairs)
 
 
-def ask(folder: Path, listener: BatchListener, stop: Stop) -> Iterator[Asked]:
+def ask(folder: Path, listener: BatchListener, stop: Stop) -> Iterator[SystemResults]:
     """Every system on its samples, asked for what is missing; what is made is kept as it comes. Raises ``Stopped``."""
     for system in systems(load_settings()):
-        workspace = Workspace(load_settings(**system.settings))
-        try:
+        with open_workspace(**system.settings) as workspace:
             _check_tuned(workspace, system)
             pipeline = workspace.pipeline()
             samples = read_samples(samples_file(folder, system.part), workspace.dataset())
             batch = Batch(pipeline, known(workspace, system, samples))
             batch.run(listener, stop)
-            yield Asked(system, batch.predictions, *_keys(pipeline, batch.predictions))
-        finally:
-            workspace.close()
+            yield SystemResults(system, batch.predictions, *_keys(pipeline, batch.predictions))
 
 
-def known(workspace: Workspace, system: System, samples: Sequence[Sample]) -> Iterator[Prediction]:
+def known(workspace: Workspace, system: ShippedSystem, samples: Sequence[Sample]) -> Iterator[Prediction]:
     """What is cached of a system's predictions: all recipes of the first sample first. Runs no model."""
     pipeline = workspace.pipeline()
     recipes = [workspace.recipe(**recipe) for recipe in system.recipes]
-    for own in unasked_predictions(pipeline, [(sample.user, sample.item) for sample in samples], recipes):
-        yield look_up(pipeline, replace(own.question, prompts=own.question.prompts[: system.orders]), own.recipe)
+    for unasked in unasked_predictions(pipeline, [(sample.user, sample.item) for sample in samples], recipes):
+        question = replace(unasked.question, prompts=unasked.question.prompts[: system.orders])
+        yield look_up(pipeline, question, unasked.recipe)
 
 
-def _check_tuned(workspace: Workspace, system: System) -> None:
+def _check_tuned(workspace: Workspace, system: ShippedSystem) -> None:
     """Raise ``NotPreparedError`` where an adapter is missing: the base model alone would be asked instead."""
     for role in ROLES:
         if why := untuned(workspace, role):
@@ -167,12 +169,12 @@ def _keys(pipeline: Pipeline, predictions: Sequence[Prediction]) -> tuple[frozen
     assert isinstance(reasoner, CachedEngine)
     keys: set[str] = set()
     models = {tuned.model}
-    for own in predictions:
-        keys.update(tuned.answer_keys([prompt.messages for prompt in own.question.prompts]))
-        if own.reason_prompt and own.traces:
+    for prediction in predictions:
+        keys.update(tuned.answer_keys([prompt.messages for prompt in prediction.question.prompts]))
+        if prediction.reason_prompt and prediction.traces:
+            sampling = prediction.recipe.reasoning.sampling
             models.add(reasoner.model)
-            sampling = own.recipe.reasoning.sampling
-            keys.update(reasoner.trace_keys(own.reason_prompt.messages, len(own.traces), sampling))
+            keys.update(reasoner.trace_keys(prediction.reason_prompt.messages, len(prediction.traces), sampling))
     return frozenset(models), frozenset(keys)
 
 

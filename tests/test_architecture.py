@@ -41,7 +41,7 @@ def test_imports_point_only_up_the_way_of_the_data() -> None:
     "module",
     ["app", "app.server", "app.predict.service", "scripts.cli", "storage", "storage.workspace", "backend.pipeline",
      "backend.record", "backend.engines", "backend.evaluation", "backend.representation", "backend.profiles",
-     "backend.settings", "scripts.doctor", "storage.doctor.checks", "scripts.settings", "storage.roles"],
+     "backend.settings", "scripts.serve", "storage.doctor.checks", "storage.roles"],
 )  # fmt: skip
 def test_importing_a_package_loads_nothing_heavy(module: str) -> None:
     loaded = f"import sys, {module}; print(*[name for name in {HEAVY} if name in sys.modules])"

@@ -246,14 +246,14 @@ def test_a_log_says_how_far_it_is_and_how_long_it_takes_now_and_then(
 ) -> None:
     clock = [100.0]
     monkeypatch.setattr(reason.time, "monotonic", lambda: clock[0])
-    teller = reason.Teller(lambda what, fraction: None)
+    log = reason.CountLog(lambda what, fraction: None)
     count = Count("chains", prompts=200, wanted=1200, known=200)
     for seconds in range(0, 100, 10):
         clock[0] = 100.0 + seconds
         count.made, count.seconds = seconds, float(seconds)
-        teller(count)
+        log(count)
     count.failed, count.lost, count.made = 1, 10, 990
-    teller(count)
+    log(count)
     assert capsys.readouterr().err.splitlines() == [
         "chains: 200 of 1,200 (200 from the cache)",
         "chains: 230 of 1,200 (200 from the cache), 1.0 per second, about 16 min left",
@@ -261,5 +261,5 @@ def test_a_log_says_how_far_it_is_and_how_long_it_takes_now_and_then(
         "chains: 290 of 1,200 (200 from the cache), 1.0 per second, about 15 min left",
         "chains: 1,190 of 1,200 (200 from the cache), 1 prompts failed, 11.0 per second",
     ]
-    teller(Count("answers", prompts=3, wanted=3, known=3))
+    log(Count("answers", prompts=3, wanted=3, known=3))
     assert capsys.readouterr().err == ""

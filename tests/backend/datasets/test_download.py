@@ -15,7 +15,7 @@ from backend.datasets import FORMATS
 from backend.datasets.catalogue import CATALOGUE, Published, Source
 from backend.datasets.download import fetch
 from backend.errors import DataError
-from scripts import data_commands
+from scripts import data as data_commands
 
 CONTENT = bytes(range(256)) * 20_000
 SHA = "sha256:" + hashlib.sha256(CONTENT).hexdigest()

@@ -18,7 +18,7 @@ from backend.datasets.bookcrossing import age_group, country_of, split_row
 from backend.datasets.statistics import training_rows
 from backend.datasets.summary import summarise
 from backend.errors import DataError, NotPreparedError, UnknownNameError, UsageError
-from scripts import data_commands
+from scripts import data as data_commands
 from tests.backend.datasets.made import (
     amazon_product,
     amazon_review,

@@ -9,7 +9,7 @@ import pytest
 
 from backend.datasets import import_data
 from backend.datasets.guesses import guess, write_mapping
-from backend.datasets.mapping import Mapping, find_line, load_mapping
+from backend.datasets.mapping import find_line, load_mapping
 from backend.errors import DataError
 from tests.backend.datasets.made import MAPPING, write_custom
 
@@ -112,9 +112,9 @@ def test_a_guessed_mapping_reads_the_file_that_it_was_guessed_from(ending: str, 
     }  # fmt: skip
     assert (found.low, found.high, found.time, found.profile) == (1, 5, "milliseconds", ("Age",))
     assert (found.delimiter, found.separator) == (";" if ending == "csv" else ",", ";")
-    from scripts.data_describe import _guessed
+    from scripts.mapping_questions import guessed_mapping
 
-    mapping = Mapping.model_validate(_guessed(found))
+    mapping = guessed_mapping(found)
     (tmp_path / "m.toml").write_text(write_mapping(mapping, ("a note",)), "utf-8")
     assert load_mapping(tmp_path / "m.toml") == mapping
     data = import_data(path, "mine", "custom", tmp_path, mapping=tmp_path / "m.toml")

@@ -19,7 +19,7 @@ from backend.settings import Settings
 from backend.stories import Story, Told, find_stories
 from backend.stories.finder import RECENT, RELEVANT, USUAL
 from backend.types import Answer, Trace
-from scripts.stories import find
+from scripts.evaluate import find_stories_of
 from storage.kept.stories import read_stories
 from storage.precompute.artifacts import BUNDLE
 from storage.shipped import samples_file
@@ -140,7 +140,7 @@ def test_an_invented_title_is_told_with_the_chain_that_invents_it(tell: Tell) ->
 def test_the_stories_that_ship_are_those_of_the_results_that_ship(tmp_path: Path) -> None:
     workspace = Workspace(Settings(home=tmp_path))
     try:
-        found = find(workspace, samples_file(BUNDLE, "test"), lambda _what, _fraction: None)
+        found = find_stories_of(workspace, samples_file(BUNDLE, "test"), lambda _what, _fraction: None)
     finally:
         workspace.close()
     assert found == read_stories(BUNDLE)

@@ -288,6 +288,6 @@ def test_an_artifact_whose_meta_is_damaged_is_made_anew(precompute: Make, conten
 
 
 def test_the_commands_are_the_stages() -> None:
-    from scripts.cli import STAGES as COMMANDS
+    from scripts.precompute import STAGES as COMMANDS
 
     assert (*COMMANDS, *(f"tune-{recipe}" for recipe in RECIPES)) == STAGE_NAMES
