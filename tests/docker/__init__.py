@@ -1,1 +1,1 @@
-"""Tests of the Dockerfile: quick ones about its text, and a runner that carries out its steps without an engine."""
+"""What the Dockerfile and the scripts of the image promise, tested without a container engine."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.recipe import ROOT
+from tests.conftest import ROOT
 
 SCRIPT = ROOT / "docker" / "docker-entrypoint.sh"
 needs_flock = pytest.mark.skipif(shutil.which("flock") is None, reason="flock comes with Linux")
@@ -119,7 +119,7 @@ def answering(status: int) -> Iterator[tuple[int, list[str]]]:
     """A server that answers all with ``status``: its port, and the paths that were asked."""
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class HealthHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
             self.send_response(status)
@@ -128,7 +128,7 @@ def answering(status: int) -> Iterator[tuple[int, list[str]]]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+    with HTTPServer(("127.0.0.1", 0), HealthHandler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server.server_port, asked
