@@ -24,7 +24,9 @@ from storage.database.tables import AnswerRow, TraceRow
 from storage.jobs.pace import duration
 from storage.kept.sample_list import read_samples
 from storage.workspace import Workspace
+from tests.conftest import small_movies, small_ratings, write_movielens
 from tests.scripts.cli_process import Rallrec, as_json, command, one_line_error
+from tests.scripts.test_cli_precompute import SMALL
 
 FAST: dict[str, Any] = {"RALLREC_SCRIPTED_DELAY": 0, "RALLREC_ENGINE": "scripted"}
 SOME = ("reason", "--limit", 6, "--users", 3, "--traces", 3)
@@ -154,10 +156,6 @@ def test_a_stop_keeps_what_is_done_says_how_much_and_the_same_command_goes_on(
 
 
 def test_prompts_that_fail_are_counted_and_named_and_the_others_are_there(rallrec: Rallrec, tmp_path: Path) -> None:
-    from test_cli_precompute import SMALL
-
-    from tests.conftest import small_movies, small_ratings, write_movielens
-
     movies = [(n, f"{FAIL_MARK} {title}" if n == 30 else title, genres) for n, title, genres in small_movies()]
     raw = write_movielens(tmp_path / "raw", movies, small_ratings())
     own = SMALL | {"RALLREC_HOME": str(tmp_path / "home"), "RALLREC_DESCRIBE__ITEMS": "1"}
