@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
+from backend.evaluation.metrics import METRICS
 from scripts.console import print_table, say
 
-_METRICS = {"auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "accuracy": "accuracy", "ece": "ECE"}
 # The paper's level.
 _SIGNIFICANT = 0.01
 
@@ -49,11 +49,11 @@ def show(report: dict[str, Any]) -> None:
 
 def _systems(title: str, systems: Mapping[str, Any]) -> Table:
     table = Table(title, box=None, pad_edge=False)
-    for name in _METRICS.values():
-        table.add_column(name, no_wrap=True)
+    for metric in METRICS.values():
+        table.add_column(metric.name, no_wrap=True)
     for name, system in systems.items():
         if system["missing"] is None:
-            table.add_row(name, *(_interval(system[metric], system["intervals"][metric]) for metric in _METRICS))
+            table.add_row(name, *(_interval(key, system[key], system["intervals"][key]) for key in METRICS))
         else:
             table.add_row(name, system["missing"])
     return table
@@ -67,8 +67,8 @@ def _tests(report: dict[str, Any]) -> Table:
         p = "not defined" if test["p"] is None else f"{_p(test['p'])} ({test['method']})"
         sure = test["p"] is not None and test["p"] < _SIGNIFICANT
         what = f"{test['first']} minus {test['second']}"
-        value = _interval(test["value"], [test["low"], test["high"]], "+")
-        table.add_row(what, _METRICS[test["metric"]], value, p, "p < 0.01" if sure else "")
+        value = _interval(test["metric"], test["value"], [test["low"], test["high"]], "+")
+        table.add_row(what, METRICS[test["metric"]].name, value, p, "p < 0.01" if sure else "")
     return table
 
 
@@ -104,12 +104,13 @@ def _say_missing(missing: Mapping[str, Any]) -> None:
             say(f"For {', '.join(names)}: {command}")
 
 
-def _interval(value: float | None, bounds: list[float | None], sign: str = "") -> str:
+def _interval(metric: str, value: float | None, bounds: list[float | None], sign: str = "") -> str:
     if value is None:
         return "not defined"
     low, high = bounds
-    shown = "-" if low is None or high is None else f"{low:{sign}.3f}, {high:{sign}.3f}"
-    return f"{value:{sign}.3f} [{shown}]"
+    form = f"{sign}.{METRICS[metric].digits}f"
+    shown = "-" if low is None or high is None else f"{low:{form}}, {high:{form}}"
+    return f"{value:{form}} [{shown}]"
 
 
 def _share(value: float | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan, log10
 from typing import Any
 
@@ -14,6 +14,7 @@ from app.users.drawing import predict_link
 from backend.datasets import Dataset
 from backend.evaluation.drawing import draw_panel, draw_table
 from backend.evaluation.exhibits import Figure, Panel, Series, Table
+from backend.evaluation.metrics import METRICS, metrics_of
 from backend.evaluation.pairs import LEVEL, Difference
 from storage.evaluation.systems import NAMES
 from storage.jobs.store import Job
@@ -31,8 +32,6 @@ _NAMES = {
 }  # fmt: skip
 # Figures whose points set something instead of leading to samples.
 _SETS = {"figure-6": "alpha", "figure-7": "epsilon"}
-_METRICS = {"auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "accuracy": "accuracy", "ece": "ECE"}
-_SHOWN = ("auc", "log_loss", "accuracy")
 _WEIGHTS = {"now": "now", "chosen": "chosen on validation", "paper": "the paper's"}
 
 
@@ -82,17 +81,25 @@ def evaluate_live(state: State, query: EvaluateQuery) -> str:
 
 def evaluate_numbers(state: State, query: EvaluateQuery) -> str:
     """What the page's alpha and epsilon reach on these samples, beside the chosen and the paper's, and P_G alone."""
-    points = state.numbers(query)
+    shown, points = metrics_of("weights"), state.numbers(query)
+
+    def row(key: str, words: str, alpha: str, epsilon: str, values: Mapping[str, float]) -> dict[str, Any]:
+        told = [
+            (metric.name, "–" if isnan(values[metric.key]) else f"{values[metric.key]:.{metric.digits + 1}f}")
+            for metric in shown
+        ]
+        return {"key": key, "words": words, "alpha": alpha, "epsilon": epsilon, "values": told}
+
     rows = [
-        {"words": _WEIGHTS[name], "key": name, "alpha": f"{own.alpha:g}", "epsilon": significant(own.epsilon),
-         "values": [(_METRICS[metric], getattr(own, metric)) for metric in _SHOWN]}
-        for name, own in points.items()
-    ]  # fmt: skip
+        row(key, _WEIGHTS[key], f"{point.alpha:g}", significant(point.epsilon), point.values)
+        for key, point in points.items()
+    ]
     alone = state.scored["RALLRec"].values
     if points and alone:
-        values = [(_METRICS[metric], alone[metric]) for metric in _SHOWN]
-        rows.append({"words": "P_G alone (RALLRec)", "key": "tuned", "alpha": "–", "epsilon": "–", "values": values})
-    return render("evaluate/numbers.html", rows=rows, count=f"{len(state.own.samples):,}", chosen=state.chosen)
+        rows.append(row("tuned", "P_G alone (RALLRec)", "–", "–", alone))
+    return render(
+        "evaluate/numbers.html", rows=rows, metrics=shown, count=f"{len(state.own.samples):,}", chosen=state.chosen
+    )
 
 
 def evaluate_exhibit(shown: Table | Figure | Pair, state: State, query: EvaluateQuery) -> str:
@@ -194,9 +201,11 @@ def _pair(shown: Pair, query: EvaluateQuery) -> str:
 
 
 def _difference(own: Difference) -> dict[str, Any]:
+    metric = METRICS[own.metric]
+    form = f"+.{metric.digits}f"
     return {
-        "metric": _METRICS[own.metric], "value": f"{own.value:+.3f}", "method": own.method,
-        "bounds": "" if isnan(own.low) else f"{own.low:+.3f} to {own.high:+.3f}",
+        "metric": metric.name, "value": f"{own.value:{form}}", "method": own.method,
+        "bounds": "" if isnan(own.low) else f"{own.low:{form}} to {own.high:{form}}",
         "p": "–" if isnan(own.p) else "below 0.001" if own.p < 1e-3 else f"{own.p:.3f}", "sure": own.p < LEVEL,
     }  # fmt: skip
 

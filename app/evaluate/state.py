@@ -11,7 +11,6 @@ import numpy as np
 
 from app.evaluate.address import PAIR, TABLES, EvaluateQuery
 from backend.datasets import Dataset
-from backend.evaluation.delong import delong
 from backend.evaluation.exhibits import Figure, Table
 from backend.evaluation.live import LiveMerge, Point
 from backend.evaluation.pairs import Contest, Difference, contest, differences
@@ -123,12 +122,7 @@ class State:
         y = self.own.samples.labels
         if missing or not len(y):
             return Pair(first, second, missing=missing)
-        ours, theirs = self._drawn(first), self._drawn(second)
-        if ours.drawn and theirs.drawn:
-            found = differences(y, ours, theirs, first.scores, second.scores)
-        else:
-            test = delong(y, first.scores, second.scores)
-            found = [Difference("auc", test.difference, test.low, test.high, test.p, "DeLong")]
+        found = differences(y, self._drawn(first), self._drawn(second), first.scores, second.scores)
         return Pair(first, second, tuple(found), contest(y, first.scores, second.scores))
 
     def _drawn(self, system: System) -> Scored:

@@ -18,12 +18,13 @@ Int64 = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Column:
-    """``better``: ``high``, ``low`` or nothing; ``digits`` after the point."""
+    """``better``: ``high``, ``low`` or nothing; ``digits`` after the point; ``about``: what it is, in a sentence."""
 
     key: str
     name: str
     better: str = ""
     digits: int = 3
+    about: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ ALPHAS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 EPSILONS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 # At most so many windows are drawn.
 _WINDOWS = 60
-_METRICS = (("auc", "AUC"), ("log_loss", "log loss"), ("accuracy", "accuracy"))
 
 
 def by_length(labels: ArrayLike, tokens: ArrayLike, verdicts: ArrayLike, groups: int = GROUPS) -> Panel:
@@ -83,16 +82,16 @@ def by_variance(labels: ArrayLike, p: ArrayLike, variance: ArrayLike, window: in
 
 
 def over_alpha(live: LiveMerge, epsilon: float, alphas: Sequence[float] = ALPHAS) -> tuple[Panel, ...]:
-    """Fig. 6: AUC, log loss and accuracy over alpha at one epsilon."""
+    """Fig. 6: the metrics (AUC, log loss and accuracy) over alpha at one epsilon."""
     return _swept(live.over_alpha(alphas, epsilon), np.asarray(alphas, dtype=np.float64), "alpha", log=False)
 
 
 def over_epsilon(live: LiveMerge, alpha: float, epsilons: Sequence[float] = EPSILONS) -> tuple[Panel, ...]:
-    """Fig. 7: AUC, log loss and accuracy over epsilon at one alpha."""
+    """Fig. 7: the metrics (AUC, log loss and accuracy) over epsilon at one alpha."""
     return _swept(live.over_epsilon(alpha, epsilons), np.asarray(epsilons, dtype=np.float64), "epsilon", log=True)
 
 
-def by_strategy(labels: ArrayLike, scores: Mapping[str, ArrayLike]) -> tuple[Panel, ...]:
+def by_strategy(users: ArrayLike, labels: ArrayLike, scores: Mapping[str, ArrayLike]) -> tuple[Panel, ...]:
     """Fig. 8: AUC and accuracy of M_G by who chose the history. Behind a bar: the samples that it got wrong."""
     names = tuple(scores)
     y = np.asarray(labels, dtype=np.float64)
@@ -100,13 +99,13 @@ def by_strategy(labels: ArrayLike, scores: Mapping[str, ArrayLike]) -> tuple[Pan
     order, spans = _joined(wrong)
     facts = {"wrong": np.array([float(len(own)) for own in wrong])}
     drawn = []
-    for key, title, metric in (("auc", "AUC", metrics.auc), ("accuracy", "accuracy", metrics.accuracy)):
-        values = np.array([metric(y, own) for own in scores.values()])
+    for metric in metrics.metrics_of("strategies"):
+        values = np.array([metric.function(users, y, own) for own in scores.values()])
         one = Series(
             "strategies", "strategies", np.arange(1.0, len(names) + 1), values, names, facts, order, spans,
             tuple(f"wrong with {name}" for name in names),
         )  # fmt: skip
-        drawn.append(Panel(key, title, "strategy", title, "bars", (one,)))
+        drawn.append(Panel(metric.key, metric.name, "strategy", metric.name, "bars", (one,)))
     return tuple(drawn)
 
 
@@ -165,15 +164,22 @@ def risk_coverage(labels: ArrayLike, scores: ArrayLike, doubts: Mapping[str, Arr
     return Panel("risk", "Wrong among the surest", "share of samples", "share wrong", "line", tuple(found), zero=True)
 
 
-def cost_quality(
-    seconds: Mapping[str, float], losses: Mapping[str, float], areas: Mapping[str, float]
-) -> tuple[Panel, ...]:
-    """Mean model seconds per prediction against AUC and log loss, a point per system that has both."""
+def cost_quality(seconds: Mapping[str, float], values: Mapping[str, Mapping[str, float]]) -> tuple[Panel, ...]:
+    """Mean model seconds per prediction against AUC and log loss, a point per system that has both.
+
+    ``values``: of each metric by its key, by system.
+    """
     drawn = []
-    for key, title, values in (("auc", "AUC", areas), ("log_loss", "log loss", losses)):
-        names = [name for name in seconds if name in values and not np.isnan(seconds[name])]
-        points = [Series(name, name, np.array([seconds[name]]), np.array([values[name]]), (name,)) for name in names]
-        drawn.append(Panel(key, title, "model seconds per prediction", title, "dots", tuple(points), log=True))
+    for metric in metrics.metrics_of("cost"):
+        known = values[metric.key]
+        points = tuple(
+            Series(name, name, np.array([time]), np.array([known[name]]), (name,))
+            for name, time in seconds.items()
+            if name in known and not np.isnan(time)
+        )
+        drawn.append(
+            Panel(metric.key, metric.name, "model seconds per prediction", metric.name, "dots", points, log=True)
+        )
     return tuple(drawn)
 
 
@@ -188,11 +194,9 @@ def sliced(users: ArrayLike, labels: ArrayLike, scores: Mapping[str, ArrayLike],
     for name, given in scores.items():
         s = np.asarray(given, dtype=np.float64)
         each = [slices.order[start:stop] for start, stop in slices.spans.tolist()]
-        facts = {
-            "samples": np.array([float(len(own)) for own in each]),
-            "auc": np.array([metrics.auc(y[own], s[own]) for own in each]),
-            "log_loss": np.array([metrics.log_loss(y[own], s[own]) for own in each]),
-        }
+        facts = {"samples": np.array([float(len(own)) for own in each])}
+        for metric in metrics.metrics_of("slices"):
+            facts[metric.key] = np.array([metric.function(who[own], y[own], s[own]) for own in each])
         values = np.array([metrics.accuracy(y[own], s[own]) for own in each])
         spread = np.array([1.96 * _error_by_user(who[own], (s[own] > 0.5) == (y[own] == 1)) for own in each])
         facts |= {"low": np.maximum(values - spread, 0.0), "high": np.minimum(values + spread, 1.0)}
@@ -215,9 +219,9 @@ def _error_by_user(users: ArrayLike, right: ArrayLike) -> float:
 
 def _swept(points: Sequence[Point], x: Float64, name: str, log: bool) -> tuple[Panel, ...]:
     found = []
-    for key, title in _METRICS:
-        one = Series("merged", "RALLRec+", x, np.array([getattr(point, key) for point in points]))
-        found.append(Panel(key, title, name, title, "line", (one,), log=log))
+    for metric in metrics.metrics_of("weights"):
+        one = Series("merged", "RALLRec+", x, np.array([point.values[metric.key] for point in points]))
+        found.append(Panel(metric.key, metric.name, name, metric.name, "line", (one,), log=log))
     return tuple(found)
 
 

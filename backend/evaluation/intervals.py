@@ -2,32 +2,21 @@
 how often a difference as large would come by chance.
 
 Samples of one user hang together, so whole users are drawn, with replacement, as many as there are. What is compared
-is the metric over all samples of the users drawn, a user drawn twice counting twice. The metrics of
-``backend.evaluation.metrics`` are computed for many draws at once; any other function is called draw by draw.
+is the metric over all samples of the users drawn, a user drawn twice counting twice. A registered metric with a way to
+compute many draws at once is computed by it; any other function is called draw by draw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backend.errors import UnknownNameError, UsageError
-from backend.evaluation import metrics
+from backend.errors import UsageError
+from backend.evaluation.metrics import Float64, MetricFunction, metric_named
 
-Float64 = NDArray[np.float64]
-# metric(users [n], labels [n], scores [n]) -> a number, NaN where it is not defined
-Metric = Callable[[ArrayLike, ArrayLike, ArrayLike], float]
-
-METRICS: dict[str, Metric] = {
-    "auc": lambda _users, labels, scores: metrics.auc(labels, scores),
-    "gauc": metrics.gauc,
-    "log_loss": lambda _users, labels, scores: metrics.log_loss(labels, scores),
-    "accuracy": lambda _users, labels, scores: metrics.accuracy(labels, scores),
-    "ece": lambda _users, labels, scores: metrics.ece(labels, scores),
-}
 DRAWS = 2000
 LEVEL = 0.95
 # How many numbers a block of draws may hold.
@@ -78,7 +67,7 @@ class Drawn:
 
 
 def draw(
-    metric: str | Metric,
+    metric: str | MetricFunction,
     users: ArrayLike,
     labels: ArrayLike,
     scores: ArrayLike,
@@ -91,7 +80,7 @@ def draw(
 
 
 def bootstrap(
-    metric: str | Metric,
+    metric: str | MetricFunction,
     users: ArrayLike,
     labels: ArrayLike,
     scores: ArrayLike,
@@ -101,7 +90,7 @@ def bootstrap(
 ) -> Interval:
     """The metric with its interval. ``users`` of any type that can be compared, ``labels`` 0 or 1, ``scores``: [n].
 
-    ``metric``: one of :data:`METRICS`, or a function like them. The same seed draws the same users, whatever is
+    ``metric``: the key of a registered one, or a function like theirs. The same seed draws the same users, whatever is
     measured. Raises ``UsageError`` and ``UnknownNameError``.
     """
     data = _Data(users, labels)
@@ -110,7 +99,7 @@ def bootstrap(
 
 
 def bootstrap_difference(
-    metric: str | Metric,
+    metric: str | MetricFunction,
     users: ArrayLike,
     labels: ArrayLike,
     first: ArrayLike,
@@ -150,10 +139,11 @@ class _Data:
             )
         self.users = int(self.codes.max(initial=-1)) + 1
 
-    def value(self, metric: str | Metric, scores: ArrayLike) -> float:
-        return float(_function(metric)(self.codes, self.labels, np.asarray(scores, dtype=np.float64)))
+    def value(self, metric: str | MetricFunction, scores: ArrayLike) -> float:
+        function = metric if callable(metric) else metric_named(metric).function
+        return float(function(self.codes, self.labels, np.asarray(scores, dtype=np.float64)))
 
-    def drawn(self, metric: str | Metric, scores: ArrayLike, draws: int, seed: int, level: float) -> Float64:
+    def drawn(self, metric: str | MetricFunction, scores: ArrayLike, draws: int, seed: int, level: float) -> Float64:
         """float64[draws]: the metric of each draw.
 
         The naive equivalent repeats every sample as often as its user was drawn and calls the metric.
@@ -164,11 +154,14 @@ class _Data:
         if not self.users:
             return np.full(draws, np.nan)
         if callable(metric):
-            own = (self._one(metric, s, counts) for block in self._counts(draws, seed) for counts in block)
-            return np.fromiter(own, dtype=np.float64, count=draws)
-        _function(metric)
-        many = _AT_ONCE[metric]
-        return np.concatenate([many(self, s, block) for block in self._counts(draws, seed)])
+            function, at_once = metric, None
+        else:
+            function, at_once = metric_named(metric).function, metric_named(metric).draws
+        if at_once:
+            blocks = self._counts(draws, seed)
+            return np.concatenate([at_once(self.codes, self.labels, s, counts) for counts in blocks])
+        one_by_one = (self._one(function, s, counts) for block in self._counts(draws, seed) for counts in block)
+        return np.fromiter(one_by_one, dtype=np.float64, count=draws)
 
     def _counts(self, draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
         """How often each user is drawn, [draws, users] in blocks: one stream of numbers whatever their size."""
@@ -177,77 +170,6 @@ class _Data:
         for start in range(0, draws, size):
             yield rng.multinomial(self.users, [1 / self.users] * self.users, size=min(size, draws - start))
 
-    def _one(self, metric: Metric, scores: Float64, counts: NDArray[np.int64]) -> float:
+    def _one(self, metric: MetricFunction, scores: Float64, counts: NDArray[np.int64]) -> float:
         rows = np.repeat(np.arange(len(self.codes)), counts[self.codes])
         return float(metric(self.codes[rows], self.labels[rows], scores[rows]))
-
-
-def _function(metric: str | Metric) -> Metric:
-    if callable(metric):
-        return metric
-    if metric not in METRICS:
-        raise UnknownNameError("metric", metric, METRICS)
-    return METRICS[metric]
-
-
-def _auc(data: _Data, scores: Float64, counts: NDArray[np.int64]) -> Float64:
-    """Weighted pairs in the right order: the samples by score, and for each run of equal scores what lies below it."""
-    order = np.argsort(scores, kind="stable")
-    s, y = scores[order], data.labels[order]
-    weights = counts[:, data.codes[order]].astype(np.float64)
-    starts = np.flatnonzero(np.r_[True, s[1:] != s[:-1]])
-    liked = np.add.reduceat(weights * y, starts, axis=1)
-    other = np.add.reduceat(weights * (1 - y), starts, axis=1)
-    below = np.cumsum(other, axis=1) - other
-    pairs = liked.sum(axis=1) * other.sum(axis=1)
-    right = (liked * (below + other / 2)).sum(axis=1)
-    return _divided(right, pairs)
-
-
-def _gauc(data: _Data, scores: Float64, counts: NDArray[np.int64]) -> Float64:
-    """A user's AUC does not change with the draw, only how often it counts."""
-    sizes = np.bincount(data.codes, minlength=data.users).astype(np.float64)
-    of_user = np.split(np.argsort(data.codes, kind="stable"), np.cumsum(sizes[:-1]).astype(np.int64))
-    areas = np.array([metrics.gauc(np.zeros(len(own)), data.labels[own], scores[own]) for own in of_user])
-    both = ~np.isnan(areas)
-    weights = counts[:, both] * sizes[both]
-    return _divided(weights @ areas[both], weights.sum(axis=1))
-
-
-def _ece(data: _Data, scores: Float64, counts: NDArray[np.int64]) -> Float64:
-    """How far each user's scores are from the labels, summed in each bin, counts as often as the user was drawn."""
-    place = data.codes * metrics.BINS + metrics.bin_of(scores)
-    gaps = np.bincount(place, weights=scores - data.labels, minlength=data.users * metrics.BINS)
-    weights, sizes = counts.astype(np.float64), np.bincount(data.codes, minlength=data.users).astype(np.float64)
-    return _divided(np.abs(weights @ gaps.reshape(data.users, metrics.BINS)).sum(axis=1), weights @ sizes)
-
-
-def _mean_of(each: Callable[[Float64, Float64], Float64]) -> Callable[[_Data, Float64, NDArray[np.int64]], Float64]:
-    """For a metric that is the mean of one number per sample."""
-
-    def many(data: _Data, scores: Float64, counts: NDArray[np.int64]) -> Float64:
-        sums = np.bincount(data.codes, weights=each(data.labels, scores), minlength=data.users)
-        sizes = np.bincount(data.codes, minlength=data.users)
-        weights = counts.astype(np.float64)
-        return _divided(weights @ sums, weights @ sizes.astype(np.float64))
-
-    return many
-
-
-def _divided(total: Float64, weight: Float64) -> Float64:
-    """NaN where the weight is 0."""
-    return np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), np.nan)
-
-
-def _each_loss(labels: Float64, scores: Float64) -> Float64:
-    p = np.clip(scores, metrics.CLIP, 1 - metrics.CLIP)
-    return -np.where(labels == 1, np.log(p), np.log1p(-p))
-
-
-def _each_hit(labels: Float64, scores: Float64) -> Float64:
-    return ((scores > 0.5) == (labels == 1)).astype(np.float64)
-
-
-_AT_ONCE = {
-    "auc": _auc, "gauc": _gauc, "log_loss": _mean_of(_each_loss), "accuracy": _mean_of(_each_hit), "ece": _ece,
-}  # fmt: skip

@@ -9,7 +9,7 @@ do many at a time, carries the labels along. The naive equivalent is ``merge`` o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backend.errors import UsageError
-from backend.evaluation.metrics import CLIP
+from backend.evaluation.metrics import CLIP, Metric, metrics_of
 from backend.merging import merge_weights
 
 Float64 = NDArray[np.float64]
@@ -31,22 +31,23 @@ _KEPT = 1000
 
 @dataclass(frozen=True)
 class Point:
-    """What one alpha and epsilon reach; AUC is NaN where there is only one class, all are where there is no sample."""
+    """What one alpha and epsilon reach, by metric. AUC is NaN for one class, all are for no sample."""
 
     alpha: float
     epsilon: float
-    auc: float
-    log_loss: float
-    accuracy: float
+    values: Mapping[str, float]
 
 
 class LiveMerge:
     """Over n samples. ``chains``: [K, n], the P(yes) of each chain; ``p_g``, ``var_g``, ``labels`` (0 or 1): [n].
 
-    Raises ``UsageError`` for other shapes, NaN, or numbers that are no probabilities.
+    ``users``: [n], for metrics that look at them; without these, each sample is a user of its own. Raises
+    ``UsageError`` for other shapes, NaN, or numbers that are no probabilities.
     """
 
-    def __init__(self, labels: ArrayLike, chains: ArrayLike, p_g: ArrayLike, var_g: ArrayLike) -> None:
+    def __init__(
+        self, labels: ArrayLike, chains: ArrayLike, p_g: ArrayLike, var_g: ArrayLike, users: ArrayLike | None = None
+    ) -> None:
         said = np.asarray(chains, dtype=np.float64)
         self.labels = np.asarray(labels, dtype=np.float64)
         self.p_g, self.var_g = np.asarray(p_g, dtype=np.float64), np.asarray(var_g, dtype=np.float64)
@@ -68,6 +69,7 @@ class LiveMerge:
         self._bit = self._liked.astype(np.uint32)
         self._count = int(self._liked.sum())
         self._places = np.arange(len(self.labels))
+        self.users = None if users is None else np.asarray(users)
         self._points: dict[tuple[float, float], Point] = {}
 
     def scores(self, alpha: float, epsilon: float) -> Float64:
@@ -81,14 +83,23 @@ class LiveMerge:
         return np.clip(share, self._low, self._high, out=share)
 
     def at(self, alpha: float, epsilon: float) -> Point:
-        """The metrics of :meth:`scores`."""
+        """The metrics of :meth:`scores` that figures over the weights show."""
         scores = self.scores(alpha, epsilon)
-        if not len(scores):
-            return Point(alpha, epsilon, *[float("nan")] * 3)
-        # Of what was said to happen: P where it was liked, 1 - P where not.
-        said = np.where(self._liked, scores, 1 - scores)
-        loss = -float(np.log(np.clip(said, CLIP, 1 - CLIP, out=said)).mean())
-        return Point(alpha, epsilon, self._auc(scores), loss, float(((scores > 0.5) == self._liked).mean()))
+        values = {
+            metric.key: self._measured(metric, scores) if len(scores) else float("nan")
+            for metric in metrics_of("weights")
+        }
+        return Point(alpha, epsilon, values)
+
+    def _measured(self, metric: Metric, scores: Float64) -> float:
+        quick: Mapping[str, Callable[[Float64], float]] = {
+            "auc": self._auc,
+            "log_loss": self._log_loss,
+            "accuracy": lambda scores: float(((scores > 0.5) == self._liked).mean()),
+        }
+        if metric.key in quick:
+            return quick[metric.key](scores)
+        return metric.function(self._places if self.users is None else self.users, self.labels, scores)
 
     def known(self, alpha: float, epsilon: float) -> Point:
         """As :meth:`at`, computed once: while one slider moves, the curve over the other one's values stays."""
@@ -111,6 +122,11 @@ class LiveMerge:
             return [self.known(*point) for point in points]
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             return list(threads.map(lambda point: self.known(*point), points))
+
+    def _log_loss(self, scores: Float64) -> float:
+        # What was said of what happened: P where it was liked, 1 - P where not.
+        said = np.where(self._liked, scores, 1 - scores)
+        return -float(np.log(np.clip(said, CLIP, 1 - CLIP, out=said)).mean())
 
     def _auc(self, scores: Float64) -> float:
         """Ties count half; two scores within the same of :data:`STEPS` are a tie."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backend.evaluation.delong import delong
-from backend.evaluation.intervals import METRICS
+from backend.evaluation.metrics import METRICS
 from backend.evaluation.tables import Scored
 
 Int64 = NDArray[np.int64]

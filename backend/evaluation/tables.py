@@ -16,17 +16,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backend.evaluation.exhibits import Column, Line, Table
-from backend.evaluation.intervals import DRAWS, METRICS, Drawn, draw
+from backend.evaluation.intervals import DRAWS, Drawn, draw
+from backend.evaluation.metrics import METRICS
 from backend.evaluation.paper import paper_line, paper_tokens
 
-COLUMNS = (
-    Column("auc", "AUC", "high"),
-    Column("gauc", "GAUC", "high"),
-    Column("log_loss", "log loss", "low"),
-    Column("accuracy", "accuracy", "high"),
-    Column("ece", "ECE", "low"),
-)
 _TOKENS = (Column("tokens", "tokens per response", "", 1), Column("responses", "responses", "", 0))
+
+
+def columns() -> tuple[Column, ...]:
+    """A column for each registered metric."""
+    return tuple(Column(own.key, own.name, own.better, own.digits, own.about) for own in METRICS.values())
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Scored:
 
 def score(name: str, users: ArrayLike, labels: ArrayLike, scores: ArrayLike, draws: int = DRAWS) -> Scored:
     """A system's metrics on all samples, with the same for draws of users; no ``draws``: without these."""
-    values = {metric: own(users, labels, scores) for metric, own in METRICS.items()}
+    values = {key: metric.function(users, labels, scores) for key, metric in METRICS.items()}
     drawn = {metric: draw(metric, users, labels, scores, draws) for metric in METRICS} if draws else {}
     return Scored(name, len(np.asarray(labels)), values, drawn)
 
@@ -74,7 +73,7 @@ def of_systems(
         )
         for own, name, found in lines
     )  # fmt: skip
-    return Table(key, title, split, COLUMNS, made, tuple(notes))
+    return Table(key, title, split, columns(), made, tuple(notes))
 
 
 def with_improvement(table: Table) -> Table:
@@ -82,11 +81,11 @@ def with_improvement(table: Table) -> Table:
     first, second = table.lines[:2]
     values = {
         column.key: _improvement(first.values.get(column.key), second.values.get(column.key), column.better)
-        for column in COLUMNS
+        for column in table.columns
     }
     theirs = {
         column.key: _improvement(first.paper.get(column.key), second.paper.get(column.key), column.better)
-        for column in COLUMNS
+        for column in table.columns
         if column.key in first.paper and column.key in second.paper
     }
     known = {name: value for name, value in values.items() if not np.isnan(value)}

@@ -93,7 +93,7 @@ def live_merge(own: Evaluated) -> LiveMerge | None:
     looked = own.found[FULL].looked
     if not len(own.samples) or not len(looked.p_yes) or np.isnan(np.array(looked.merging)).any():
         return None
-    return LiveMerge(own.samples.labels, looked.p_yes, looked.p_g, looked.var_g)
+    return LiveMerge(own.samples.labels, looked.p_yes, looked.p_g, looked.var_g, own.samples.users)
 
 
 def swept(key: str, own: Evaluated, live: LiveMerge | None, merging: MergingConfig) -> Figure:
@@ -136,7 +136,9 @@ def comparing_figures(own: Evaluated) -> tuple[Figure, ...]:
     missing = [name for name in STRATEGIES if name not in there]
     why = f"not cached for all samples: {', '.join(missing)}" if missing else ""
     run = "; ".join(own.all[STRATEGIES[name]].run for name in missing)
-    by_strategy = figures.by_strategy(y, {name: system.scores for name, system in there.items()}) if there else ()
+    by_strategy = (
+        figures.by_strategy(own.samples.users, y, {name: there[name].scores for name in there}) if there else ()
+    )
     tuned = "The paper also tunes on recent histories; here M_G is tuned on retrieved ones alone."
     eighth = Figure(
         "figure-8", "Fig. 8: who chooses the history", split, by_strategy, (tuned, *([why] if why and there else [])),
@@ -153,9 +155,11 @@ def comparing_figures(own: Evaluated) -> tuple[Figure, ...]:
         "no response is cached" if none else "", own.commands[PLAIN] if none else "",
     )  # fmt: skip
     ours = {name: system for name, system in own.systems.items() if system.complete and system.seconds > 0}
-    areas = {name: metrics.auc(y, system.scores) for name, system in ours.items()}
-    losses = {name: metrics.log_loss(y, system.scores) for name, system in ours.items()}
-    cost = figures.cost_quality({name: system.seconds for name, system in ours.items()}, losses, areas)
+    values = {
+        metric.key: {name: metric.function(own.samples.users, y, system.scores) for name, system in ours.items()}
+        for metric in metrics.metrics_of("cost")
+    }
+    cost = figures.cost_quality({name: system.seconds for name, system in ours.items()}, values)
     return (
         eighth,
         ninth,

@@ -10,6 +10,7 @@ import numpy as np
 
 from backend.evaluation.exhibits import number
 from backend.evaluation.intervals import DRAWS, LEVEL
+from backend.evaluation.metrics import METRICS
 from backend.evaluation.pairs import differences
 from backend.evaluation.tables import Scored
 from backend.merging.choose import ChosenWeights
@@ -18,7 +19,6 @@ from storage.evaluation.looked_up import Found
 from storage.evaluation.systems import Evaluated, System
 from storage.workspace import Workspace
 
-METRICS = ("auc", "gauc", "log_loss", "accuracy", "ece")
 # Each of these is tested against every other system.
 TESTED = ("RALLRec+", "RALLRec")
 # The ways whose chains are told of, and what M_R heard of M_G there.

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from backend.engines.base import raise_if
-from backend.evaluation.intervals import DRAWS, METRICS, Drawn
+from backend.evaluation.intervals import DRAWS, Drawn
+from backend.evaluation.metrics import METRICS
 from backend.evaluation.tables import Scored, score
 from storage.evaluation.labelled import Labelled
 from storage.evaluation.looked_up import Looking

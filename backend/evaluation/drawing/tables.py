@@ -15,7 +15,8 @@ def draw_table(table: Table) -> Markup:
     """Rows of systems; the best of each column is marked by a star, not by weight alone."""
     has_paper = any(line.paper for line in table.lines)
     heads = Markup("").join(
-        Markup('<th scope="col" class="n">{}{}</th>').format(column.name, _arrow(column)) for column in table.columns
+        Markup('<th scope="col" class="n"{}>{}{}</th>').format(_title(column.about), column.name, _arrow(column))
+        for column in table.columns
     )
     best = {column.key: table.best(column) for column in table.columns}
     rows = Markup("").join(_row(table, line, best) for line in table.lines)
@@ -34,9 +35,7 @@ def styles() -> str:
 
 
 def _row(table: Table, line: Line, best: dict[str, str]) -> Markup:
-    name = Markup('<th scope="row" data-line="{}"{}>{}</th>').format(
-        line.key, Markup(' title="{}"').format(line.about) if line.about else "", line.name
-    )
+    name = Markup('<th scope="row" data-line="{}"{}>{}</th>').format(line.key, _title(line.about), line.name)
     if line.missing and not line.values:
         run = Markup(" <code>{}</code>").format(line.run) if line.run else ""
         theirs = ", ".join(
@@ -62,6 +61,10 @@ def _cell(line: Line, column: Column, is_best: bool) -> Markup:
         column.name, star, own, Markup("<small>{}</small>").format(bounds) if bounds else "",
         Markup('<small class="paper">{}</small>').format(theirs) if theirs else "",
     )  # fmt: skip
+
+
+def _title(words: str) -> Markup:
+    return Markup(' title="{}"').format(words) if words else Markup("")
 
 
 def _arrow(column: Column) -> Markup:

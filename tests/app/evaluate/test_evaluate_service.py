@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.evaluate import drawing
 from app.evaluate.address import FIGURES, SIDES, TABLES, EvaluateQuery
 from app.evaluate.samples_behind import side_words
 from app.evaluate.service import EvaluateService
@@ -25,6 +26,7 @@ from storage.evaluation.labelled import Choice, labelled
 from storage.jobs.tasks import perform
 from storage.workspace import Workspace
 from tests.app.conftest import settings_of
+from tests.backend.evaluation.test_metrics import BRIER
 
 TEST = EvaluateQuery(samples="test")
 
@@ -78,13 +80,13 @@ def test_alpha_and_epsilon_move_rallrec_plus_alone(looked: tuple[EvaluateService
     assert state.system("RALLRec+", TEST) is own.systems["RALLRec+"]
     numbers = state.numbers(moved)
     assert list(numbers) == ["now", "chosen", "paper"]
-    assert numbers["now"].log_loss == pytest.approx(metrics.log_loss(own.samples.labels, scores))
+    assert numbers["now"].values["log_loss"] == pytest.approx(metrics.log_loss(own.samples.labels, scores))
     assert (numbers["paper"].alpha, numbers["paper"].epsilon) == (0.1, 1e-3)
     best = own.chosen.weights["paper"].best
     assert (numbers["chosen"].alpha, numbers["chosen"].epsilon) == (best.alpha, best.epsilon)
     # The table goes on to report what was chosen on validation samples.
     [line] = [one for one in state.tables["table-4"].lines if one.key == "RALLRec+"]
-    assert line.values["log_loss"] == pytest.approx(numbers["chosen"].log_loss)
+    assert line.values["log_loss"] == pytest.approx(numbers["chosen"].values["log_loss"])
 
 
 def test_the_samples_behind_every_point(looked: tuple[EvaluateService, State]) -> None:
@@ -138,6 +140,24 @@ def test_a_pair_is_tested_and_a_missing_system_says_what_to_run(looked: tuple[Ev
     assert isinstance(gone, Pair)
     assert [own.run for own in gone.missing] == ["rallrec baselines --dataset ml-latest-small"]
     assert gone.contest is None
+
+
+def test_a_metric_that_is_registered_is_on_the_page(asked: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(metrics.METRICS, "brier", BRIER)
+    state = service_over(asked).look(TEST)
+    assert state is not None
+    for view, words in (
+        ("table-4", 'data-label="Brier score"'), ("figure-6", "Brier score by alpha"), ("slices", "; brier 0."),
+        ("pair", "Brier score <small>bootstrap"),
+    ):  # fmt: skip
+        query = EvaluateQuery(samples="test", view=view, second="UserMean")
+        assert words in drawing.evaluate_exhibit(state.exhibit(query), state, query)
+    numbers = drawing.evaluate_numbers(state, TEST)
+    assert 'title="The mean squared error.">Brier score' in numbers
+    own = state.own.systems["RALLRec+"]
+    assert f"{np.mean((own.scores - state.own.samples.labels) ** 2):.4f}" in numbers
+    records = state.records(EvaluateQuery(samples="test", view="table-4"))
+    assert [record["column"] for record in records[:6]] == [*metrics.METRICS]
 
 
 def test_downloads_hold_every_number(looked: tuple[EvaluateService, State]) -> None:

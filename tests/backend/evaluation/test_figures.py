@@ -64,7 +64,7 @@ def test_figs_6_and_7_are_the_merge_at_each_point() -> None:
 
 
 def test_fig_8_strategies_and_fig_9_latency() -> None:
-    areas, hits = figures.by_strategy([1, 0, 1], {"recent": [0.4, 0.6, 0.7], "rerank": [0.9, 0.1, 0.8]})
+    areas, hits = figures.by_strategy([0, 0, 1], [1, 0, 1], {"recent": [0.4, 0.6, 0.7], "rerank": [0.9, 0.1, 0.8]})
     assert only(areas).words == ("recent", "rerank")
     assert only(areas).y.tolist() == [0.5, 1]
     assert only(hits).y == pytest.approx([1 / 3, 1])
@@ -101,7 +101,9 @@ def test_risk_and_coverage() -> None:
 
 def test_cost_against_quality_has_who_has_both() -> None:
     seconds = {"A": 0.1, "B": 2.0, "C": np.nan, "D": 1.0}
-    areas, losses = figures.cost_quality(seconds, {"A": 0.6, "B": 0.5, "C": 0.4}, {"A": 0.7, "B": 0.8, "C": 0.9})
+    areas, losses = figures.cost_quality(
+        seconds, {"log_loss": {"A": 0.6, "B": 0.5, "C": 0.4}, "auc": {"A": 0.7, "B": 0.8, "C": 0.9}}
+    )
     assert [(own.key, own.x[0], own.y[0]) for own in areas.series] == [("A", 0.1, 0.7), ("B", 2.0, 0.8)]
     assert [own.y[0] for own in losses.series] == [0.6, 0.5]
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from backend.errors import UnknownNameError, UsageError
 from backend.evaluation import intervals, metrics
-from backend.evaluation.intervals import METRICS, Interval, bootstrap, bootstrap_difference
+from backend.evaluation.intervals import Interval, bootstrap, bootstrap_difference
+from backend.evaluation.metrics import METRICS
 
 rows = st.lists(
     st.tuples(st.integers(0, 4), st.integers(0, 1), st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])),
@@ -28,7 +29,7 @@ def _same(one: Interval, other: Interval) -> bool:
 def test_many_draws_at_once_equal_the_metric_of_each(name: str, table: list[tuple[int, int, float]]) -> None:
     users, labels, scores = zip(*table, strict=True)
     fast = bootstrap(name, users, labels, scores, draws=40)
-    assert _same(fast, bootstrap(METRICS[name], users, labels, scores, draws=40))
+    assert _same(fast, bootstrap(METRICS[name].function, users, labels, scores, draws=40))
 
 
 def test_the_blocks_of_draws_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +80,8 @@ def test_a_paired_difference_is_that_of_the_same_draws() -> None:
     rng = np.random.default_rng(5)
     users, labels = rng.integers(0, 12, 80), rng.integers(0, 2, 80)
     first, second = rng.random((2, 80))
-    for name, metric in METRICS.items():
+    for name, registered in METRICS.items():
+        metric = registered.function
         own = bootstrap_difference(name, users, labels, first, second, draws=60, seed=4)
         assert own.value == pytest.approx(metric(users, labels, first) - metric(users, labels, second))
         assert _same(own, bootstrap_difference(metric, users, labels, first, second, draws=60, seed=4))

@@ -41,10 +41,10 @@ def test_it_is_the_naive_way(given_: tuple, alpha: float, epsilon: float) -> Non
     point = live.at(alpha, epsilon)
     assert (point.alpha, point.epsilon) == (alpha, epsilon)
     # Of its own scores, since two that differ by rounding alone may change places.
-    assert point.log_loss == pytest.approx(metrics.log_loss(labels, quick), abs=1e-9)
-    assert point.accuracy == metrics.accuracy(labels, quick)
+    assert point.values["log_loss"] == pytest.approx(metrics.log_loss(labels, quick), abs=1e-9)
+    assert point.values["accuracy"] == metrics.accuracy(labels, quick)
     steps = np.floor(quick * STEPS)
-    assert point.auc == pytest.approx(metrics.auc(labels, steps), abs=1e-12, nan_ok=True)
+    assert point.values["auc"] == pytest.approx(metrics.auc(labels, steps), abs=1e-12, nan_ok=True)
 
 
 def test_a_hand_computed_case() -> None:
@@ -52,17 +52,17 @@ def test_a_hand_computed_case() -> None:
     live = LiveMerge([0, 1], [[0.2, 0.8], [0.8, 0.8]], [0.39, 0.6], [0.0, 0.0])
     assert live.scores(1, 0.01) == pytest.approx([0.39 + 0.11 / 11, 0.7])
     point = live.at(1, 0.01)
-    assert (point.auc, point.accuracy) == (1.0, 1.0)
-    assert point.log_loss == pytest.approx(-(np.log(0.6) + np.log(0.7)) / 2)
+    assert (point.values["auc"], point.values["accuracy"]) == (1.0, 1.0)
+    assert point.values["log_loss"] == pytest.approx(-(np.log(0.6) + np.log(0.7)) / 2)
     assert [own.alpha for own in live.over_alpha((0, 1), 0.01)] == [0, 1]
-    assert live.over_alpha((0, 1), 0.01)[0].log_loss == pytest.approx(metrics.log_loss([0, 1], [0.39, 0.6]))
+    assert live.over_alpha((0, 1), 0.01)[0].values["log_loss"] == pytest.approx(metrics.log_loss([0, 1], [0.39, 0.6]))
     assert [own.epsilon for own in live.over_epsilon(1, (0.01, 0.1))] == [0.01, 0.1]
 
 
 def test_one_class_and_no_sample() -> None:
-    assert np.isnan(LiveMerge([1, 1], [[0.1, 0.2]], [0.5, 0.5], [0, 0]).at(0.1, 1e-3).auc)
+    assert np.isnan(LiveMerge([1, 1], [[0.1, 0.2]], [0.5, 0.5], [0, 0]).at(0.1, 1e-3).values["auc"])
     nothing = LiveMerge([], np.empty((2, 0)), [], []).at(0.1, 1e-3)
-    assert np.isnan([nothing.auc, nothing.log_loss, nothing.accuracy]).all()
+    assert np.isnan(list(nothing.values.values())).all()
 
 
 @pytest.mark.parametrize(

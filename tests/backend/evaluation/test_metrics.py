@@ -9,11 +9,16 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from backend.errors import UsageError
-from backend.evaluation.metrics import accuracy, auc, gauc, log_loss, why_undefined
+from backend.evaluation.metrics import METRICS, Metric, accuracy, auc, gauc, log_loss, why_undefined
 
 scores = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), st.floats(0, 1))
 rows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1), scores), min_size=1, max_size=60)
 Rows = list[tuple[int, int, float]]
+# A metric that is not registered; tests of other areas register it, and look for it where metrics are listed.
+BRIER = Metric(
+    "brier", "Brier score", lambda _users, labels, values: float(np.mean(np.subtract(labels, values) ** 2)), "low",
+    "The mean squared error.", figures=frozenset({"weights", "strategies", "cost", "slices"}),
+)  # fmt: skip
 
 
 def _columns(table: Rows) -> tuple[list[int], list[int], list[float]]:
@@ -114,6 +119,13 @@ def test_input_that_is_no_prediction_is_refused(labels: list[int], values: list[
     for metric in (auc, log_loss, accuracy):
         with pytest.raises(UsageError, match=named):
             metric(labels, values)
+
+
+def test_every_metric_is_registered_with_words_for_people() -> None:
+    assert list(METRICS) == ["auc", "gauc", "log_loss", "accuracy", "ece"]
+    for key, metric in METRICS.items():
+        assert metric.key == key
+        assert metric.about.endswith(".")
 
 
 def test_gauc_needs_one_user_per_label() -> None:

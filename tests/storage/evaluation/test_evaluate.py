@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from backend.datasets import Dataset, build_samples, split
 from backend.datasets.statistics import training_rows
 from backend.errors import UsageError
+from backend.evaluation.metrics import METRICS as REGISTERED
 from backend.evaluation.metrics import accuracy, auc, gauc, log_loss
 from backend.merging import merge
 from backend.merging.choose import ALPHAS, EPSILONS
@@ -28,6 +29,7 @@ from storage.evaluation.looked_up import shown_lines
 from storage.evaluation.systems import NAMES
 from storage.evaluation.ways import own_adapter, untuned
 from storage.workspace import Workspace
+from tests.backend.evaluation.test_metrics import BRIER
 from tests.storage.evaluation.conftest import Lists, ask
 
 TOLD = {"none": "not told", "paper": "told P_G"}
@@ -233,6 +235,30 @@ def test_the_tables_for_people(report: Callable[..., Any], lists: Lists) -> None
     assert any(
         line == "For DeepFM, xDeepFM, DCN, AutoInt: rallrec baselines --dataset ml-latest-small" for line in lines
     )
+
+
+def test_a_metric_that_is_registered_is_in_the_json_the_text_and_the_report(
+    report: Callable[..., Any], lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REGISTERED, "brier", BRIER)
+    own = ask("mine", lists["test"], ("none", "paper"))["none"]
+    found = report()
+    system = found["systems"]["RALLRec"]
+    expected = np.mean([(each.p_g - float(bool(each.question.label))) ** 2 for each in own])
+    assert system["brier"] == pytest.approx(expected)
+    assert system["intervals"]["brier"][0] <= expected <= system["intervals"]["brier"][1]
+    assert [each["metric"] for each in found["tests"][:7]] == ["auc", *REGISTERED]
+    rows = {line.split("  ")[0]: line for line in report(as_json=False).splitlines()}
+    assert "Brier score" in rows["system"]
+    assert f"{expected:.3f} [" in rows["RALLRec"]
+    assert "Brier score" in rows["RALLRec+ minus RALLRec"]
+    page = tmp_path / "report.html"
+    done = CliRunner().invoke(app, ["report", "--samples", str(tmp_path / "test.csv"), "--out", str(page)])
+    assert done.exit_code == 0, done.exception
+    text = page.read_text("utf-8")
+    assert 'title="The mean squared error.">Brier score' in text
+    for drawn in ("Brier score by alpha", "Brier score by strategy", "Brier score by model seconds per prediction"):
+        assert drawn in text
 
 
 def test_lists_that_cannot_be_scored_are_refused(
