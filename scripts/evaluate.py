@@ -20,8 +20,8 @@ from scripts.console import checked_out, note, open_workspace, print_json, progr
 from scripts.options import DatasetName, EngineName, Gamma, Json, Limit, Part, ProfileName, Samples, Validation
 
 if TYPE_CHECKING:
-    from backend.evaluation.exhibits import Figure, Table
-    from backend.evaluation.tables import Scored
+    from backend.evaluation.paper.exhibits import Figure, Table
+    from backend.evaluation.paper.tables import Scored
     from backend.pipeline import Prediction
     from backend.stories import Story
     from backend.types import Progress
@@ -116,7 +116,7 @@ def report(
 ) -> None:
     """Write every table and figure of the evaluation into one page that needs no network. Runs no model."""
     from backend.datasets import build_samples, split
-    from backend.evaluation.slices import dataset_slices
+    from backend.evaluation.paper.slices import dataset_slices
     from storage.evaluation.exhibits import all_figures, all_tables
     from storage.evaluation.report import report
 

@@ -13,9 +13,9 @@ from app.shared.templating import render, significant
 from app.users.drawing import predict_link
 from backend.datasets import Dataset
 from backend.evaluation.drawing import draw_panel, draw_table
-from backend.evaluation.exhibits import Figure, Panel, Series, Table
 from backend.evaluation.metrics import METRICS, metrics_of
-from backend.evaluation.pairs import LEVEL, Difference
+from backend.evaluation.paper.exhibits import Figure, Panel, Series, Table
+from backend.evaluation.paper.pairs import LEVEL, Difference
 from storage.evaluation.systems import NAMES
 from storage.jobs.store import Job
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from app.evaluate.address import EvaluateQuery
 from app.evaluate.state import Pair, State
 from app.predict.view import Request
-from backend.evaluation.exhibits import Figure
+from backend.evaluation.paper.exhibits import Figure
 from backend.settings import Settings
 from storage.evaluation.exhibits import STRATEGIES
 

@@ -16,7 +16,7 @@ from app.evaluate.state import State
 from app.shared.jobs import JobsService
 from backend.datasets import Dataset, build_samples, split
 from backend.errors import NotPreparedError
-from backend.evaluation.slices import dataset_slices
+from backend.evaluation.paper.slices import dataset_slices
 from storage.evaluation.exhibits import live_merge
 from storage.evaluation.labelled import SHIPPED, Choice, Labelled, check_apart, labelled
 from storage.evaluation.looked_up import Looking

@@ -11,11 +11,11 @@ import numpy as np
 
 from app.evaluate.address import PAIR, TABLES, EvaluateQuery
 from backend.datasets import Dataset
-from backend.evaluation.exhibits import Figure, Table
-from backend.evaluation.live import LiveMerge, Point
-from backend.evaluation.pairs import Contest, Difference, contest, differences
-from backend.evaluation.slices import Slices
-from backend.evaluation.tables import Scored
+from backend.evaluation.paper.exhibits import Figure, Table
+from backend.evaluation.paper.live import LiveMerge, Point
+from backend.evaluation.paper.pairs import Contest, Difference, contest, differences
+from backend.evaluation.paper.slices import Slices
+from backend.evaluation.paper.tables import Scored
 from backend.merging import MergingConfig
 from storage.evaluation.exhibits import (
     OF_SAMPLES,

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.evaluation import figures, metrics, tables
-from backend.evaluation.exhibits import Figure, Panel, Table
-from backend.evaluation.live import LiveMerge
-from backend.evaluation.paper import paper_dataset
-from backend.evaluation.slices import Slices, by_quantity
-from backend.evaluation.tables import Scored
+from backend.evaluation import metrics
+from backend.evaluation.paper import figures, tables
+from backend.evaluation.paper.exhibits import Figure, Panel, Table
+from backend.evaluation.paper.live import LiveMerge
+from backend.evaluation.paper.published import paper_dataset
+from backend.evaluation.paper.slices import Slices, by_quantity
+from backend.evaluation.paper.tables import Scored
 from backend.merging import MergingConfig
 from backend.representation import VARIANTS
 from storage.evaluation.looked_up import Found

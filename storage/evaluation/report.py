@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from backend.evaluation.exhibits import number
 from backend.evaluation.intervals import DRAWS, LEVEL
 from backend.evaluation.metrics import METRICS
-from backend.evaluation.pairs import differences
-from backend.evaluation.tables import Scored
+from backend.evaluation.paper.exhibits import number
+from backend.evaluation.paper.pairs import differences
+from backend.evaluation.paper.tables import Scored
 from backend.merging.choose import ChosenWeights
 from storage.evaluation.chosen import Chosen
 from storage.evaluation.looked_up import Found

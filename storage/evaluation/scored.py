@@ -14,7 +14,7 @@ import numpy as np
 from backend.engines.base import raise_if
 from backend.evaluation.intervals import DRAWS, Drawn
 from backend.evaluation.metrics import METRICS
-from backend.evaluation.tables import Scored, score
+from backend.evaluation.paper.tables import Scored, score
 from storage.evaluation.labelled import Labelled
 from storage.evaluation.looked_up import Looking
 from storage.evaluation.systems import System

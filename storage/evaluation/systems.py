@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from backend.baselines import NETWORKS, TrivialPredictors
 from backend.datasets import build_samples, split
 from backend.evaluation import metrics
-from backend.evaluation.tables import unweighted
+from backend.evaluation.paper.tables import unweighted
 from backend.merging import MergingConfig, merge
 from storage.evaluation.chosen import Chosen, choose
 from storage.evaluation.labelled import Labelled

@@ -23,8 +23,8 @@ from app.evaluate.address import EvaluateQuery
 from app.evaluate.drawing import evaluate_exhibit, evaluate_numbers
 from app.evaluate.state import State
 from backend.evaluation import metrics
-from backend.evaluation.live import LiveMerge
-from backend.evaluation.tables import score
+from backend.evaluation.paper.live import LiveMerge
+from backend.evaluation.paper.tables import score
 from backend.merging import mean_and_variance, merge
 from storage.evaluation.chosen import Chosen
 from storage.evaluation.labelled import Labelled

@@ -8,7 +8,7 @@ from math import isfinite, nan, sqrt
 from markupsafe import Markup, escape
 
 from backend.evaluation.drawing.scales import Scale, spread, written
-from backend.evaluation.exhibits import Panel, Series
+from backend.evaluation.paper.exhibits import Panel, Series
 
 # link(panel, series, point) -> the address of the samples behind a point; empty where there is none
 Link = Callable[[Panel, Series, int], str]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from backend.evaluation.exhibits import Column, Line, Table
+from backend.evaluation.paper.exhibits import Column, Line, Table
 
 
 def draw_table(table: Table) -> Markup:

@@ -17,9 +17,9 @@ from app.evaluate.address import FIGURES, PAIR, TABLES
 from app.evaluate.routes import _csv
 from app.server import create_app
 from backend.evaluation.drawing import draw_panel, draw_table
-from backend.evaluation.exhibits import Column, Line, Table
-from backend.evaluation.figures import sliced
-from backend.evaluation.slices import by_group
+from backend.evaluation.paper.exhibits import Column, Line, Table
+from backend.evaluation.paper.figures import sliced
+from backend.evaluation.paper.slices import by_group
 from tests.app.conftest import settings_of
 from tests.app.test_server import JUNK, is_clean, run_handler
 

@@ -20,7 +20,7 @@ from app.shared.runs import RunQueue
 from backend.batch import Batch, unasked_predictions
 from backend.errors import UsageError
 from backend.evaluation import metrics
-from backend.evaluation.exhibits import Figure, Table
+from backend.evaluation.paper.exhibits import Figure, Table
 from backend.merging import merge
 from storage.evaluation.labelled import Choice, labelled
 from storage.jobs.tasks import perform

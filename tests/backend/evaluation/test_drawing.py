@@ -10,7 +10,7 @@ import pytest
 from backend.evaluation.drawing import draw_panel, draw_table
 from backend.evaluation.drawing.figures import said
 from backend.evaluation.drawing.scales import Scale, spread, written
-from backend.evaluation.exhibits import Column, Line, Panel, Series, Table
+from backend.evaluation.paper.exhibits import Column, Line, Panel, Series, Table
 
 
 def series(key: str, x: list[float], y: list[float], **more: object) -> Series:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backend.evaluation.exhibits import Column, Line, Table
 from backend.evaluation.intervals import DRAWS, Drawn, draw
 from backend.evaluation.metrics import METRICS
-from backend.evaluation.paper import paper_line, paper_tokens
+from backend.evaluation.paper.exhibits import Column, Line, Table
+from backend.evaluation.paper.published import paper_line, paper_tokens
 
 _TOKENS = (Column("tokens", "tokens per response", "", 1), Column("responses", "responses", "", 0))
 

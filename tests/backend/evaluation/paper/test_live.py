@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from backend.errors import UsageError
 from backend.evaluation import metrics
-from backend.evaluation.live import STEPS, LiveMerge
+from backend.evaluation.paper.live import STEPS, LiveMerge
 from backend.merging import mean_and_variance, merge
 
 coarse = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0])  # ties, and both ends
@@ -92,5 +92,5 @@ def test_many_points_at_once_are_the_same_points(monkeypatch: pytest.MonkeyPatch
     labels = (rng.random(300) < 0.5).astype(float)
     live = LiveMerge(labels, rng.random((4, 300)), rng.random(300), rng.random(300) / 10)
     alone = live.over_alpha((0.0, 0.1, 0.2), 1e-3) + live.over_epsilon(0.1, (1e-6, 1e-3))
-    monkeypatch.setattr("backend.evaluation.live._THREADED", 1)
+    monkeypatch.setattr("backend.evaluation.paper.live._THREADED", 1)
     assert live.over_alpha((0.0, 0.1, 0.2), 1e-3) + live.over_epsilon(0.1, (1e-6, 1e-3)) == alone

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend.errors import UsageError
 from backend.evaluation import metrics
-from backend.evaluation.exhibits import Panel, Series
-from backend.evaluation.live import LiveMerge, Point
-from backend.evaluation.slices import Slices
+from backend.evaluation.paper.exhibits import Panel, Series
+from backend.evaluation.paper.live import LiveMerge, Point
+from backend.evaluation.paper.slices import Slices
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]

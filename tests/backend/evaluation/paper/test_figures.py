@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from backend.errors import UsageError
-from backend.evaluation import figures, metrics
-from backend.evaluation.exhibits import Figure, Panel, Series
-from backend.evaluation.live import LiveMerge
-from backend.evaluation.slices import by_group, by_quantity
+from backend.evaluation import metrics
+from backend.evaluation.paper import figures
+from backend.evaluation.paper.exhibits import Figure, Panel, Series
+from backend.evaluation.paper.live import LiveMerge
+from backend.evaluation.paper.slices import by_group, by_quantity
 
 
 def only(panel: Panel) -> Series:

@@ -1,6 +1,6 @@
 """The shape of a table and of a figure: numbers and plain words, ready to be drawn, compared and downloaded.
 
-How they are computed is ``backend.evaluation.tables`` and ``figures``; how they look is left to who draws them.
+How they are computed is ``backend.evaluation.paper.tables`` and ``figures``; how they look is left to who draws them.
 """
 
 from __future__ import annotations

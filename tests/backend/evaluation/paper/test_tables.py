@@ -7,11 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from backend.evaluation import metrics, tables
-from backend.evaluation.exhibits import Table
+from backend.evaluation import metrics
 from backend.evaluation.intervals import Drawn
-from backend.evaluation.pairs import contest, differences
-from backend.evaluation.paper import paper_dataset, paper_line, paper_tokens
+from backend.evaluation.paper import tables
+from backend.evaluation.paper.exhibits import Table
+from backend.evaluation.paper.pairs import contest, differences
+from backend.evaluation.paper.published import paper_dataset, paper_line, paper_tokens
 from backend.merging import merge
 
 USERS, LABELS = [0, 0, 1, 1, 2, 2], [1, 0, 1, 0, 0, 1]

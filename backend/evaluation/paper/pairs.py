@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend.evaluation.delong import delong
 from backend.evaluation.metrics import METRICS
-from backend.evaluation.tables import Scored
+from backend.evaluation.paper.tables import Scored
 
 Int64 = NDArray[np.int64]
 # The paper's level of significance.
