@@ -6,7 +6,7 @@ What is not cached for every sample is named, with what to run, and not scored.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -20,12 +20,11 @@ from scripts.console import checked_out, note, open_workspace, print_json, progr
 from scripts.options import DatasetName, EngineName, Gamma, Json, Limit, Part, ProfileName, Samples, Validation
 
 if TYPE_CHECKING:
-    from backend.evaluation.paper.exhibits import Figure, Table
-    from backend.evaluation.paper.tables import Scored
+    from backend.evaluation.paper.exhibits import Figure, ResultTable
+    from backend.evaluation.paper.systems import Evaluation
     from backend.pipeline import Prediction
     from backend.stories import Story
     from backend.types import Progress
-    from storage.evaluation.systems import Evaluated
     from storage.workspace import Workspace
 
 evaluation = typer.Typer()
@@ -68,8 +67,8 @@ def evaluate(
 
     started = time.perf_counter()
     options = EvaluateOptions(samples, part, limit, validation, gamma, dataset, profile, engine)
-    with evaluated(options) as (workspace, systems, scored, _):
-        results = report(workspace, systems, scored)
+    with evaluated(options) as (workspace, known, _):
+        results = report(workspace, known)
     results["seconds"] = round(time.perf_counter() - started, 3)
     if as_json:
         print_json(results)
@@ -78,27 +77,24 @@ def evaluate(
 
 
 @contextmanager
-def evaluated(options: EvaluateOptions) -> Iterator[tuple[Workspace, Evaluated, Mapping[str, Scored], Progress]]:
-    """The workspace with M_G as RALLRec tunes it, what is known of the systems, and what each reaches.
+def evaluated(options: EvaluateOptions) -> Iterator[tuple[Workspace, Evaluation, Progress]]:
+    """The workspace with M_G as RALLRec tunes it, and what is known of the systems.
 
     Raises ``UsageError`` for lists that cannot be scored.
     """
     from backend.settings import load_settings
-    from storage.evaluation.labelled import Choice, check_apart, labelled
-    from storage.evaluation.looked_up import Looking
-    from storage.evaluation.scored import score_all
+    from storage.evaluation.labelled import SampleChoice, check_apart, labelled
+    from storage.evaluation.looked_up import LookUp
     from storage.evaluation.systems import evaluate
     from storage.evaluation.ways import own_adapter
 
     given = {"dataset": options.dataset, "profile": options.profile, "engine": options.engine}
     adapter = own_adapter(load_settings(**given))
     with open_workspace(**given, tuned_adapter=adapter) as workspace, progress_bar() as progress:
-        test = labelled(workspace, Choice(options.samples or options.part or "", options.limit), "test")
-        held_out = labelled(workspace, Choice(options.validation or ""), "validation")
+        test = labelled(workspace, SampleChoice(options.samples or options.part or "", options.limit), "test")
+        held_out = labelled(workspace, SampleChoice(options.validation or ""), "validation")
         check_apart(test, held_out)
-        systems = evaluate(workspace, test, held_out, options.gamma, Looking(progress))
-        scored = score_all(workspace.settings.home / "evaluated", test, systems.all, Looking(progress))
-        yield workspace, systems, scored, progress
+        yield workspace, evaluate(workspace, test, held_out, options.gamma, LookUp(progress)), progress
 
 
 @evaluation.command(epilog="Example: rallrec report --out report.html")
@@ -116,19 +112,20 @@ def report(
 ) -> None:
     """Write every table and figure of the evaluation into one page that needs no network. Runs no model."""
     from backend.datasets import build_samples, split
+    from backend.evaluation.paper.figures import all_figures
     from backend.evaluation.paper.slices import dataset_slices
-    from storage.evaluation.exhibits import all_figures, all_tables
+    from backend.evaluation.paper.tables import all_tables
     from storage.evaluation.report import report
 
     options = EvaluateOptions(samples, part, limit, validation, gamma, dataset, profile, engine)
     path = checked_out(out)
     started = time.perf_counter()
-    with evaluated(options) as (workspace, systems, scored, progress):
+    with evaluated(options) as (workspace, known, progress):
         progress("drawing", None)
         data = workspace.dataset()
-        slices = dataset_slices(data, split(build_samples(data), data, workspace.settings.split), systems.samples.rows)
-        tables, figures = all_tables(systems, scored), all_figures(systems, slices)
-        results = report(workspace, systems, scored)
+        slices = dataset_slices(data, split(build_samples(data), data, workspace.settings.split), known.samples.rows)
+        tables, figures = all_tables(known), all_figures(known, slices)
+        results = report(workspace, known)
         page = _page(data.meta.title, tables, figures, results, options)
     try:
         path.write_text(page, "utf-8")
@@ -148,7 +145,7 @@ def report(
 
 
 def _page(
-    title: str, tables: tuple[Table, ...], figures: tuple[Figure, ...], results: dict[str, Any],
+    title: str, tables: tuple[ResultTable, ...], figures: tuple[Figure, ...], results: dict[str, Any],
     options: EvaluateOptions,
 ) -> str:  # fmt: skip
     """The page of ``report``: the numbers of ``evaluate`` (as JSON, too), every table and figure, no link outside."""

@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from math import isnan, log10
 from typing import Any
 
+import numpy as np
+
 from app.evaluate.address import ALPHAS, EPSILONS, FIGURES, PAIR, SIDES, TABLES, EvaluateQuery
 from app.evaluate.samples_behind import Behind, side_words
-from app.evaluate.state import Pair, State
+from app.evaluate.view import State, SystemPair
 from app.shared.templating import render, significant
 from app.users.drawing import predict_link
 from backend.datasets import Dataset
 from backend.evaluation.drawing import draw_panel, draw_table
 from backend.evaluation.metrics import METRICS, metrics_of
-from backend.evaluation.paper.exhibits import Figure, Panel, Series, Table
+from backend.evaluation.paper.exhibits import Figure, Panel, ResultTable, Series
 from backend.evaluation.paper.pairs import LEVEL, Difference
+from backend.evaluation.paper.systems import LabelledSamples
 from storage.evaluation.systems import NAMES
 from storage.jobs.store import Job
 
@@ -37,7 +40,7 @@ _WEIGHTS = {"now": "now", "chosen": "chosen on validation", "paper": "the paper'
 
 def evaluate_bar(query: EvaluateQuery, choice: str, lists: Sequence[str], state: State | None) -> str:
     """Which samples, what they are, and what can be looked at. ``choice``: as it was resolved, of these ``lists``."""
-    own = state.own if state else None
+    evaluation = state.evaluation if state else None
     return render(
         "evaluate/bar.html",
         samples=[
@@ -47,20 +50,21 @@ def evaluate_bar(query: EvaluateQuery, choice: str, lists: Sequence[str], state:
         ],
         groups=[
             {"name": name, "views": [
-                {"words": _NAMES[own], "link": query.viewing(own), "key": f"view-{own}", "current": query.view == own}
-                for own in views
+                {"words": _NAMES[view], "link": query.viewing(view), "key": f"view-{view}",
+                 "current": query.view == view}
+                for view in views
             ]}
             for name, views in (("Tables", TABLES), ("Side by side", (PAIR,)), ("Figures", FIGURES))
         ],
-        facts=_facts(own) if own else "",
+        facts=_facts(evaluation.samples) if evaluation else "",
         flattering=choice.endswith("validation"),
-        missing=[system for system in own.systems.values() if system.problem] if own else [],
+        missing=[one for one in evaluation.systems.values() if one.problem] if evaluation else [],
     )  # fmt: skip
 
 
 def evaluate_live(state: State, query: EvaluateQuery) -> str:
     """The two sliders, and the weights that can be gone back to."""
-    now, usual = state.merging(query), state.own.chosen.merging("paper")
+    now, usual, merged = state.merging(query), state.usual, state.evaluation.systems["RALLRec+"]
     chosen = f"chosen on validation: {usual.alpha:g}, {significant(usual.epsilon)}"
     presets = [
         *([("chosen", chosen, query.link(alpha=None, epsilon=None))] if state.chosen else []),
@@ -72,10 +76,10 @@ def evaluate_live(state: State, query: EvaluateQuery) -> str:
         alpha=now.alpha,
         exponent=round(log10(now.epsilon), 2),
         alphas=ALPHAS,
-        exponents=tuple(round(log10(own)) for own in EPSILONS),
+        exponents=tuple(round(log10(end)) for end in EPSILONS),
         presets=presets,
-        why=state.own.systems["RALLRec+"].problem,
-        run=state.own.systems["RALLRec+"].run,
+        why=merged.problem,
+        run=merged.run,
     )
 
 
@@ -94,20 +98,24 @@ def evaluate_numbers(state: State, query: EvaluateQuery) -> str:
         row(key, _WEIGHTS[key], f"{point.alpha:g}", significant(point.epsilon), point.values)
         for key, point in points.items()
     ]
-    alone = state.scored["RALLRec"].values
+    alone = state.evaluation.scored["RALLRec"].values
     if points and alone:
         rows.append(row("tuned", "P_G alone (RALLRec)", "–", "–", alone))
     return render(
-        "evaluate/numbers.html", rows=rows, metrics=shown, count=f"{len(state.own.samples):,}", chosen=state.chosen
+        "evaluate/numbers.html",
+        rows=rows,
+        metrics=shown,
+        count=f"{len(state.evaluation.samples):,}",
+        chosen=state.chosen,
     )
 
 
-def evaluate_exhibit(shown: Table | Figure | Pair, state: State, query: EvaluateQuery) -> str:
+def evaluate_exhibit(shown: ResultTable | Figure | SystemPair, state: State, query: EvaluateQuery) -> str:
     """The table, the figure or the pair that the page's view names."""
     said = query.said()
-    if isinstance(shown, Table):
+    if isinstance(shown, ResultTable):
         return render("evaluate/exhibit.html", shown=shown, drawn=[draw_table(shown)], single=True, said=said, hint="")
-    if isinstance(shown, Pair):
+    if isinstance(shown, SystemPair):
         return _pair(shown, query)
     merging = state.merging(query)
     mark = {"figure-6": merging.alpha, "figure-7": merging.epsilon}.get(query.view)
@@ -133,23 +141,25 @@ def _hint(query: EvaluateQuery) -> str:
     )
 
 
-def evaluate_behind(found: Behind | None, query: EvaluateQuery) -> str:
+def evaluate_behind(behind: Behind | None, query: EvaluateQuery) -> str:
     """The samples behind the point that the address names; empty where it names none."""
-    if found is None:
+    if behind is None:
         return ""
-    turns = (("first", 1), ("previous", found.page - 1), ("next", found.page + 1), ("last", found.pages))
+    turns = (("first", 1), ("previous", behind.page - 1), ("next", behind.page + 1), ("last", behind.pages))
     return render(
         "evaluate/behind.html",
-        found=found,
-        systems=found.systems,
+        found=behind,
+        systems=behind.systems,
         rows=[
-            {"own": own, "predict": predict_link(own.request),
-             "judged": [(name, _judged(one, own.liked)) for name, one in zip(found.systems, own.scores, strict=True)]}
-            for own in found.rows
+            {"own": row, "predict": predict_link(row.request),
+             "judged": [
+                 (name, _judged(score, row.liked)) for name, score in zip(behind.systems, row.scores, strict=True)
+             ]}
+            for row in behind.rows
         ],
         turn=[
             {"words": words, "key": words,
-             "link": query.link(page=to) if 1 <= to <= found.pages and to != found.page else ""}
+             "link": query.link(page=to) if 1 <= to <= behind.pages and to != behind.page else ""}
             for words, to in turns
         ],
         close=query.link(show="", page=1),
@@ -169,19 +179,18 @@ def evaluate_job(job: Job | None, data: Dataset) -> str:
     )
 
 
-def _facts(own: Any) -> str:
-    samples = own.samples
-    users = len(set(samples.users.tolist()))
+def _facts(samples: LabelledSamples) -> str:
+    users = len(np.unique(samples.users))
     return f"{len(samples):,} samples of {users:,} users, {int(samples.labels.sum()):,} liked"
 
 
-def _pair(shown: Pair, query: EvaluateQuery) -> str:
+def _pair(shown: SystemPair, query: EvaluateQuery) -> str:
     sides = side_words(query)
     counts = [
-        {"words": sides[side], "count": len(getattr(shown.contest, side)), "key": f"side-{side}",
+        {"words": sides[side], "count": len(getattr(shown.wins, side)), "key": f"side-{side}",
          "link": query.link(show=side, page=1), "current": query.show == side}
         for side in SIDES
-    ] if shown.contest else []  # fmt: skip
+    ] if shown.wins else []  # fmt: skip
     return render(
         "evaluate/pair.html",
         shown=shown,
@@ -193,21 +202,24 @@ def _pair(shown: Pair, query: EvaluateQuery) -> str:
             ]}
             for label in ("first", "second")
         ],
-        rows=[_difference(own) for own in shown.differences],
+        rows=[_difference(one) for one in shown.differences],
         counts=counts,
         said=query.said(),
         same=query.first == query.second,
     )  # fmt: skip
 
 
-def _difference(own: Difference) -> dict[str, Any]:
-    metric = METRICS[own.metric]
+def _difference(difference: Difference) -> dict[str, Any]:
+    metric, p = METRICS[difference.metric], difference.p
     form = f"+.{metric.digits}f"
     return {
-        "metric": metric.name, "value": f"{own.value:{form}}", "method": own.method,
-        "bounds": "" if isnan(own.low) else f"{own.low:{form}} to {own.high:{form}}",
-        "p": "–" if isnan(own.p) else "below 0.001" if own.p < 1e-3 else f"{own.p:.3f}", "sure": own.p < LEVEL,
-    }  # fmt: skip
+        "metric": metric.name,
+        "method": difference.method,
+        "value": f"{difference.value:{form}}",
+        "bounds": "" if isnan(difference.low) else f"{difference.low:{form}} to {difference.high:{form}}",
+        "p": "–" if isnan(p) else "below 0.001" if p < 1e-3 else f"{p:.3f}",
+        "sure": p < LEVEL,
+    }
 
 
 def _judged(score: float, liked: bool) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.evaluate import drawing
 from app.evaluate.address import EvaluateQuery
 from app.evaluate.samples_behind import Behind
-from app.evaluate.state import State
+from app.evaluate.view import State
 from app.shared.export_page import Facts, document, model_facts, source_facts
 from app.shared.export_view import Players
 from app.shared.frame import notice
@@ -36,10 +36,10 @@ def evaluate_page(
 
 
 def _facts(state: State, query: EvaluateQuery) -> Facts:
-    merging, own = state.merging(query), state.own
-    recipes = {name: system.recipe for name, system in own.systems.items() if system.recipe}
+    merging, evaluation = state.merging(query), state.evaluation
+    recipes = {name: system.recipe for name, system in evaluation.systems.items() if system.recipe}
     return [
-        ("retrieval", f"gamma {significant(own.chosen.gamma, 6)}"),
+        ("retrieval", f"gamma {significant(evaluation.chosen.gamma, 6)}"),
         ("merge", f"alpha {significant(merging.alpha, 6)}, epsilon {significant(merging.epsilon, 6)}"),
         *((f"recipe of {name}", recipe) for name, recipe in recipes.items()),
     ]

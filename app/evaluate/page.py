@@ -12,7 +12,7 @@ import gradio as gr
 from app.evaluate import drawing
 from app.evaluate.address import PATH, SAMPLES, EvaluateQuery
 from app.evaluate.service import EvaluateService
-from app.evaluate.state import State
+from app.evaluate.view import State
 from app.shared import frame
 from app.shared.per_dataset import PerDataset
 from app.shared.sessions import Sessions
@@ -40,7 +40,7 @@ _MOVING = ("figure-6", "figure-7", "calibration", "risk", "slices", "pair")
 
 
 @dataclass(frozen=True)
-class Layout:
+class EvaluateLayout:
     """The parts of the page in their order; then the clock that watches a job, and the address that is shown."""
 
     header: gr.HTML
@@ -53,19 +53,22 @@ class Layout:
     now: gr.Textbox
 
     def all(self) -> list[Any]:
-        return [getattr(self, own.name) for own in fields(self)]
+        return [getattr(self, field.name) for field in fields(self)]
 
 
 @dataclass
-class Asked:
-    """What an open page asked for last, and whether that was drawn at once: what was read for an earlier address is
-    not shown any more, and what is there is not sent again. ``slid``: a slider is in somebody's hand, which would lose
-    it were it drawn anew.
+class OpenPage:
+    """The address that an open page asked for last, and whether that was drawn at once: what was read for an earlier
+    address is not shown any more, and what is there is not sent again. ``slid``: somebody holds a slider, and would
+    lose it if it were drawn anew.
     """
 
     address: str = ""
     drawn: bool = False
     slid: bool = False
+
+    def note(self, address: str, drawn: bool = False, slid: bool = False) -> None:
+        self.address, self.drawn, self.slid = address, drawn, slid
 
 
 def page(services: PerDataset[EvaluateService]) -> None:
@@ -75,38 +78,38 @@ def page(services: PerDataset[EvaluateService]) -> None:
     exhibit = _panel("evaluate-exhibit", pending("Reading the dataset …"))
     behind = _panel("evaluate-behind")
     now = gr.Textbox(visible="hidden", elem_id="evaluate-now")
-    _wire(services, Layout(header, bar, live, numbers, exhibit, behind, gr.Timer(_LOOK, active=False), now))
+    _wire(services, EvaluateLayout(header, bar, live, numbers, exhibit, behind, gr.Timer(_LOOK, active=False), now))
 
 
-def _wire(services: PerDataset[EvaluateService], layout: Layout) -> None:
-    pages = Sessions(Asked)
+def _wire(services: PerDataset[EvaluateService], layout: EvaluateLayout) -> None:
+    pages = Sessions(OpenPage)
 
     def evaluate_opened(request: gr.Request) -> list[Any]:
         """The state of a page is its URL."""
         return first(request, f"?{request.query_params}", old=False)
 
     def first(request: gr.Request, address: str, old: bool) -> list[Any]:
-        found, drawn = _first(services, address, old)
-        _note(pages.of(str(request.session_hash)), Asked(address, drawn))
-        return found
+        parts, drawn = _first(services, address, old)
+        pages.of(str(request.session_hash)).note(address, drawn)
+        return parts
 
     def evaluate_picked(request: gr.Request, said: str) -> list[Any]:
         # Anybody can send anything here: what is no address leads to the beginning.
         how, _, address = said.partition(" ") if isinstance(said, str) else ("", "", "")
         if how == "slide":
-            _note(pages.of(str(request.session_hash)), Asked(address, drawn=True, slid=True))
+            pages.of(str(request.session_hash)).note(address, drawn=True, slid=True)
             return _slid(services, address)
         if how == "start":
-            _note(pages.of(str(request.session_hash)), Asked(address))
+            pages.of(str(request.session_hash)).note(address)
             return _started(services, address, owner_of(request))
         return first(request, address, old=True)
 
     def evaluate_read(request: gr.Request, address: str) -> list[Any]:
-        asked, nothing = pages.of(str(request.session_hash)), [gr.skip()] * len(layout.all())
-        if asked.slid or (asked.drawn and _is_fresh(services, asked.address)):
+        shown, nothing = pages.of(str(request.session_hash)), [gr.skip()] * len(layout.all())
+        if shown.slid or (shown.drawn and _is_fresh(services, shown.address)):
             return nothing
-        found = _everything(services, str(address or ""))
-        return found if asked.address in ("", address) else nothing
+        parts = _everything(services, str(address or ""))
+        return parts if shown.address in ("", address) else nothing
 
     def evaluate_ticked(request: gr.Request, address: str) -> list[Any]:
         return evaluate_read(request, address)
@@ -120,10 +123,6 @@ def _wire(services: PerDataset[EvaluateService], layout: Layout) -> None:
     )  # fmt: skip
     chosen.then(evaluate_read, layout.now, layout.all(), **_PLAIN)
     layout.clock.tick(evaluate_ticked, layout.now, layout.all(), **_PLAIN)
-
-
-def _note(asked: Asked, now: Asked) -> None:
-    asked.address, asked.drawn, asked.slid = now.address, now.drawn, now.slid
 
 
 def _is_fresh(services: PerDataset[EvaluateService], address: str) -> bool:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.evaluate.address import EvaluateQuery
-from app.evaluate.state import Pair, State
+from app.evaluate.view import State, SystemPair
 from app.predict.view import Request
 from backend.evaluation.paper.exhibits import Figure
+from backend.evaluation.paper.figures import FULL, STRATEGIES
 from backend.settings import Settings
-from storage.evaluation.exhibits import STRATEGIES
 
 Int64 = NDArray[np.int64]
 PER_PAGE = 25
@@ -49,49 +49,25 @@ class Behind:
 
 
 def behind(state: State, query: EvaluateQuery, settings: Settings) -> Behind | None:
-    """None where the page's address asks for none, or the point is gone."""
-    found = _places(state, query)
-    if found is None:
+    """None where the page's address names no point, or one that is gone."""
+    point = _point(state, query)
+    if point is None:
         return None
-    what, places, system = found
+    what, places, system = point
     pages = max(1, -(-len(places) // PER_PAGE))
     page = min(query.page, pages)
-    looked = state.own.found["full-paper"].looked
+    chains = state.evaluation.ways[FULL].responses
     systems = tuple(dict.fromkeys(filter(None, (system, query.first, query.second))))
-    numbers = np.stack([*(_scores(state, query, name) for name in systems), looked.p_r, looked.var_r])
-    own, data = state.own.samples, state.data
+    numbers = np.stack([*(state.system(name, query).scores for name in systems), chains.p_r, chains.var_r])
+    samples, data = state.evaluation.samples, state.data
     rows = []
     for place in places[(page - 1) * PER_PAGE : page * PER_PAGE].tolist():
-        item = int(data.item_index[own.rows[place]])
-        user_id, item_id = data.user_ids[int(own.users[place])], data.item_ids[item]
+        item, liked = int(samples.items[place]), bool(samples.labels[place])
+        user_id, item_id = data.user_ids[int(samples.users[place])], data.item_ids[item]
         request = _request(state, query, settings, user_id, item_id)
-        label, liked = data.item_label(item), bool(own.labels[place])
         *scores, p_r, var_r = numbers[:, place].tolist()
-        rows.append(BehindRow(user_id, item_id, label, liked, tuple(scores), p_r, var_r, request))
+        rows.append(BehindRow(user_id, item_id, data.item_label(item), liked, tuple(scores), p_r, var_r, request))
     return Behind(what, systems, len(places), page, pages, tuple(rows))
-
-
-def _scores(state: State, query: EvaluateQuery, name: str) -> NDArray[np.float64]:
-    return (state.system(name, query) if name in state.own.systems else state.own.all[name]).scores
-
-
-def _places(state: State, query: EvaluateQuery) -> tuple[str, Int64, str] | None:
-    """What the samples are, their places, and the system that the point is of; empty where it is of none."""
-    if not query.show:
-        return None
-    shown, point = state.exhibit(query), query.point
-    if isinstance(shown, Pair) and shown.contest is not None:
-        return side_words(query)[query.show], getattr(shown.contest, query.show), ""
-    if not isinstance(shown, Figure) or point is None:
-        return None
-    series = shown.series(point[0], point[1])
-    if series is None or point[2] >= len(series.spans):
-        return None
-    name = (series.words or ("",) * len(series.spans))[point[2]] or str(point[2] + 1)
-    words = series.behind_words[point[2]] if series.behind_words else name
-    system = series.key if series.key in state.own.all else STRATEGIES.get(name, "")
-    told = f"{system}, {words}" if system == series.key else words
-    return f"{shown.title}: {told}", series.behind(point[2]), system
 
 
 def side_words(query: EvaluateQuery) -> dict[str, str]:
@@ -104,9 +80,28 @@ def side_words(query: EvaluateQuery) -> dict[str, str]:
     }
 
 
+def _point(state: State, query: EvaluateQuery) -> tuple[str, Int64, str] | None:
+    """What the samples are, their places, and the system that the point is of; empty where it is of none."""
+    if not query.show:
+        return None
+    shown, point = state.exhibit(query), query.point
+    if isinstance(shown, SystemPair) and shown.wins is not None:
+        return side_words(query)[query.show], getattr(shown.wins, query.show), ""
+    if not isinstance(shown, Figure) or point is None:
+        return None
+    series = shown.series(point[0], point[1])
+    if series is None or point[2] >= len(series.spans):
+        return None
+    name = (series.words or ("",) * len(series.spans))[point[2]] or str(point[2] + 1)
+    words = series.behind_words[point[2]] if series.behind_words else name
+    system = series.key if series.key in state.evaluation.all else STRATEGIES.get(name, "")
+    said = f"{system}, {words}" if system == series.key else words
+    return f"{shown.title}: {said}", series.behind(point[2]), system
+
+
 def _request(state: State, query: EvaluateQuery, settings: Settings, user: str, item: str) -> Request:
     """What the Predict page shows of the same prediction: every choice is named."""
     merging = state.merging(query)
-    named = {own.name: getattr(settings, own.name) for own in fields(Request) if hasattr(settings, own.name)}
-    named |= {"gamma": state.own.chosen.gamma, "knowledge": "paper"}
+    named = {field.name: getattr(settings, field.name) for field in fields(Request) if hasattr(settings, field.name)}
+    named |= {"gamma": state.evaluation.chosen.gamma, "knowledge": "paper"}
     return Request(user=user, item=item, **named | {"alpha": merging.alpha, "epsilon": merging.epsilon})

@@ -12,15 +12,14 @@ from functools import cached_property
 
 from app.evaluate.address import SAMPLES, EvaluateQuery
 from app.evaluate.samples_behind import Behind, behind
-from app.evaluate.state import State
+from app.evaluate.view import State
 from app.shared.jobs import JobsService
 from backend.datasets import Dataset, build_samples, split
 from backend.errors import NotPreparedError
 from backend.evaluation.paper.slices import dataset_slices
-from storage.evaluation.exhibits import live_merge
-from storage.evaluation.labelled import SHIPPED, Choice, Labelled, check_apart, labelled
-from storage.evaluation.looked_up import Looking
-from storage.evaluation.scored import score_all
+from backend.evaluation.paper.systems import LabelledSamples
+from storage.evaluation.labelled import SHIPPED, SampleChoice, check_apart, labelled
+from storage.evaluation.looked_up import LookUp
 from storage.evaluation.systems import evaluate
 from storage.jobs.store import Job
 from storage.workspace import Workspace
@@ -49,18 +48,18 @@ class EvaluateService:
     @cached_property
     def lists(self) -> tuple[str, ...]:
         """The samples that a page offers: the lists that ship where this dataset does, and the parts."""
-        ships = Choice().resolved(self._workspace, "test").what == SHIPPED
+        ships = SampleChoice().resolved(self._workspace, "test").what == SHIPPED
         return tuple(name for name in SAMPLES if ships or not name.startswith(SHIPPED))
 
-    def choice(self, query: EvaluateQuery) -> Choice:
+    def choice(self, query: EvaluateQuery) -> SampleChoice:
         """Which samples an address means."""
-        return Choice(query.samples, query.limit).resolved(self._workspace, "test")
+        return SampleChoice(query.samples, query.limit).resolved(self._workspace, "test")
 
     def known(self, query: EvaluateQuery, old: bool = False) -> State | None:
         """What was looked up lately; with ``old``, however long ago, as for a page that is open."""
         choice = self.choice(query)
-        found = self._states.get((choice.what, choice.limit))
-        return found[1] if found and (old or time.monotonic() - found[0] < _FRESH) else None
+        made, state = self._states.get((choice.what, choice.limit), (0.0, None))
+        return state if old or time.monotonic() - made < _FRESH else None
 
     def look(self, query: EvaluateQuery) -> State | None:
         """Look up what is cached; None where that is to be asked for as a job first (:meth:`start`)."""
@@ -70,12 +69,13 @@ class EvaluateService:
             if ready is not None:
                 return ready
             samples = labelled(self._workspace, choice, "test")
+            large = len(samples) > _AT_ONCE
             try:
-                state = self._state(samples, choice, Looking(kept=len(samples) > _AT_ONCE))
+                state = self._state(samples, choice, LookUp(kept=large))
             except NotPreparedError:
-                if len(samples) <= _AT_ONCE:
-                    raise
-                return None
+                if large:
+                    return None
+                raise
             self._states[choice.what, choice.limit] = (time.monotonic(), state)
             while len(self._states) > _STATES:
                 self._states.popitem(last=False)
@@ -95,13 +95,11 @@ class EvaluateService:
         choice = self.choice(query)
         return self._jobs.evaluating(choice.what, choice.limit, self._workspace.settings.dataset)
 
-    def _state(self, samples: Labelled, choice: Choice, looking: Looking) -> State:
-        work = self._workspace
-        validation = labelled(work, Choice(), "validation")
+    def _state(self, samples: LabelledSamples, choice: SampleChoice, look_up: LookUp) -> State:
+        work, data = self._workspace, self.data
+        validation = labelled(work, SampleChoice(), "validation")
         if not choice.what.endswith("validation"):
             check_apart(samples, validation)
-        own = evaluate(work, samples, validation, None, looking)
-        scored = score_all(work.settings.home / "evaluated", samples, own.all, looking)
-        data = work.dataset()
+        evaluation = evaluate(work, samples, validation, None, look_up)
         slices = dataset_slices(data, split(build_samples(data), data, work.settings.split), samples.rows)
-        return State(own, scored, live_merge(own), slices, data)
+        return State(evaluation, slices, data)

@@ -39,15 +39,15 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class MetricDraws:
     """A metric of all samples and of each draw (float64[draws]), so that one system's draws serve many differences."""
 
     value: float
     each: Float64
 
-    def __sub__(self, other: Drawn) -> Drawn:
+    def __sub__(self, other: MetricDraws) -> MetricDraws:
         """Paired where both were drawn with the same seed from the same users."""
-        return Drawn(self.value - other.value, self.each - other.each)
+        return MetricDraws(self.value - other.value, self.each - other.each)
 
     def interval(self, level: float = LEVEL) -> Interval:
         """Percentiles; draws in which the metric is not defined are left out."""
@@ -73,10 +73,10 @@ def draw(
     scores: ArrayLike,
     draws: int = DRAWS,
     seed: int = 0,
-) -> Drawn:
+) -> MetricDraws:
     """The metric of all samples and of ``draws`` draws of users; arguments as for :func:`bootstrap`."""
     data = _Data(users, labels)
-    return Drawn(data.value(metric, scores), data.drawn(metric, scores, draws, seed, LEVEL))
+    return MetricDraws(data.value(metric, scores), data.drawn(metric, scores, draws, seed, LEVEL))
 
 
 def bootstrap(

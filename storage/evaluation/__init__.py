@@ -1,5 +1,6 @@
-"""The systems of the paper and what they reach on a list of samples, from cached results alone: no model runs here.
+"""Which cached results belong to which system of the paper, on a list of samples: no model runs here.
 
-``labelled``: the samples; ``ways``: what each system asks; ``looked_up``: what is cached of it, as arrays; ``systems``:
-the systems by name; ``chosen``: what is chosen on validation samples; ``exhibits``: the tables and figures.
+``labelled``: the samples; ``ways``: what each system asks; ``looked_up``: what is cached of it, as arrays; ``chosen``:
+what is chosen on validation samples; ``systems``: the systems and what they reach; ``report``: all of it as JSON. What
+tables and figures make of it is in ``backend.evaluation.paper``.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,11 +11,9 @@ from backend.evaluation.intervals import DRAWS, LEVEL
 from backend.evaluation.metrics import METRICS
 from backend.evaluation.paper.exhibits import number
 from backend.evaluation.paper.pairs import differences
-from backend.evaluation.paper.tables import Scored
+from backend.evaluation.paper.systems import ChosenOnValidation, Evaluation, System, SystemMetrics, WayResponses
 from backend.merging.choose import ChosenWeights
-from storage.evaluation.chosen import Chosen
-from storage.evaluation.looked_up import Found
-from storage.evaluation.systems import Evaluated, System
+from storage.evaluation.labelled import sample_facts
 from storage.workspace import Workspace
 
 # Each of these is tested against every other system.
@@ -25,43 +22,50 @@ TESTED = ("RALLRec+", "RALLRec")
 CHAINS = {"full-none": "none", "full-paper": "paper", "reasoner-recent": "none, without retrieval"}
 
 
-def report(workspace: Workspace, own: Evaluated, scored: Mapping[str, Scored]) -> dict[str, Any]:
+def report(workspace: Workspace, evaluation: Evaluation) -> dict[str, Any]:
     """Numbers that are not known or not defined are null."""
+    chosen, scored = evaluation.chosen, evaluation.scored
     return {
-        "dataset": own.dataset,
-        "split": own.samples.said,
-        "gamma": _gamma(own.chosen),
+        "dataset": evaluation.dataset,
+        "split": evaluation.samples.said,
+        "gamma": _gamma(chosen),
         "models": {role: asdict(workspace.model(role)) for role in ("tuned", "reasoning")},
-        "samples": own.samples.facts(workspace),
-        "validation": own.validation.facts(workspace),
+        "samples": sample_facts(workspace, evaluation.samples),
+        "validation": sample_facts(workspace, evaluation.validation),
         "interval": {"level": LEVEL, "draws": DRAWS, "over": "users"},
-        "systems": {name: _system(system, scored[name]) for name, system in own.systems.items()},
-        "variants": {name: _system(system, scored[name]) for name, system in own.others.items()},
-        "weights": {wording: _weights(each) for wording, each in own.chosen.weights.items()},
-        "not_chosen": dict(own.chosen.missing),
-        "tests": tests(own, scored),
-        "missing": {name: {"why": each.problem, "run": each.run} for name, each in own.all.items() if each.problem},
-        "chains": [_chains(said, own.found[way]) for way, said in CHAINS.items()],
+        "systems": {name: _system(system, scored[name]) for name, system in evaluation.systems.items()},
+        "variants": {name: _system(system, scored[name]) for name, system in evaluation.others.items()},
+        "weights": {wording: _weights(weights) for wording, weights in chosen.weights.items()},
+        "not_chosen": dict(chosen.missing),
+        "tests": tests(evaluation),
+        "missing": {
+            name: {"why": system.problem, "run": system.run}
+            for name, system in evaluation.all.items()
+            if system.problem
+        },
+        "chains": [_chains(said, evaluation.ways[key]) for key, said in CHAINS.items()],
     }
 
 
-def tests(own: Evaluated, scored: Mapping[str, Scored]) -> list[dict[str, Any]]:
+def tests(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Each of :data:`TESTED` against every system that is there, once."""
-    there = [name for name in own.systems if own.systems[name].complete]
-    found = []
-    for first in (name for name in TESTED if name in there):
+    systems, scored = evaluation.systems, evaluation.scored
+    there = [name for name in systems if systems[name].complete]
+    tested = [name for name in TESTED if name in there]
+    records = []
+    for place, first in enumerate(tested):
         for second in there:
-            if second == first or (second in TESTED and TESTED.index(second) < TESTED.index(first)):
+            if second in tested[: place + 1]:
                 continue
-            for each in differences(
-                own.samples.labels, scored[first], scored[second], own.all[first].scores, own.all[second].scores
-            ):
-                numbers = {name: number(getattr(each, name)) for name in ("value", "low", "high", "p")}
-                found.append({"first": first, "second": second, "metric": each.metric, "method": each.method} | numbers)
-    return found
+            scores = systems[first].scores, systems[second].scores
+            for difference in differences(evaluation.samples.labels, scored[first], scored[second], *scores):
+                numbers = {name: number(getattr(difference, name)) for name in ("value", "low", "high", "p")}
+                named = {"metric": difference.metric, "method": difference.method}
+                records.append({"first": first, "second": second} | named | numbers)
+    return records
 
 
-def _gamma(chosen: Chosen) -> dict[str, Any]:
+def _gamma(chosen: ChosenOnValidation) -> dict[str, Any]:
     """``tried``: validation log loss by gamma."""
     return {
         "value": chosen.gamma,
@@ -71,7 +75,7 @@ def _gamma(chosen: Chosen) -> dict[str, Any]:
     }
 
 
-def _system(system: System, scored: Scored) -> dict[str, Any]:
+def _system(system: System, scored: SystemMetrics) -> dict[str, Any]:
     """Null in place of every metric of a system that lacks a sample."""
     intervals = {metric: [number(low), number(high)] for metric, (low, high) in scored.intervals.items()}
     return {metric: number(scored.values.get(metric)) for metric in METRICS} | {
@@ -83,26 +87,30 @@ def _system(system: System, scored: Scored) -> dict[str, Any]:
 
 def _weights(chosen: ChosenWeights) -> dict[str, Any]:
     """The losses are those of the validation samples."""
-    return {"chosen": asdict(chosen.best), "paper": asdict(chosen.paper), "grid": [asdict(own) for own in chosen.grid]}
+    return {
+        "chosen": asdict(chosen.best),
+        "paper": asdict(chosen.paper),
+        "grid": [asdict(weights) for weights in chosen.grid],
+    }
 
 
-def _chains(knowledge: str, found: Found) -> dict[str, Any]:
+def _chains(knowledge: str, way: WayResponses) -> dict[str, Any]:
     """Counts, and the shares that they make; a share of nothing is null."""
-    looked = found.looked
-    there = ~np.isnan(looked.p_yes)
+    responses = way.responses
+    there = ~np.isnan(responses.p_yes)
     chains = int(there.sum())
-    readable = int((looked.verdict[there] != 0.5).sum())
-    counts = {name: int(np.nansum(getattr(looked, name))) for name in ("cited", "in_prompt", "rated", "rated_right")}
+    readable = int((responses.verdict[there] != 0.5).sum())
+    counts = {name: int(np.nansum(getattr(responses, name))) for name in ("cited", "in_prompt", "rated", "rated_right")}
     return {
         "knowledge": knowledge,
         "chains": chains,
-        "wanted": looked.p_yes.size,
+        "wanted": responses.p_yes.size,
         "readable": readable,
         "readable_share": _share(readable, chains),
         **counts,
         "in_prompt_share": _share(counts["in_prompt"], counts["cited"]),
         "rated_right_share": _share(counts["rated_right"], counts["rated"]),
-        "mean_tokens": _share(int(np.nansum(looked.tokens)), chains),
+        "mean_tokens": _share(int(np.nansum(responses.tokens)), chains),
     }
 
 

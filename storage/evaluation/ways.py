@@ -36,9 +36,9 @@ class Way:
     orders: int = 1
     chains: bool = False
 
-    def command(self, own: str, options: str) -> str:
-        """The command that asks what is missing. ``own``: the adapter that the settings name; ``options``: of whom."""
-        words = [f"RALLREC_TUNED_ADAPTER={shlex.quote(self.adapter)}"] if self.adapter != own else []
+    def command(self, adapter: str, options: str) -> str:
+        """The command that asks what is missing. ``adapter``: what the settings name; ``options``: which samples."""
+        words = [f"RALLREC_TUNED_ADAPTER={shlex.quote(self.adapter)}"] if self.adapter != adapter else []
         if "template" in self.recipe:
             words.append(f"RALLREC_TEMPLATE={self.recipe['template']}")
         words.append("rallrec reason")
@@ -53,30 +53,34 @@ class Way:
 
 def ways_of(settings: Settings, gamma: float | None) -> dict[str, Way]:
     """By key, everything that the tables and figures ask; ``gamma``: of the reranker, None: the settings'."""
-    own, plain = own_adapter(settings), {"traces": 0}
+    adapter, plain = own_adapter(settings), {"traces": 0}
     reranked = {"gamma": gamma}
-    found = [
-        *(Way(f"full-{wording}", own, reranked | {"knowledge": wording}, len(ORDERS), True) for wording in KNOWLEDGE),
+    ways = [
+        *(
+            Way(f"full-{wording}", adapter, reranked | {"knowledge": wording}, len(ORDERS), True)
+            for wording in KNOWLEDGE
+        ),
         Way("llm", "", ZERO_SHOT | {"strategy": "recent"} | plain),
         Way("llm-retrieval", "", ZERO_SHOT | reranked | plain),
         Way("rella", "rella", rella_choices(settings) | plain),
-        Way("reasoner-recent", own, {"strategy": "recent", "knowledge": "none"}, 1, True),
-        Way("retrieve-then-mix", own, {"strategy": "retrieve-then-mix"} | plain),
-        *(Way(f"by-{name}", own, {"strategy": "mix-then-retrieve", "variant": name} | plain) for name in VARIANTS),
+        Way("reasoner-recent", adapter, {"strategy": "recent", "knowledge": "none"}, 1, True),
+        Way("retrieve-then-mix", adapter, {"strategy": "retrieve-then-mix"} | plain),
+        *(Way(f"by-{name}", adapter, {"strategy": "mix-then-retrieve", "variant": name} | plain) for name in VARIANTS),
     ]
-    return {way.key: way for way in found}
+    return {way.key: way for way in ways}
 
 
 def gamma_ways(settings: Settings, gamma: float | None) -> dict[float, Way]:
     """M_G under each gamma that is tried on validation samples."""
     tried = dict.fromkeys([*GAMMAS, *([gamma] if gamma is not None else [])])
-    return {own: Way(f"gamma-{own:.4g}", own_adapter(settings), {"gamma": own, "traces": 0}) for own in tried}
+    adapter = own_adapter(settings)
+    return {value: Way(f"gamma-{value:.4g}", adapter, {"gamma": value, "traces": 0}) for value in tried}
 
 
 def own_adapter(settings: Settings) -> str:
     """M_G's adapter in RALLRec: the settings' own where it is not tuned here, else the recipe ``rallrec``."""
-    own = settings.tuned_adapter
-    return own if own and own not in RECIPES else "rallrec"
+    named = settings.tuned_adapter
+    return named if named and named not in RECIPES else "rallrec"
 
 
 def untuned(workspace: Workspace, role: str = "tuned") -> str | None:

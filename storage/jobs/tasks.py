@@ -10,9 +10,8 @@ from itertools import product
 from backend.batch import Batch, BatchListener, Count
 from backend.errors import UsageError
 from backend.types import ModelRef, Stop
-from storage.evaluation.labelled import Choice, check_apart, labelled
-from storage.evaluation.looked_up import Looking
-from storage.evaluation.scored import score_all
+from storage.evaluation.labelled import SampleChoice, check_apart, labelled
+from storage.evaluation.looked_up import LookUp
 from storage.evaluation.systems import evaluate as evaluate_all
 from storage.jobs.kinds import EvaluateParams, Params, Player, PrecomputeParams, ReasonParams
 from storage.jobs.pace import Pace, duration
@@ -100,15 +99,13 @@ def evaluate(workspace: Workspace, params: EvaluateParams, tell: Tell, stop: Sto
     def stage(what: str, fraction: float | None) -> None:
         said.say(Report(what, fraction))
 
-    looking = Looking(stage, stop)
-    samples = labelled(workspace, Choice(params.samples, params.limit), "test")
-    validation = labelled(workspace, Choice(), "validation")
+    samples = labelled(workspace, SampleChoice(params.samples, params.limit), "test")
+    validation = labelled(workspace, SampleChoice(), "validation")
     if not params.samples.endswith("validation"):
         check_apart(samples, validation)
-    own = evaluate_all(workspace, samples, validation, None, looking)
-    score_all(workspace.settings.home / "evaluated", samples, own.all, looking)
-    done = sum(system.complete for system in own.systems.values())
-    said.tell(Report(f"{done} of {len(own.systems)} systems are scored on {len(samples):,} samples", 1.0))
+    systems = evaluate_all(workspace, samples, validation, None, LookUp(stage, stop)).systems
+    done = sum(system.complete for system in systems.values())
+    said.tell(Report(f"{done} of {len(systems)} systems are scored on {len(samples):,} samples", 1.0))
 
 
 class _Said:

@@ -14,23 +14,26 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from app.evaluate.address import EvaluateQuery
 from app.evaluate.drawing import evaluate_exhibit, evaluate_numbers
-from app.evaluate.state import State
+from app.evaluate.view import State
 from backend.evaluation import metrics
 from backend.evaluation.paper.live import LiveMerge
-from backend.evaluation.paper.tables import score
+from backend.evaluation.paper.systems import (
+    ChosenOnValidation,
+    Evaluation,
+    LabelledSamples,
+    Responses,
+    System,
+    WayResponses,
+    score,
+)
 from backend.merging import mean_and_variance, merge
-from storage.evaluation.chosen import Chosen
-from storage.evaluation.labelled import Labelled
-from storage.evaluation.looked_up import Found, Looked
-from storage.evaluation.systems import NAMES, Evaluated, System
-from storage.evaluation.ways import Way
+from storage.evaluation.systems import NAMES
 from tests.bench.sliders import summary
 
 # Figures that change when alpha does.
@@ -76,15 +79,16 @@ def main() -> None:
 def _slide(live: LiveMerge, chains: Any, view: str) -> Callable[[], Any]:
     """What the Evaluate page does when alpha moves, over samples that are made up."""
     n = len(live.labels)
-    numbers = {own.name: np.full((len(chains), n), 1.0) for own in fields(Looked)}
-    numbers |= {"p_yes": chains, "p_g": live.p_g, "var_g": live.var_g, "first": live.p_g}
-    way = Way("full-paper", "", {}, 3, True)
-    found = {key: Found(way, Looked(**numbers), "") for key in ("full-paper", "full-none")}
-    samples = Labelled((), np.arange(n), np.arange(n) // 20, live.labels, "made up")
+    arrays = Responses.unknown(n, len(chains)).arrays | {"var_g": live.var_g, "p_g": live.p_g, "p_yes": chains}
+    way = WayResponses(Responses(**arrays), orders=3, chains=True)
+    users, nobody = np.arange(n) // 20, np.zeros(n, dtype=np.int64)
+    samples = LabelledSamples(np.arange(n), users, nobody, live.labels, said="made up")
     systems = {name: System(name, live.p_g) for name in NAMES}
-    own = Evaluated("bench", samples, samples, Chosen(2 / 3, True), systems, {}, found, dict.fromkeys(found, ""))
-    scored = {name: score(name, samples.users, live.labels, live.p_g, 0) for name in ("RALLRec", "UserMean")}
-    state = State(own, scored, live, (), None)  # type: ignore[arg-type]
+    scored = {name: score(name, users, live.labels, live.p_g, 0) for name in ("RALLRec", "UserMean")}
+    ways = {"full-paper": way, "full-none": way}
+    chosen = ChosenOnValidation(2 / 3, True)
+    evaluation = Evaluation("bench", samples, samples, chosen, systems, {}, ways, scored)
+    state = State(evaluation, (), None)  # type: ignore[arg-type]
     alphas = iter(np.linspace(0.01, 0.9, 1000))
 
     def slide() -> Any:

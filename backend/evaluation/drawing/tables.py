@@ -8,10 +8,10 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from backend.evaluation.paper.exhibits import Column, Line, Table
+from backend.evaluation.paper.exhibits import Column, ResultTable, TableLine
 
 
-def draw_table(table: Table) -> Markup:
+def draw_table(table: ResultTable) -> Markup:
     """Rows of systems; the best of each column is marked by a star, not by weight alone."""
     has_paper = any(line.paper for line in table.lines)
     heads = Markup("").join(
@@ -34,7 +34,7 @@ def styles() -> str:
     return (Path(__file__).parent / "exhibits.css").read_text("utf-8")
 
 
-def _row(table: Table, line: Line, best: dict[str, str]) -> Markup:
+def _row(table: ResultTable, line: TableLine, best: dict[str, str]) -> Markup:
     name = Markup('<th scope="row" data-line="{}"{}>{}</th>').format(line.key, _title(line.about), line.name)
     if line.missing and not line.values:
         run = Markup(" <code>{}</code>").format(line.run) if line.run else ""
@@ -49,7 +49,7 @@ def _row(table: Table, line: Line, best: dict[str, str]) -> Markup:
     return Markup("<tr>{}{}</tr>").format(name, cells)
 
 
-def _cell(line: Line, column: Column, is_best: bool) -> Markup:
+def _cell(line: TableLine, column: Column, is_best: bool) -> Markup:
     value = line.values.get(column.key)
     own = "–" if value is None or not isfinite(value) else f"{value:,.{column.digits}f}"
     low, high = line.intervals.get(column.key, (float("nan"), float("nan")))

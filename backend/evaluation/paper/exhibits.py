@@ -1,6 +1,6 @@
 """The shape of a table and of a figure: numbers and plain words, ready to be drawn, compared and downloaded.
 
-How they are computed is ``backend.evaluation.paper.tables`` and ``figures``; how they look is left to who draws them.
+How they are computed is in ``tables`` and ``figures``, how they look in ``backend.evaluation.drawing``.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """One row of a table. ``values`` by column, NaN where it is not defined; ``intervals``: their bounds, where known.
 
     ``missing`` says why there are no values, ``run`` what to run to have them. ``paper``: what the paper has here.
-    ``compared``: it is one of those of which one is the best.
+    ``compared``: whether it can be the best of a column.
     """
 
     key: str
@@ -47,14 +47,14 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """``split``: what the numbers are measured on; ``notes``: what a reader must know."""
 
     key: str
     title: str
     split: str
     columns: tuple[Column, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[TableLine, ...]
     notes: tuple[str, ...] = ()
 
     def best(self, column: Column) -> str:
@@ -90,8 +90,8 @@ class Series:
     """Points that belong together: ``x``, ``y``: float64[p]; ``words``: what each point is, in words, or none.
 
     ``facts``: further numbers of each point (float64[p]), such as how many samples it is made of. The samples behind
-    point i are ``order[spans[i, 0]:spans[i, 1]]`` (places in the list of samples); empty where there are none to tell.
-    ``behind_words``: what these are, where that is not what the point is.
+    point i are ``order[spans[i, 0]:spans[i, 1]]`` (places in the list of samples); both are empty where a point has
+    none. ``behind_words``: what these samples are, where that is not what the point is.
     """
 
     key: str
@@ -139,8 +139,9 @@ class Figure:
     run: str = ""
 
     def series(self, panel: str, key: str) -> Series | None:
-        own = next((found for found in self.panels if found.key == panel), None)
-        return next((found for found in own.series if found.key == key), None) if own else None
+        """The series with this key in the panel with this key; None where there is none."""
+        named = (one for drawn in self.panels if drawn.key == panel for one in drawn.series if one.key == key)
+        return next(named, None)
 
     def records(self) -> list[dict[str, Any]]:
         """One flat object per point: what is downloaded."""

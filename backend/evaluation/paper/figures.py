@@ -1,4 +1,5 @@
-"""The data of the paper's figures, and of those it lacks: pure functions from arrays to points and the samples behind.
+"""The paper's figures, and those it lacks: panels, pure functions from arrays to points and the samples behind
+them, then the figures of an evaluation that are made of these.
 
 Fig. 2: accuracy in five groups by length; Fig. 3: in a window that slides over variance; Figs. 6 and 7: alpha and
 epsilon; Fig. 8: strategies; Fig. 9: latency. Beside them: calibration, risk and coverage, cost and quality, slices.
@@ -13,9 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend.errors import UsageError
 from backend.evaluation import metrics
-from backend.evaluation.paper.exhibits import Panel, Series
+from backend.evaluation.paper.exhibits import Figure, Panel, Series
 from backend.evaluation.paper.live import LiveMerge, Point
-from backend.evaluation.paper.slices import Slices
+from backend.evaluation.paper.published import paper_dataset
+from backend.evaluation.paper.slices import Slices, by_quantity
+from backend.evaluation.paper.systems import Evaluation
+from backend.merging import MergingConfig
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -26,6 +30,19 @@ ALPHAS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 EPSILONS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 # At most so many windows are drawn.
 _WINDOWS = 60
+# The chains that Figs. 2 and 3 are about (with retrieval, not told what M_G said), and those of RALLRec+.
+PLAIN, FULL = "full-none", "full-paper"
+# Section 3 takes smaller windows for BookCrossing.
+_WINDOW_SIZES = {"BookCrossing": 500}
+_WINDOW_SIZE = 1000
+_TIMES = "As the engine noted it when it ran; chains that were written side by side each count the time they shared."
+STRATEGIES = {
+    "recent": "recent", "retrieve-then-mix": "Hybrid-Score", "mix-then-retrieve": "by concat+ssl", "rerank": "RALLRec",
+}  # fmt: skip
+# Figures of systems' scores, sample by sample.
+OF_SAMPLES = {"calibration": "Calibration", "risk": "Risk and coverage", "slices": "Slices"}
+# Systems whose calibration is drawn, those that are there.
+_CALIBRATED = ("LLM", "RALLRec", "RALLRec+")
 
 
 def by_length(labels: ArrayLike, tokens: ArrayLike, verdicts: ArrayLike, groups: int = GROUPS) -> Panel:
@@ -95,12 +112,12 @@ def by_strategy(users: ArrayLike, labels: ArrayLike, scores: Mapping[str, ArrayL
     """Fig. 8: AUC and accuracy of M_G by who chose the history. Behind a bar: the samples that it got wrong."""
     names = tuple(scores)
     y = np.asarray(labels, dtype=np.float64)
-    wrong = [np.flatnonzero((np.asarray(own, dtype=np.float64) > 0.5) != (y == 1)) for own in scores.values()]
+    wrong = [np.flatnonzero((np.asarray(given, dtype=np.float64) > 0.5) != (y == 1)) for given in scores.values()]
     order, spans = _joined(wrong)
-    facts = {"wrong": np.array([float(len(own)) for own in wrong])}
+    facts = {"wrong": np.array([float(len(places)) for places in wrong])}
     drawn = []
     for metric in metrics.metrics_of("strategies"):
-        values = np.array([metric.function(users, y, own) for own in scores.values()])
+        values = np.array([metric.function(users, y, given) for given in scores.values()])
         one = Series(
             "strategies", "strategies", np.arange(1.0, len(names) + 1), values, names, facts, order, spans,
             tuple(f"wrong with {name}" for name in names),
@@ -114,16 +131,16 @@ def latency(seconds: Mapping[str, ArrayLike]) -> Panel:
 
     Behind a bar: the tenth of the samples that took longest.
     """
-    order, spans = _joined([_slowest(np.asarray(each, dtype=np.float64)) for each in seconds.values()])
-    own = {name: np.asarray(each, dtype=np.float64).ravel() for name, each in seconds.items()}
-    own = {name: each[~np.isnan(each)] for name, each in own.items()}
-    means = np.array([each.mean() if len(each) else np.nan for each in own.values()])
+    arrays = {name: np.asarray(given, dtype=np.float64) for name, given in seconds.items()}
+    order, spans = _joined([_slowest(times) for times in arrays.values()])
+    known = [times[~np.isnan(times)] for times in arrays.values()]
+    means = np.array([times.mean() if len(times) else np.nan for times in known])
     facts = {
-        "median": np.array([np.median(each) if len(each) else np.nan for each in own.values()]),
-        "responses": np.array([float(len(each)) for each in own.values()]),
+        "median": np.array([np.median(times) if len(times) else np.nan for times in known]),
+        "responses": np.array([float(len(times)) for times in known]),
     }
-    slow = tuple(f"the slowest tenth: {name}" for name in own)
-    one = Series("models", "models", np.arange(1.0, len(own) + 1), means, tuple(own), facts, order, spans, slow)
+    slow = tuple(f"the slowest tenth: {name}" for name in arrays)
+    one = Series("models", "models", np.arange(1.0, len(known) + 1), means, tuple(arrays), facts, order, spans, slow)
     return Panel("latency", "Time per response", "model", "seconds", "bars", (one,), zero=True)
 
 
@@ -154,14 +171,14 @@ def risk_coverage(labels: ArrayLike, scores: ArrayLike, doubts: Mapping[str, Arr
     n = len(y)
     counts = np.unique(np.ceil(np.linspace(0, n, steps + 1)[1:]).astype(np.int64))
     wrong = (s > 0.5) != (y == 1)
-    found = []
+    series = []
     for name, doubt in doubts.items():
         order = np.argsort(np.asarray(doubt, dtype=np.float64), kind="stable")
         spans = np.stack([np.zeros_like(counts), counts], axis=1)
         facts = {"samples": counts.astype(float)}
         words = tuple(f"the {count} samples surest by {name}" for count in counts.tolist())
-        found.append(Series(name, name, counts / max(n, 1), _mean(wrong[order], spans), words, facts, order, spans))
-    return Panel("risk", "Wrong among the surest", "share of samples", "share wrong", "line", tuple(found), zero=True)
+        series.append(Series(name, name, counts / max(n, 1), _mean(wrong[order], spans), words, facts, order, spans))
+    return Panel("risk", "Wrong among the surest", "share of samples", "share wrong", "line", tuple(series), zero=True)
 
 
 def cost_quality(seconds: Mapping[str, float], values: Mapping[str, Mapping[str, float]]) -> tuple[Panel, ...]:
@@ -190,20 +207,146 @@ def sliced(users: ArrayLike, labels: ArrayLike, scores: Mapping[str, ArrayLike],
     seconds where alpha moves.
     """
     y, who = np.asarray(labels, dtype=np.float64), np.asarray(users)
-    found = []
+    groups = [slices.order[start:stop] for start, stop in slices.spans.tolist()]
+    x, series = np.arange(1.0, len(groups) + 1), []
     for name, given in scores.items():
         s = np.asarray(given, dtype=np.float64)
-        each = [slices.order[start:stop] for start, stop in slices.spans.tolist()]
-        facts = {"samples": np.array([float(len(own)) for own in each])}
+        right = (s > 0.5) == (y == 1)
+        facts = {"samples": np.array([float(len(group)) for group in groups])}
         for metric in metrics.metrics_of("slices"):
-            facts[metric.key] = np.array([metric.function(who[own], y[own], s[own]) for own in each])
-        values = np.array([metrics.accuracy(y[own], s[own]) for own in each])
-        spread = np.array([1.96 * _error_by_user(who[own], (s[own] > 0.5) == (y[own] == 1)) for own in each])
+            facts[metric.key] = np.array([metric.function(who[group], y[group], s[group]) for group in groups])
+        values = np.array([metrics.accuracy(y[group], s[group]) for group in groups])
+        spread = np.array([1.96 * _error_by_user(who[group], right[group]) for group in groups])
         facts |= {"low": np.maximum(values - spread, 0.0), "high": np.minimum(values + spread, 1.0)}
-        found.append(
-            Series(name, name, np.arange(1.0, len(each) + 1), values, slices.names, facts, slices.order, slices.spans)
+        series.append(Series(name, name, x, values, slices.names, facts, slices.order, slices.spans))
+    return Panel(slices.key, slices.title, slices.title, "accuracy", "bars", tuple(series))
+
+
+def live_merge(evaluation: Evaluation) -> LiveMerge | None:
+    """Eq. 10 over the samples, with the injected sentence; None where something is not cached."""
+    samples, responses = evaluation.samples, evaluation.ways[FULL].responses
+    if not len(samples) or not len(responses.p_yes) or responses.mergeable < len(samples):
+        return None
+    return LiveMerge(samples.labels, responses.p_yes, responses.p_g, responses.var_g, samples.users)
+
+
+def swept(key: str, evaluation: Evaluation, live: LiveMerge | None, merging: MergingConfig) -> Figure:
+    """Fig. 6 (``figure-6``) over alpha or Fig. 7 (``figure-7``) over epsilon, at the other one's present value."""
+    split = f"{evaluation.split}: to see, not to choose from"
+    by_alpha = key == "figure-6"
+    title = (
+        f"Fig. 6: alpha, at epsilon {merging.epsilon:g}" if by_alpha else f"Fig. 7: epsilon, at alpha {merging.alpha:g}"
+    )
+    if live is None:
+        way = evaluation.ways[FULL]
+        return Figure(key, title, split, missing=way.problem, run=way.run)
+    panels = over_alpha(live, merging.epsilon) if by_alpha else over_epsilon(live, merging.alpha)
+    return Figure(key, title, split, panels, (evaluation.chosen_words,))
+
+
+def reasoning_figures(evaluation: Evaluation) -> tuple[Figure, ...]:
+    """Figs. 2 and 3, of the chains that were not told what M_G says."""
+    labels, way, split = evaluation.samples.labels, evaluation.ways[PLAIN], evaluation.split
+    second, third = "Fig. 2: accuracy by response length", "Fig. 3: accuracy by the variance of responses"
+    if way.problem:
+        return tuple(
+            Figure(key, title, split, missing=way.problem, run=way.run)
+            for key, title in (("figure-2", second), ("figure-3", third))
         )
-    return Panel(slices.key, slices.title, slices.title, "accuracy", "bars", tuple(found))
+    chains = way.responses
+    note = "A response is right where its verdict is; one that cannot be read is not."
+    size = _WINDOW_SIZES.get(paper_dataset(evaluation.dataset) or "", _WINDOW_SIZE)
+    short = (f"The paper's window is {size} samples; of {len(labels)} a third is taken.",)
+    return (
+        Figure("figure-2", second, split, (by_length(labels, chains.tokens, chains.verdict),), (note,)),
+        Figure(
+            "figure-3", third, split, (by_variance(labels, chains.p_r, chains.var_r, size),),
+            short if len(labels) < 3 * size else (),
+        ),
+    )  # fmt: skip
+
+
+def comparing_figures(evaluation: Evaluation) -> tuple[Figure, ...]:
+    """Figs. 8 and 9, and cost against quality."""
+    samples, split, plain = evaluation.samples, evaluation.split, evaluation.ways[PLAIN]
+    by_name = {name: evaluation.all[system] for name, system in STRATEGIES.items()}
+    there = {name: system.scores for name, system in by_name.items() if system.complete}
+    missing = [name for name in by_name if name not in there]
+    why = f"not cached for all samples: {', '.join(missing)}" if missing else ""
+    tuned = "The paper also tunes on recent histories; here M_G is tuned on retrieved ones alone."
+    eighth = Figure(
+        "figure-8", "Fig. 8: who chooses the history", split,
+        by_strategy(samples.users, samples.labels, there) if there else (),
+        (tuned, *([why] if why and there else [])), "" if there else why,
+        "; ".join(by_name[name].run for name in missing),
+    )  # fmt: skip
+    seconds = {"M_G, one answer": plain.responses.answer_seconds, "M_R, one chain": plain.responses.seconds}
+    none = all(np.isnan(times).all() for times in seconds.values())
+    ninth = Figure(
+        "figure-9", "Fig. 9: time per response", split, () if none else (latency(seconds),), (_TIMES,),
+        "no response is cached" if none else "", plain.run if none else "",
+    )  # fmt: skip
+    timed = {name: system for name, system in evaluation.systems.items() if system.complete and system.seconds > 0}
+    values = {
+        metric.key: {
+            name: metric.function(samples.users, samples.labels, system.scores) for name, system in timed.items()
+        }
+        for metric in metrics.metrics_of("cost")
+    }
+    cost = cost_quality({name: system.seconds for name, system in timed.items()}, values)
+    none_cached = "" if timed else "no system is cached"
+    return eighth, ninth, Figure("cost", "Cost against quality", split, cost, (_TIMES,), none_cached)
+
+
+def sample_figure(key: str, evaluation: Evaluation, scores: Mapping[str, Float64], slices: Sequence[Slices]) -> Figure:
+    """One of :data:`OF_SAMPLES`, of these systems' scores.
+
+    ``scores``: by name, complete; ``slices``: what the samples are grouped by beside the variance of their chains.
+    """
+    split, labels, title = evaluation.split, evaluation.samples.labels, OF_SAMPLES[key]
+    if not scores or not len(labels):
+        return Figure(key, title, split, missing="no system is cached", run=evaluation.ways[PLAIN].run)
+    if key == "calibration":
+        panels = tuple(calibration(name, labels, given) for name, given in scores.items())
+        return Figure(key, title, split, panels)
+    responses = evaluation.ways[FULL].responses
+    variance = responses.var_r
+    known = not np.isnan(variance).any()
+    if key == "risk":
+        main = list(scores)[-1]
+        doubts = {"variance of the chains": variance, "variance of M_G": responses.var_g} if known else {}
+        doubts["distance from 0.5"] = -np.abs(scores[main] - 0.5)
+        return Figure(key, f"{title} of {main}", split, (risk_coverage(labels, scores[main], doubts),))
+    by_variance = [by_quantity("variance", "variance of the chains", variance)] if known else []
+    shown = {name: given for name, given in scores.items() if name != "LLM"} or dict(scores)
+    panels = tuple(sliced(evaluation.samples.users, labels, shown, groups) for groups in [*slices, *by_variance])
+    notes = ("The line at a bar's top is the 95 % interval of its accuracy, over users.",)
+    return Figure(key, title, split, panels, notes)
+
+
+def drawn_scores(evaluation: Evaluation, merged: Float64 | None = None) -> dict[str, Float64]:
+    """The scores of the systems that are drawn sample by sample, those that are complete; ``merged``: RALLRec+'s at
+    another alpha and epsilon.
+    """
+    systems = evaluation.systems
+    scores = {name: systems[name].scores for name in _CALIBRATED if systems[name].complete}
+    if merged is not None and "RALLRec+" in scores:
+        scores["RALLRec+"] = merged
+    return scores
+
+
+def all_figures(evaluation: Evaluation, slices: Sequence[Slices]) -> tuple[Figure, ...]:
+    """Every figure at the weights of RALLRec+, in the paper's order."""
+    merging, live = evaluation.chosen.merging("paper"), live_merge(evaluation)
+    eighth, ninth, cost = comparing_figures(evaluation)
+    return (
+        *reasoning_figures(evaluation),
+        *(swept(key, evaluation, live, merging) for key in ("figure-6", "figure-7")),
+        eighth,
+        ninth,
+        *(sample_figure(key, evaluation, drawn_scores(evaluation), slices) for key in OF_SAMPLES),
+        cost,
+    )
 
 
 def _error_by_user(users: ArrayLike, right: ArrayLike) -> float:
@@ -218,25 +361,25 @@ def _error_by_user(users: ArrayLike, right: ArrayLike) -> float:
 
 
 def _swept(points: Sequence[Point], x: Float64, name: str, log: bool) -> tuple[Panel, ...]:
-    found = []
+    panels = []
     for metric in metrics.metrics_of("weights"):
         one = Series("merged", "RALLRec+", x, np.array([point.values[metric.key] for point in points]))
-        found.append(Panel(metric.key, metric.name, name, metric.name, "line", (one,), log=log))
-    return tuple(found)
+        panels.append(Panel(metric.key, metric.name, name, metric.name, "line", (one,), log=log))
+    return tuple(panels)
 
 
 def _joined(parts: Sequence[Int64]) -> tuple[Int64, Int64]:
     """Samples of several points as one order, and the span of each."""
-    ends = np.cumsum([len(own) for own in parts], dtype=np.int64)
+    ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
     starts = np.r_[0, ends[:-1]] if parts else ends
     return np.concatenate([np.empty(0, dtype=np.int64), *parts]), np.stack([starts, ends], axis=1).astype(np.int64)
 
 
 def _slowest(seconds: Float64) -> Int64:
     """The tenth of the samples, at least one, whose slowest response took longest."""
-    each = seconds.max(axis=0, initial=-np.inf, where=~np.isnan(seconds)) if seconds.ndim == 2 else seconds
-    known = np.flatnonzero(np.isfinite(each))
-    return known[np.argsort(-each[known], kind="stable")][: -(-len(known) // 10)].astype(np.int64)
+    longest = seconds.max(axis=0, initial=-np.inf, where=~np.isnan(seconds)) if seconds.ndim == 2 else seconds
+    known = np.flatnonzero(np.isfinite(longest))
+    return known[np.argsort(-longest[known], kind="stable")][: -(-len(known) // 10)].astype(np.int64)
 
 
 def _equal(n: int, groups: int) -> Int64:

@@ -103,12 +103,12 @@ class LiveMerge:
 
     def known(self, alpha: float, epsilon: float) -> Point:
         """As :meth:`at`, computed once: while one slider moves, the curve over the other one's values stays."""
-        found = self._points.get((alpha, epsilon))
-        if found is None:
+        point = self._points.get((alpha, epsilon))
+        if point is None:
             if len(self._points) >= _KEPT:
                 self._points.clear()
-            found = self._points[alpha, epsilon] = self.at(alpha, epsilon)
-        return found
+            point = self._points[alpha, epsilon] = self.at(alpha, epsilon)
+        return point
 
     def over_alpha(self, alphas: Iterable[float], epsilon: float) -> list[Point]:
         return self._many([(alpha, epsilon) for alpha in alphas])

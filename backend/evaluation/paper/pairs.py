@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend.evaluation.delong import delong
 from backend.evaluation.metrics import METRICS
-from backend.evaluation.paper.tables import Scored
+from backend.evaluation.paper.systems import SystemMetrics
 
 Int64 = NDArray[np.int64]
 # The paper's level of significance.
@@ -29,9 +29,9 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Contest:
+class WinsAndLosses:
     """Places of samples: where the ``first`` system alone is right, the ``second`` alone, ``both`` and ``neither``;
-    each with the samples first on which the two are farthest apart.
+    in each, the samples come first on which the two are farthest apart.
     """
 
     first: Int64
@@ -41,31 +41,26 @@ class Contest:
 
 
 def differences(
-    labels: ArrayLike, first: Scored, second: Scored, ours: ArrayLike, theirs: ArrayLike
+    labels: ArrayLike, first: SystemMetrics, second: SystemMetrics, first_scores: ArrayLike, second_scores: ArrayLike
 ) -> list[Difference]:
     """AUC by DeLong's test, and every metric by the paired bootstrap over users that both were drawn with.
 
-    ``ours``, ``theirs``: the scores of the first and the second system, [n].
+    ``first_scores``, ``second_scores``: [n].
     """
-    test = delong(labels, ours, theirs)
-    found = [Difference("auc", test.difference, test.low, test.high, test.p, "DeLong")]
+    test = delong(labels, first_scores, second_scores)
+    tested = [Difference("auc", test.difference, test.low, test.high, test.p, "DeLong")]
     for metric in METRICS:
         if metric in first.drawn and metric in second.drawn:
-            drawn = first.drawn[metric] - second.drawn[metric]
-            own = drawn.interval()
-            found.append(Difference(metric, own.value, own.low, own.high, drawn.p_value, "bootstrap"))
-    return found
+            draws = first.drawn[metric] - second.drawn[metric]
+            interval = draws.interval()
+            tested.append(Difference(metric, interval.value, interval.low, interval.high, draws.p_value, "bootstrap"))
+    return tested
 
 
-def contest(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Contest:
+def wins_and_losses(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> WinsAndLosses:
     """Who is right (score > 0.5 as the label) on which sample; all arrays are [n]."""
     y, a, b = (np.asarray(given, dtype=np.float64) for given in (labels, first, second))
     order = np.argsort(-np.abs(a - b), kind="stable")
-    right_a, right_b = ((own > 0.5) == (y == 1) for own in (a, b))
-
-    def where(mask: NDArray[np.bool_]) -> Int64:
-        return order[mask[order]].astype(np.int64)
-
-    return Contest(
-        where(right_a & ~right_b), where(~right_a & right_b), where(right_a & right_b), where(~right_a & ~right_b)
-    )
+    right_a, right_b = ((scores > 0.5) == (y == 1) for scores in (a, b))
+    sides = (right_a & ~right_b, ~right_a & right_b, right_a & right_b, ~right_a & ~right_b)
+    return WinsAndLosses(*(order[side[order]].astype(np.int64) for side in sides))

@@ -38,9 +38,9 @@ def by_quantity(key: str, title: str, values: ArrayLike, parts: int = PARTS) -> 
     known = np.flatnonzero(~np.isnan(v))
     order = known[np.argsort(v[known], kind="stable")]
     ordered = v[order]
-    wanted = [round(len(ordered) * part / parts) for part in range(1, parts)]
+    equal = [round(len(ordered) * part / parts) for part in range(1, parts)]
     # A cut between equal values moves to where they begin.
-    cuts = {int(np.searchsorted(ordered, ordered[cut], "left")) for cut in wanted if 0 < cut < len(ordered)}
+    cuts = {int(np.searchsorted(ordered, ordered[cut], "left")) for cut in equal if 0 < cut < len(ordered)}
     ends = sorted(cuts - {0} | ({len(ordered)} if len(ordered) else set()))
     spans = np.array(list(pairwise([0, *ends])), dtype=np.int64).reshape(-1, 2)
     names = tuple(_range(ordered[start], ordered[stop - 1]) for start, stop in spans.tolist())
@@ -49,8 +49,8 @@ def by_quantity(key: str, title: str, values: ArrayLike, parts: int = PARTS) -> 
 
 def by_group(key: str, title: str, groups: Sequence[tuple[str, ArrayLike]]) -> Slices:
     """Groups that are given: names, and the places of their samples."""
-    places = [np.asarray(own, dtype=np.int64) for _, own in groups]
-    ends = np.cumsum([len(own) for own in places], dtype=np.int64)
+    places = [np.asarray(members, dtype=np.int64) for _, members in groups]
+    ends = np.cumsum([len(members) for members in places], dtype=np.int64)
     spans = np.stack([np.r_[0, ends[:-1]], ends], axis=1) if places else np.empty((0, 2), dtype=np.int64)
     order = np.concatenate([np.empty(0, dtype=np.int64), *places])
     return Slices(key, title, tuple(name for name, _ in groups), order, spans.astype(np.int64))
@@ -74,15 +74,15 @@ def dataset_slices(data: Dataset, split: Split, rows: ArrayLike) -> tuple[Slices
 
 def _genres(data: Dataset, items: Int64) -> list[tuple[str, Int64]]:
     """The commonest genres among these items and the samples of each; one sample can be in several."""
-    found: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for place, item in enumerate(items.tolist()):
         for name in data.categories[item]:
-            found.setdefault(str(name), []).append(place)
-    common = sorted(found, key=lambda name: (-len(found[name]), name))[:GENRES]
-    return [(name, np.array(found[name], dtype=np.int64)) for name in common]
+            places.setdefault(str(name), []).append(place)
+    common = sorted(places, key=lambda name: (-len(places[name]), name))[:GENRES]
+    return [(name, np.array(places[name], dtype=np.int64)) for name in common]
 
 
 def _range(low: float, high: float) -> str:
     """Whole numbers as they are, others in two digits: it has to fit below a group of bars."""
-    first, last = (f"{own:.0f}" if own == round(own) else f"{own:.2g}" for own in (low, high))
+    first, last = (f"{end:.0f}" if end == round(end) else f"{end:.2g}" for end in (low, high))
     return first if low == high else f"{first} to {last}"

@@ -1,120 +1,149 @@
-"""The paper's tables out of scored systems: pure functions from scores to lines. Which systems there are is left to
-``storage.evaluation``.
-
-What "without CM" means in Table 5: eq. 10 with both variances left out, (alpha P_R + P_G) / (alpha + 1), at the same
-alpha. The paper says no more than that CM is removed. P_G alone it cannot be: then KP could change nothing, and the
-line without both would be RALLRec's own of Table 4, which it is not. P_R alone it cannot be: that reaches 0.60 AUC on
-MovieLens in Table 3, the line has 0.764. What is left is a merge whose weights do not look at consistency.
+"""The paper's tables out of an evaluation. Which systems there are is left to ``storage.evaluation``, how a table looks
+to ``backend.evaluation.drawing``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from backend.evaluation.intervals import DRAWS, Drawn, draw
 from backend.evaluation.metrics import METRICS
-from backend.evaluation.paper.exhibits import Column, Line, Table
-from backend.evaluation.paper.published import paper_line, paper_tokens
+from backend.evaluation.paper.exhibits import Column, ResultTable, TableLine
+from backend.evaluation.paper.published import paper_dataset, paper_line, paper_tokens
+from backend.evaluation.paper.systems import Evaluation, SystemMetrics, merged_name
+from backend.representation import VARIANTS
 
 _TOKENS = (Column("tokens", "tokens per response", "", 1), Column("responses", "responses", "", 0))
+# Tables 2 and 3 compare two systems each: by line, what it is called and whose numbers it has.
+_RIVALS = {
+    "table-2": ("Table 2: a general and a reasoning model, no retrieval", {
+        "LLM": ("general model, untuned", "LLM"),
+        "Reasoner": ("reasoning model", "Reasoner, without retrieval"),
+    }),
+    "table-3": ("Table 3: the reasoning model without and with retrieval", {
+        "without": ("without retrieval", "Reasoner, without retrieval"),
+        "with": ("with retrieval", "Reasoner, not told"),
+    }),
+}  # fmt: skip
+# Table 5: by line, its name, what M_R hears of M_G, and whether the merge looks at consistency (CM).
+_ABLATION = {
+    "neither": ("neither", "none", False),
+    "CM": ("CM alone", "none", True),
+    "KP": ("KP alone", "paper", False),
+    "KP+CM": ("KP and CM (RALLRec+)", "paper", True),
+}
+# Table 7: by line, its name and the way whose chains are counted.
+_WAYS = {
+    "recent": ("without retrieval", "reasoner-recent"),
+    "with": ("with retrieval", "full-none"),
+    "told": ("with retrieval, told P_G", "full-paper"),
+}
 
 
-def columns() -> tuple[Column, ...]:
-    """A column for each registered metric."""
-    return tuple(Column(own.key, own.name, own.better, own.digits, own.about) for own in METRICS.values())
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What a system reaches on n samples. ``drawn``: the same for draws of users, by metric, where it was drawn.
-
-    ``missing`` says why there is nothing; ``run``: the command that makes what is missing.
-    """
-
-    name: str
-    n: int = 0
-    values: Mapping[str, float] = field(default_factory=dict)
-    drawn: Mapping[str, Drawn] = field(default_factory=dict, repr=False)
-    missing: str = ""
-    run: str = ""
-
-    @property
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        found = {metric: own.interval() for metric, own in self.drawn.items()}
-        return {metric: (own.low, own.high) for metric, own in found.items()}
-
-
-def score(name: str, users: ArrayLike, labels: ArrayLike, scores: ArrayLike, draws: int = DRAWS) -> Scored:
-    """A system's metrics on all samples, with the same for draws of users; no ``draws``: without these."""
-    values = {key: metric.function(users, labels, scores) for key, metric in METRICS.items()}
-    drawn = {metric: draw(metric, users, labels, scores, draws) for metric in METRICS} if draws else {}
-    return Scored(name, len(np.asarray(labels)), values, drawn)
+def all_tables(evaluation: Evaluation) -> tuple[ResultTable, ...]:
+    """Tables 2 to 7, the trivial systems in Table 4."""
+    scored, split, paper = evaluation.scored, evaluation.split, paper_dataset(evaluation.dataset)
+    names, about = list(evaluation.systems), {name: system.about for name, system in evaluation.systems.items()}
+    rivals = [
+        with_improvement(
+            of_systems(
+                key, title, split, [(line, name, scored[system]) for line, (name, system) in lines.items()], paper
+            )
+        )
+        for key, (title, lines) in _RIVALS.items()
+    ]
+    fourth = of_systems(
+        "table-4", "Table 4: every system", split, [(name, name, scored[name]) for name in names], paper,
+        (evaluation.chosen_words,), about,
+    )  # fmt: skip
+    by_embedding = [(name, name, scored[f"by {name}"]) for name in VARIANTS]
+    note = "History by similarity alone (mix-then-retrieve), M_G's first answer."
+    sixth = of_systems("table-6", "Table 6: item embeddings", split, by_embedding, paper, (note,))
+    ways = [(line, name, evaluation.ways[key]) for line, (name, key) in _WAYS.items()]
+    tokens = [(line, name, way.responses.tokens, way.problem, way.run) for line, name, way in ways]
+    return (
+        *rivals, fourth, *(_ablation(evaluation, weights, paper) for weights in ("paper", "chosen")), sixth,
+        of_tokens(split, tokens, paper),
+    )  # fmt: skip
 
 
 def of_systems(
     key: str,
     title: str,
     split: str,
-    lines: Iterable[tuple[str, str, Scored]],
+    lines: Iterable[tuple[str, str, SystemMetrics]],
     paper: str | None = None,
     notes: Sequence[str] = (),
     about: Mapping[str, str] | None = None,
-) -> Table:
+) -> ResultTable:
     """A table with a line (key, name) for each system; ``paper``: its dataset to be read beside; ``about``: by key."""
     words = about or {}
+    columns = tuple(
+        Column(metric.key, metric.name, metric.better, metric.digits, metric.about) for metric in METRICS.values()
+    )
     made = tuple(
-        Line(
-            own, name, found.values, found.intervals, found.missing, found.run, paper_line(key, own, paper),
-            words.get(own, ""),
+        TableLine(
+            line, name, scored.values, scored.intervals, scored.missing, scored.run, paper_line(key, line, paper),
+            words.get(line, ""),
         )
-        for own, name, found in lines
+        for line, name, scored in lines
     )  # fmt: skip
-    return Table(key, title, split, columns(), made, tuple(notes))
+    return ResultTable(key, title, split, columns, made, tuple(notes))
 
 
-def with_improvement(table: Table) -> Table:
+def with_improvement(table: ResultTable) -> ResultTable:
     """Tables 2 and 3: a last line that says by how many percent the second line is better than the first."""
     first, second = table.lines[:2]
     values = {
-        column.key: _improvement(first.values.get(column.key), second.values.get(column.key), column.better)
+        column.key: _improvement(first.values[column.key], second.values[column.key], column.better)
         for column in table.columns
+        if column.key in first.values and column.key in second.values
     }
-    theirs = {
-        column.key: _improvement(first.paper.get(column.key), second.paper.get(column.key), column.better)
+    papers = {
+        column.key: _improvement(first.paper[column.key], second.paper[column.key], column.better)
         for column in table.columns
         if column.key in first.paper and column.key in second.paper
     }
     known = {name: value for name, value in values.items() if not np.isnan(value)}
     missing = "" if known else "both lines are needed"
-    last = Line("improvement", "improvement, %", known, missing=missing, paper=theirs, compared=False)
-    return Table(table.key, table.title, table.split, table.columns, (*table.lines, last), table.notes)
+    last = TableLine("improvement", "improvement, %", known, missing=missing, paper=papers, compared=False)
+    return replace(table, lines=(*table.lines, last))
 
 
-def unweighted(p_r: ArrayLike, p_g: ArrayLike, alpha: float) -> NDArray[np.float64]:
-    """Table 5 without CM: eq. 10 with both variances left out, which is its limit for a large epsilon."""
-    own, other = np.asarray(p_r, dtype=np.float64), np.asarray(p_g, dtype=np.float64)
-    return (alpha * own + other) / (alpha + 1)
-
-
-def of_tokens(split: str, chains: Iterable[tuple[str, str, ArrayLike, str, str]], paper: str | None) -> Table:
+def of_tokens(split: str, chains: Iterable[tuple[str, str, ArrayLike, str, str]], paper: str | None) -> ResultTable:
     """Table 7: mean tokens per response, a line for each way to ask (key, name, tokens of any shape, missing, run)."""
     lines = []
-    for key, name, given, missing, run in chains:
-        tokens = np.asarray(given, dtype=np.float64).ravel()
-        known = tokens[~np.isnan(tokens)]
-        values = {"tokens": float(known.mean()), "responses": float(len(known))} if len(known) else {}
-        theirs = paper_tokens(paper) if key == "recent" else {}
-        lines.append(Line(key, name, values, missing="" if values else missing, run=run, paper=theirs))
-    return Table("table-7", "Table 7: tokens per response", split, _TOKENS, tuple(lines))
+    for key, name, tokens, missing, run in chains:
+        counts = np.asarray(tokens, dtype=np.float64).ravel()
+        counts = counts[~np.isnan(counts)]
+        values = {"tokens": float(counts.mean()), "responses": float(len(counts))} if len(counts) else {}
+        papers = paper_tokens(paper) if key == "recent" else {}
+        lines.append(TableLine(key, name, values, missing="" if values else missing, run=run, paper=papers))
+    return ResultTable("table-7", "Table 7: tokens per response", split, _TOKENS, tuple(lines))
 
 
-def _improvement(first: float | None, second: float | None, better: str) -> float:
+def _ablation(evaluation: Evaluation, weights: str, paper: str | None) -> ResultTable:
+    """Table 5 at the paper's alpha and epsilon, or at the chosen ones."""
+    lines = [
+        (line, name, evaluation.scored[merged_name(knowledge, weights, consistent)])
+        for line, (name, knowledge, consistent) in _ABLATION.items()
+    ]
+    note = "KP: the injected sentence. Without CM: (alpha P_R + P_G) / (alpha + 1), eq. 10 with no variance in it."
+    if weights == "paper":
+        title = "Table 5: knowledge injection and consistency, the paper's alpha and epsilon"
+        return of_systems("table-5", title, evaluation.split, lines, paper, (note,))
+    title = "Table 5: the same, alpha and epsilon chosen on validation samples"
+    notes = (note, evaluation.chosen_words)
+    # The paper's numbers are those of its Table 5.
+    return replace(of_systems("table-5", title, evaluation.split, lines, paper, notes), key="table-5-chosen")
+
+
+def _improvement(first: float, second: float, better: str) -> float:
     """In percent of the first; positive where the second is better."""
-    if first is None or second is None or not first:
+    if not first:
         return float("nan")
     change = 100 * (second - first) / first
     return change if better == "high" else -change

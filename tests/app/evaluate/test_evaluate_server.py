@@ -17,7 +17,7 @@ from app.evaluate.address import FIGURES, PAIR, TABLES
 from app.evaluate.routes import _csv
 from app.server import create_app
 from backend.evaluation.drawing import draw_panel, draw_table
-from backend.evaluation.paper.exhibits import Column, Line, Table
+from backend.evaluation.paper.exhibits import Column, ResultTable, TableLine
 from backend.evaluation.paper.figures import sliced
 from backend.evaluation.paper.slices import by_group
 from tests.app.conftest import settings_of
@@ -104,8 +104,8 @@ def test_words_from_outside_are_escaped() -> None:
     groups = by_group("genre", hostile, [(hostile, [0, 1]), ("short", [1])])
     panel = sliced([7, 8], [1, 0], {"RALLRec": [0.9, 0.2], hostile: [0.1, 0.3]}, groups)
     drawn = str(draw_panel(panel, lambda _panel, _series, _point: f"/evaluate?show={hostile}"))
-    line = Line(hostile, hostile, missing=hostile, run=hostile, about=hostile)
-    table = str(draw_table(Table("t", hostile, hostile, (Column("auc", hostile),), (line,))))
+    line = TableLine(hostile, hostile, missing=hostile, run=hostile, about=hostile)
+    table = str(draw_table(ResultTable("t", hostile, hostile, (Column("auc", hostile),), (line,))))
     for text in (drawn, table):
         assert "<img" not in text
         assert "onerror=alert(1)&gt;" in text

@@ -14,15 +14,15 @@ from app.evaluate import drawing
 from app.evaluate.address import FIGURES, SIDES, TABLES, EvaluateQuery
 from app.evaluate.samples_behind import side_words
 from app.evaluate.service import EvaluateService
-from app.evaluate.state import Pair, State
+from app.evaluate.view import State, SystemPair
 from app.shared.jobs import JobsService
 from app.shared.runs import RunQueue
 from backend.batch import Batch, unasked_predictions
 from backend.errors import UsageError
 from backend.evaluation import metrics
-from backend.evaluation.paper.exhibits import Figure, Table
+from backend.evaluation.paper.exhibits import Figure, ResultTable
 from backend.merging import merge
-from storage.evaluation.labelled import Choice, labelled
+from storage.evaluation.labelled import SampleChoice, labelled
 from storage.jobs.tasks import perform
 from storage.workspace import Workspace
 from tests.app.conftest import settings_of
@@ -42,9 +42,9 @@ def asked(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     workspace = Workspace(settings_of(home, tuned_adapter="mine", k=4))
     pipeline = workspace.pipeline()
     recipes = [workspace.recipe(knowledge=wording) for wording in ("none", "paper")]
-    samples = [*labelled(workspace, Choice("test"), "test").samples]
-    samples += labelled(workspace, Choice("validation"), "validation").samples
-    Batch(pipeline, unasked_predictions(pipeline, [(own.user, own.item) for own in samples], recipes)).run()
+    lists = [labelled(workspace, SampleChoice(part), part) for part in ("test", "validation")]
+    pairs = [pair for each in lists for pair in zip(each.users.tolist(), each.items.tolist(), strict=True)]
+    Batch(pipeline, unasked_predictions(pipeline, pairs, recipes)).run()
     yield workspace
     workspace.close()
 
@@ -59,20 +59,20 @@ def looked(asked: Workspace) -> tuple[EvaluateService, State]:
 
 def test_every_view_has_something_to_show(looked: tuple[EvaluateService, State]) -> None:
     _, state = looked
-    assert len(state.own.samples) > 5
+    assert len(state.evaluation.samples) > 5
     for view in TABLES:
-        assert isinstance(state.exhibit(EvaluateQuery(samples="test", view=view)), Table)
+        assert isinstance(state.exhibit(EvaluateQuery(samples="test", view=view)), ResultTable)
     for view in FIGURES:
         shown = state.exhibit(EvaluateQuery(samples="test", view=view))
         assert isinstance(shown, Figure)
         assert shown.key == view
         assert shown.panels or shown.missing
-    assert isinstance(state.exhibit(EvaluateQuery(samples="test", view="pair")), Pair)
+    assert isinstance(state.exhibit(EvaluateQuery(samples="test", view="pair")), SystemPair)
 
 
 def test_alpha_and_epsilon_move_rallrec_plus_alone(looked: tuple[EvaluateService, State]) -> None:
     _, state = looked
-    own, found = state.own, state.own.found["full-paper"].looked
+    own, found = state.evaluation, state.evaluation.ways["full-paper"].responses
     moved = EvaluateQuery(samples="test", alpha=0.9, epsilon=0.05)
     scores = merge(*found.merging, 0.9, 0.05)
     assert state.system("RALLRec+", moved).scores == pytest.approx(scores)
@@ -103,11 +103,11 @@ def test_the_samples_behind_every_point(looked: tuple[EvaluateService, State]) -
             assert found.total == len(series.behind(point)) > 0
             row = found.rows[0]
             place = int(series.behind(point)[0])
-            assert row.scores[found.systems.index("RALLRec+")] == state.own.systems["RALLRec+"].scores[place]
+            assert row.scores[found.systems.index("RALLRec+")] == state.evaluation.systems["RALLRec+"].scores[place]
             own = found.systems[0]  # of a system's own point, its score comes first
-            assert own == (series.key if series.key in state.own.systems else "RALLRec+")
+            assert own == (series.key if series.key in state.evaluation.systems else "RALLRec+")
             assert (f"{own}, " in found.what) == (series.key == own)
-            assert row.liked == bool(state.own.samples.labels[place])
+            assert row.liked == bool(state.evaluation.samples.labels[place])
             merging = state.merging(query)
             assert (row.request.user, row.request.knowledge, row.request.alpha) == (row.user, "paper", merging.alpha)
     gone = EvaluateQuery(samples="test", view="figure-2", show="length:responses:99")
@@ -127,19 +127,19 @@ def test_wins_and_losses_are_all_samples_once(looked: tuple[EvaluateService, Sta
         for row in found.rows:
             right = tuple((score > 0.5) == row.liked for score in row.scores)
             assert right == {"first": (True, False), "second": (False, True)}.get(side, (side == "both",) * 2)
-    assert total == len(state.own.samples)
+    assert total == len(state.evaluation.samples)
 
 
 def test_a_pair_is_tested_and_a_missing_system_says_what_to_run(looked: tuple[EvaluateService, State]) -> None:
     _, state = looked
     for alpha in (None, 0.9):
         pair = state.exhibit(EvaluateQuery(samples="test", view="pair", second="UserMean", alpha=alpha))
-        assert isinstance(pair, Pair)
+        assert isinstance(pair, SystemPair)
         assert [own.method for own in pair.differences] == ["DeLong", *["bootstrap"] * 5]
     gone = state.exhibit(EvaluateQuery(samples="test", view="pair", second="DeepFM"))
-    assert isinstance(gone, Pair)
+    assert isinstance(gone, SystemPair)
     assert [own.run for own in gone.missing] == ["rallrec baselines --dataset ml-latest-small"]
-    assert gone.contest is None
+    assert gone.wins is None
 
 
 def test_a_metric_that_is_registered_is_on_the_page(asked: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,8 +154,8 @@ def test_a_metric_that_is_registered_is_on_the_page(asked: Workspace, monkeypatc
         assert words in drawing.evaluate_exhibit(state.exhibit(query), state, query)
     numbers = drawing.evaluate_numbers(state, TEST)
     assert 'title="The mean squared error.">Brier score' in numbers
-    own = state.own.systems["RALLRec+"]
-    assert f"{np.mean((own.scores - state.own.samples.labels) ** 2):.4f}" in numbers
+    own = state.evaluation.systems["RALLRec+"]
+    assert f"{np.mean((own.scores - state.evaluation.samples.labels) ** 2):.4f}" in numbers
     records = state.records(EvaluateQuery(samples="test", view="table-4"))
     assert [record["column"] for record in records[:6]] == [*metrics.METRICS]
 
@@ -165,8 +165,10 @@ def test_downloads_hold_every_number(looked: tuple[EvaluateService, State]) -> N
     table = state.records(EvaluateQuery(samples="test", view="table-4"))
     assert {record["line"] for record in table} >= {"RALLRec+", "DeepFM", "UserMean"}
     pair = state.records(EvaluateQuery(samples="test", view="pair", second="DeepFM"))
-    assert len(pair) == len(state.own.samples)
-    assert [record["RALLRec+"] for record in pair] == pytest.approx(state.own.systems["RALLRec+"].scores.tolist())
+    assert len(pair) == len(state.evaluation.samples)
+    assert [record["RALLRec+"] for record in pair] == pytest.approx(
+        state.evaluation.systems["RALLRec+"].scores.tolist()
+    )
     assert {record["DeepFM"] for record in pair} == {None}
 
 
@@ -201,7 +203,7 @@ def test_a_large_list_is_looked_up_by_a_job(asked: Workspace, monkeypatch: pytes
     assert "systems are scored on 7 samples" in said[-1].stage
     state = service.look(query)
     assert state is not None
-    assert state.own.systems["RALLRec+"].complete
+    assert state.evaluation.systems["RALLRec+"].complete
 
 
 @pytest.mark.parametrize(

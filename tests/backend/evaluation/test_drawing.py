@@ -10,7 +10,7 @@ import pytest
 from backend.evaluation.drawing import draw_panel, draw_table
 from backend.evaluation.drawing.figures import said
 from backend.evaluation.drawing.scales import Scale, spread, written
-from backend.evaluation.paper.exhibits import Column, Line, Panel, Series, Table
+from backend.evaluation.paper.exhibits import Column, Panel, ResultTable, Series, TableLine
 
 
 def series(key: str, x: list[float], y: list[float], **more: object) -> Series:
@@ -79,11 +79,11 @@ def test_series_are_told_apart_by_shape_as_well_as_colour() -> None:
 def test_a_table_says_what_is_best_missing_and_the_papers() -> None:
     columns = (Column("auc", "AUC", "high"), Column("log_loss", "log loss", "low"))
     lines = (
-        Line("a", "A", {"auc": 0.7, "log_loss": 0.5}, {"auc": (0.6, 0.8)}, paper={"auc": 0.7658}),
-        Line("b", "B", {"auc": 0.6, "log_loss": float("nan")}),
-        Line("c", "C", missing="not cached (0 of 3)", run="rallrec reason"),
+        TableLine("a", "A", {"auc": 0.7, "log_loss": 0.5}, {"auc": (0.6, 0.8)}, paper={"auc": 0.7658}),
+        TableLine("b", "B", {"auc": 0.6, "log_loss": float("nan")}),
+        TableLine("c", "C", missing="not cached (0 of 3)", run="rallrec reason"),
     )
-    drawn = str(draw_table(Table("t", "T", "on three", columns, lines)))
+    drawn = str(draw_table(ResultTable("t", "T", "on three", columns, lines)))
     assert drawn.count("★") == 1  # one log loss alone is no contest
     assert "0.600 to 0.800" in drawn
     assert "0.7658" in drawn

@@ -8,27 +8,28 @@ import numpy as np
 import pytest
 
 from backend.evaluation import metrics
-from backend.evaluation.intervals import Drawn
+from backend.evaluation.intervals import MetricDraws
 from backend.evaluation.paper import tables
-from backend.evaluation.paper.exhibits import Table
-from backend.evaluation.paper.pairs import contest, differences
+from backend.evaluation.paper.exhibits import ResultTable
+from backend.evaluation.paper.pairs import differences, wins_and_losses
 from backend.evaluation.paper.published import paper_dataset, paper_line, paper_tokens
+from backend.evaluation.paper.systems import SystemMetrics, score, unweighted
 from backend.merging import merge
 
 USERS, LABELS = [0, 0, 1, 1, 2, 2], [1, 0, 1, 0, 0, 1]
 GOOD, BAD = [0.9, 0.2, 0.8, 0.4, 0.3, 0.6], [0.4, 0.6, 0.7, 0.3, 0.5, 0.5]
 
 
-def two() -> tuple[tables.Scored, tables.Scored]:
-    return tables.score("A", USERS, LABELS, BAD, 200), tables.score("B", USERS, LABELS, GOOD, 200)
+def two() -> tuple[SystemMetrics, SystemMetrics]:
+    return score("A", USERS, LABELS, BAD, 200), score("B", USERS, LABELS, GOOD, 200)
 
 
-def lines_of(table: Table) -> dict[str, dict[str, float]]:
+def lines_of(table: ResultTable) -> dict[str, dict[str, float]]:
     return {line.key: dict(line.values) for line in table.lines}
 
 
 def test_a_system_is_scored_by_every_metric() -> None:
-    found = tables.score("B", USERS, LABELS, GOOD, 200)
+    found = score("B", USERS, LABELS, GOOD, 200)
     assert dict(found.values) == {
         "auc": metrics.auc(LABELS, GOOD), "gauc": 1.0, "log_loss": metrics.log_loss(LABELS, GOOD), "accuracy": 1.0,
         "ece": pytest.approx((0.1 + 0.2 + 0.2 + 0.4 + 0.3 + 0.4) / 6),
@@ -36,12 +37,12 @@ def test_a_system_is_scored_by_every_metric() -> None:
     assert found.n == 6
     for metric, (low, high) in found.intervals.items():
         assert low <= found.values[metric] <= high
-    assert tables.score("B", USERS, LABELS, GOOD, 0).intervals == {}
+    assert score("B", USERS, LABELS, GOOD, 0).intervals == {}
 
 
 def test_tables_of_systems_stand_beside_the_paper() -> None:
     a, b = two()
-    gone = tables.Scored("C", missing="not cached (0 of 6)", run="rallrec reason")
+    gone = SystemMetrics("C", missing="not cached (0 of 6)", run="rallrec reason")
     lines = [("LLM", "A", a), ("RALLRec", "B", b), ("ReLLa", "C", gone)]
     table = tables.of_systems("table-4", "Table 4", "test", lines, "MovieLens", about={"LLM": "untuned"})
     assert lines_of(table)["RALLRec"]["accuracy"] == 1.0
@@ -67,17 +68,17 @@ def test_the_improvement_is_the_papers() -> None:
     }  # fmt: skip
     assert last.values["accuracy"] == pytest.approx(100 * (1 - a.values["accuracy"]) / a.values["accuracy"])
     assert last.values["log_loss"] > 0
-    empty = tables.of_systems("table-2", "Table 2", "test", [("LLM", "A", a), ("Reasoner", "B", tables.Scored("B"))])
+    empty = tables.of_systems("table-2", "Table 2", "test", [("LLM", "A", a), ("Reasoner", "B", SystemMetrics("B"))])
     assert tables.with_improvement(empty).lines[-1].missing == "both lines are needed"
 
 
 def test_without_cm_is_the_merge_that_looks_at_no_variance() -> None:
     p_r, p_g = np.array([0.9, 0.2]), np.array([0.4, 0.8])
-    assert tables.unweighted(p_r, p_g, 0.25) == pytest.approx([(0.225 + 0.4) / 1.25, (0.05 + 0.8) / 1.25])
-    assert tables.unweighted(p_r, p_g, 1) == pytest.approx((p_r + p_g) / 2)
+    assert unweighted(p_r, p_g, 0.25) == pytest.approx([(0.225 + 0.4) / 1.25, (0.05 + 0.8) / 1.25])
+    assert unweighted(p_r, p_g, 1) == pytest.approx((p_r + p_g) / 2)
     # Equal variances say nothing, and neither do any under a large epsilon.
-    assert tables.unweighted(p_r, p_g, 0.1) == pytest.approx(merge(p_r, 0.02, p_g, 0.02, 0.1, 1e-3))
-    assert tables.unweighted(p_r, p_g, 0.1) == pytest.approx(merge(p_r, 0.02, p_g, 0.2, 0.1, 1e9))
+    assert unweighted(p_r, p_g, 0.1) == pytest.approx(merge(p_r, 0.02, p_g, 0.02, 0.1, 1e-3))
+    assert unweighted(p_r, p_g, 0.1) == pytest.approx(merge(p_r, 0.02, p_g, 0.2, 0.1, 1e9))
 
 
 def test_tokens_per_response() -> None:
@@ -103,15 +104,15 @@ def test_pairs_of_systems() -> None:
 
 def test_p_values_of_draws_are_counted() -> None:
     each = np.r_[np.full(97, 0.5), [-0.1, -0.2, 0.0]]
-    assert Drawn(0.4, each).p_value == pytest.approx(2 * 4 / 101)
-    assert Drawn(-0.4, -each).p_value == pytest.approx(2 * 4 / 101)
-    assert Drawn(0.0, np.zeros(100)).p_value == 1
-    assert Drawn(1.0, np.r_[np.ones(99), np.nan]).p_value == pytest.approx(2 / 100)
-    assert math.isnan(Drawn(float("nan"), each).p_value)
+    assert MetricDraws(0.4, each).p_value == pytest.approx(2 * 4 / 101)
+    assert MetricDraws(-0.4, -each).p_value == pytest.approx(2 * 4 / 101)
+    assert MetricDraws(0.0, np.zeros(100)).p_value == 1
+    assert MetricDraws(1.0, np.r_[np.ones(99), np.nan]).p_value == pytest.approx(2 / 100)
+    assert math.isnan(MetricDraws(float("nan"), each).p_value)
 
 
 def test_wins_and_losses() -> None:
-    found = contest([1, 1, 0, 0, 1], [0.9, 0.2, 0.1, 0.7, 0.6], [0.3, 0.9, 0.4, 0.9, 0.4])
+    found = wins_and_losses([1, 1, 0, 0, 1], [0.9, 0.2, 0.1, 0.7, 0.6], [0.3, 0.9, 0.4, 0.9, 0.4])
     assert found.first.tolist() == [0, 4]  # farthest apart first
     assert (found.second.tolist(), found.both.tolist(), found.neither.tolist()) == ([1], [2], [3])
 

@@ -1,0 +1,341 @@
+"""The systems that tables and figures compare, and all that is known of them on a list of samples.
+
+What the models said is looked up by ``storage.evaluation``, which also says which system is asked in which way; from
+here on everything is arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from backend.evaluation.intervals import DRAWS, MetricDraws, draw
+from backend.evaluation.metrics import METRICS
+from backend.merging import MergingConfig, merge
+from backend.merging.choose import ChosenWeights
+from backend.seeding import digest
+
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+# What is honest to say of a system wherever it shows.
+ABOUT = {
+    "LLM": "M_G's base model, untuned, asked with the latest items (no retrieval), as the paper's Llama3.1",
+    "ReLLa": "tuned and asked with history chosen by text similarity alone",
+    "Hybrid-Score": "RALLRec's tuned model asked with history that is half chosen by text, half by collaborative "
+    "similarity (retrieve-then-mix); the paper tunes one for it, here the adapter is RALLRec's",
+    "RALLRec": "P_G: the tuned model alone, first history order",
+    "RALLRec+": "eq. 10 with the injected sentence; alpha and epsilon chosen on validation samples where these are "
+    "cached, else the paper's",
+    "UserMean": "the share that the user liked before, smoothed",
+    "ItemMean": "the share of others that liked the item in training, smoothed",
+    "MeanBlend": "the two means, weighted as is best on validation samples",
+}
+# The fields of Responses that have a number per sample; the others have one per chain and sample.
+_OF_SAMPLE = {"p_g", "var_g", "first", "answer_seconds", "answer_tokens"}
+
+
+@dataclass(frozen=True)
+class LabelledSamples:
+    """s samples with what really happened: ``rows`` of the interactions, ``users`` and ``items`` as codes (all
+    int64[s]), ``labels``: float64[s], 0 or 1.
+
+    ``where``: where a person finds each of them; ``said``: which samples they are, in words; ``options``: how
+    ``rallrec reason`` is told of them.
+    """
+
+    rows: Int64
+    users: Int64
+    items: Int64
+    labels: Float64
+    where: Sequence[str] = ()
+    said: str = ""
+    options: str = ""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def digest(self) -> str:
+        """What stands for these samples in the names of what is kept of them."""
+        return digest(self.rows.tolist(), 16)
+
+
+@dataclass(frozen=True)
+class Responses:
+    """What both models said of s samples in K chains (0 where M_R is not asked); NaN where something is not cached.
+
+    Of M_G, [s]: ``p_g``, ``var_g`` as the recipe wants them; ``first``: its answer to the first history order, with
+    ``answer_seconds`` and ``answer_tokens``. Of the chains, [K, s]: ``p_yes``; ``verdict``: 1, 0, or 0.5 where none
+    can be read; ``tokens``; ``seconds``; how many titles each cites (``cited``, ``in_prompt``) and ratings it quotes
+    (``rated``, ``rated_right``).
+    """
+
+    p_g: Float64
+    var_g: Float64
+    first: Float64
+    answer_seconds: Float64
+    answer_tokens: Float64
+    p_yes: Float64
+    verdict: Float64
+    tokens: Float64
+    seconds: Float64
+    cited: Float64
+    in_prompt: Float64
+    rated: Float64
+    rated_right: Float64
+
+    @classmethod
+    def unknown(cls, samples: int, chains: int) -> Responses:
+        """Nothing is known yet: NaN everywhere."""
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: np.full((samples,) if name in _OF_SAMPLE else (chains, samples), np.nan) for name in names})
+
+    @classmethod
+    def joined(cls, blocks: Sequence[Responses]) -> Responses:
+        """One after the other, along the samples."""
+        arrays = [block.arrays for block in blocks]
+        return cls(**{name: np.concatenate([block[name] for block in arrays], axis=-1) for name in arrays[0]})
+
+    @property
+    def arrays(self) -> dict[str, Float64]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def p_r(self) -> Float64:
+        """The mean over the chains, NaN where one is missing."""
+        return self.p_yes.mean(axis=0) if len(self.p_yes) else np.full(len(self.p_g), np.nan)
+
+    @property
+    def var_r(self) -> Float64:
+        return self.p_yes.var(axis=0) if len(self.p_yes) else np.full(len(self.p_g), np.nan)
+
+    @property
+    def merging(self) -> tuple[Float64, Float64, Float64, Float64]:
+        """The four numbers that eq. 10 takes."""
+        return self.p_r, self.var_r, self.p_g, self.var_g
+
+    @property
+    def mergeable(self) -> int:
+        """For how many samples all of these four are known."""
+        return int((~np.isnan(np.array(self.merging)).any(axis=0)).sum())
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return not any(np.isnan(array).any() for array in self.arrays.values())
+
+
+@dataclass(frozen=True)
+class WayResponses:
+    """What is cached of one way to ask. ``orders``: in how many history orders M_G is asked; ``chains``: whether M_R is
+    asked too. ``recipe``: its hash. ``missing``: why there can be nothing at all; ``run``: the command that asks for
+    what is missing.
+    """
+
+    responses: Responses
+    recipe: str = ""
+    orders: int = 1
+    chains: bool = False
+    missing: str = ""
+    run: str = ""
+
+    @property
+    def problem(self) -> str:
+        """Why the chains cannot be shown; empty where they can."""
+        if self.missing:
+            return self.missing
+        chains = self.responses.p_yes
+        known = int((~np.isnan(chains)).sum())
+        return "" if chains.size and known == chains.size else f"{known} of {chains.size} chains are cached"
+
+    @property
+    def seconds(self) -> float:
+        """Mean time of a whole prediction: M_G once per history order (as long as for the first), then all chains."""
+        return _mean(self.responses.answer_seconds * self.orders + self.responses.seconds.sum(axis=0))
+
+    def expert(self, name: str, about: str = "") -> System:
+        """M_G's answer to the first history order."""
+        run = f"{self.run} --answers-only" if self.chains else self.run
+        return self._system(name, self.responses.first, _mean(self.responses.answer_seconds), about, run)
+
+    def reasoner(self, name: str) -> System:
+        """M_R alone: the mean of its chains. Without injection it says the same whoever M_G is."""
+        return self._system(
+            name, self.responses.p_r, _mean(self.responses.seconds.sum(axis=0)), "the mean of the chains, P_R"
+        )
+
+    def merged(self, name: str, weights: MergingConfig) -> System:
+        """Eq. 10."""
+        return self._system(name, merge(*self.responses.merging, weights.alpha, weights.epsilon), self.seconds)
+
+    def merged_without_cm(self, name: str, alpha: float) -> System:
+        """Eq. 10 without consistency (:func:`unweighted`)."""
+        scores = unweighted(self.responses.p_r, self.responses.p_g, alpha)
+        return self._system(name, scores, self.seconds, "(alpha P_R + P_G) / (alpha + 1)")
+
+    def _system(self, name: str, scores: Float64, seconds: float, about: str = "", run: str = "") -> System:
+        complete = not self.missing and not np.isnan(scores).any()
+        # "not tuned: rallrec tune" names the command that comes first.
+        first = self.missing.partition(": ")[2]
+        return System(
+            name, scores, self.missing, "" if complete else first or run or self.run, about or ABOUT.get(name, ""),
+            seconds, self.recipe,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class System:
+    """``scores``: float64[s], NaN where not known. ``missing``: why there can be none; ``run``: what to run for them.
+
+    ``seconds``: mean model time of a prediction, NaN where it takes none or it is not known. ``recipe``: its hash.
+    """
+
+    name: str
+    scores: Float64
+    missing: str = ""
+    run: str = ""
+    about: str = ""
+    seconds: float = float("nan")
+    recipe: str = ""
+
+    @property
+    def cached(self) -> int:
+        return int((~np.isnan(self.scores)).sum())
+
+    @property
+    def complete(self) -> bool:
+        return not self.missing and self.cached == len(self.scores)
+
+    @property
+    def problem(self) -> str:
+        """Why it is not scored; empty where it is."""
+        if self.complete:
+            return ""
+        return self.missing or f"not cached ({self.cached} of {len(self.scores)})"
+
+
+@dataclass(frozen=True)
+class SystemMetrics:
+    """What a system reaches on n samples, by metric. ``drawn``: the same for draws of users, where they were drawn.
+
+    ``missing`` says why there is nothing; ``run``: the command that makes what is missing.
+    """
+
+    name: str
+    n: int = 0
+    values: Mapping[str, float] = field(default_factory=dict)
+    drawn: Mapping[str, MetricDraws] = field(default_factory=dict, repr=False)
+    missing: str = ""
+    run: str = ""
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        intervals = {metric: draws.interval() for metric, draws in self.drawn.items()}
+        return {metric: (interval.low, interval.high) for metric, interval in intervals.items()}
+
+
+@dataclass(frozen=True)
+class ChosenOnValidation:
+    """``gamma``: what is reported under; ``tried``: the validation log loss by gamma, of those that could be tried;
+    ``given``: whether somebody named it. ``weights``: by knowledge, where they could be chosen, under
+    ``weights_gamma``; ``missing``: by knowledge, why they could not; ``run``: the command that would make it so.
+    """
+
+    gamma: float
+    given: bool
+    tried: Mapping[float, float] = field(default_factory=dict)
+    weights: Mapping[str, ChosenWeights] = field(default_factory=dict)
+    weights_gamma: float = 0.0
+    missing: Mapping[str, str] = field(default_factory=dict)
+    run: Mapping[str, str] = field(default_factory=dict)
+
+    def merging(self, knowledge: str) -> MergingConfig:
+        """The chosen weights, or the paper's."""
+        return self.weights[knowledge].config if knowledge in self.weights else MergingConfig()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that is known of the systems on a list of samples.
+
+    ``systems``: those of Table 4 in its order, then the trivial ones; ``others``: what other tables and the ablation
+    compare; ``ways``: what the models said in each way to ask; ``scored``: what each of the systems reaches.
+    """
+
+    dataset: str
+    samples: LabelledSamples
+    validation: LabelledSamples
+    chosen: ChosenOnValidation
+    systems: Mapping[str, System]
+    others: Mapping[str, System]
+    ways: Mapping[str, WayResponses]
+    scored: Mapping[str, SystemMetrics] = field(default_factory=dict)
+
+    @property
+    def all(self) -> dict[str, System]:
+        return {**self.systems, **self.others}
+
+    @property
+    def split(self) -> str:
+        """What the numbers are measured on, in words."""
+        return f"measured on {self.samples.said}"
+
+    @property
+    def chosen_words(self) -> str:
+        """Which gamma, alpha and epsilon RALLRec+ has, and who chose them."""
+        chosen, weights = self.chosen, self.chosen.weights.get("paper")
+        gamma = f"gamma {chosen.gamma:.4g}"
+        if chosen.given:
+            gamma += " (given)"
+        elif len(chosen.tried) > 1:
+            gamma += f" chosen on {self.validation.said} by M_G's log loss among {len(chosen.tried)}"
+        if weights is None:
+            why = chosen.missing.get("paper", "")
+            return f"RALLRec+: {gamma}; the paper's alpha 0.1 and epsilon 0.001 ({why})."
+        best = weights.best
+        under = "" if chosen.weights_gamma == chosen.gamma else f", with prompts of gamma {chosen.weights_gamma:.4g}"
+        return (
+            f"RALLRec+: {gamma}; alpha {best.alpha:g} and epsilon {best.epsilon:g} chosen on {self.validation.said} by "
+            f"log loss{under}."
+        )
+
+    def merged_anew(self, scores: Float64) -> System:
+        """RALLRec+ at another alpha and epsilon, whose scores these are."""
+        return replace(self.systems["RALLRec+"], scores=scores, missing="", run="")
+
+
+def merged_name(knowledge: str, weights: str, consistent: bool = True) -> str:
+    """The name of a merge. ``weights``: ``chosen`` or ``paper``; not ``consistent``: without CM (Table 5)."""
+    return f"Merged{told_name(knowledge)}{'' if consistent else ', without CM'}, {weights} weights"
+
+
+def told_name(knowledge: str) -> str:
+    """The part of a name that says what M_R hears of M_G."""
+    return ", told P_G" if knowledge == "paper" else ", not told"
+
+
+def unweighted(p_r: ArrayLike, p_g: ArrayLike, alpha: float) -> Float64:
+    """Table 5 without CM: eq. 10 with both variances left out, which is its limit for a large epsilon.
+
+    The paper says no more than that CM is removed. P_G alone it cannot be: then KP could change nothing, and the line
+    without both would be RALLRec's own of Table 4, which it is not. P_R alone it cannot be: that reaches 0.60 AUC on
+    MovieLens in Table 3, the line has 0.764. What is left is a merge whose weights do not look at consistency,
+    (alpha P_R + P_G) / (alpha + 1) at the same alpha.
+    """
+    reasoned, general = np.asarray(p_r, dtype=np.float64), np.asarray(p_g, dtype=np.float64)
+    return (alpha * reasoned + general) / (alpha + 1)
+
+
+def score(name: str, users: ArrayLike, labels: ArrayLike, scores: ArrayLike, draws: int = DRAWS) -> SystemMetrics:
+    """A system's metrics on all samples, with the same for draws of users; no ``draws``: without these."""
+    values = {key: metric.function(users, labels, scores) for key, metric in METRICS.items()}
+    drawn = {key: draw(key, users, labels, scores, draws) for key in METRICS} if draws else {}
+    return SystemMetrics(name, len(np.asarray(labels)), values, drawn)
+
+
+def _mean(values: Float64) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
