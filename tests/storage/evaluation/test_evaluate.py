@@ -253,7 +253,8 @@ def test_a_metric_that_is_registered_is_in_the_json_the_text_and_the_report(
     assert f"{expected:.3f} [" in rows["RALLRec"]
     assert "Brier score" in rows["RALLRec+ minus RALLRec"]
     page = tmp_path / "report.html"
-    done = CliRunner().invoke(app, ["report", "--samples", str(tmp_path / "test.csv"), "--out", str(page)])
+    files = ("--samples", str(tmp_path / "test.csv"), "--validation", str(tmp_path / "validation.csv"))
+    done = CliRunner().invoke(app, ["report", *files, "--out", str(page)])
     assert done.exit_code == 0, done.exception
     text = page.read_text("utf-8")
     assert 'title="The mean squared error.">Brier score' in text
