@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from backend.numbers import or_null
 from backend.pipeline import Pipeline, Prediction
 from backend.prompting import read_verdict
 from backend.retrieval import orders_from
@@ -41,12 +41,12 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
             for row in question.chosen
         ],
         "prompt": prompt.text,
-        "p_g": _number(prediction.p_g),
+        "p_g": or_null(prediction.p_g),
         "p_g_temperature": recipe.prompting.p_g_temperature,
-        "var_g": _number(prediction.var_g),
-        "p_r": _number(prediction.p_r),
-        "var_r": _number(prediction.var_r),
-        "p_final": _number(prediction.p_final),
+        "var_g": or_null(prediction.var_g),
+        "p_r": or_null(prediction.p_r),
+        "var_r": or_null(prediction.var_r),
+        "p_final": or_null(prediction.p_final),
         "alpha": recipe.merging.alpha,
         "epsilon": recipe.merging.epsilon,
         "variant": recipe.retrieval.variant,
@@ -87,7 +87,3 @@ def left_out(results: Iterable[Answer | Trace | None]) -> str:
         return ""
     items = "the oldest past item was" if count == 1 else f"the {count} oldest past items were"
     return f"The prompt was longer than the model's context: {items} left out."
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

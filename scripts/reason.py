@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +18,7 @@ import typer
 from rich.table import Table
 
 from backend.errors import EngineError, Stopped, UsageError
+from backend.numbers import or_null
 from scripts.console import (
     LINE_EVERY,
     checked_out,
@@ -223,7 +223,7 @@ def _line(pipeline: Pipeline, prediction: Prediction) -> dict[str, Any]:
         "label": None if question.label is None else int(question.label),
         "gamma": recipe.retrieval.gamma,
         "knowledge": recipe.prompting.knowledge,
-        **{name: None if isnan(value) else value for name, value in numbers.items()},
+        **{name: or_null(value) for name, value in numbers.items()},
         "traces": len(traces),
         "verdicts": sum(read_verdict(trace.text).answer != NO_ANSWER for trace in traces),
         "recipe": recipe.hash,

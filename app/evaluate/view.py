@@ -9,7 +9,7 @@ from typing import Any
 
 from app.evaluate.address import PAIR, TABLES, EvaluateQuery
 from backend.datasets import Dataset
-from backend.evaluation.paper.exhibits import Figure, ResultTable, number
+from backend.evaluation.paper.exhibits import Figure, ResultTable
 from backend.evaluation.paper.figures import (
     OF_SAMPLES,
     comparing_figures,
@@ -25,6 +25,7 @@ from backend.evaluation.paper.slices import Slices
 from backend.evaluation.paper.systems import Evaluation, System, SystemMetrics
 from backend.evaluation.paper.tables import all_tables
 from backend.merging import MergingConfig
+from backend.numbers import or_null
 from storage.evaluation.systems import score_system
 
 # Users are drawn for a pair whose weights were just moved, for up to so many samples.
@@ -110,7 +111,7 @@ class State:
                 "item": data.item_ids[int(samples.items[place])],
                 "liked": bool(samples.labels[place]),
             }
-            | {system.name: number(system.scores[place]) for system in (shown.first, shown.second)}
+            | {system.name: or_null(system.scores[place]) for system in (shown.first, shown.second)}
             for place in range(len(samples))
         ]
 

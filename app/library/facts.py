@@ -15,6 +15,7 @@ from app.library.view import Curve, Descriptions, Facts, Sample, Table
 from backend.datasets import Dataset
 from backend.engines import models
 from backend.errors import CorruptCacheError
+from backend.numbers import or_null
 from backend.types import ModelRef
 from storage.precompute.artifacts import Artifact
 from storage.precompute.describe import load_descriptions
@@ -96,7 +97,7 @@ def _training(*names: str) -> Callable[[Artifact, Dataset], Facts]:
         except (OSError, ValueError) as error:
             raise CorruptCacheError(f"{path} is damaged ({error})", fix=f"delete {artifact.folder}") from error
         measured = dict.fromkeys(name for point in points for name in point if name != "epoch")
-        curves = (Curve(name, tuple(_finite(point.get(name)) for point in points)) for name in measured)
+        curves = (Curve(name, tuple(or_null(number(point.get(name))) for point in points)) for name in measured)
         best = int(artifact.meta["best_epoch"])
         numbers = {name: number(artifact.meta.get(name)) for name in ("rows", *names)}
         return Facts(numbers=numbers, curves=tuple(curves), best_epoch=best)
@@ -118,10 +119,6 @@ def _space(artifact: Artifact, _dataset: Dataset) -> Facts:
 
 def _index(artifact: Artifact, _dataset: Dataset) -> Facts:
     return Facts(table=table_of({"variant": name} | row for name, row in artifact.meta["measured"].items()))
-
-
-def _finite(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 _FACTS: dict[str, Callable[[Artifact, Dataset], Facts]] = {

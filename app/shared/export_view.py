@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from math import isfinite
 from typing import Any
 
 from app.predict.service import PredictService, cast_of
@@ -78,12 +77,3 @@ def players_of(workspace: Workspace) -> Players:
         cast_of(tuned, reasoning), display_name(tuned), display_name(reasoning),
         {"tuned": asdict(tuned), "reasoning": asdict(reasoning)},
     )  # fmt: skip
-
-
-def known(value: Any) -> Any:
-    """The value as JSON takes it: null for what is not known or not finite, lists for tuples."""
-    if isinstance(value, Mapping):
-        return {str(name): known(own) for name, own in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [known(own) for own in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

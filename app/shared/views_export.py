@@ -10,20 +10,21 @@ from dataclasses import asdict
 from typing import Any
 
 from app.library.service import LibraryService
-from app.shared.export_view import known, untold
+from app.shared.export_view import untold
 from app.stories.service import Listed
 from app.users.address import UsersQuery
 from app.users.predictions import PredictionRow
 from app.users.service import UsersService
 from app.what_if.view import Side, View
 from backend.datasets import Dataset
+from backend.numbers import json_ready
 from backend.pipeline import Pipeline
 from backend.record import prediction_record
 
 
 def users_record(service: UsersService, query: UsersQuery) -> dict[str, Any]:
     """The page of the list of users that the query shows, or its one user."""
-    return known(_one_user(service, query) if query.user else _all_users(service, query))
+    return json_ready(_one_user(service, query) if query.user else _all_users(service, query))
 
 
 def what_if_record(pipeline: Pipeline, view: View) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def what_if_record(pipeline: Pipeline, view: View) -> dict[str, Any]:
         return untold(prediction_record(pipeline, own.prediction, cached=not own.missing))
 
     before, after = side(view.before), side(view.after)
-    return known(
+    return json_ready(
         {
             "dataset": view.data.meta.name,
             "user": view.what_if.user,
@@ -71,7 +72,7 @@ def stories_record(shipped: list[Listed], told: list[Listed]) -> dict[str, Any]:
 def library_record(service: LibraryService) -> dict[str, Any]:
     """``artifacts``: what the dataset's pages read, in the order in which it is made; ``others``: the rest."""
     shelf = service.shelf()
-    return known({
+    return json_ready({
         "dataset": service.dataset().meta.name, "artifacts": [asdict(own) for own in shelf.own],
         "others": [asdict(own) for own in shelf.others], "datasets": [asdict(own) for own in service.datasets()],
         "models": [asdict(own) for own in service.models()], "cache": asdict(service.cache()),

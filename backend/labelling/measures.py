@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.numbers import or_null
+
 Float64 = NDArray[np.float64]
 DRAWS, SEED, LEVEL = 500, 0, 0.95
 
@@ -33,7 +35,7 @@ class Measure:
     @property
     def record(self) -> dict[str, Any]:
         """JSON-ready: null for what is not defined."""
-        known = {"value": _number(self.value), "low": _number(self.low), "high": _number(self.high), "of": self.of}
+        known = {"value": or_null(self.value), "low": or_null(self.low), "high": or_null(self.high), "of": self.of}
         return known | ({"why": self.why} if self.why else {})
 
 
@@ -68,7 +70,3 @@ def drawn_times(clusters: Sequence[str], draws: int = DRAWS, seed: int = SEED) -
     rng = np.random.default_rng(seed)
     often = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
     return often[:, codes.reshape(-1)]
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -17,6 +17,7 @@ import numpy as np
 
 from backend.errors import EngineError, RallrecError, UsageError
 from backend.evaluation import metrics
+from backend.numbers import or_null
 from backend.representation.checkpoints import Point, Run, pick_device, run_key, seeded
 from backend.seeding import derive_seed
 from backend.training.config import LoraSettings
@@ -215,7 +216,7 @@ class LoraTuner:
         return {
             "held_out_loss": loss,
             "log_loss": metrics.log_loss(labels, answers),
-            "auc": None if math.isnan(area) else area,
+            "auc": or_null(area),
         }
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from backend.evaluation.intervals import DRAWS, LEVEL
 from backend.evaluation.metrics import METRICS
-from backend.evaluation.paper.exhibits import number
 from backend.evaluation.paper.pairs import differences
 from backend.evaluation.paper.systems import ChosenOnValidation, Evaluation, System, SystemMetrics, WayResponses
 from backend.merging.choose import ChosenWeights
+from backend.numbers import or_null
 from storage.evaluation.labelled import sample_facts
 from storage.workspace import Workspace
 
@@ -59,7 +59,7 @@ def tests(evaluation: Evaluation) -> list[dict[str, Any]]:
                 continue
             scores = systems[first].scores, systems[second].scores
             for difference in differences(evaluation.samples.labels, scored[first], scored[second], *scores):
-                numbers = {name: number(getattr(difference, name)) for name in ("value", "low", "high", "p")}
+                numbers = {name: or_null(getattr(difference, name)) for name in ("value", "low", "high", "p")}
                 named = {"metric": difference.metric, "method": difference.method}
                 records.append({"first": first, "second": second} | named | numbers)
     return records
@@ -77,10 +77,10 @@ def _gamma(chosen: ChosenOnValidation) -> dict[str, Any]:
 
 def _system(system: System, scored: SystemMetrics) -> dict[str, Any]:
     """Null in place of every metric of a system that lacks a sample."""
-    intervals = {metric: [number(low), number(high)] for metric, (low, high) in scored.intervals.items()}
-    return {metric: number(scored.values.get(metric)) for metric in METRICS} | {
+    intervals = {metric: [or_null(low), or_null(high)] for metric, (low, high) in scored.intervals.items()}
+    return {metric: or_null(scored.values.get(metric)) for metric in METRICS} | {
         "n": scored.n, "intervals": intervals, "cached": system.cached, "missing": system.problem or None,
-        "run": system.run or None, "about": system.about, "seconds": number(system.seconds),
+        "run": system.run or None, "about": system.about, "seconds": or_null(system.seconds),
         "recipe": system.recipe or None,
     }  # fmt: skip
 

@@ -5,7 +5,6 @@ What the prompt showed is kept with a chain; the rest of a user's history stays 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -13,6 +12,7 @@ from backend.datasets import Dataset
 from backend.labelling import Chain, ChainFilter, PastItem, Setting
 from backend.labelling.project import Bounds
 from backend.labelling.tasks import gap
+from backend.numbers import or_null
 from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.prompting import knowledge_sentence, read_verdict
 from backend.prompting.knowledge import KNOWLEDGE_WORDINGS
@@ -107,8 +107,8 @@ def _setting(found: Prediction, tuned: ModelRef) -> Setting:
         recipe=recipe.hash, gamma=retrieval.gamma, beta=retrieval.beta, k=retrieval.k, alpha=merging.alpha,
         epsilon=merging.epsilon, traces=recipe.reasoning.traces, seed=recipe.reasoning.seed,
         strategy=retrieval.strategy, variant=retrieval.variant, knowledge=recipe.prompting.knowledge,
-        tuned_model=asdict(tuned), p_g=_number(found.p_g), var_g=_number(found.var_g), p_r=_number(found.p_r),
-        var_r=_number(found.var_r), p_final=_number(found.p_final),
+        tuned_model=asdict(tuned), p_g=or_null(found.p_g), var_g=or_null(found.var_g), p_r=or_null(found.p_r),
+        var_r=or_null(found.var_r), p_final=or_null(found.p_final),
     )  # fmt: skip
 
 
@@ -136,7 +136,3 @@ def _chains(pipeline: Pipeline, found: Prediction) -> Iterator[Chain]:
             verdict=verdict if verdict in ("yes", "no") else None,
             p_yes=trace.p_yes, tokens=trace.tokens, finish=trace.finish,
         )  # fmt: skip
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

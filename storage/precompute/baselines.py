@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from backend.baselines.training import train_network
 from backend.datasets import Dataset
 from backend.evaluation import metrics
+from backend.numbers import or_null
 from storage.precompute.artifacts import Artifact
 from storage.precompute.job import Job, load_array, save_array, save_text
 from storage.precompute.train import CURVE
@@ -40,8 +41,8 @@ def make(job: Job, name: str) -> dict[str, Any]:
         "rows": len(made.rows),
         "best_epoch": made.best_epoch,
         "epochs": len(made.curve),
-        "validation_auc": _defined(metrics.auc(labels, scores)),
-        "validation_log_loss": _defined(metrics.log_loss(labels, scores)),
+        "validation_auc": or_null(metrics.auc(labels, scores), 4),
+        "validation_log_loss": or_null(metrics.log_loss(labels, scores), 4),
     }
 
 
@@ -50,7 +51,3 @@ def load_scores(artifact: Artifact, dataset: Dataset) -> NDArray[np.float64]:
     scores = np.full(dataset.n_interactions, np.nan)
     scores[load_array(artifact, ROWS)] = load_array(artifact, SCORES)
     return scores
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 4)

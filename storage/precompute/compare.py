@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from itertools import count
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.evaluation.retrieval_proxy import ProxyRow, retrieval_proxy
+from backend.numbers import or_null
 from backend.retrieval import DEFAULT_GAMMA, RetrievalConfig
 from storage.precompute.job import Job, save_text
 from storage.precompute.mix import load_space
@@ -38,10 +38,6 @@ def make(job: Job) -> dict[str, Any]:
 
     rows = job.data_split.validation
     lines = retrieval_proxy(space, job.dataset, rows, config, job.progress, job.stop, known, keep)
-    table = [asdict(line) | {"gauc": _defined(line.gauc), "auc": _defined(line.auc)} for line in lines]
+    table = [asdict(line) | {"gauc": or_null(line.gauc, 4), "auc": or_null(line.auc, 4)} for line in lines]
     save_text(job.part / "table.json", json.dumps(table, indent=1))
     return {"rows": len(table), "part": "validation", "table": table}
-
-
-def _defined(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from backend.numbers import or_null
 from backend.representation.collaborative import train_collaborative
 from backend.representation.projector import train_projector
 from storage.precompute.job import VECTORS, Job, load_array, save_array, save_text
@@ -37,8 +38,8 @@ def make_aligned(job: Job) -> dict[str, Any]:
         "rows": len(made.vectors),
         "dimensions": int(made.vectors.shape[1]),
         "best_epoch": made.best_epoch,
-        "held_out_pairs": _defined(made.held_out_pairs),
-        "held_out_random": _defined(made.held_out_random),
+        "held_out_pairs": or_null(made.held_out_pairs, 4),
+        "held_out_random": or_null(made.held_out_random, 4),
     }
 
 
@@ -55,8 +56,3 @@ def _running(job: Job) -> dict[str, Any]:
 def _save(job: Job, vectors: np.ndarray, curve: list[dict[str, Any]]) -> None:
     save_array(job.part / VECTORS, vectors)
     save_text(job.part / CURVE, json.dumps(curve))
-
-
-def _defined(cosine: float) -> float | None:
-    """None where so few items were held out that there is no mean."""
-    return None if np.isnan(cosine) else round(float(cosine), 4)

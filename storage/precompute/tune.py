@@ -18,6 +18,7 @@ from backend.engines import models
 from backend.errors import DataError, UsageError
 from backend.evaluation import metrics
 from backend.evaluation.calibration import fit_temperature
+from backend.numbers import or_null
 from backend.prompting import build_prompt, knowledge_sentence
 from backend.questions import Question, Questions
 from backend.seeding import derive_seed
@@ -164,9 +165,9 @@ def _tune(job: Job, tuner: Any, train: Sequence[Any], held_out: Sequence[Any], s
         "epochs": len(made.curve),
         "temperature": fit_temperature(labels, answers),
         "scores": {
-            "auc": _defined(metrics.auc(labels, answers)),
-            "log_loss": _defined(metrics.log_loss(labels, answers)),
-            "accuracy": _defined(metrics.accuracy(labels, answers)),
+            "auc": or_null(metrics.auc(labels, answers), 4),
+            "log_loss": or_null(metrics.log_loss(labels, answers), 4),
+            "accuracy": or_null(metrics.accuracy(labels, answers), 4),
         },
     }
 
@@ -184,7 +185,3 @@ def _base(job: Job) -> tuple[str, str]:
     source = models.fetch(job.model, Path(job.settings.home) / "models", job.progress)
     # Of a folder its own name: the adapter's files go to other machines.
     return source, Path(source).name if Path(job.model.name).is_dir() else job.model.name
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 4)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backend.numbers import or_null
+
 Int64 = NDArray[np.int64]
 
 
@@ -75,10 +77,10 @@ class ResultTable:
         return [
             {
                 "line": line.key, "name": line.name, "column": column.key,
-                "value": number(line.values.get(column.key)),
-                "low": number(line.intervals.get(column.key, (None, None))[0]),
-                "high": number(line.intervals.get(column.key, (None, None))[1]),
-                "paper": number(line.paper.get(column.key)), "missing": line.missing, "run": line.run,
+                "value": or_null(line.values.get(column.key)),
+                "low": or_null(line.intervals.get(column.key, (None, None))[0]),
+                "high": or_null(line.intervals.get(column.key, (None, None))[1]),
+                "paper": or_null(line.paper.get(column.key)), "missing": line.missing, "run": line.run,
             }
             for line in self.lines
             for column in self.columns
@@ -148,16 +150,11 @@ class Figure:
         return [
             {
                 "panel": panel.key, "series": one.key, "point": place,
-                "x": number(one.x[place]), "y": number(one.y[place]),
+                "x": or_null(one.x[place]), "y": or_null(one.y[place]),
                 "words": one.words[place] if one.words else "",
             }
-            | {name: number(values[place]) for name, values in one.facts.items()}
+            | {name: or_null(values[place]) for name, values in one.facts.items()}
             for panel in self.panels
             for one in panel.series
             for place in range(len(one.x))
         ]  # fmt: skip
-
-
-def number(value: Any) -> float | None:
-    """What JSON takes: null for what is not known, not defined or not finite."""
-    return float(value) if value is not None and isfinite(value) else None
