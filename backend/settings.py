@@ -150,6 +150,11 @@ class Settings(BaseSettings):
         """The database's URL, the default one filled in."""
         return self.database_url or f"sqlite:///{self.home / 'rallrec.db'}"
 
+    @property
+    def models_dir(self) -> Path:
+        """The folder of the models that are fetched."""
+        return self.home / "models"
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -121,10 +121,10 @@ def import_(
 
 def _make_artifacts(workspace: Workspace) -> list[Artifact]:
     """Every artifact that ships, made where it is missing: hours without a GPU. The scripted engine has no adapters."""
-    from storage.roles import SCRIPTED
+    from backend.engines import makes_up_answers
 
     work = workspace.precompute()
-    extra = workspace.model("tuned").name != SCRIPTED.name
+    extra = not makes_up_answers(workspace.model("tuned").name)
     with progress_bar() as progress:
         work.run(extra=extra, progress=progress, on_done=lambda made: note(f"made {made.folder.name}"))
     return [item.artifact for item in work.plan(extra=extra) if item.artifact and not item.node.stage.quick]

@@ -46,7 +46,7 @@ def prepare(
 ) -> None:
     """Read a dataset's raw files, check them and store them in one schema."""
     from backend import datasets
-    from backend.engines import models
+    from backend.engines import makes_up_answers, models, record_of
     from backend.settings import load_settings
 
     settings = load_settings(dataset=dataset)
@@ -60,10 +60,10 @@ def prepare(
             progress=progress,
         )
         fetched = []
-        if model and settings.engine != "scripted":
-            names = {settings.tuned_model, settings.reasoning_model, settings.encoder} - {"scripted"}
-            for ref in (models.resolve(name) for name in sorted(names)):
-                models.fetch(ref, settings.home / "models", progress)
+        if model and not record_of(settings.engine).makes_up_answers:
+            names = {settings.tuned_model, settings.reasoning_model, settings.encoder}
+            for ref in (models.resolve(name) for name in sorted(names) if not makes_up_answers(name)):
+                models.fetch(ref, settings.models_dir, progress)
                 fetched.append(ref.name)
     meta = prepared.meta
     samples = datasets.build_samples(prepared)

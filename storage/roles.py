@@ -8,12 +8,11 @@ that item vectors are the same whoever runs the models.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from backend.engines import models
-from backend.engines.config import ServerConfig, VllmConfig
+from backend.engines import ENCODERS, ENGINES, SCRIPTED, EngineRecord, makes_up_answers, models, record_of
 from backend.errors import SettingsError, UnknownNameError
 from backend.settings import Settings
 from backend.training.config import RECIPES
@@ -23,15 +22,13 @@ from backend.types import ModelRef
 ROLES = ("tuned", "reasoning")
 # The roles that an engine plays; the encoder is none of them.
 WRITERS = (*ROLES, "describer")
-SCRIPTED = ModelRef("scripted", "1")
-
-Checked = TypeVar("Checked", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class Base:
-    """Base weights (without adapter) and who runs them, at which server if it is one; ``dtype``: how the transformers
-    engine holds numbers.
+    """Base weights (without adapter) and who runs them, at which server if it is one.
+
+    ``dtype``: how an engine that takes one holds numbers.
     """
 
     engine: str
@@ -62,23 +59,26 @@ def role_of(settings: Settings, role: str) -> Role:
     it wrote is kept under its name alone.
     """
     if role == "describer":
-        if settings.describer == SCRIPTED.name:
+        if makes_up_answers(settings.describer):
             return Role(Base(SCRIPTED.name, SCRIPTED))
-        engine = "transformers" if settings.engine == SCRIPTED.name else settings.engine
+        # Descriptions are made up only where that is asked for.
+        made_up = record_of(settings.engine).makes_up_answers
+        engine = Settings.model_fields["engine"].default if made_up else settings.engine
         return Role(_base(settings, engine, settings.describer, settings.server_url))
     if role not in ROLES:
         raise UnknownNameError("role", role, ROLES)
     engine = getattr(settings, f"{role}_engine") or settings.engine
+    record = record_of(engine)
     adapter = getattr(settings, f"{role}_adapter") or None
-    if adapter in RECIPES and engine in (SCRIPTED.name, "openai"):  # no weights of ours to put it on
+    if adapter in RECIPES and not record.loads_weights:  # no weights of ours to put it on
         adapter = None
-    if engine == SCRIPTED.name:
+    if record.makes_up_answers:
         return Role(Base(engine, SCRIPTED), adapter)
     url = getattr(settings, f"{role}_url") or settings.server_url
     # A server rounds its weights, or does not, when it is started: nothing to ask of it.
-    quantized = settings.quantized if engine != "openai" else ""
+    quantized = settings.quantized if record.loads_weights else ""
     base = _base(settings, engine, getattr(settings, f"{role}_model"), url, quantized)
-    return Role(replace(base, dtype=settings.dtype) if engine == "transformers" else base, adapter)
+    return Role(replace(base, dtype=settings.dtype) if record.takes_dtype else base, adapter)
 
 
 def base_of(settings: Settings, role: str) -> ModelRef:
@@ -87,44 +87,45 @@ def base_of(settings: Settings, role: str) -> ModelRef:
 
 
 def encoder_of(settings: Settings) -> Base:
-    """Who turns item texts into vectors; ``engine`` is the encoder's kind."""
-    if settings.encoder == SCRIPTED.name:
+    """Who turns item texts into vectors; ``engine`` is the encoder's name."""
+    if makes_up_answers(settings.encoder):
         return Base(SCRIPTED.name, SCRIPTED)
-    kind = "sentence" if settings.encoder_kind == "sentence" else "transformers"
-    return Base(kind, models.resolve(settings.encoder))
+    name = next(name for name, record in ENCODERS.items() if record.encodes == settings.encoder_kind)
+    return Base(name, models.resolve(settings.encoder))
 
 
 def options_of(settings: Settings, engine: str) -> dict[str, Any]:
-    """What an engine or encoder of this name is made with, beside its model. Raises ``SettingsError``."""
-    models_dir = settings.home / "models"
-    options: dict[str, dict[str, Any]] = {
-        "transformers": {"models_dir": models_dir, "device": settings.device},
-        "sentence": {"device": settings.device},
-        "scripted": {"delay": settings.scripted_delay},
-    }
-    if engine == "vllm":
-        return {"models_dir": models_dir, "config": _checked(VllmConfig, settings.vllm, "vllm")}
-    if engine == "openai":
-        return {"config": _checked(ServerConfig, settings.server, "server")}
-    return options.get(engine, {})
+    """What an engine or encoder of this name is made with, whatever its model. Raises ``SettingsError``."""
+    record = record_of(engine)
+    options = {argument: getattr(settings, setting) for argument, setting in record.options.items()}
+    return options | ({"config": _checked(settings, record)} if record.config else {})
+
+
+def made_with(settings: Settings, base: Base) -> dict[str, Any]:
+    """What the engine or encoder of these weights is made with. Raises ``SettingsError``."""
+    record = record_of(base.engine)
+    options = {"model": base.model, **options_of(settings, base.engine)}
+    options |= {"url": base.url} if record.is_remote else {}
+    return options | ({"dtype": base.dtype} if record.takes_dtype else {})
 
 
 def engine_tables(settings: Settings) -> dict[str, dict[str, Any]]:
     """The tables of the engines with their defaults filled in, by setting. Raises ``SettingsError``."""
-    return {
-        "vllm": _checked(VllmConfig, settings.vllm, "vllm").model_dump(mode="json"),
-        "server": _checked(ServerConfig, settings.server, "server").model_dump(mode="json"),
-    }
+    records = [record for record in ENGINES.values() if record.config]
+    return {record.table: _checked(settings, record).model_dump(mode="json") for record in records}
 
 
 def _base(settings: Settings, engine: str, name: str, url: str, quantized: str = "") -> Base:
     model = replace(models.resolve(name), context=settings.context or None, quantized=quantized or None)
-    return Base(engine, model, url.rstrip("/") if engine == "openai" else "")
+    return Base(engine, model, url.rstrip("/") if record_of(engine).is_remote else "")
 
 
-def _checked(config: type[Checked], given: dict[str, Any], table: str) -> Checked:
+def _checked(settings: Settings, record: EngineRecord) -> BaseModel:
+    """The options of an engine, out of its table among the settings."""
+    assert record.config is not None
+    config, table = record.config, record.table
     try:
-        return config.model_validate(given)
+        return config.model_validate(getattr(settings, table))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join([table, *map(str, first["loc"])])

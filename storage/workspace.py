@@ -39,10 +39,8 @@ from storage.precompute.mix import load_space
 from storage.precompute.plan import Precompute
 from storage.precompute.tune import adapter_name
 from storage.results.cached_engine import CachedEngine
-from storage.roles import ROLES, SCRIPTED, Base, Role, base_of, encoder_of, options_of, role_of
+from storage.roles import ROLES, Base, Role, base_of, encoder_of, made_with, role_of
 from storage.shipped import import_shipped, shipped_results, shipped_samples
-
-__all__ = ["SCRIPTED", "Workspace"]
 
 # What the views of a workspace over other datasets have in common with it.
 _SHARED = ("_lock", "_engines", "_roles", "_cached", "_datasets", "_stamps", "_spaces", "_indexes", "_pipelines")
@@ -205,17 +203,14 @@ class Workspace:
         with self._lock:
             base = encoder_of(self.settings)
             if base not in self._engines:
-                options = options_of(self.settings, base.engine)
-                self._engines[base] = create_encoder(base.engine, model=base.model, **options)
+                self._engines[base] = create_encoder(base.engine, **made_with(self.settings, base))
             encoder: Encoder = self._engines[base]
             return encoder
 
     def _base(self, base: Base) -> Engine:
         """The one engine of these base weights. What runs in this process encodes too: the encoder can be it."""
         if base not in self._engines:
-            options = options_of(self.settings, base.engine) | ({"url": base.url} if base.url else {})
-            options |= {"dtype": base.dtype} if base.engine == "transformers" else {}
-            self._engines[base] = create_engine(base.engine, model=base.model, **options)
+            self._engines[base] = create_engine(base.engine, **made_with(self.settings, base))
         engine: Engine = self._engines[base]
         return engine
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -60,3 +61,30 @@ def test_package_files_hold_no_logic() -> None:
         body = init.read_text("utf-8")
         assert "\ndef " not in body, init
         assert "\nclass " not in body, init
+
+
+def test_no_engine_name_outside_its_record() -> None:
+    """The name of an engine is a string of its record, of its own module and of the settings' defaults; everything else
+    asks the record. Nothing is compared with the model that makes up its answers either.
+    """
+    from backend.engines import ENGINES
+    from backend.settings import Settings
+
+    modules = {record.path.partition(":")[0].replace(".", "/") for record in ENGINES.values()}
+    allowed = {"backend/engines/base.py", "backend/settings.py", *modules, *(f"{module}.py" for module in modules)}
+
+    def names_an_engine(node: ast.AST) -> bool:
+        if isinstance(node, ast.Compare):
+            return any(isinstance(part, ast.Name) and part.id == "SCRIPTED" for part in ast.walk(node))
+        return isinstance(node, ast.Constant) and node.value in ENGINES
+
+    outside = [
+        f"{file}:{node.lineno}"  # type: ignore[attr-defined]
+        for file in (path.relative_to(ROOT) for room in ("app", "backend", "storage", "scripts")
+                     for path in (ROOT / room).rglob("*.py"))
+        if allowed.isdisjoint(map(str, (file, *file.parents)))
+        for node in ast.walk(ast.parse((ROOT / file).read_text("utf-8"))) if names_an_engine(node)
+    ]  # fmt: skip
+    assert outside == []
+    # What a person reads beside the setting is the one other list.
+    assert all(name in str(Settings.model_fields["engine"].description) for name in ENGINES)

@@ -38,7 +38,7 @@ _STATES = {
     "fetched": ("○", "fetched at first use"),
     "hub": ("○", "asked of the hub at first use"),
     "server": ("○", "run by a server"),
-    "scripted": ("✓", "stand-in, no weights"),
+    "made up": ("✓", "stand-in, no weights"),
 }
 _MADE = ("ready", "shipped")
 _DATASET_STATES = _STATES | {

@@ -13,14 +13,13 @@ import numpy as np
 
 from app.library.view import Curve, Descriptions, Facts, Sample, Table
 from backend.datasets import Dataset
-from backend.engines import models
+from backend.engines import SCRIPTED, makes_up_answers, models
 from backend.errors import CorruptCacheError
 from backend.numbers import or_null
 from backend.types import ModelRef
 from storage.precompute.artifacts import Artifact
 from storage.precompute.describe import load_descriptions
 from storage.precompute.train import CURVE
-from storage.workspace import SCRIPTED
 
 _SAMPLES = 6
 
@@ -65,7 +64,7 @@ def _descriptions(artifact: Artifact, dataset: Dataset) -> Facts:
     interactions = dataset.item_counts
     generated = np.array([row.source == "generated" for row in rows])
     writer = model_of(artifact.meta["recipe"]) or SCRIPTED
-    kind = "scripted" if writer == SCRIPTED else "small" if writer.name in models.EMBEDDED else "given"
+    kind = "made up" if makes_up_answers(writer.name) else "small" if writer.name in models.EMBEDDED else "given"
     samples = tuple(
         Sample(
             dataset.item_label(code), int(interactions[code]),

@@ -26,14 +26,14 @@ from app.library.view import (
 )
 from backend import datasets
 from backend.datasets import Dataset
-from backend.engines import models
+from backend.engines import makes_up_answers, models
 from backend.errors import CorruptCacheError, RallrecError
 from backend.types import ModelRef
 from storage import inventory
 from storage.inventory import Space
 from storage.precompute.artifacts import Artifact, artifact_name
 from storage.precompute.plan import Planned
-from storage.roles import ROLES, SCRIPTED, WRITERS, role_of
+from storage.roles import ROLES, WRITERS, role_of
 from storage.workspace import Workspace
 
 # An unfinished artifact that was written to so many seconds ago is being made; else its run has ended.
@@ -202,9 +202,9 @@ class LibraryService:
         )  # fmt: skip
 
     def _model_entry(self, role: str, model: ModelRef, *, at_server: bool = False) -> ModelEntry:
-        name, models_dir = models.display_name(model), self._workspace.settings.home / "models"
-        if model.name == SCRIPTED.name:
-            return ModelEntry(role, name, model.revision, "scripted")
+        name, models_dir = models.display_name(model), self._workspace.settings.models_dir
+        if makes_up_answers(model.name):
+            return ModelEntry(role, name, model.revision, "made up")
         if at_server:
             return ModelEntry(role, name, model.revision, "server")
         if models.is_fetched(model, models_dir):

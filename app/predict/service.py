@@ -21,7 +21,7 @@ from app.predict.view import Request, Session, View
 from app.shared.runs import Run, RunQueue, known
 from app.shared.sessions import Sessions
 from backend.datasets import Dataset, build_samples, split
-from backend.engines import models
+from backend.engines import makes_up_answers, models
 from backend.errors import UsageError
 from backend.merging import MergingConfig
 from backend.pipeline import Pipeline, Prediction, Recipe
@@ -29,7 +29,7 @@ from backend.questions import Question
 from backend.retrieval import GammaStretch, RetrievalConfig, exact_gamma, gamma_stretches
 from backend.types import ModelRef
 from storage.results.lookup import look_up
-from storage.workspace import SCRIPTED, Workspace
+from storage.workspace import Workspace
 
 # What of a request is a choice of the recipe.
 _CHOICES = tuple(field.name for field in fields(Request) if field.name not in ("user", "item", "near", "dataset"))
@@ -241,8 +241,8 @@ class PredictService:
 
 def cast_of(tuned: ModelRef, reasoning: ModelRef) -> str:
     """What a reader must know of who answers: see :class:`~app.predict.view.View`."""
-    if SCRIPTED.name in (tuned.name, reasoning.name):
-        return "scripted"
+    if makes_up_answers(tuned.name) or makes_up_answers(reasoning.name):
+        return "made up"
     if tuned == reasoning and tuned.name in models.EMBEDDED and not tuned.adapter:
         return "untuned"
     if reasoning.name in models.EMBEDDED and not reasoning.adapter:

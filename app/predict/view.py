@@ -63,7 +63,7 @@ class View:
     """One setting of the Predict page, ready to be drawn.
 
     ``prediction`` is what is known for exactly this setting. ``stale`` is the page's last answered prediction, of
-    another setting, where this one has no answer yet. ``cast``: what a reader must know of who answers: ``scripted``,
+    another setting, where this one has no answer yet. ``cast``: what a reader must know of who answers: ``made up``,
     ``untuned`` (one small model plays both parts as it is), ``untuned reasoner``, ``stand-in`` (for M_R), or nothing.
     ``entered`` and ``left`` are item codes, against the setting drawn before. ``run`` is the live run of exactly this
     setting, ``earlier`` the last job of it in the database, where it is not complete. ``explained`` covers the items of

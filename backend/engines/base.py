@@ -1,4 +1,4 @@
-"""The contracts of engines, and the list of engines by lazy name.
+"""The contracts of engines, and one record per engine: the only place that knows an engine by its name.
 
 An engine turns messages into P(yes) and into sampled reasoning chains; an encoder turns texts into vectors. What the
 messages say is the business of ``backend.prompting``; keeping results is the business of
@@ -8,11 +8,14 @@ messages say is the business of ``backend.prompting``; keeping results is the bu
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
+from pydantic import BaseModel
 
+from backend.engines.config import ServerConfig, VllmConfig
 from backend.errors import Stopped, UnknownNameError
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
 
@@ -119,17 +122,118 @@ class Encoder(Protocol):
         ...
 
 
-ENGINES: dict[str, str] = {
-    "openai": "backend.engines.openai:OpenAIEngine",
-    "scripted": "backend.engines.scripted:ScriptedEngine",
-    "transformers": "backend.engines.transformers_engine:TransformersEngine",
-    "vllm": "backend.engines.vllm_engine:VllmEngine",
+@dataclass(frozen=True)
+class Package:
+    """A Python package that an engine needs: for everything, or ``only_for`` an ``adapter`` or a form of rounding.
+
+    ``install``: the command that installs it, where the other engines do without it; empty: ``make setup`` does.
+    """
+
+    name: str
+    install: str = ""
+    only_for: str = ""
+
+
+@dataclass(frozen=True)
+class EngineRecord:
+    """All that the rest of the program knows of an engine; nothing else asks for an engine's name.
+
+    ``path``: its class as ``module:Class``, which is imported on first use.
+    ``weights``: ``here``, where this process loads them, can round them, and can put an adapter that was tuned here on
+    them; at a ``server``, which is asked for a name; or ``none``, where it makes up what it says.
+    ``options``: what its class takes beside the model, as argument -> setting.
+    ``config``: the model of the options that are its own; they are the entries of the setting ``table``, and the class
+    takes them as ``config``. That of a server has a ``key_variable``.
+    ``takes_dtype``: whether it obeys the setting ``dtype``.
+    ``encodes``: the ``encoder_kind`` that it plays; empty where it is no encoder.
+    ``shares_processor``: whether two calls at once on this machine only slow each other down.
+    ``packages``: what it needs to be installed.
+    ``gpu_if``: values of settings with which it needs an NVIDIA GPU, whatever the profile says.
+    """
+
+    path: str
+    weights: Literal["here", "server", "none"]
+    options: Mapping[str, str] = field(default_factory=dict)
+    config: type[BaseModel] | None = None
+    table: str = ""
+    takes_dtype: bool = False
+    encodes: str = ""
+    shares_processor: bool = False
+    packages: tuple[Package, ...] = ()
+    gpu_if: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_remote(self) -> bool:
+        return self.weights == "server"
+
+    @property
+    def loads_weights(self) -> bool:
+        return self.weights == "here"
+
+    @property
+    def makes_up_answers(self) -> bool:
+        return self.weights == "none"
+
+
+# The only model of the engine without weights, which goes by the same name.
+SCRIPTED = ModelRef("scripted", "1")
+ENGINES: dict[str, EngineRecord] = {
+    "openai": EngineRecord(
+        "backend.engines.openai:OpenAIEngine",
+        "server",
+        config=ServerConfig,
+        table="server",
+        packages=(Package("openai"),),
+    ),
+    SCRIPTED.name: EngineRecord(
+        "backend.engines.scripted:ScriptedEngine",
+        "none",
+        options={"delay": "scripted_delay"},
+        encodes=SCRIPTED.name,
+        shares_processor=True,
+    ),
+    "transformers": EngineRecord(
+        "backend.engines.transformers_engine:TransformersEngine",
+        "here",
+        options={"models_dir": "models_dir", "device": "device"},
+        takes_dtype=True,
+        encodes="llm",
+        shares_processor=True,
+        packages=(
+            Package("torch"),
+            Package("transformers"),
+            Package("peft", only_for="adapter"),
+            Package("bitsandbytes", "pip install bitsandbytes, for 8-bit weights on a GPU", only_for="8bit"),
+        ),
+        gpu_if={"device": "cuda", "quantized": "8bit"},
+    ),
+    "vllm": EngineRecord(
+        "backend.engines.vllm_engine:VllmEngine",
+        "here",
+        options={"models_dir": "models_dir"},
+        config=VllmConfig,
+        table="vllm",
+        packages=(Package("vllm", "pip install 'rallrec-plus[gpu]' on a GPU host"),),
+    ),
 }
-ENCODERS: dict[str, str] = {
-    "scripted": ENGINES["scripted"],
-    "sentence": "backend.engines.sentence_engine:SentenceEncoder",
-    "transformers": ENGINES["transformers"],
-}
+# What turns texts into vectors; it always runs in this process.
+ENCODERS: dict[str, EngineRecord] = {
+    "sentence": EngineRecord(
+        "backend.engines.sentence_engine:SentenceEncoder", "here", options={"device": "device"}, encodes="sentence"
+    )
+} | {name: record for name, record in ENGINES.items() if record.encodes}
+
+
+def record_of(engine: str) -> EngineRecord:
+    """The record of an engine or encoder. A name that is unknown counts as an engine that loads weights here, so that
+    what only looks at the settings can go on; :func:`create_engine` refuses it.
+    """
+    return ENGINES.get(engine) or ENCODERS.get(engine) or EngineRecord("", "here")
+
+
+def makes_up_answers(model: str) -> bool:
+    """Whether a model of this name has no weights, so that what it says is made up."""
+    return model == SCRIPTED.name
 
 
 def create_engine(name: str, **options: Any) -> Engine:
@@ -144,10 +248,10 @@ def create_encoder(name: str, **options: Any) -> Encoder:
     return encoder
 
 
-def _create(kind: str, known: dict[str, str], name: str, options: dict[str, Any]) -> Any:
+def _create(kind: str, known: Mapping[str, EngineRecord], name: str, options: dict[str, Any]) -> Any:
     if name not in known:
         raise UnknownNameError(kind, name, known)
-    module, _, attribute = known[name].partition(":")
+    module, _, attribute = known[name].path.partition(":")
     return getattr(importlib.import_module(module), attribute)(**options)
 
 

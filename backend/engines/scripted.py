@@ -16,7 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from backend.engines.base import THINK_CLOSE, OnAnswer, OnPiece, OnTrace, check_pooling, parts, raise_if, sample_indices
+from backend.engines.base import (
+    SCRIPTED,
+    THINK_CLOSE,
+    OnAnswer,
+    OnPiece,
+    OnTrace,
+    check_pooling,
+    parts,
+    raise_if,
+    sample_indices,
+)
 from backend.engines.chat import raise_failures, without_oldest
 from backend.errors import EngineError
 from backend.seeding import derive_seed
@@ -30,10 +40,10 @@ _CONTEXT = 8192
 class ScriptedEngine:
     """``delay``: seconds per written word. ``calls`` records (method, number of items) of every call."""
 
-    name = "scripted"
+    name = SCRIPTED.name
 
     def __init__(self, model: ModelRef | None = None, *, delay: float = 0.0, **_unused: Any) -> None:
-        self.model = model or ModelRef("scripted", "1")
+        self.model = model or SCRIPTED
         self.delay = delay
         self.calls: list[tuple[str, int]] = []
 

@@ -1,7 +1,7 @@
 """What the vllm engine asks of vLLM: one request per sample, all stepped in one loop, each heard token by token.
 
-Knows vLLM's requests and outputs, no weights and no locks: loading is ``vllm_loading``, the engine's contract
-``vllm_engine``. Importing it imports vLLM.
+Knows vLLM's requests and outputs, no weights and no locks: those, and the contract, are the engine's (``vllm_engine``).
+Importing it imports vLLM.
 """
 
 from __future__ import annotations

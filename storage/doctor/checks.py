@@ -7,22 +7,15 @@ import platform
 import shutil
 
 from backend import datasets
+from backend.engines import ENGINES
 from backend.errors import RallrecError, UnknownNameError
 from backend.settings import Settings
 from storage.doctor.findings import Finding, Gpu, gpus, installed
 from storage.doctor.profiles import profile_findings
 
-# Package -> what installs it where it can be done without; None: nothing works without it.
-_PACKAGES = {
-    "torch": None,
-    "transformers": None,
-    "torch-geometric": None,
-    "faiss-cpu": None,
-    "gradio": None,
-    "peft": None,
-    "openai": None,
-    "vllm": "pip install 'rallrec-plus[gpu]' on a GPU host",
-    "bitsandbytes": "pip install bitsandbytes, for 8-bit weights on a GPU",
+# Package -> what installs it where it can be done without; empty: nothing works without it.
+_PACKAGES = dict.fromkeys(("gradio", "faiss-cpu", "torch-geometric"), "") | {
+    package.name: package.install for record in ENGINES.values() for package in record.packages
 }
 
 
@@ -47,13 +40,13 @@ def _machine(gpus_found: list[Gpu]) -> list[Finding]:
 
 def _packages() -> list[Finding]:
     findings = []
-    for name, optional in _PACKAGES.items():
-        held = installed(name)
-        if held:
-            findings.append(Finding(name, "ok", held))
+    for name, install in _PACKAGES.items():
+        version = installed(name)
+        if version:
+            findings.append(Finding(name, "ok", version))
         else:
-            state = "optional" if optional else "missing"
-            findings.append(Finding(name, state, "not installed", optional or "make setup"))
+            state = "optional" if install else "missing"
+            findings.append(Finding(name, state, "not installed", install or "make setup"))
     return findings
 
 

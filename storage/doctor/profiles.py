@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from backend.engines import ENGINES, models
+from backend.engines import ENGINES, EngineRecord, models, record_of
 from backend.errors import RallrecError
 from backend.profiles import About, shipped_profiles
 from backend.settings import PREFIX, Settings, load_settings, read_profile
@@ -19,10 +19,8 @@ from backend.types import ModelRef
 from storage.doctor.findings import Finding, Gpu, installed
 from storage.doctor.servers import Reply, ask_server, is_local
 from storage.precompute.artifacts import ArtifactStore
-from storage.roles import ROLES, SCRIPTED, Role, options_of, role_of
+from storage.roles import ROLES, Role, options_of, role_of
 
-_PACKAGES = {"transformers": ("torch", "transformers"), "vllm": ("vllm",), "openai": ("openai",)}
-_FIXES = {"vllm": "pip install 'rallrec-plus[gpu]' on a GPU host", "bitsandbytes": "pip install bitsandbytes"}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _NO_MODEL = Finding("models", "ok", "scripted: no model, made-up answers")
 
@@ -71,37 +69,39 @@ def _checks(settings: Settings, gpus: list[Gpu], ask: Ask) -> Iterator[Finding]:
         yield Finding("engine", "missing", f"unknown: {engine}", f"set it to {' or '.join(ENGINES)}")
     for engine in sorted(engines & ENGINES.keys()):
         options_of(settings, engine)  # its table is read, and refused where it is wrong
-    if engines == {SCRIPTED.name}:
+    records = [record_of(engine) for engine in engines]
+    if all(record.makes_up_answers for record in records):
         yield _NO_MODEL
         return
     yield from _packages(settings, about, roles)
-    yield from _gpu(settings, about, engines, gpus)
+    yield from _gpu(settings, about, records, gpus)
     yield from _downloads(settings, about, roles)
     for name, role in roles.items():
-        if role.base.engine == "openai":
-            yield from _served(name, role, options_of(settings, "openai")["config"].key_variable, ask)
-        elif role.base.engine != SCRIPTED.name:
+        record = record_of(role.base.engine)
+        if record.is_remote:
+            yield from _served(name, role, options_of(settings, role.base.engine)["config"].key_variable, ask)
+        elif record.loads_weights:
             yield from _on_disk(settings, about, name, role)
-    if roles["tuned"].adapter is None and roles["tuned"].base.engine != SCRIPTED.name:
+    if roles["tuned"].adapter is None and not record_of(roles["tuned"].base.engine).makes_up_answers:
         fix = f"{PREFIX}TUNED_ADAPTER names a LoRA adapter"
         yield Finding("tuned_adapter", "optional", "none: M_G is the model as it is, not tuned for this", fix)
 
 
 def _packages(settings: Settings, about: About, roles: dict[str, Role]) -> Iterator[Finding]:
-    needed = [*about.needs]
+    """The packages that the profile names, and those that its engines need under these settings."""
+    needed = dict.fromkeys(about.needs, "")
     for role in roles.values():
-        needed += _PACKAGES.get(role.base.engine, ())
-        if role.base.engine == "transformers":
-            needed += ["peft"] * (role.adapter is not None) + ["bitsandbytes"] * (settings.quantized == "8bit")
-    for name in dict.fromkeys(needed):
+        uses = ("", settings.quantized, "adapter" if role.adapter else "")
+        needed |= {each.name: each.install for each in record_of(role.base.engine).packages if each.only_for in uses}
+    for name, install in needed.items():
         if installed(name) is None:
-            yield Finding(name, "missing", "not installed", _FIXES.get(name, "make setup"))
+            yield Finding(name, "missing", "not installed", install or "make setup")
 
 
-def _gpu(settings: Settings, about: About, engines: set[str], gpus: list[Gpu]) -> Iterator[Finding]:
-    needed = about.gpu_memory_gib if engines & {"transformers", "vllm"} else 0
-    on_cuda = "transformers" in engines and (settings.device == "cuda" or settings.quantized == "8bit")
-    if not needed and not on_cuda:
+def _gpu(settings: Settings, about: About, records: list[EngineRecord], gpus: list[Gpu]) -> Iterator[Finding]:
+    needed = about.gpu_memory_gib if any(record.loads_weights for record in records) else 0
+    on_gpu = any(getattr(settings, name) == value for record in records for name, value in record.gpu_if.items())
+    if not needed and not on_gpu:
         return
     asked = f"a GPU with {needed:g} GiB" if needed else "an NVIDIA GPU"
     best = max(gpus, key=lambda gpu: gpu.total, default=None)
@@ -120,9 +120,8 @@ def _downloads(settings: Settings, about: About, roles: dict[str, Role]) -> Iter
     """Whether there is room for what the hub will be asked for."""
     from huggingface_hub import constants
 
-    asked = [role.base.model for role in roles.values() if role.base.engine in ("transformers", "vllm")]
-    asked = [model for model in asked if _is_hub_id(model) and not _is_here(model, settings)]
-    if not asked or not about.downloads_gib:
+    loaded = [role.base.model for role in roles.values() if record_of(role.base.engine).loads_weights]
+    if not about.downloads_gib or all(_is_here(model, settings) or not _is_hub_id(model) for model in loaded):
         return
     folder = Path(constants.HF_HUB_CACHE).expanduser()
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
@@ -213,7 +212,7 @@ def _is_hub_id(model: ModelRef) -> bool:
 
 def _is_here(model: ModelRef, settings: Settings) -> bool:
     """Whether the weights are on this machine: fetched, a folder, or in the hub's cache."""
-    if models.is_fetched(model, settings.home / "models"):
+    if models.is_fetched(model, settings.models_dir):
         return True
     if not _is_hub_id(model):
         return False

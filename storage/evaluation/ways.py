@@ -9,11 +9,11 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
+from backend.engines import makes_up_answers
 from backend.representation import VARIANTS
 from backend.retrieval import DEFAULT_GAMMA, ORDERS, PAPER_GAMMAS
 from backend.settings import Settings
 from backend.training.config import RECIPES, TuneConfig
-from storage.roles import SCRIPTED
 from storage.workspace import Workspace
 
 # The sentence that M_R is told (eq. 9): none, or as the paper words it.
@@ -86,7 +86,7 @@ def own_adapter(settings: Settings) -> str:
 def untuned(workspace: Workspace, role: str = "tuned") -> str | None:
     """Why M_G (or who else plays ``role``) is not the tuned model that the settings name; None where it is."""
     model, named = workspace.model(role), getattr(workspace.settings, f"{role}_adapter")
-    if named in RECIPES and model.adapter is None and model.name != SCRIPTED.name:
+    if named in RECIPES and model.adapter is None and not makes_up_answers(model.name):
         return f"not tuned: rallrec tune --recipe {named}"
     return None
 

@@ -16,14 +16,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from backend.engines import record_of
 from backend.errors import RallrecError
 from backend.settings import Settings
 from storage.jobs.store import Job, Report
 from storage.jobs.worker import Worker
 
 KINDS = ("precompute", "reason", "evaluate")
-# Engines that work on this machine's processor, where two model calls at once only slow each other down.
-_LOCAL = ("transformers", "scripted")
 # Seconds between two looks at whether a prediction wants the processor.
 _LOOK = 0.1
 _ROOT = Path(__file__).parents[2]
@@ -75,7 +74,7 @@ class Runner:
             self._worker.end(job.number, "failed", Report(), f"A process for the job cannot be started ({problem})")
             return
         self._worker.track(job, child.report, child.stop)
-        pauses = self._settings.engine in _LOCAL
+        pauses = record_of(self._settings.engine).shares_processor
         while not child.over.wait(_LOOK):
             child.pause(pauses and self._busy())
             if self._closed.is_set():

@@ -14,7 +14,7 @@ import numpy as np
 
 from backend.datasets import PARTS
 from backend.datasets.statistics import TrainingStatistics
-from backend.engines import models
+from backend.engines import makes_up_answers, models
 from backend.errors import DataError, UsageError
 from backend.evaluation import metrics
 from backend.evaluation.calibration import fit_temperature
@@ -28,7 +28,6 @@ from storage.precompute.artifacts import Artifact
 from storage.precompute.job import Job, save_text
 from storage.precompute.mix import load_space
 from storage.precompute.train import CURVE
-from storage.roles import SCRIPTED
 
 
 def make_rallrec(job: Job) -> dict[str, Any]:
@@ -180,7 +179,7 @@ def _writer(tuner: Any) -> Any:
 
 def _base(job: Job) -> tuple[str, str]:
     """Where the base model's weights are, and what it is called."""
-    if job.model is None or job.model.name == SCRIPTED.name:
+    if job.model is None or makes_up_answers(job.model.name):
         raise UsageError("The scripted engine has no weights to tune", fix="RALLREC_ENGINE=transformers rallrec tune")
     source = models.fetch(job.model, Path(job.settings.home) / "models", job.progress)
     # Of a folder its own name: the adapter's files go to other machines.

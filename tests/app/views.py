@@ -141,7 +141,7 @@ def every_panel(view: View) -> dict[str, str]:
     drawn = {
         "header": header("/", meta.title, meta.licence),
         "notice": notice("untuned", *view.models.values(), order_note=meta.order_note),
-        "scripted notice": notice("scripted", *view.models.values()),
+        "scripted notice": notice("made up", *view.models.values()),
         "untuned reasoner's notice": notice("untuned reasoner", *view.models.values()),
         "stand-in's notice": notice("stand-in", *view.models.values()),
         "two models' notice": notice("", *view.models.values()),

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from backend.datasets import Dataset
+from backend.engines import SCRIPTED
 from backend.engines.config import ServerConfig, VllmConfig
 from backend.engines.scripted import ScriptedEngine
 from backend.errors import SettingsError
@@ -22,7 +23,7 @@ from storage import workspace as workspace_module
 from storage.precompute.artifacts import Artifact
 from storage.results.cached_engine import CachedEngine
 from storage.roles import Base, Role, encoder_of, options_of, role_of
-from storage.workspace import SCRIPTED, Workspace
+from storage.workspace import Workspace
 
 LLAMA, R1 = "meta-llama/Llama-3.1-8B-Instruct", "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"
 SMALL = "smollm2-135m-instruct"

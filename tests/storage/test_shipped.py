@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from backend.engines import SCRIPTED
 from backend.settings import Settings
 from backend.types import ModelRef, Sampling
 from storage import CachedEngine, Database, open_database
 from storage.database.tables import AnswerRow, ImportRow, TraceRow
 from storage.results.transfer import export_results
-from storage.roles import SCRIPTED
 from storage.shipped import RESULTS, RESULTS_META, import_shipped, ship_results, verify_bundle
 from storage.workspace import Workspace
 from tests.storage.results.test_transfer import count

@@ -28,7 +28,7 @@ def test_nothing_is_asked_by_looking(service: PredictService, session: Session, 
     view = service.look(request_of(), session)
     assert view.prediction.answers == (None,) * 3
     assert (view.stale, view.run, view.other_run, view.entered, view.left) == (None, None, False, frozenset(), ())
-    assert view.cast == "scripted"
+    assert view.cast == "made up"
 
 
 def test_what_was_asked_is_shown_and_comes_back_complete(

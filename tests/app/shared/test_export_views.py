@@ -162,7 +162,7 @@ def test_a_story_is_told_with_links_that_lead_back(hostile: str) -> None:
     listed = Listed("k", Story(title=hostile, about=hostile, steps=steps), "2026-01-01 00:00 UTC")
     record = story_record(listed, "http://here")
     assert [step["link"] for step in record["steps"]] == ["http://here/?user=7", "http://here/users?user=7"]
-    players = Players("scripted", "one", "other", {})
+    players = Players("made up", "one", "other", {})
     html = story_page(listed, "http://here", players, MADE)
     # Links to follow, and nothing else that leads out.
     assert Asked(html).found == [f"a href={step['link']}" for step in record["steps"]]

@@ -65,7 +65,7 @@ def test_without_edits_it_is_the_prediction_of_the_predict_page(
     plain = service.look(service.request(LINK), PredictSession())
     assert opened.before.prediction == opened.after.prediction == plain.prediction
     assert (opened.edited, opened.kept, opened.sides) == (False, None, (opened.before,))
-    assert opened.cast == "scripted"
+    assert opened.cast == "made up"
 
 
 def test_nothing_is_asked_by_opening_or_editing(

@@ -12,12 +12,12 @@ import torch
 
 from backend import datasets
 from backend.datasets import Dataset
+from backend.engines import SCRIPTED
 from backend.engines.scripted import ScriptedEngine
 from backend.settings import Settings
 from backend.types import ModelRef
 from storage.precompute.artifacts import ArtifactStore
 from storage.precompute.plan import Precompute
-from storage.workspace import SCRIPTED
 from tests.backend.training.tiny_models import save_tiny
 from tests.conftest import DAY, small_movies, write_movielens
 from tests.storage.precompute.conftest import QUICK

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from backend import datasets
+from backend.engines import SCRIPTED
 from backend.settings import Settings
 from storage.precompute.artifacts import ArtifactStore
 from storage.precompute.plan import Precompute
-from storage.workspace import SCRIPTED
 from tests.conftest import small_movies, small_ratings, write_movielens
 
 QUICK: dict[str, Any] = {

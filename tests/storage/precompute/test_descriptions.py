@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend.datasets import Dataset, DatasetMeta
+from backend.engines import SCRIPTED
 from backend.engines.scripted import ScriptedEngine
 from backend.representation.descriptions import (
     DescribeConfig,
@@ -102,7 +103,6 @@ class _Stubborn(ScriptedEngine):
 
 def test_useless_texts_are_drawn_again_then_marked_and_replaced(small: Dataset, store: ArtifactStore) -> None:
     from backend.settings import Settings
-    from storage.workspace import SCRIPTED
 
     engine = _Stubborn()
     settings = Settings(describe={"items": 10, "attempts": 3})

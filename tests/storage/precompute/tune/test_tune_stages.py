@@ -15,6 +15,7 @@ import pytest
 from backend import datasets
 from backend.datasets import Dataset, build_samples, split
 from backend.datasets.statistics import TrainingStatistics
+from backend.engines import SCRIPTED
 from backend.engines.scripted import ScriptedEngine
 from backend.errors import DataError, Stopped, UnknownNameError, UsageError
 from backend.prompting import HistoryLine, PromptSubject, RatingHabit
@@ -27,7 +28,6 @@ from storage.precompute.artifacts import Artifact
 from storage.precompute.job import Job
 from storage.precompute.plan import Precompute
 from storage.precompute.tune import adapter_name, plain_guess
-from storage.workspace import SCRIPTED
 from tests.backend.datasets.made import write_bookcrossing
 from tests.backend.training.tiny_models import META
 from tests.conftest import DAY, random_space, small_movies, write_movielens
