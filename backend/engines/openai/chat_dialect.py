@@ -6,25 +6,33 @@ tokens that it lists. What a server turns out not to know is remembered and left
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from itertools import accumulate
+from typing import Any, TypeVar
 
 from backend.engines.base import THINK_CLOSE, THINK_OPEN
+from backend.engines.chat import without_oldest
 from backend.engines.openai.client import ServerClient, read_all
-from backend.engines.openai.dialect import Clock, Draw
+from backend.engines.openai.dialect import Draw, DrawChain, Show, Shown
 from backend.engines.openai.faults import ServerFault, TooLong
-from backend.engines.openai.fitting import fitted
-from backend.engines.openai.pieces import Show, Shown, ThinkingText, reasoning_of
 from backend.engines.openai.reading import Unreadable, listed_logprobs, p_yes, read_event, usage
 from backend.errors import EngineError
 from backend.types import Answer, Messages, Trace
 
+T = TypeVar("T")
 _PATH = "/chat/completions"
+_OPEN = THINK_OPEN.strip()
 _FOLLOW_UP = "So, is the answer Yes or No? Answer with one word."
 _LISTED, _FEWER_LISTED = 20, 5
 # Tokens that lead from a chain to the answer, where the context is limited by the model's reference.
 _CLOSING = 8
+# How often the server's own numbers are believed before half of what is left goes each time.
+_BELIEVED = 2
+# The context is not filled to the last token: lines differ in tokens per character.
+_FILLED = 0.95
 
 
 @dataclass
@@ -56,16 +64,16 @@ class ChatDialect:
 
     async def answer(self, model: str, messages: Messages) -> Answer:
         async def ask(some: Messages) -> tuple[float, dict[str, Any], float]:
-            clock = Clock()
+            started = time.perf_counter()
             chance, told = await self._read(model, _as_chat(some), {})
             self._check_context(told, 1)
-            return chance, told, clock.seconds
+            return chance, told, time.perf_counter() - started
 
         (chance, told, seconds), dropped = await fitted(messages, ask)
         return Answer(chance, usage(told).get("prompt_tokens", 0), seconds, dropped)
 
-    def chains(self, messages: Messages) -> _Chains:
-        return _Chains(self, messages)
+    def chains(self, messages: Messages) -> DrawChain:
+        return partial(self._reason, messages)
 
     async def write(self, messages: Messages, draw: Draw) -> str:
         async def ask(some: Messages) -> _Said:
@@ -75,9 +83,9 @@ class ChatDialect:
         said, _ = await fitted(messages, ask)
         return said.text
 
-    async def reason(self, messages: Messages, draw: Draw, show: Show | None) -> Trace:
+    async def _reason(self, messages: Messages, draw: Draw, show: Show | None) -> Trace:
         """One chain, and P(yes) read after it with its thinking closed (section 4.3.3)."""
-        clock = Clock()
+        started = time.perf_counter()
 
         async def ask(some: Messages) -> tuple[_Said, Messages]:
             await self._count(draw.model, some, draw.sampling.max_tokens + _CLOSING)
@@ -85,7 +93,8 @@ class ChatDialect:
 
         (said, kept), dropped = await fitted(messages, ask)
         chance = await self._read_after(draw.model, kept, said.text)
-        return Trace(draw.index, said.text, chance, said.tokens, clock.seconds, said.finish, dropped)
+        seconds = time.perf_counter() - started
+        return Trace(draw.index, said.text, chance, said.tokens, seconds, said.finish, dropped)
 
     async def _read_after(self, model: str, messages: Messages, text: str) -> float:
         """The assistant's turn is continued behind the closed thinking; else the user asks for the word."""
@@ -212,19 +221,73 @@ class ChatDialect:
         )
 
 
-class _Chains:
-    """The chains of one prompt."""
-
-    def __init__(self, dialect: ChatDialect, messages: Messages) -> None:
-        self._dialect, self._messages = dialect, messages
-
-    def draw(self, draw: Draw, show: Show | None) -> Awaitable[Trace]:
-        return self._dialect.reason(self._messages, draw, show)
-
-
 def _as_chat(messages: Messages) -> list[dict[str, str]]:
     return [_turn(message.role, message.content) for message in messages]
 
 
 def _turn(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
+
+
+class ThinkingText:
+    """What comes after ``<think>``, whether the server leaves the thinking in the text or takes it out."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._kind = ""
+
+    def add(self, reasoning: str, content: str) -> None:
+        """What came next, of either kind."""
+        for kind, text in (("reasoning", reasoning), ("content", content)):
+            if not text:
+                continue
+            if kind == "content" and self._kind == "reasoning":
+                self._parts.append(f"\n{THINK_CLOSE}\n\n")
+            self._kind = kind
+            self._parts.append(text)
+
+    def text(self, *, last: bool = False) -> str:
+        """The chain so far; nothing while it may still begin with ``<think>``."""
+        text = "".join(self._parts)
+        self._parts = [text]
+        start = text.lstrip()
+        if not last and len(start) <= len(_OPEN) and _OPEN.startswith(start):
+            return ""
+        return start.removeprefix(_OPEN).removeprefix("\n") if start.startswith(_OPEN) else text
+
+
+def reasoning_of(text: str) -> str:
+    """A chain up to its last ``</think>``, which is left out; all of it where it was never closed."""
+    head, closed, _ = text.rpartition(THINK_CLOSE)
+    return head.rstrip("\n") if closed else text
+
+
+async def fitted(messages: Messages, ask: Callable[[Messages], Awaitable[T]]) -> tuple[T, int]:
+    """The result of ``ask``, and how many of the oldest history lines had to go until it did not raise ``TooLong``.
+
+    Where the server tells how long the prompt is and may be, about as many go as must; otherwise half of what is left
+    each time, so that n lines take at most about log2(n) further requests.
+    """
+    lines = [end - start for message in messages for start, end in message.droppable]
+    dropped, tried = 0, 0
+    while True:
+        kept = without_oldest(messages, dropped)
+        try:
+            return await ask(kept), dropped
+        except TooLong as fault:
+            left = lines[dropped:]
+            if not left:
+                raise
+            length = sum(len(message.content) for message in kept)
+            more = _excess(length, left, fault) if tried < _BELIEVED else None
+            dropped += more or (len(left) + 1) // 2
+            tried += 1
+
+
+def _excess(length: int, lines: list[int], fault: TooLong) -> int | None:
+    """How many of ``lines`` (characters each, of ``length`` in all) hold the tokens that are too many; None: untold."""
+    if fault.needed is None or fault.limit is None or fault.needed <= fault.limit:
+        return None
+    surplus = length - _FILLED * fault.limit * length / fault.needed
+    fewest = (count for count, gone in enumerate(accumulate(lines), start=1) if gone >= surplus)
+    return next(fewest, len(lines))

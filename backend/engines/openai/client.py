@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from backend.engines.config import ServerConfig
-from backend.engines.openai.bounded import bound
-from backend.engines.openai.faults import URL_SETTING, Place, ServerFault, translate
+from backend.engines.openai.faults import URL_SETTING, AnswerTooLarge, Place, ServerFault, translate
 from backend.errors import EngineError
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 T = TypeVar("T")
+# Bytes of one answer, so that a broken server cannot fill the memory. A chain of 32,768 tokens streams about 12 MB.
+LONGEST_ANSWER = 64 * 2**20
 # Seconds before the first repetition; each further one waits twice as long, up to the last of these.
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 8.0
@@ -133,10 +134,12 @@ class ServerClient:
                 base_url=self.url,
                 api_key=self.place.key or _NO_KEY,
                 timeout=self.config.timeout,
+                # :meth:`retrying` repeats requests: the client would know nothing of a stream that breaks off, would
+                # set no limit to the time of a whole answer, and would repeat a refusal (409).
                 max_retries=0,
                 # Compressed, a small answer could be a huge one.
                 default_headers={"Accept-Encoding": "identity"},
-                http_client=DefaultAsyncHttpxClient(event_hooks={"response": [bound]}),
+                http_client=DefaultAsyncHttpxClient(event_hooks={"response": [_bound]}),
             )
             self._made.append(client)
         return self._made[0]
@@ -178,3 +181,29 @@ async def read_all(events: AsyncIterator[dict[str, Any]], read: Callable[[dict[s
     async with contextlib.aclosing(events) as open_events:  # type: ignore[type-var]
         async for event in open_events:
             read(event)
+
+
+async def _bound(response: Any) -> None:
+    """A hook for responses of httpx (or httpx2, whichever the client stands on): counts the bytes as they are read."""
+    response.stream = _bounded_class(type(response.stream))(response.stream)
+
+
+def _bounded_class(kind: type) -> Any:
+    base = next(base for base in kind.__mro__ if base.__name__ == "AsyncByteStream")
+    return type("BoundedStream", (_Bounded, base), {})
+
+
+class _Bounded:
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        read = 0
+        async for part in self._inner:
+            read += len(part)
+            if read > LONGEST_ANSWER:
+                raise AnswerTooLarge(f"more than {LONGEST_ANSWER} bytes")
+            yield part
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()

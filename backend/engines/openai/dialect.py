@@ -1,14 +1,16 @@
-"""What the engine needs of a way to speak with a server."""
+"""What both ways to speak with a server have in common: what is to be drawn, and what has been shown of it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
-from backend.engines.openai.pieces import Show
+from backend.engines.openai.faults import ServerFault
 from backend.types import Answer, Messages, Sampling, Trace
+
+# Hears the new part of a chain.
+Show = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,8 @@ class Draw:
     index: int = 0
 
 
-@dataclass
-class Clock:
-    """Seconds since it was made."""
-
-    started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.started
+# Draws one chain of a prompt, and reads the P(yes) after it.
+DrawChain = Callable[[Draw, Show | None], Awaitable[Trace]]
 
 
 class Dialect(Protocol):
@@ -41,8 +36,8 @@ class Dialect(Protocol):
         """P(yes) of one prompt."""
         ...
 
-    def chains(self, messages: Messages) -> Chains:
-        """Ready to draw chains of one prompt."""
+    def chains(self, messages: Messages) -> DrawChain:
+        """What draws the chains of one prompt."""
         ...
 
     async def write(self, messages: Messages, draw: Draw) -> str:
@@ -50,9 +45,27 @@ class Dialect(Protocol):
         ...
 
 
-class Chains(Protocol):
-    """The chains of one prompt."""
+class Shown:
+    """Hands the new part of a growing text to ``show``, nothing twice. Without ``show`` there is nothing to keep to.
 
-    def draw(self, draw: Draw, show: Show | None) -> Awaitable[Trace]:
-        """One chain with the P(yes) read after it."""
-        ...
+    A stream that breaks off is asked for again with the same seed, and its text is expected to begin in the same way:
+    what was shown cannot be taken back. Where it does not, the chain fails.
+    """
+
+    def __init__(self, show: Show | None) -> None:
+        self._show, self._text = show, ""
+
+    def grow(self, text: str, *, last: bool = False) -> None:
+        """``text`` is the chain so far. Raises ``ServerFault`` where it departs from what was shown."""
+        if self._show is None:
+            return
+        goes_on = text.startswith(self._text)
+        if not goes_on and (last or not self._text.startswith(text)):
+            raise ServerFault(
+                "A chain's stream broke off after a part of it was shown, and on repetition the server wrote another",
+                expected="the same text for the same seed",
+                fix="ask again",
+            )
+        if goes_on and text != self._text:
+            piece, self._text = text[len(self._text) :], text
+            self._show(piece)

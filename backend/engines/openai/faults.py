@@ -10,7 +10,6 @@ from time import time
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from backend.engines.openai.bounded import AnswerTooLarge
 from backend.errors import EngineError
 
 URL_SETTING = "RALLREC_SERVER_URL"
@@ -27,6 +26,10 @@ _NEEDED = re.compile(
 )
 _LONGEST_MESSAGE = 300
 _LONGEST_WAIT = 60.0
+
+
+class AnswerTooLarge(Exception):
+    """A server sent more bytes than an answer may have."""
 
 
 class ServerFault(EngineError):

@@ -1,26 +1,40 @@
-"""Speaking in token ids with vLLM's server: the prompts are the very tokens that the in-process engines feed."""
+"""Speaking in token ids with vLLM's server: the prompts are the very tokens that the in-process engines feed.
+
+The chat format (``backend.engines.chat``) is an ordinary function that asks its vocabulary, and this vocabulary is a
+server: :class:`Bridge` runs such functions beside the client's loop, and cancels them with it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+import re
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from threading import Lock
+from typing import Any, TypeVar, overload
 
+from backend.engines.base import THINK_CLOSE, THINK_OPEN
 from backend.engines.chat import Chat, FittedPrompt, PieceReader
-from backend.engines.openai.bridge import Bridge
-from backend.engines.openai.client import read_all
-from backend.engines.openai.dialect import Clock, Draw
+from backend.engines.openai.client import ServerClient, read_all
+from backend.engines.openai.dialect import Draw, DrawChain, Show, Shown
 from backend.engines.openai.faults import ServerFault
-from backend.engines.openai.pieces import Show, Shown
 from backend.engines.openai.reading import Unreadable, read_event, token_logprobs
-from backend.engines.openai.spoken import Spoken
-from backend.engines.openai.vocabulary import ServerVocabulary
+from backend.errors import RallrecError
 from backend.types import Answer, Message, Messages, Trace
 
+T = TypeVar("T")
 _PATH = "/completions"
 _PROBE = (Message("system", "Answer Yes or No."), Message("user", "Is <b>this</b> a question?\n\n1. Yes\n2. No"))
 # Nothing but temperature and top_p shapes what is drawn, whatever the server has as its defaults.
 _PLAIN = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+# What commands to a model look like: <|im_end|>, <s>, <start_of_turn>, <｜User｜>, [INST].
+_COMMAND = re.compile(r"<[^<>\s]{1,40}>|\[/?[A-Z_]{2,20}\]")
+_USUAL = "<|endoftext|> <|im_start|> <|im_end|> <s> </s> <|eot_id|> <|begin_of_text|> <bos> <eos> [INST] [/INST]"
+# Added tokens stand at a vocabulary's beginning, or next to each other at its end.
+_FIRST = range(512)
+_AROUND = 256
 
 
 class TokensDialect:
@@ -34,12 +48,21 @@ class TokensDialect:
 
     async def answer(self, model: str, messages: Messages) -> Answer:
         fitted = await self._bridge.run(self._chat.answer_prompt, messages)
-        clock = Clock()
+        started = time.perf_counter()
         p_yes = await self._read(model, fitted.ids)
-        return Answer(p_yes, len(fitted.ids), clock.seconds, fitted.dropped)
+        return Answer(p_yes, len(fitted.ids), time.perf_counter() - started, fitted.dropped)
 
-    def chains(self, messages: Messages) -> _Chains:
-        return _Chains(self, messages)
+    def chains(self, messages: Messages) -> DrawChain:
+        lock, fitted = asyncio.Lock(), list[FittedPrompt]()
+
+        async def draw_chain(draw: Draw, show: Show | None) -> Trace:
+            async with lock:  # the chains of one prompt share its tokens: they are asked for once
+                if not fitted:
+                    max_tokens = draw.sampling.max_tokens
+                    fitted.append(await self._bridge.run(self._chat.reason_prompt, messages, max_tokens))
+            return await self._reason(fitted[0], draw, show)
+
+        return draw_chain
 
     async def write(self, messages: Messages, draw: Draw) -> str:
         fitted = await self._bridge.run(self._chat.write_prompt, messages, draw.sampling.max_tokens)
@@ -93,37 +116,19 @@ class TokensDialect:
         shown.grow(text + reader.read(spoken, last=True), last=True)
         return spoken, "length" if finish == "length" else "stop"
 
-    async def reason(self, fitted: FittedPrompt, draw: Draw, show: Show | None) -> Trace:
+    async def _reason(self, fitted: FittedPrompt, draw: Draw, show: Show | None) -> Trace:
         """One chain after a prompt with the thinking opened, and P(yes) read after it (section 4.3.3)."""
-        clock = Clock()
+        started = time.perf_counter()
         spoken, finish = await self._speak(fitted, draw, show)
         kept, closing = await self._bridge.run(self._chat.before_reading, spoken)
         p_yes = await self._read(draw.model, [*fitted.ids, *list(spoken)[:kept], *closing])
         text = await self._bridge.run(self._chat.text, spoken)
-        return Trace(draw.index, text, p_yes, len(spoken), clock.seconds, finish, fitted.dropped)
-
-    async def fit(self, messages: Messages, max_tokens: int) -> FittedPrompt:
-        """The prompt of a chain."""
-        return await self._bridge.run(self._chat.reason_prompt, messages, max_tokens)
+        seconds = time.perf_counter() - started
+        return Trace(draw.index, text, p_yes, len(spoken), seconds, finish, fitted.dropped)
 
     async def probe(self, model: str) -> None:
         """Read one answer. Raises ``EngineError`` where the server cannot."""
         await self.answer(model, _PROBE)
-
-
-class _Chains:
-    """The chains of one prompt share its tokens: they are asked for once."""
-
-    def __init__(self, dialect: TokensDialect, messages: Messages) -> None:
-        self._dialect, self._messages = dialect, messages
-        self._lock = asyncio.Lock()
-        self._fitted: FittedPrompt | None = None
-
-    async def draw(self, draw: Draw, show: Show | None) -> Trace:
-        async with self._lock:
-            if self._fitted is None:
-                self._fitted = await self._dialect.fit(self._messages, draw.sampling.max_tokens)
-        return await self._dialect.reason(self._fitted, draw, show)
 
 
 async def open_tokens(bridge: Bridge, model: str, limit: int | None) -> TokensDialect | None:
@@ -166,3 +171,208 @@ def _comes_back(vocabulary: ServerVocabulary) -> bool:
         [{"role": message.role, "content": message.content} for message in _PROBE[1:]], thinking=False
     )
     return vocabulary.encode(vocabulary.render([{"role": "user", "content": _PROBE[1].content}], thinking=False)) == ids
+
+
+class ServerVocabulary:
+    """The tokenizer of ``model`` behind a server. :meth:`find_control_tokens` must run before it is used."""
+
+    control_tokens: Sequence[str] = ()
+
+    def __init__(self, bridge: Bridge, model: str) -> None:
+        self._bridge, self._model = bridge, model
+        self._control_ids: frozenset[int] = frozenset()
+
+    def encode(self, text: str) -> list[int]:
+        return self._tokenize({"prompt": text, "add_special_tokens": False})[0]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        text, rest = tokens.known() if isinstance(tokens, Spoken) else ("", tuple(tokens))
+        said = [token for token in rest if token not in self._control_ids]
+        return text + (self._detokenize(said) if said else "")
+
+    def render(self, chat: list[dict[str, str]], *, thinking: bool) -> str:
+        return self._detokenize(self.chat_ids(chat, thinking=thinking))
+
+    def chat_ids(self, chat: list[dict[str, str]], *, thinking: bool) -> list[int]:
+        """The token ids of a rendered chat. Raises ``EngineError`` where the template refuses it."""
+        kwargs = {"enable_thinking": thinking}
+        return self._tokenize({"messages": chat, "add_generation_prompt": True, "chat_template_kwargs": kwargs})[0]
+
+    def without_controls(self, tokens: Sequence[int], text: str) -> str:
+        """What tokens say, from their ``text`` with control tokens spelt out."""
+        if not self._control_ids.isdisjoint(tokens):
+            for spelling in self.control_tokens:
+                text = text.replace(spelling, "")
+        return text
+
+    def find_control_tokens(self) -> None:
+        """Which spellings this tokenizer reads as one token each, of those that look like commands."""
+        rendered = self.chat_ids([{"role": "user", "content": "?"}], thinking=False)
+        seen = self._detokenize(rendered)
+        highest = max(rendered)
+        places = [*_FIRST, *range(max(_FIRST.stop, highest - _AROUND), highest + _AROUND)]
+        candidates = _COMMAND.findall(f"{seen} {_USUAL} {self._detokenize(places)}")
+        candidates = [own for own in dict.fromkeys(candidates) if own not in (THINK_OPEN.strip(), THINK_CLOSE)]
+        ids, spellings = self._tokenize(
+            {"prompt": "\n".join(candidates), "add_special_tokens": False, "return_token_strs": True}
+        )
+        found = {spelling: token for token, spelling in zip(ids, spellings, strict=False) if spelling in candidates}
+        self.control_tokens = tuple(found)
+        self._control_ids = frozenset(found.values())
+
+    def _tokenize(self, request: dict[str, Any]) -> tuple[list[int], list[str]]:
+        answer = self._post("/tokenize", request)
+        return token_ids(answer.get("tokens"), self._bridge), texts(answer.get("token_strs"))
+
+    def _detokenize(self, tokens: Sequence[int]) -> str:
+        text = self._post("/detokenize", {"tokens": list(tokens)}).get("prompt")
+        if not isinstance(text, str):
+            raise self._bridge.client.place.bad_answer("no text for tokens")
+        return text
+
+    def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        client = self._bridge.client
+        return self._bridge.wait(client.ask(client.root + path, {"model": self._model, **request}), _is_judgement)
+
+
+def token_ids(given: object, bridge: Bridge) -> list[int]:
+    """Token ids out of an answer. Raises ``EngineError`` where they are none."""
+    if not isinstance(given, list) or any(type(token) is not int or token < 0 for token in given):
+        raise bridge.client.place.bad_answer("no token ids")
+    return given
+
+
+def texts(given: object) -> list[str]:
+    """Texts out of an answer; what is none becomes empty."""
+    return [own if isinstance(own, str) else "" for own in given] if isinstance(given, list) else []
+
+
+def _is_judgement(error: RallrecError) -> bool:  # a template that refuses a chat, say
+    return isinstance(error, ServerFault) and error.rejected
+
+
+class Spoken(Sequence[int]):
+    """Token ids in the parts they came in. Its beginnings (``spoken[:n]``) know their text too."""
+
+    def __init__(self, parts: Sequence[tuple[tuple[int, ...], str | None]] = ()) -> None:
+        self._parts = list(parts)
+        self._length = sum(len(tokens) for tokens, _ in parts)
+        self._text = "".join(text for _, text in parts if text is not None)
+
+    def add(self, tokens: Sequence[int], text: str) -> None:
+        """What came next."""
+        self._parts.append((tuple(tokens), text))
+        self._length += len(tokens)
+        self._text += text
+
+    def known(self) -> tuple[str, tuple[int, ...]]:
+        """The text as far as it is known, and the tokens after it (where a part was cut) that are left to decode."""
+        tokens, text = self._parts[-1] if self._parts else ((), "")
+        return self._text, () if text is not None else tokens
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[int]:
+        return (token for tokens, _ in self._parts for token in tokens)
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[int]: ...
+    def __getitem__(self, place: int | slice) -> int | Sequence[int]:
+        if isinstance(place, slice) and not place.start and place.step is None:
+            return self._beginning(range(len(self))[place].stop)
+        return list(self)[place]
+
+    def _beginning(self, length: int) -> Spoken:
+        parts: list[tuple[tuple[int, ...], str | None]] = []
+        for tokens, text in self._parts:
+            if len(tokens) > length:
+                return Spoken([*parts, (tokens[:length], None)] if length else parts)
+            parts.append((tokens, text))
+            length -= len(tokens)
+        return Spoken(parts)
+
+
+class _Interrupted(BaseException):
+    """Not an ``Exception``: the function in between must not take a lost connection for an answer."""
+
+    def __init__(self, error: RallrecError | None) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _Held:
+    """The requests that one function waits for."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._closed = False
+        self._requests: set[Future[Any]] = set()
+
+    def add(self, request: Future[Any]) -> None:
+        with self._lock:
+            self._requests.add(request)
+            if self._closed:
+                request.cancel()
+
+    def remove(self, request: Future[Any]) -> None:
+        with self._lock:
+            self._requests.discard(request)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for request in list(self._requests):
+                request.cancel()
+
+
+_held: ContextVar[_Held] = ContextVar("held")
+
+
+class Bridge:
+    """Threads for such functions, as many as the client has requests under way."""
+
+    def __init__(self, client: ServerClient) -> None:
+        self.client = client
+        self._threads = ThreadPoolExecutor(client.config.concurrency, thread_name_prefix="openai-chat")
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """``function(*arguments)`` in a thread; within it :meth:`wait` works. Raises what it raises."""
+        held = _Held()
+        context = copy_context()
+        context.run(_held.set, held)
+
+        def work() -> tuple[T | None, _Interrupted | None]:
+            try:
+                return context.run(function, *arguments), None
+            except _Interrupted as interrupted:
+                return None, interrupted
+
+        try:
+            result, interrupted = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            held.close()
+        if interrupted is not None:
+            raise interrupted.error or RallrecError("Interrupted") from interrupted
+        return result  # type: ignore[return-value]
+
+    def wait(self, work: Coroutine[Any, Any, T], passes: Callable[[RallrecError], bool] = lambda _error: False) -> T:
+        """The result of ``work`` on the client's loop, within a function under :meth:`run`.
+
+        Errors that ``passes`` accepts are for that function to judge; any other ends it.
+        """
+        held = _held.get()
+        request = self.client.submit(work)
+        held.add(request)
+        try:
+            return request.result()
+        except CancelledError as error:
+            raise _Interrupted(None) from error
+        except RallrecError as error:
+            if passes(error):
+                raise
+            raise _Interrupted(error) from error
+        finally:
+            held.remove(request)

@@ -163,7 +163,7 @@ def test_a_malformed_answer_fails_its_prompt_with_words(start: Start, broken: Re
 
 
 def test_a_huge_answer_is_not_read_to_its_end(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.engines.openai.bounded.LONGEST_ANSWER", 100_000)
+    monkeypatch.setattr("backend.engines.openai.client.LONGEST_ANSWER", 100_000)
     engine, server = start(lambda asked: Reply([b" " * 50_000] * 50) if "Saw" in asked.said else listing())
     with pytest.raises(PartialError, match="more than 100000 bytes"):
         engine.answer(PROMPTS)

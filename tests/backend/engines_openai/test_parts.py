@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.engines.openai.chat_dialect import ThinkingText, fitted, reasoning_of
 from backend.engines.openai.faults import TooLong
-from backend.engines.openai.fitting import fitted
-from backend.engines.openai.pieces import ThinkingText, reasoning_of
 from backend.engines.openai.reading import Unreadable, listed_logprobs, p_yes, read_event, token_logprobs
-from backend.engines.openai.spoken import Spoken
+from backend.engines.openai.tokens_dialect import Spoken
 from backend.errors import EngineError
 from backend.types import Messages
 from tests.backend.engines_openai.prompts import with_history
