@@ -18,7 +18,6 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from backend.engines.chat import FittedPrompt, PieceReader
-from backend.engines.sampling import draw
 from backend.seeding import derive_seed
 from backend.types import Messages, Sampling, Trace
 
@@ -27,10 +26,12 @@ if TYPE_CHECKING:
 
 # on_piece(prompt index, sample index, text)
 _OnPiece = Callable[[int, int, str], None]
+# The nucleus is looked for among this many most likely tokens first; sorting the whole vocabulary costs 10 times more.
+_FIRST_LOOK = 256
 
 
 @dataclass(frozen=True)
-class Job:
+class RowGroup:
     """The rows of one prompt: its ``number`` for the caller, its tokens, and the sample indices (None: one text)."""
 
     number: int
@@ -44,7 +45,7 @@ class Row:
     """One chain or text while it is written. ``feed``: tokens still to be fed, in order; ``finish``: how it ended;
     ``read``: whether P(yes) after it is known."""
 
-    job: Job
+    group: RowGroup
     sample: int | None
     generator: torch.Generator
     started: float
@@ -68,7 +69,7 @@ class _Rows(Protocol):
 
 
 class Decoder:
-    """Draws all ``jobs``; ``on_trace`` (chains) or ``on_text`` (texts) hears each row's end. ``stop`` raises."""
+    """Draws all ``groups``; ``on_trace`` (chains) or ``on_text`` (texts) hears each row's end. ``stop`` raises."""
 
     def __init__(self, lm: CausalLM, sampling: Sampling, stop: Callable[[], None]) -> None:
         self._lm, self._sampling, self._stop = lm, sampling, stop
@@ -79,15 +80,15 @@ class Decoder:
     @torch.inference_mode()
     def run(
         self,
-        jobs: Sequence[Job],
+        groups: Sequence[RowGroup],
         *,
         on_piece: _OnPiece | None = None,
         on_trace: Callable[[int, Trace], None] | None = None,
         on_text: Callable[[int, str], None] | None = None,
     ) -> None:
-        """Draw every row of every job, as many side by side as the model's machine has room for."""
+        """Draw every row of every group, as many side by side as the model's machine has room for."""
         self._on_piece, self._on_trace, self._on_text = on_piece, on_trace, on_text
-        waiting = deque(job for job in jobs if job.samples)
+        waiting = deque(group for group in groups if group.samples)
         while waiting or self._rows:
             while waiting and (not self._rows or len(self._rows) + len(waiting[0].samples) <= self._most):
                 self._stop()
@@ -97,17 +98,17 @@ class Decoder:
             self._stop()
             self._take(self._held.step([row.feed.popleft() for row in self._rows]))
 
-    def _start(self, job: Job) -> None:
-        logits = self._held.start(job.prompt.ids, len(job.samples))
-        words = [message.content for message in job.messages]
+    def _start(self, group: RowGroup) -> None:
+        logits = self._held.start(group.prompt.ids, len(group.samples))
+        words = [message.content for message in group.messages]
         started = time.perf_counter()
-        for sample in job.samples:
+        for sample in group.samples:
             named = [words] if sample is None else [words, sample]
             generator = torch.Generator().manual_seed(derive_seed(self._sampling.seed, *named))
             pieces = PieceReader(self._lm.chat) if self._on_piece and sample is not None else None
-            self._rows.append(Row(job, sample, generator, started, pieces))
-        first = len(self._rows) - len(job.samples)
-        self._draw(list(range(first, len(self._rows))), logits.expand(len(job.samples), -1))
+            self._rows.append(Row(group, sample, generator, started, pieces))
+        first = len(self._rows) - len(group.samples)
+        self._draw(list(range(first, len(self._rows))), logits.expand(len(group.samples), -1))
         self._leave()
 
     def _take(self, logits: Tensor) -> None:
@@ -155,7 +156,7 @@ class Decoder:
                 continue
             if row.sample is None:
                 if self._on_text:
-                    self._on_text(row.job.number, self._lm.chat.text(row.tokens))
+                    self._on_text(row.group.number, self._lm.chat.text(row.tokens))
             elif not row.read:
                 assert logits is not None
                 self._end(row, logits[number])
@@ -169,16 +170,16 @@ class Decoder:
         row.read = True
         assert row.sample is not None
         text, p_yes = self._lm.chat.text(row.tokens), self._lm.p_yes(logits)
-        trace = Trace(row.sample, text, p_yes, len(row.tokens), seconds, row.finish, row.job.prompt.dropped)
+        trace = Trace(row.sample, text, p_yes, len(row.tokens), seconds, row.finish, row.group.prompt.dropped)
         if self._on_trace:
-            self._on_trace(row.job.number, trace)
+            self._on_trace(row.group.number, trace)
 
     def _show(self, row: Row, *, last: bool = False) -> None:
         if row.pieces is None or self._on_piece is None or row.sample is None:
             return
         piece = row.pieces.read(row.tokens, last=last)
         if piece:
-            self._on_piece(row.job.number, row.sample, piece)
+            self._on_piece(row.group.number, row.sample, piece)
 
 
 class _SharedRows:
@@ -234,3 +235,25 @@ class _CopiedRows:
     def _read(self, ids: Sequence[int]) -> tuple[Any, Tensor]:
         cache = DynamicCache(config=self._lm.model.config)
         return cache, self._lm.forward([list(ids)], cache)[0]
+
+
+def draw(logits: Tensor, temperature: float, top_p: float, generators: Sequence[torch.Generator]) -> list[int]:
+    """One token id per row of ``logits`` ([rows, vocabulary], float32, on the CPU), by temperature and nucleus.
+
+    The nucleus is the smallest set of most likely tokens whose probability reaches ``top_p``; row i uses one uniform
+    number of ``generators[i]``, so what it draws does not depend on the other rows. Naive equivalent: sort, cumulate,
+    cut, ``torch.multinomial`` row by row.
+    """
+    probabilities = torch.softmax(logits / temperature, dim=-1)
+    top = torch.topk(probabilities, min(_FIRST_LOOK, probabilities.shape[-1]), dim=-1)
+    values, ids = top.values, top.indices
+    if float(values.sum(-1).min()) < top_p:  # a flat row: its nucleus is wider than the first look
+        values, ids = torch.sort(probabilities, dim=-1, descending=True)
+    mass = values.cumsum(-1)
+    # A token is in the nucleus while the mass before it has not reached top_p.
+    inside = (mass - values) < top_p
+    total = torch.where(inside, values, 0.0).sum(-1)
+    uniform = torch.stack([torch.rand((), generator=generator) for generator in generators])
+    position = torch.searchsorted(mass, (uniform * total).unsqueeze(-1), right=True).squeeze(-1)
+    last = inside.sum(-1) - 1
+    return ids.gather(-1, torch.minimum(position, last).unsqueeze(-1)).squeeze(-1).tolist()

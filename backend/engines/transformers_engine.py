@@ -75,7 +75,7 @@ class TransformersEngine:
         """P(yes) per prompt; prompts that begin alike share what they have in common."""
         with self._base.lock:
             lm = self._lm(progress)
-            from backend.engines.answering import answer_batch, plan_batches
+            from backend.engines.causal_lm import answer_batch, plan_batches
 
             asked = FittedPrompts(prompts, lm.chat.answer_prompt)
             fitted = list(asked)
@@ -112,7 +112,7 @@ class TransformersEngine:
             lm = self._lm(progress)
             if progress:
                 progress("reasoning", None)
-            from backend.engines.decoding import Decoder, Job
+            from backend.engines.decoding import Decoder, RowGroup
 
             asked = FittedPrompts(prompts, lambda prompt: lm.chat.reason_prompt(prompt, sampling.max_tokens))
             traces: dict[tuple[int, int], Trace] = {}
@@ -122,8 +122,8 @@ class TransformersEngine:
                 if on_trace:
                     on_trace(number, trace)
 
-            jobs = [Job(number, prompts[number], fitted, tuple(indices)) for number, fitted in asked]
-            Decoder(lm, sampling, lambda: raise_if(stop)).run(jobs, on_piece=on_piece, on_trace=keep)
+            groups = [RowGroup(number, prompts[number], fitted, tuple(indices)) for number, fitted in asked]
+            Decoder(lm, sampling, lambda: raise_if(stop)).run(groups, on_piece=on_piece, on_trace=keep)
             asked.raise_failures()
             return [[traces[number, index] for index in indices] for number in range(len(prompts))]
 
@@ -151,13 +151,13 @@ class TransformersEngine:
         """The texts, written side by side."""
         with self._base.lock:
             lm = self._lm(None)
-            from backend.engines.decoding import Decoder, Job
+            from backend.engines.decoding import Decoder, RowGroup
 
             asked = FittedPrompts(prompts, lambda prompt: lm.chat.write_prompt(prompt, sampling.max_tokens))
-            jobs = [Job(number, prompts[number], fitted, (None,)) for number, fitted in asked]
+            groups = [RowGroup(number, prompts[number], fitted, (None,)) for number, fitted in asked]
             asked.raise_failures()
             texts = [""] * len(prompts)
-            Decoder(lm, sampling, lambda: raise_if(stop)).run(jobs, on_text=texts.__setitem__)
+            Decoder(lm, sampling, lambda: raise_if(stop)).run(groups, on_text=texts.__setitem__)
             return texts
 
     def _lm(self, progress: Progress | None) -> CausalLM:

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from backend.engines import models
 from backend.engines.base import OnAnswer, OnPiece, OnTrace, parts, raise_if, sample_indices
-from backend.engines.chat import Chat, FittedPrompt, FittedPrompts
+from backend.engines.chat import Chat, FittedPrompt, FittedPrompts, TokenizerVocabulary
 from backend.engines.config import VllmConfig
-from backend.engines.vocabulary import TokenizerVocabulary
 from backend.errors import EngineError
 from backend.seeding import derive_seed
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
@@ -135,7 +134,7 @@ class VllmEngine:
         """P(yes) per prompt, all at once."""
         with self._shared.lock:
             loaded, loop = self._load(progress)
-            from backend.engines.vllm_requests import Reading
+            from backend.engines.vllm_requests import AnswerReading
 
             answers: dict[int, Answer] = {}
             fitted = FittedPrompts(prompts, loaded.chat.answer_prompt)
@@ -150,7 +149,7 @@ class VllmEngine:
             def requests() -> Iterator[Request]:
                 for number, prompt in fitted:
                     hear = partial(known, number, prompt, time.perf_counter())
-                    yield Reading(loaded.chat, hear).request(prompt.ids)
+                    yield AnswerReading(loaded.chat, hear).request(prompt.ids)
 
             loop.run(requests(), partial(raise_if, stop))
             fitted.raise_failures()
@@ -171,7 +170,7 @@ class VllmEngine:
         indices = sample_indices(samples)
         with self._shared.lock:
             loaded, loop = self._load(progress)
-            from backend.engines.vllm_requests import Chain
+            from backend.engines.vllm_requests import ChainRequest
 
             if progress:
                 progress("reasoning", None)
@@ -188,7 +187,7 @@ class VllmEngine:
             def requests() -> Iterator[Request]:
                 for number, prompt in fitted:
                     for index in indices:
-                        yield Chain(
+                        yield ChainRequest(
                             loaded.chat,
                             prompt,
                             sampling,

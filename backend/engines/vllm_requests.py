@@ -87,7 +87,7 @@ class RequestLoop:
         return outputs
 
 
-class Reading:
+class AnswerReading:
     """The probability of Yes right after ``ids``, at most one context long; ``hear(p_yes)`` is told it, once."""
 
     def __init__(self, chat: Chat, hear: Callable[[float], None]) -> None:
@@ -138,7 +138,7 @@ class Text:
 
 
 @dataclass
-class Chain(Text):
+class ChainRequest(Text):
     """One reasoning chain, read as soon as it ends (section 4.3.3), over the cached prompt and chain."""
 
     index: int = 0
@@ -156,7 +156,7 @@ class Chain(Text):
         if not output.finished:
             return []
         kept, closing = self.chat.before_reading(self.tokens)
-        return [Reading(self.chat, self._read).request([*self.prompt.ids, *self.tokens[:kept], *closing])]
+        return [AnswerReading(self.chat, self._read).request([*self.prompt.ids, *self.tokens[:kept], *closing])]
 
     def _read(self, p_yes: float) -> None:
         self.on_trace(

@@ -49,8 +49,7 @@ class LoraTuner:
     def __init__(self, source: str, name: str, config: LoraSettings, seed: int, device: str = "auto") -> None:
         from peft import LoraConfig, get_peft_model
 
-        from backend.engines.chat import Chat
-        from backend.engines.vocabulary import TokenizerVocabulary
+        from backend.engines.chat import Chat, TokenizerVocabulary
 
         self.config, self.seed, self._name = config, seed, name
         self.device = pick_device(device)

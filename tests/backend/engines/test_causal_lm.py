@@ -8,8 +8,7 @@ from torch import Tensor
 
 from backend.engines.base import THINK_OPEN
 from backend.engines.causal_lm import CausalLM
-from backend.engines.chat import Chat
-from backend.engines.vocabulary import TokenizerVocabulary
+from backend.engines.chat import Chat, TokenizerVocabulary
 from backend.types import Message, Messages, Sampling
 from tests.backend.engines.test_decoding import decode, naive_chain
 

@@ -9,8 +9,7 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from backend.engines.chat import Chat, PieceReader, without_oldest
-from backend.engines.vocabulary import TokenizerVocabulary
+from backend.engines.chat import Chat, PieceReader, TokenizerVocabulary, without_oldest
 from backend.errors import EngineError
 from backend.types import Message, Messages
 

@@ -18,8 +18,7 @@ from transformers import (
 )
 
 from backend.engines.causal_lm import CausalLM
-from backend.engines.decoding import Decoder, Job
-from backend.engines.sampling import draw
+from backend.engines.decoding import Decoder, RowGroup, draw
 from backend.engines.shared_prefix import supports_shared_prefix
 from backend.errors import Stopped
 from backend.seeding import derive_seed
@@ -79,7 +78,7 @@ def naive_chain(lm: CausalLM, messages: Messages, index: int | None, sampling: S
 
 
 def decode(lm: CausalLM, prompts: list[Messages], samples: tuple[int, ...], sampling: Sampling, **more: Any) -> Any:
-    jobs = [Job(n, p, lm.chat.reason_prompt(p, sampling.max_tokens), samples) for n, p in enumerate(prompts)]
+    groups = [RowGroup(n, p, lm.chat.reason_prompt(p, sampling.max_tokens), samples) for n, p in enumerate(prompts)]
     found: dict[tuple[int, int], Trace] = {}
     stop: Callable[[], None] = more.pop("stop", lambda: None)
 
@@ -87,7 +86,7 @@ def decode(lm: CausalLM, prompts: list[Messages], samples: tuple[int, ...], samp
         assert (number, trace.index) not in found
         found[number, trace.index] = trace
 
-    Decoder(lm, sampling, stop).run(jobs, on_trace=keep, **more)
+    Decoder(lm, sampling, stop).run(groups, on_trace=keep, **more)
     return found
 
 
@@ -147,8 +146,8 @@ def test_a_chain_that_closed_its_thinking_is_read_right_after_the_mark(
 
 def test_texts_are_those_made_from_scratch(tiny: CausalLM) -> None:
     texts: dict[int, str] = {}
-    jobs = [Job(n, p, tiny.chat.write_prompt(p, SAMPLING.max_tokens), (None,)) for n, p in enumerate(PROMPTS)]
-    Decoder(tiny, SAMPLING, lambda: None).run(jobs, on_text=texts.__setitem__)
+    groups = [RowGroup(n, p, tiny.chat.write_prompt(p, SAMPLING.max_tokens), (None,)) for n, p in enumerate(PROMPTS)]
+    Decoder(tiny, SAMPLING, lambda: None).run(groups, on_text=texts.__setitem__)
     assert texts == {n: naive_chain(tiny, p, None, SAMPLING)[0] for n, p in enumerate(PROMPTS)}
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from backend.engines.sampling import draw
+from backend.engines.decoding import draw
 
 
 def _generators(count: int, seed: int = 0) -> list[torch.Generator]:

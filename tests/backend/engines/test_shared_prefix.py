@@ -12,8 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen3NextConfig
 
 from backend.engines import shared_prefix
-from backend.engines.answering import answer_batch, plan_batches, shared_length
-from backend.engines.causal_lm import CausalLM
+from backend.engines.causal_lm import CausalLM, answer_batch, plan_batches, shared_length
 from backend.engines.shared_prefix import ATTENTION, attend
 from tests.backend.engines.tiny import TINY, TinyTokenizer, tiny_lm
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 
 from backend.engines import models
-from backend.engines.chat import Chat
+from backend.engines.chat import Chat, TokenizerVocabulary
 from backend.engines.config import ServerConfig
 from backend.engines.openai import OpenAIEngine
 from backend.engines.openai.chat_dialect import ChatDialect
 from backend.engines.openai.client import ServerClient
 from backend.engines.openai.tokens_dialect import Bridge, ServerVocabulary, Spoken
-from backend.engines.vocabulary import TokenizerVocabulary
 from backend.types import Message, Messages, ModelRef, Sampling
 from tests.backend.engines.conftest import CONTEXT, Server, adapters, server
 from tests.backend.engines_openai.prompts import PROMPTS, with_history

@@ -113,15 +113,15 @@ def test_a_chain_counts_its_tokens_without_the_one_that_ends_it(
 def test_probabilities_are_those_of_the_raw_logits_also_beside_hot_chains(
     vllm: VllmEngine, model_ref: ModelRef, models_dir: Path, question: Messages, outputs: list[Any]
 ) -> None:
-    from backend.engines.vllm_requests import Reading, RequestLoop, Text
+    from backend.engines.vllm_requests import AnswerReading, RequestLoop, Text
 
     assert vllm._shared.loaded is not None
     engine, chat = vllm._shared.loaded.engine, vllm._shared.loaded.chat
     prompt = chat.answer_prompt(question)
     alone, beside = [], []
-    RequestLoop(engine).run([Reading(chat, alone.append).request(prompt.ids)], lambda: None)
+    RequestLoop(engine).run([AnswerReading(chat, alone.append).request(prompt.ids)], lambda: None)
     hot = Text(chat, prompt, Sampling(temperature=2.0, top_p=0.5, max_tokens=3), 7)
-    RequestLoop(engine).run([hot.request(), Reading(chat, beside.append).request(prompt.ids)], lambda: None)
+    RequestLoop(engine).run([hot.request(), AnswerReading(chat, beside.append).request(prompt.ids)], lambda: None)
 
     model = AutoModelForCausalLM.from_pretrained(models.fetch(model_ref, models_dir), dtype=torch.float32)
     with torch.inference_mode():

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.datasets import Dataset, build_samples
-from backend.engines.chat import Chat
-from backend.engines.vocabulary import TokenizerVocabulary
+from backend.engines.chat import Chat, TokenizerVocabulary
 from backend.errors import EngineError
 from backend.prompting import HistoryLine, Prompt, PromptSubject, RatingHabit, build_prompt
 from backend.questions import Questions

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from backend.datasets import Dataset, Split, build_samples, split
-from backend.engines.chat import Chat
-from backend.engines.vocabulary import TokenizerVocabulary
+from backend.engines.chat import Chat, TokenizerVocabulary
 from backend.training import lora
 from backend.training.examples import Example
 from storage.precompute.plan import Precompute
