@@ -1,8 +1,8 @@
 """Which weights play each role, and who runs them: read off the settings, nothing is opened.
 
 ``tuned`` (M_G) and ``reasoning`` (M_R) answer; ``describer`` and ``encoder`` make artifacts ahead. What two roles have
-in common is a :class:`Base`, so its weights are loaded once. The encoder always runs in this process, as it is, so
-that item vectors are the same whoever runs the models.
+in common is a :class:`BaseWeights`, which is loaded once. The encoder always runs in this process, as it is, so that
+item vectors are the same whoever runs the models.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WRITERS = (*ROLES, "describer")
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseWeights:
     """Base weights (without adapter) and who runs them, at which server if it is one.
 
     ``dtype``: how an engine that takes one holds numbers.
@@ -41,7 +41,7 @@ class Base:
 class Role:
     """What plays a role: a base, and the LoRA adapter on top (or None), kept in ``folder`` (None: its name is it)."""
 
-    base: Base
+    base: BaseWeights
     adapter: str | None = None
     folder: str | None = None
 
@@ -60,7 +60,7 @@ def role_of(settings: Settings, role: str) -> Role:
     """
     if role == "describer":
         if makes_up_answers(settings.describer):
-            return Role(Base(SCRIPTED.name, SCRIPTED))
+            return Role(BaseWeights(SCRIPTED.name, SCRIPTED))
         # Descriptions are made up only where that is asked for.
         made_up = record_of(settings.engine).makes_up_answers
         engine = Settings.model_fields["engine"].default if made_up else settings.engine
@@ -73,7 +73,7 @@ def role_of(settings: Settings, role: str) -> Role:
     if adapter in RECIPES and not record.loads_weights:  # no weights of ours to put it on
         adapter = None
     if record.makes_up_answers:
-        return Role(Base(engine, SCRIPTED), adapter)
+        return Role(BaseWeights(engine, SCRIPTED), adapter)
     url = getattr(settings, f"{role}_url") or settings.server_url
     # A server rounds its weights, or does not, when it is started: nothing to ask of it.
     quantized = settings.quantized if record.loads_weights else ""
@@ -86,12 +86,12 @@ def base_of(settings: Settings, role: str) -> ModelRef:
     return replace(role_of(settings, role).base.model, context=None, quantized=None)
 
 
-def encoder_of(settings: Settings) -> Base:
+def encoder_of(settings: Settings) -> BaseWeights:
     """Who turns item texts into vectors; ``engine`` is the encoder's name."""
     if makes_up_answers(settings.encoder):
-        return Base(SCRIPTED.name, SCRIPTED)
+        return BaseWeights(SCRIPTED.name, SCRIPTED)
     name = next(name for name, record in ENCODERS.items() if record.encodes == settings.encoder_kind)
-    return Base(name, models.resolve(settings.encoder))
+    return BaseWeights(name, models.resolve(settings.encoder))
 
 
 def options_of(settings: Settings, engine: str) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def options_of(settings: Settings, engine: str) -> dict[str, Any]:
     return options | ({"config": _checked(settings, record)} if record.config else {})
 
 
-def made_with(settings: Settings, base: Base) -> dict[str, Any]:
+def made_with(settings: Settings, base: BaseWeights) -> dict[str, Any]:
     """What the engine or encoder of these weights is made with. Raises ``SettingsError``."""
     record = record_of(base.engine)
     options = {"model": base.model, **options_of(settings, base.engine)}
@@ -115,9 +115,9 @@ def engine_tables(settings: Settings) -> dict[str, dict[str, Any]]:
     return {record.table: _checked(settings, record).model_dump(mode="json") for record in records}
 
 
-def _base(settings: Settings, engine: str, name: str, url: str, quantized: str = "") -> Base:
+def _base(settings: Settings, engine: str, name: str, url: str, quantized: str = "") -> BaseWeights:
     model = replace(models.resolve(name), context=settings.context or None, quantized=quantized or None)
-    return Base(engine, model, url.rstrip("/") if record_of(engine).is_remote else "")
+    return BaseWeights(engine, model, url.rstrip("/") if record_of(engine).is_remote else "")
 
 
 def _checked(settings: Settings, record: EngineRecord) -> BaseModel:

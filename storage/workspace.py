@@ -39,7 +39,7 @@ from storage.precompute.mix import load_space
 from storage.precompute.plan import Precompute
 from storage.precompute.tune import adapter_name
 from storage.results.cached_engine import CachedEngine
-from storage.roles import ROLES, Base, Role, base_of, encoder_of, made_with, role_of
+from storage.roles import ROLES, BaseWeights, Role, base_of, encoder_of, made_with, role_of
 from storage.shipped import import_shipped, shipped_results, shipped_samples
 
 # What the views of a workspace over other datasets have in common with it.
@@ -53,7 +53,7 @@ class Workspace:
         self.settings = settings
         self._bundle = bundle
         self._lock = threading.RLock()
-        self._engines: dict[Base, Any] = {}
+        self._engines: dict[BaseWeights, Any] = {}
         self._roles: dict[tuple[str, str], Role] = {}
         self._cached: dict[Role, CachedEngine] = {}
         self._datasets: dict[str, Dataset] = {}
@@ -207,7 +207,7 @@ class Workspace:
             encoder: Encoder = self._engines[base]
             return encoder
 
-    def _base(self, base: Base) -> Engine:
+    def _base(self, base: BaseWeights) -> Engine:
         """The one engine of these base weights. What runs in this process encodes too: the encoder can be it."""
         if base not in self._engines:
             self._engines[base] = create_engine(base.engine, **made_with(self.settings, base))

@@ -22,7 +22,7 @@ from backend.types import Message, ModelRef
 from storage import workspace as workspace_module
 from storage.precompute.artifacts import Artifact
 from storage.results.cached_engine import CachedEngine
-from storage.roles import Base, Role, encoder_of, options_of, role_of
+from storage.roles import BaseWeights, Role, encoder_of, options_of, role_of
 from storage.workspace import Workspace
 
 LLAMA, R1 = "meta-llama/Llama-3.1-8B-Instruct", "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"
@@ -31,7 +31,7 @@ SMALL = "smollm2-135m-instruct"
 UNTUNED = {"tuned_adapter": "", "reasoning_adapter": ""}
 
 
-class Counting(ScriptedEngine):
+class MadeEngine(ScriptedEngine):
     """Stands in for any engine; ``made`` counts base weights, which those adapted from it share."""
 
     made: ClassVar[list[tuple[str, dict[str, Any]]]] = []
@@ -41,9 +41,9 @@ class Counting(ScriptedEngine):
         self.name = name
         self.weights = object()
         self.folder: str | None = None
-        Counting.made.append((name, options))
+        MadeEngine.made.append((name, options))
 
-    def adapted(self, adapter: str | None, folder: str | None = None) -> Counting:
+    def adapted(self, adapter: str | None, folder: str | None = None) -> MadeEngine:
         other = copy.copy(self)
         other.model, other.folder = replace(self.model, adapter=adapter), folder
         return other
@@ -52,10 +52,10 @@ class Counting(ScriptedEngine):
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """Every engine and encoder that a workspace makes from now on: its name and what it is made with."""
-    Counting.made = []
+    MadeEngine.made = []
     for function in ("create_engine", "create_encoder"):
-        monkeypatch.setattr(workspace_module, function, Counting)
-    return Counting.made
+        monkeypatch.setattr(workspace_module, function, MadeEngine)
+    return MadeEngine.made
 
 
 @pytest.fixture
@@ -141,11 +141,13 @@ def test_the_encoder_is_never_quantized_and_runs_in_this_process(
 
 def test_who_plays_what() -> None:
     settings = Settings(engine="vllm", tuned_model=LLAMA, reasoning_model=R1, reasoning_adapter="r", quantized="fp8")
-    assert role_of(settings, "reasoning") == Role(Base("vllm", ModelRef(R1, quantized="fp8")), "r")
+    assert role_of(settings, "reasoning") == Role(BaseWeights("vllm", ModelRef(R1, quantized="fp8")), "r")
     assert role_of(settings, "reasoning").model == ModelRef(R1, adapter="r", quantized="fp8")
     describer = role_of(settings, "describer")
     assert (describer.base.engine, describer.model.name, describer.model.quantized) == ("vllm", SMALL, None)
-    assert encoder_of(Settings(engine="vllm", encoder="e", encoder_kind="sentence")) == Base("sentence", ModelRef("e"))
+    assert encoder_of(Settings(engine="vllm", encoder="e", encoder_kind="sentence")) == BaseWeights(
+        "sentence", ModelRef("e")
+    )
     scripted = Settings(engine="scripted", tuned_adapter="a", quantized="8bit", context=9)
     assert role_of(scripted, "tuned").model == replace(SCRIPTED, adapter="a")
     assert role_of(scripted, "describer").base.engine == "transformers", "descriptions are never made up unasked"
@@ -252,7 +254,7 @@ def test_servers_and_the_scripted_engine_have_no_adapter_of_a_recipe_but_one_of_
     assert (served.role("tuned").adapter, served.role("tuned").folder) == (None, None)
     assert served.model("reasoning").adapter == "theirs"
     scripted = tuned(engine="scripted", tuned_adapter="rallrec", reasoning_adapter="mine")
-    assert scripted.role("tuned") == Role(Base("scripted", SCRIPTED))
+    assert scripted.role("tuned") == Role(BaseWeights("scripted", SCRIPTED))
     assert scripted.model("reasoning") == replace(SCRIPTED, adapter="mine")
 
 

@@ -29,7 +29,7 @@ CONTEXT = 1024
 
 
 @dataclass(frozen=True)
-class Server:
+class VllmServer:
     """A real server of the small model: its address, and the names it serves the model and its adapters under."""
 
     url: str
@@ -77,7 +77,7 @@ def vllm_engine(model_ref: ModelRef, models_dir: Path) -> Engine:
 @pytest.fixture(scope="session")
 def server(
     model_ref: ModelRef, models_dir: Path, adapters: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+) -> Iterator[VllmServer]:
     """vLLM's own OpenAI-compatible server, started for the session."""
     pytest.importorskip("vllm", reason="vLLM is not installed here: make test-vllm")
     with socket.socket() as free:
@@ -109,7 +109,7 @@ def server(
         if process.poll() is not None:
             log.seek(0)
             pytest.fail(f"vLLM's server did not start:\n{log.read()[-3000:]}")
-        yield Server(f"http://127.0.0.1:{port}/v1", "small")
+        yield VllmServer(f"http://127.0.0.1:{port}/v1", "small")
     finally:
         process.terminate()
         process.wait(30)
@@ -117,7 +117,7 @@ def server(
 
 
 @pytest.fixture(scope="session")
-def openai_engine(server: Server) -> Engine:
+def openai_engine(server: VllmServer) -> Engine:
     return create_engine("openai", model=ModelRef(server.model), url=server.url)
 
 

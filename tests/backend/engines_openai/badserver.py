@@ -17,7 +17,7 @@ LIKELY = (("Yes", -0.5), ("No", -1.5), ("Maybe", -3.0))
 
 
 @dataclass(frozen=True)
-class Asked:
+class ServerRequest:
     """A request. ``number``: how many requests came before it to the same path."""
 
     path: str
@@ -36,7 +36,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Reply:
+class BadReply:
     """``parts`` are sent one after the other, ``pause`` seconds apart; then the connection is ``cut``, or ends well.
 
     ``silent``: nothing is ever sent.
@@ -50,20 +50,20 @@ class Reply:
     silent: bool = False
 
 
-def as_json(value: Any, status: int = 200, **headers: str) -> Reply:
+def as_json(value: Any, status: int = 200, **headers: str) -> BadReply:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply([json.dumps(value).encode()], status, {"Content-Type": "application/json", **named})
+    return BadReply([json.dumps(value).encode()], status, {"Content-Type": "application/json", **named})
 
 
-def refuse(status: int, message: str, **more: Any) -> Reply:
+def refuse(status: int, message: str, **more: Any) -> BadReply:
     return as_json({"error": {"message": message, "type": "error", **more}}, status)
 
 
-def models(*names: str) -> Reply:
+def models(*names: str) -> BadReply:
     return as_json({"object": "list", "data": [{"id": name} for name in names]})
 
 
-def listing(likely: Sequence[tuple[str, Any]] = LIKELY, prompt_tokens: int | None = 7, text: str = "Yes") -> Reply:
+def listing(likely: Sequence[tuple[str, Any]] = LIKELY, prompt_tokens: int | None = 7, text: str = "Yes") -> BadReply:
     """A chat answer of one token with its log probabilities."""
     top = [{"token": token, "logprob": value, "bytes": None} for token, value in likely]
     answer: dict[str, Any] = {
@@ -91,7 +91,7 @@ def speech(
     tokens: int | None = None,
     pause: float = 0.0,
     cut: bool = False,
-) -> Reply:
+) -> BadReply:
     """A stream of a chain's parts."""
     said = [{"content": delta} if isinstance(delta, str) else delta for delta in deltas]
     parts = [event({"choices": [{"index": 0, "delta": delta}]}) for delta in said]
@@ -101,21 +101,21 @@ def speech(
         parts.append(event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": tokens}}))
     if not cut:
         parts.append(b"data: [DONE]\n\n")
-    return Reply(parts, headers={"Content-Type": "text/event-stream"}, pause=pause, cut=cut)
+    return BadReply(parts, headers={"Content-Type": "text/event-stream"}, pause=pause, cut=cut)
 
 
 class BadServer:
     """``answer(asked)`` says what to do. ``asked``: every request so far; ``most``: the most under way at once."""
 
-    def __init__(self, answer: Callable[[Asked], Reply], served: Sequence[str]) -> None:
+    def __init__(self, answer: Callable[[ServerRequest], BadReply], served: Sequence[str]) -> None:
         self._answer, self._served = answer, served
         self._lock = threading.Lock()
         self.closing = threading.Event()
-        self.asked: list[Asked] = []
+        self.asked: list[ServerRequest] = []
         self.under_way, self.most, self.gone = 0, 0, 0
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class BadHandler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
@@ -134,7 +134,7 @@ class BadServer:
             def handle_error(self, *_arguments: Any) -> None:
                 pass
 
-        self._http = Quiet(("127.0.0.1", 0), Handler)
+        self._http = Quiet(("127.0.0.1", 0), BadHandler)
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
         threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -143,12 +143,12 @@ class BadServer:
         self._http.shutdown()
         self._http.server_close()
 
-    def of(self, path: str) -> list[Asked]:
+    def of(self, path: str) -> list[ServerRequest]:
         """The requests to ``path``."""
         return [asked for asked in self.asked if asked.path == path]
 
     @property
-    def chats(self) -> list[Asked]:
+    def chats(self) -> list[ServerRequest]:
         return self.of("/v1/chat/completions")
 
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
@@ -156,7 +156,7 @@ class BadServer:
         body = json.loads(handler.rfile.read(length)) if length else {}
         with self._lock:
             number = len(self.of(handler.path))
-            asked = Asked(handler.path, body, {k.lower(): v for k, v in handler.headers.items()}, number)
+            asked = ServerRequest(handler.path, body, {k.lower(): v for k, v in handler.headers.items()}, number)
             self.asked.append(asked)
             self.under_way += 1
             self.most = max(self.most, self.under_way)
@@ -168,14 +168,14 @@ class BadServer:
             with self._lock:
                 self.under_way -= 1
 
-    def _reply(self, asked: Asked) -> Reply:
+    def _reply(self, asked: ServerRequest) -> BadReply:
         if asked.path == "/v1/models" and self._served:
             return models(*self._served)
         if asked.path in ("/tokenize", "/v1/models"):
             return refuse(404, "Not Found")
         return self._answer(asked)
 
-    def _send(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
+    def _send(self, handler: BaseHTTPRequestHandler, reply: BadReply) -> None:
         if reply.silent:
             while not self.closing.wait(0.02):
                 if _left(handler.connection):
@@ -208,7 +208,7 @@ def _left(connection: socket.socket) -> bool:
 
 
 @contextmanager
-def serving(answer: Callable[[Asked], Reply], served: Sequence[str] = ("small",)) -> Iterator[BadServer]:
+def serving(answer: Callable[[ServerRequest], BadReply], served: Sequence[str] = ("small",)) -> Iterator[BadServer]:
     server = BadServer(answer, served)
     try:
         yield server

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests.backend.engines_openai.badserver import Asked, BadServer, Reply, as_json, event, refuse
+from tests.backend.engines_openai.badserver import BadReply, BadServer, ServerRequest, as_json, event, refuse
 
 COMMANDS = ("<|start|>", "<|end|>")
 _FIRST_COMMAND = 200_000
@@ -27,14 +27,14 @@ def text_of(tokens: list[int]) -> str:
     )
 
 
-def logprobs(asked: Asked, value: Any = -1.0) -> Reply:
+def logprobs(asked: ServerRequest, value: Any = -1.0) -> BadReply:
     """The first wanted token has the log probability ``value``, the others -2."""
     wanted = asked.body["logprob_token_ids"]
     top = {f"token_id:{token}": -2.0 for token in wanted} | {f"token_id:{wanted[0]}": value}
     return as_json({"choices": [{"index": 0, "text": "Y", "logprobs": {"top_logprobs": [top]}}]})
 
 
-def spoken(*parts: str, finish: str | None = "stop", **more: Any) -> Reply:
+def spoken(*parts: str, finish: str | None = "stop", **more: Any) -> BadReply:
     """A stream of a chain, each text with its tokens; a command that has no text ends the last."""
     sent = []
     for number, part in enumerate(parts):
@@ -43,16 +43,16 @@ def spoken(*parts: str, finish: str | None = "stop", **more: Any) -> Reply:
         ended = [END] if last and finish == "stop" else []
         choice = {"index": 0, "text": part, "token_ids": [*tokens, *ended], "finish_reason": finish if last else None}
         sent.append(event({"choices": [choice | more]}))
-    return Reply([*sent, b"data: [DONE]\n\n"], headers={"Content-Type": "text/event-stream"})
+    return BadReply([*sent, b"data: [DONE]\n\n"], headers={"Content-Type": "text/event-stream"})
 
 
 def speaks_tokens(
-    server: BadServer, complete: Callable[[Asked], Reply], *, context: int = 400, lossy: bool = False
+    server: BadServer, complete: Callable[[ServerRequest], BadReply], *, context: int = 400, lossy: bool = False
 ) -> None:
     """Let ``server`` answer as vLLM does; ``complete`` is its ``/v1/completions``. ``lossy``: text loses its spaces."""
     plain = server._reply
 
-    def reply(asked: Asked) -> Reply:
+    def reply(asked: ServerRequest) -> BadReply:
         body = asked.body
         if asked.path == "/tokenize":
             text = body.get("prompt")

@@ -11,7 +11,7 @@ import pytest
 from backend.engines.config import ServerConfig
 from backend.engines.openai import OpenAIEngine, client
 from backend.types import ModelRef
-from tests.backend.engines_openai.badserver import Asked, BadServer, Reply, serving
+from tests.backend.engines_openai.badserver import BadReply, BadServer, ServerRequest, serving
 
 Start = Callable[..., tuple[OpenAIEngine, BadServer]]
 
@@ -28,7 +28,7 @@ def start() -> Iterator[Start]:
     with ExitStack() as servers:
 
         def begin(
-            answer: Callable[[Asked], Reply],
+            answer: Callable[[ServerRequest], BadReply],
             *,
             served: tuple[str, ...] = ("small",),
             model: ModelRef | None = None,

@@ -11,7 +11,7 @@ from backend.engines import Engine, create_engine
 from backend.engines.openai import OpenAIEngine
 from backend.errors import EngineError, PartialError, Stopped
 from backend.types import Answer, ModelRef
-from tests.backend.engines_openai.badserver import Asked, Reply, as_json, listing, refuse
+from tests.backend.engines_openai.badserver import BadReply, ServerRequest, as_json, listing, refuse
 from tests.backend.engines_openai.conftest import Start
 from tests.backend.engines_openai.prompts import PROMPTS, with_history
 
@@ -47,9 +47,9 @@ def test_an_answer_that_is_not_listed_is_as_likely_as_the_least_listed(start: St
 
 
 def test_answers_keep_the_order_of_the_prompts_and_each_is_handed_over_once(start: Start) -> None:
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         place = next(i for i, prompt in enumerate(PROMPTS) if prompt[1].content in asked.said)
-        return Reply(listing([("Yes", -float(place + 1)), ("No", -1.0)]).parts, pause=0.05 * (3 - place))
+        return BadReply(listing([("Yes", -float(place + 1)), ("No", -1.0)]).parts, pause=0.05 * (3 - place))
 
     engine, _ = start(answer)
     handed: dict[int, Answer] = {}
@@ -66,7 +66,7 @@ def test_answers_keep_the_order_of_the_prompts_and_each_is_handed_over_once(star
 
 
 def test_concurrency_is_used_and_never_exceeded(start: Start) -> None:
-    engine, server = start(lambda _asked: Reply(listing().parts, pause=0.03), concurrency=3)
+    engine, server = start(lambda _asked: BadReply(listing().parts, pause=0.03), concurrency=3)
     engine.answer([*PROMPTS] * 6)
     assert server.most == 3
     assert len(server.chats) == 24
@@ -98,7 +98,7 @@ def test_an_adapter_is_asked_for_by_its_name_over_the_same_connection(start: Sta
 
 
 def test_a_server_that_wants_the_new_name_of_the_limit_is_asked_by_it(start: Start) -> None:
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         if "max_tokens" in asked.body:
             return refuse(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
         return listing()
@@ -109,7 +109,7 @@ def test_a_server_that_wants_the_new_name_of_the_limit_is_asked_by_it(start: Sta
 
 
 def test_a_server_that_lists_fewer_tokens_is_asked_for_fewer(start: Start) -> None:
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         return listing() if asked.body["top_logprobs"] <= 5 else refuse(400, "top_logprobs must be at most 5")
 
     engine, server = start(answer, concurrency=1)
@@ -127,7 +127,7 @@ def test_no_log_probabilities_are_one_clear_error(start: Start) -> None:
 
 
 def test_a_prompt_whose_answer_is_not_listed_fails_alone(start: Start) -> None:
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         return listing([("<think>", -0.1), ("I", -3.0)] if "Saw" in asked.said else [("Yes", -1.0), ("No", -1.0)])
 
     engine, _ = start(answer)
@@ -142,11 +142,11 @@ def test_a_prompt_whose_answer_is_not_listed_fails_alone(start: Start) -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        Reply([b'{"choices": [{"logprobs": {"content": [{"top_logprobs": [{"token": "Yes", "logprob": NaN}]}]}}]}']),
-        Reply([b'{"choices": ['], headers={"Content-Type": "application/json"}),
-        Reply([b"[" * 200_000], headers={"Content-Type": "application/json"}),
-        Reply([b"<html>sign in</html>"], headers={"Content-Type": "text/html"}),
-        Reply([b"\xff\xfe\x00"], headers={"Content-Type": "application/json"}),
+        BadReply([b'{"choices": [{"logprobs": {"content": [{"top_logprobs": [{"token": "Yes", "logprob": NaN}]}]}}]}']),
+        BadReply([b'{"choices": ['], headers={"Content-Type": "application/json"}),
+        BadReply([b"[" * 200_000], headers={"Content-Type": "application/json"}),
+        BadReply([b"<html>sign in</html>"], headers={"Content-Type": "text/html"}),
+        BadReply([b"\xff\xfe\x00"], headers={"Content-Type": "application/json"}),
         as_json([1, 2]),
         as_json({"choices": {"0": 1}, "usage": [1]}),
         as_json({"choices": [{"logprobs": {"content": [{"top_logprobs": "many"}]}}]}),
@@ -156,7 +156,7 @@ def test_a_prompt_whose_answer_is_not_listed_fails_alone(start: Start) -> None:
     ],
     ids=["nan", "half", "deep", "html", "bytes", "list", "types", "types inside", "text", "positive", "bool"],
 )
-def test_a_malformed_answer_fails_its_prompt_with_words(start: Start, broken: Reply) -> None:
+def test_a_malformed_answer_fails_its_prompt_with_words(start: Start, broken: BadReply) -> None:
     engine, _ = start(lambda asked: broken if "Brazil" in asked.said else listing(), concurrency=1)
     with pytest.raises(PartialError, match="1 of 4 prompts failed; prompt 3: "):
         engine.answer(PROMPTS)
@@ -164,7 +164,7 @@ def test_a_malformed_answer_fails_its_prompt_with_words(start: Start, broken: Re
 
 def test_a_huge_answer_is_not_read_to_its_end(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.engines.openai.client.LONGEST_ANSWER", 100_000)
-    engine, server = start(lambda asked: Reply([b" " * 50_000] * 50) if "Saw" in asked.said else listing())
+    engine, server = start(lambda asked: BadReply([b" " * 50_000] * 50) if "Saw" in asked.said else listing())
     with pytest.raises(PartialError, match="more than 100000 bytes"):
         engine.answer(PROMPTS)
     assert len(server.chats) == 4
@@ -173,7 +173,7 @@ def test_a_huge_answer_is_not_read_to_its_end(start: Start, monkeypatch: pytest.
 def _context(limit: int, told: Any) -> Any:
     """Answers unless the prompt has more characters than ``limit``; ``told(length)`` is the refusal."""
 
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         length = len(asked.said)
         return listing(prompt_tokens=length) if length <= limit else told(length)
 

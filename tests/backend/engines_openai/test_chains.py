@@ -11,7 +11,7 @@ import pytest
 from backend.engines.base import THINK_CLOSE
 from backend.errors import EngineError, PartialError
 from backend.types import ModelRef, Sampling, Trace
-from tests.backend.engines_openai.badserver import Asked, Reply, event, listing, refuse, speech
+from tests.backend.engines_openai.badserver import BadReply, ServerRequest, event, listing, refuse, speech
 from tests.backend.engines_openai.conftest import Start
 from tests.backend.engines_openai.prompts import PROMPTS, with_history
 
@@ -93,7 +93,7 @@ def test_the_answer_is_read_with_the_assistants_turn_continued_behind_the_closed
 
 
 def test_a_server_that_does_not_continue_a_turn_is_asked_in_another(start: Start) -> None:
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         if asked.streams:
             return speech("<think>\nSo.\n</think>\n\nNo.")
         if "continue_final_message" in asked.body:
@@ -110,7 +110,7 @@ def test_a_server_that_does_not_continue_a_turn_is_asked_in_another(start: Start
 
 
 def test_a_turn_that_was_silently_not_continued_is_asked_for_in_another_for_that_chain(start: Start) -> None:
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         if asked.streams:
             return speech("So.")
         return listing([("The", -0.1)]) if "continue_final_message" in asked.body else listing()
@@ -120,8 +120,8 @@ def test_a_turn_that_was_silently_not_continued_is_asked_for_in_another_for_that
     assert ["continue_final_message" in a.body for a in server.chats if not a.streams] == [True, False, True, False]
 
 
-def _cut_once(first: Reply, then: Reply) -> Any:
-    def answer(asked: Asked) -> Reply:
+def _cut_once(first: BadReply, then: BadReply) -> Any:
+    def answer(asked: ServerRequest) -> BadReply:
         if not asked.streams:
             return listing()
         return first if asked.number == 0 else then
@@ -134,12 +134,12 @@ def _cut_once(first: Reply, then: Reply) -> Any:
     [
         speech("One two ", "three", finish=None, cut=True, pause=0.05),
         speech("One two ", finish=None),
-        Reply([event({"choices": [{"delta": {"content": "One"}}]}), event({"error": {"message": "died"}})]),
+        BadReply([event({"choices": [{"delta": {"content": "One"}}]}), event({"error": {"message": "died"}})]),
         refuse(503, "loading"),
     ],
     ids=["cut", "no end", "error inside", "503"],
 )
-def test_a_stream_that_breaks_off_is_repeated_and_nothing_is_shown_twice(start: Start, broken: Reply) -> None:
+def test_a_stream_that_breaks_off_is_repeated_and_nothing_is_shown_twice(start: Start, broken: BadReply) -> None:
     engine, server = start(_cut_once(broken, speech("One ", "two three", " four.")))
     assert _drawn(engine)[1] == "One two three four."
     streams = [asked.body for asked in server.chats if asked.streams]
@@ -167,16 +167,16 @@ def test_a_repeated_stream_that_ends_before_what_was_shown_fails(start: Start) -
 @pytest.mark.parametrize(
     "broken",
     [
-        Reply([b"data: {nonsense\n\n"]),
-        Reply([b"data: [1]\n\n"]),
-        Reply([b'data: {"choices": [{"delta": {"content": ["a"]}, "finish_reason": 7}]}\n\n']),
-        Reply([b'data: {"choices": {}, "usage": {"completion_tokens": -1}}\n\n', b"data: [DONE]\n\n"]),
-        Reply([b"data: \xff\xfe\n\n"]),
-        Reply([event({"error": "died"})]),
+        BadReply([b"data: {nonsense\n\n"]),
+        BadReply([b"data: [1]\n\n"]),
+        BadReply([b'data: {"choices": [{"delta": {"content": ["a"]}, "finish_reason": 7}]}\n\n']),
+        BadReply([b'data: {"choices": {}, "usage": {"completion_tokens": -1}}\n\n', b"data: [DONE]\n\n"]),
+        BadReply([b"data: \xff\xfe\n\n"]),
+        BadReply([event({"error": "died"})]),
     ],
 )
-def test_a_malformed_stream_fails_its_prompt_with_words(start: Start, broken: Reply) -> None:
-    def answer(asked: Asked) -> Reply:
+def test_a_malformed_stream_fails_its_prompt_with_words(start: Start, broken: BadReply) -> None:
+    def answer(asked: ServerRequest) -> BadReply:
         if not asked.streams:
             return listing()
         return broken if "Saw" in asked.said else speech("So.")
@@ -190,7 +190,7 @@ def test_a_malformed_stream_fails_its_prompt_with_words(start: Start, broken: Re
 
 
 def test_a_server_without_stream_options_is_asked_without(start: Start) -> None:
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         if "stream_options" in asked.body:
             return refuse(400, "stream_options is not permitted")
         return _says("So.")(asked)
@@ -201,7 +201,7 @@ def test_a_server_without_stream_options_is_asked_without(start: Start) -> None:
 
 
 def test_too_long_a_prompt_of_chains_loses_the_same_lines_for_all(start: Start) -> None:
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         if len(asked.said) > 700:
             return refuse(400, f"maximum context length is 700 tokens. However, you requested {len(asked.said)} tokens")
         return speech("So.") if asked.streams else listing()
@@ -214,7 +214,7 @@ def test_too_long_a_prompt_of_chains_loses_the_same_lines_for_all(start: Start) 
 
 
 def test_the_models_own_limit_holds_for_chains_and_texts(start: Start) -> None:
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         return speech("So.") if asked.streams else listing(prompt_tokens=len(asked.said))
 
     engine, server = start(answer, model=ModelRef("small", context=600))
@@ -225,7 +225,7 @@ def test_the_models_own_limit_holds_for_chains_and_texts(start: Start) -> None:
 
 
 def test_texts_are_written_in_order_from_streams_of_their_own(start: Start) -> None:
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         return speech("About ", asked.said.rpartition("like ")[2])
 
     engine, server = start(answer)

@@ -17,7 +17,7 @@ from backend.engines.openai import OpenAIEngine, client
 from backend.engines.openai.faults import Place, _seconds
 from backend.errors import EngineError, PartialError, Stopped
 from backend.types import Answer, ModelRef, Sampling
-from tests.backend.engines_openai.badserver import LIKELY, Asked, Reply, as_json, listing, refuse, speech
+from tests.backend.engines_openai.badserver import LIKELY, BadReply, ServerRequest, as_json, listing, refuse, speech
 from tests.backend.engines_openai.conftest import Start
 from tests.backend.engines_openai.prompts import PROMPTS
 
@@ -25,7 +25,7 @@ SECRET = "sk-very-secret-0123456789"
 
 
 def test_what_may_pass_is_asked_again(start: Start) -> None:
-    passing = [refuse(500, "oops"), refuse(503, "loading"), refuse(429, "slow down"), Reply([b"{"], cut=True)]
+    passing = [refuse(500, "oops"), refuse(503, "loading"), refuse(429, "slow down"), BadReply([b"{"], cut=True)]
     engine, server = start(lambda asked: [*passing, listing()][asked.number])
     assert engine.answer(PROMPTS[:1])[0].p_yes > 0.5
     assert len(server.chats) == 5
@@ -47,7 +47,7 @@ def test_a_refusal_is_not_asked_again(start: Start, status: int) -> None:
 
 
 def test_retry_after_is_honoured(start: Start) -> None:
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         busy = as_json({"error": {"message": "busy"}}, 429, Retry_After="0.6")
         return busy if asked.number == 0 else listing()
 
@@ -113,8 +113,8 @@ def test_a_server_without_a_list_of_models_is_used_all_the_same(start: Start) ->
     assert engine.answer(PROMPTS[:1])
 
 
-@pytest.mark.parametrize("answer", [as_json({"data": "small"}), as_json([]), Reply([b"hello"])])
-def test_a_list_of_models_that_is_none(start: Start, answer: Reply) -> None:
+@pytest.mark.parametrize("answer", [as_json({"data": "small"}), as_json([]), BadReply([b"hello"])])
+def test_a_list_of_models_that_is_none(start: Start, answer: BadReply) -> None:
     with pytest.MonkeyPatch.context() as patch:
         engine, server = start(lambda _asked: listing())
         patch.setattr(server, "_reply", lambda _asked: answer)
@@ -169,27 +169,27 @@ def test_a_place_blots_out_its_key_and_shortens_what_was_said() -> None:
 
 
 def test_a_silent_server_is_given_up(start: Start) -> None:
-    engine, _ = start(lambda _asked: Reply(silent=True), timeout=0.3, retries=1)
+    engine, _ = start(lambda _asked: BadReply(silent=True), timeout=0.3, retries=1)
     with pytest.raises(EngineError, match=r"silent for 0\.3 s"):
         engine.answer(PROMPTS[:1])
 
 
 def test_a_stream_that_only_gives_signs_of_life_is_given_up(start: Start) -> None:
-    engine, _ = start(lambda _asked: Reply([b": ping\n\n"] * 100, pause=0.05), timeout=0.4, retries=0)
+    engine, _ = start(lambda _asked: BadReply([b": ping\n\n"] * 100, pause=0.05), timeout=0.4, retries=0)
     with pytest.raises(EngineError, match=r"silent for 0\.4 s"):
         engine.reason(PROMPTS[:1], 1, Sampling())
 
 
 @pytest.mark.parametrize("what", ["answer", "reason", "write", "load"])
 def test_stop_is_prompt_while_the_server_is_silent(start: Start, what: str) -> None:
-    def answer(asked: Asked) -> Reply:
+    def answer(asked: ServerRequest) -> BadReply:
         if "Ronin" in asked.said:
             return speech("Yes.") if asked.streams else listing()
-        return Reply(silent=True)
+        return BadReply(silent=True)
 
     engine, server = start(answer, timeout=60)
     if what == "load":
-        server._reply = lambda _asked: Reply(silent=True)  # type: ignore[method-assign]
+        server._reply = lambda _asked: BadReply(silent=True)  # type: ignore[method-assign]
     handed: list[int] = []
     silent = 1 if what == "load" else 3
 
@@ -211,7 +211,7 @@ def test_stop_is_prompt_while_the_server_is_silent(start: Start, what: str) -> N
 
 
 def test_stop_takes_less_than_a_second(start: Start) -> None:
-    engine, _ = start(lambda _asked: Reply(silent=True), timeout=60)
+    engine, _ = start(lambda _asked: BadReply(silent=True), timeout=60)
     engine.load()
     asked_at = time.perf_counter() + 0.3
     with pytest.raises(Stopped):
@@ -220,7 +220,7 @@ def test_stop_takes_less_than_a_second(start: Start) -> None:
 
 
 def test_a_waiting_call_stops_too(start: Start) -> None:
-    engine, _ = start(lambda _asked: Reply(silent=True), timeout=60)
+    engine, _ = start(lambda _asked: BadReply(silent=True), timeout=60)
     engine.load()
     done = threading.Event()
     ended: list[type] = []
@@ -242,7 +242,7 @@ def test_a_waiting_call_stops_too(start: Start) -> None:
 
 
 def test_the_engine_works_again_after_a_stop_and_after_a_callback_that_raises(start: Start) -> None:
-    engine, _ = start(lambda asked: Reply(silent=True) if "Saw" in asked.said else listing(), timeout=60)
+    engine, _ = start(lambda asked: BadReply(silent=True) if "Saw" in asked.said else listing(), timeout=60)
 
     def fail(_number: int, _answer: Answer) -> None:
         raise LookupError("mine")

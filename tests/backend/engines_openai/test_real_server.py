@@ -15,7 +15,7 @@ from backend.engines.openai.chat_dialect import ChatDialect
 from backend.engines.openai.client import ServerClient
 from backend.engines.openai.tokens_dialect import Bridge, ServerVocabulary, Spoken
 from backend.types import Message, Messages, ModelRef, Sampling
-from tests.backend.engines.conftest import CONTEXT, Server, adapters, server
+from tests.backend.engines.conftest import CONTEXT, VllmServer, adapters, server
 from tests.backend.engines_openai.prompts import PROMPTS, with_history
 
 __all__ = ["adapters", "server"]
@@ -31,12 +31,12 @@ ODD: list[Messages] = [
 
 
 @pytest.fixture(scope="module")
-def bridge(server: Server) -> Bridge:
+def bridge(server: VllmServer) -> Bridge:
     return Bridge(ServerClient(server.url, ServerConfig()))
 
 
 @pytest.fixture(scope="module")
-def vocabulary(bridge: Bridge, server: Server) -> ServerVocabulary:
+def vocabulary(bridge: Bridge, server: VllmServer) -> ServerVocabulary:
     own = ServerVocabulary(bridge, server.model)
     bridge.client.submit(bridge.run(own.find_control_tokens)).result()
     return own
@@ -50,7 +50,7 @@ def local(model_ref: ModelRef, models_dir: Path) -> TokenizerVocabulary:
 
 
 @pytest.fixture(scope="module")
-def engine(server: Server) -> Iterator[OpenAIEngine]:
+def engine(server: VllmServer) -> Iterator[OpenAIEngine]:
     own = OpenAIEngine(ModelRef(server.model), url=server.url)
     own.load()
     assert own._connection.dialect.name == "tokens"
@@ -102,7 +102,7 @@ def test_a_chain_holds_no_commands(engine: OpenAIEngine) -> None:
         assert pieces.get(chain.index, "") == chain.text
 
 
-def test_both_ways_to_speak_read_the_same_answers(engine: OpenAIEngine, server: Server) -> None:
+def test_both_ways_to_speak_read_the_same_answers(engine: OpenAIEngine, server: VllmServer) -> None:
     other = OpenAIEngine(ModelRef(server.model), url=server.url)
     connection = other._connection
     connection._dialect = ChatDialect(connection.client, None)
@@ -115,7 +115,7 @@ def test_both_ways_to_speak_read_the_same_answers(engine: OpenAIEngine, server: 
     assert long.dropped > 0
 
 
-def test_the_models_own_limit_is_below_the_servers(server: Server) -> None:
+def test_the_models_own_limit_is_below_the_servers(server: VllmServer) -> None:
     engine = OpenAIEngine(ModelRef(server.model, context=256), url=server.url)
     [answer] = engine.answer([with_history(40)])
     assert answer.dropped > 0

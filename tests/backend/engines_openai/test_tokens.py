@@ -10,7 +10,7 @@ import pytest
 from backend.engines.openai import OpenAIEngine
 from backend.errors import EngineError, PartialError
 from backend.types import Message, ModelRef, Sampling
-from tests.backend.engines_openai.badserver import Asked, BadServer, Reply, as_json, listing, refuse
+from tests.backend.engines_openai.badserver import BadReply, BadServer, ServerRequest, as_json, listing, refuse
 from tests.backend.engines_openai.charserver import END, logprobs, speaks_tokens, spoken, text_of
 from tests.backend.engines_openai.conftest import Start
 from tests.backend.engines_openai.prompts import PROMPTS, with_history
@@ -21,7 +21,7 @@ SAMPLING = Sampling(max_tokens=40, seed=2)
 def _begin(
     start: Start, speech: Any = None, reading: Any = logprobs, context: int = 400, lossy: bool = False, **how: Any
 ) -> tuple[OpenAIEngine, BadServer]:
-    def complete(asked: Asked) -> Reply:
+    def complete(asked: ServerRequest) -> BadReply:
         return speech(asked) if asked.streams else reading(asked)
 
     engine, server = start(lambda _asked: listing(), **how)
@@ -59,7 +59,7 @@ def test_a_server_that_tells_its_tokens_is_asked_in_tokens(start: Start) -> None
         as_json({"tokens": [1], "max_model_len": "long"}),
     ],
 )
-def test_any_other_server_is_asked_in_messages(start: Start, tokenize: Reply) -> None:
+def test_any_other_server_is_asked_in_messages(start: Start, tokenize: BadReply) -> None:
     engine, server = start(lambda _asked: listing())
     plain = server._reply
     server._reply = lambda asked: tokenize if asked.path == "/tokenize" else plain(asked)  # type: ignore[method-assign]
@@ -75,7 +75,7 @@ def test_tokens_that_do_not_come_back_are_not_spoken_in(start: Start) -> None:
     "reading",
     [refuse(404, "no completions here"), as_json({"choices": []}), as_json({"choices": [{"logprobs": None}]})],
 )
-def test_a_server_that_cannot_complete_tokens_is_asked_in_messages(start: Start, reading: Reply) -> None:
+def test_a_server_that_cannot_complete_tokens_is_asked_in_messages(start: Start, reading: BadReply) -> None:
     assert _dialect(_begin(start, reading=lambda _asked: reading)[0]) == "chat"
 
 
@@ -95,7 +95,7 @@ def test_trouble_while_a_template_is_tried_out_is_not_taken_for_its_answer(start
     plain = server._reply
     failing = [True]
 
-    def reply(asked: Asked) -> Reply:
+    def reply(asked: ServerRequest) -> BadReply:
         if failing[0] and any(turn["role"] == "system" for turn in asked.body.get("messages", [])):
             return refuse(500, "lost")
         return plain(asked)
@@ -179,7 +179,7 @@ def test_the_chains_of_a_prompt_share_its_tokens(start: Start) -> None:
         (spoken("So.", finish=None), "broke off"),
     ],
 )
-def test_a_stream_that_is_no_chain_fails_its_prompt(start: Start, broken: Reply, said: str) -> None:
+def test_a_stream_that_is_no_chain_fails_its_prompt(start: Start, broken: BadReply, said: str) -> None:
     engine, _ = _begin(
         start, lambda asked: broken if "Saw" in text_of(asked.body["prompt"]) else spoken("So."), retries=1
     )
@@ -189,7 +189,7 @@ def test_a_stream_that_is_no_chain_fails_its_prompt(start: Start, broken: Reply,
 
 @pytest.mark.parametrize("value", ["NaN", None, 4.0, math.nan])
 def test_a_probability_that_is_none_fails_its_prompt(start: Start, value: Any) -> None:
-    def reading(asked: Asked) -> Reply:
+    def reading(asked: ServerRequest) -> BadReply:
         return logprobs(asked, value if "Saw" in text_of(asked.body["prompt"]) else -1.0)
 
     engine, _ = _begin(start, reading=reading)
