@@ -204,11 +204,12 @@ def origins(overrides: dict[str, Any] | None = None) -> dict[str, str]:
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     in_file = _in_file()
     in_environment = {name: variable for name, variable in _environment().items() if os.environ[variable]}
-    profile = _chosen_profile(given, {name: os.environ[held] for name, held in in_environment.items()}, in_file)
-    found = dict.fromkeys(Settings.model_fields, "default")
-    found |= dict.fromkeys(read_profile(profile).settings, f"profile {profile}")
-    found |= dict.fromkeys(in_file, str(_config_file()))
-    return found | in_environment | dict.fromkeys(given, "option")
+    values = {name: os.environ[variable] for name, variable in in_environment.items()}
+    profile = _chosen_profile(given, values, in_file)
+    sources = dict.fromkeys(Settings.model_fields, "default")
+    sources |= dict.fromkeys(read_profile(profile).settings, f"profile {profile}")
+    sources |= dict.fromkeys(in_file, str(_config_file()))
+    return sources | in_environment | dict.fromkeys(given, "option")
 
 
 def _chosen_profile(*sources: Mapping[str, Any]) -> str:

@@ -7,10 +7,11 @@ messages say is the business of ``backend.prompting``; keeping results is the bu
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from pydantic import BaseModel
@@ -120,6 +121,86 @@ class Encoder(Protocol):
         ``pooling``: the ``mean`` over a text's tokens, or its ``last`` token. Raises ``UnknownNameError``.
         """
         ...
+
+
+class EngineBase:
+    """What the engines have in common: results are heard in any order, and returned in the order of the prompts.
+
+    A subclass runs the model, in :meth:`_answer` and :meth:`_reason`, which tell ``hear`` each result as it is known.
+    """
+
+    model: ModelRef
+    _adapter_folder: str | None = None
+
+    def adapted(self, adapter: str | None, folder: str | None = None) -> Self:
+        """The same base, its weights and its lock, with the adapter in that folder (see :class:`Engine`)."""
+        adapted = copy.copy(self)
+        adapted.model = replace(self.model, adapter=adapter)
+        adapted._adapter_folder = folder or adapter
+        return adapted
+
+    def answer(
+        self,
+        prompts: Sequence[Messages],
+        *,
+        on_answer: OnAnswer | None = None,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> list[Answer]:
+        """P(yes) per prompt; see :class:`Engine`."""
+        answers: dict[int, Answer] = {}
+
+        def hear(number: int, answer: Answer) -> None:
+            answers[number] = answer
+            if on_answer:
+                on_answer(number, answer)
+            if progress:
+                progress("answering", len(answers) / len(prompts))
+
+        if prompts:
+            self._answer(prompts, hear, progress, stop)
+        return [answers[number] for number in range(len(prompts))]
+
+    def reason(
+        self,
+        prompts: Sequence[Messages],
+        samples: int | Sequence[int],
+        sampling: Sampling,
+        *,
+        on_piece: OnPiece | None = None,
+        on_trace: OnTrace | None = None,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> list[list[Trace]]:
+        """The chains of each prompt; see :class:`Engine`."""
+        indices = sample_indices(samples)
+        traces: dict[tuple[int, int], Trace] = {}
+
+        def hear(number: int, trace: Trace) -> None:
+            traces[number, trace.index] = trace
+            if on_trace:
+                on_trace(number, trace)
+
+        if prompts and indices:
+            self._reason(prompts, indices, sampling, on_piece, hear, progress, stop)
+        return [[traces[number, index] for index in indices] for number in range(len(prompts))]
+
+    def _answer(
+        self, prompts: Sequence[Messages], hear: OnAnswer, progress: Progress | None, stop: Stop | None
+    ) -> None:
+        raise NotImplementedError
+
+    def _reason(
+        self,
+        prompts: Sequence[Messages],
+        indices: Sequence[int],
+        sampling: Sampling,
+        on_piece: OnPiece | None,
+        hear: OnTrace,
+        progress: Progress | None,
+        stop: Stop | None,
+    ) -> None:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ imports torch and transformers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,16 +172,15 @@ class CausalLM:
     def p_yes(self, logits: Tensor) -> float:
         """Softmax over the two answers (:meth:`Chat.p_yes`), from logits of shape [vocabulary]."""
         ids = self.chat.answer_ids
-        found: Mapping[int, float] = dict(zip(ids, logits[ids].double().tolist(), strict=True))
-        return self.chat.p_yes(found)
+        return self.chat.p_yes(dict(zip(ids, logits[ids].double().tolist(), strict=True)))
 
     def rows_of(self, tokens: int) -> int:
         """How many rows of ``tokens`` each can be written side by side."""
         config = self.model.config.get_text_config()
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        each = 2 * config.num_hidden_layers * heads * width * self.model.dtype.itemsize * max(tokens, 1)
-        return max(1, min(self.rows, _ROOM // each))
+        bytes_of_row = 2 * config.num_hidden_layers * heads * width * self.model.dtype.itemsize * max(tokens, 1)
+        return max(1, min(self.rows, _ROOM // bytes_of_row))
 
     @torch.inference_mode()
     def embed(
@@ -275,7 +274,7 @@ class _ExactHead:
 
     def logits(self, logits: Tensor, places: tuple[Tensor, Tensor]) -> Tensor:
         """The logits [rows, vocabulary] at these ``places`` of what the model gave, float32, on the CPU."""
-        found = logits[places].float()
+        chosen = logits[places].float()
         if self._rows is not None and self._states is not None:
-            found[:, self._answers] = self._states[places].float() @ self._rows.T + self._bias
-        return found.cpu()
+            chosen[:, self._answers] = self._states[places].float() @ self._rows.T + self._bias
+        return chosen.cpu()

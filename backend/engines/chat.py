@@ -7,15 +7,17 @@ question. Imports no model library: what it needs of a tokenizer is a :class:`Vo
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from backend.engines.base import THINK_CLOSE, THINK_OPEN
 from backend.errors import EngineError, PartialError
 from backend.types import Message, Messages
 
+T = TypeVar("T")
 ANSWERS = ("Yes", "No")
 # What can stand before an answer; some tokenizers write the word differently after each.
 _BEFORE_ANSWER = ("", " ", "\n")
@@ -79,17 +81,17 @@ class FittedPrompt:
     dropped: int
 
 
-class FittedPrompts:
-    """The prompts of a call as tokens (``fit``: a method of :class:`Chat`), made one by one as they are asked for.
+class FittedPrompts(Generic[T]):
+    """The prompts of a call as they are fed (``fit``: a method of :class:`Chat`), made one by one when iterated over.
 
-    Iterating gives the place in the call and the tokens of each that can be fed; the others are kept as failures.
+    Iterating gives the place in the call and the fitted prompt of each that can be fed; the others become failures.
     """
 
-    def __init__(self, prompts: Sequence[Messages], fit: Callable[[Messages], FittedPrompt]) -> None:
+    def __init__(self, prompts: Sequence[Messages], fit: Callable[[Messages], T]) -> None:
         self._prompts, self._fit = prompts, fit
         self.failures: dict[int, EngineError] = {}
 
-    def __iter__(self) -> Iterator[tuple[int, FittedPrompt]]:
+    def __iter__(self) -> Iterator[tuple[int, T]]:
         for number, prompt in enumerate(self._prompts):
             try:
                 fitted = self._fit(prompt)
@@ -103,13 +105,13 @@ class FittedPrompts:
         raise_failures(self.failures, len(self._prompts))
 
 
-def raise_failures(failures: Mapping[int, EngineError], asked: int) -> None:
-    """Nothing without failures; the error itself where one prompt was asked; else ``PartialError``."""
-    if asked == 1 and failures:
+def raise_failures(failures: Mapping[int, EngineError], prompts: int) -> None:
+    """Raise nothing without failures, the error itself where there is one prompt in all, else ``PartialError``."""
+    if prompts == 1 and failures:
         raise failures[0]
     if failures:
         problems = {number: error.problem for number, error in failures.items()}
-        raise PartialError(problems, asked, fix=next(iter(failures.values())).fix)
+        raise PartialError(problems, prompts, fix=next(iter(failures.values())).fix)
 
 
 class Chat:
@@ -148,20 +150,17 @@ class Chat:
         closings = decode(tokens).count(THINK_CLOSE)
         if not closings:
             return len(tokens), self._closing
-        low, high = 1, len(tokens)  # the shortest beginning that holds the last </think>, as the worded verdict does
-        while low < high:
-            middle = (low + high) // 2
-            held = decode(tokens[:middle]).count(THINK_CLOSE) == closings
-            low, high = (low, middle) if held else (middle + 1, high)
-        return low, self._gap
+
+        def holds_all(length: int) -> bool:
+            return decode(tokens[:length]).count(THINK_CLOSE) == closings
+
+        # The shortest beginning that holds the last </think>, as the worded verdict does.
+        return 1 + bisect_left(range(1, len(tokens)), True, key=holds_all), self._gap
 
     def p_yes(self, logprobs: Mapping[int, float]) -> float:
         """P(yes) from the log probabilities of at least :attr:`answer_ids`; each answer is the sum of its spellings."""
-        yes, no = (
-            max(found) + math.log(sum(math.exp(value - max(found)) for value in found))
-            for found in ([logprobs[token] for token in tokens] for tokens in (self.yes, self.no))
-        )
-        return 1 / (1 + math.exp(min(no - yes, 700.0)))
+        yes, no = ([logprobs[token] for token in tokens] for tokens in (self.yes, self.no))
+        return softmax_of_two(yes, no)
 
     @property
     def answer_ids(self) -> list[int]:
@@ -229,23 +228,23 @@ class Chat:
     def _fit(self, messages: Messages, room: int, render: Callable[[Messages], str]) -> FittedPrompt:
         """Tokens of the rendered messages that leave ``room``; as few history lines as possible go, oldest first."""
         limit = self.context - room
-        ids = self._words.encode(render(messages))
-        if len(ids) <= limit:
-            return FittedPrompt(ids, 0)
+
+        def ids(dropped: int) -> list[int]:
+            return self._words.encode(render(without_oldest(messages, dropped) if dropped else messages))
+
+        whole = ids(0)
+        if len(whole) <= limit:
+            return FittedPrompt(whole, 0)
         droppable = sum(len(message.droppable) for message in messages)
-        low, high = 1, droppable + 1  # fewer than `low` do not fit; `high` does, or is more than there is
-        while low < high:
-            middle = (low + high) // 2
-            fits = len(self._words.encode(render(without_oldest(messages, middle)))) <= limit
-            low, high = (low, middle) if fits else (middle + 1, high)
-        if low > droppable:
-            least = len(self._words.encode(render(without_oldest(messages, droppable))))
+        dropped = 1 + bisect_left(range(1, droppable + 1), True, key=lambda count: len(ids(count)) <= limit)
+        if dropped > droppable:
             raise EngineError(
-                f"The prompt has {least} tokens without any history, and {room} are kept free for what is written",
+                f"The prompt has {len(ids(droppable))} tokens without any history, "
+                f"and {room} are kept free for what is written",
                 expected=f"at most {self.context} together, the context of the model as it is run",
                 fix="set fewer tokens per chain (RALLREC_MAX_TOKENS), or choose a model with a longer context",
             )
-        return FittedPrompt(self._words.encode(render(without_oldest(messages, low))), low)
+        return FittedPrompt(ids(dropped), dropped)
 
 
 class PieceReader:
@@ -262,6 +261,16 @@ class PieceReader:
         piece = text[len(self._shown) :]
         self._shown = text
         return piece
+
+
+def softmax_of_two(yes: Sequence[float], no: Sequence[float]) -> float:
+    """The share of Yes between two answers, from the log probabilities of the spellings of each."""
+
+    def log_sum(values: Sequence[float]) -> float:
+        highest = max(values)
+        return highest + math.log(sum(math.exp(value - highest) for value in values))
+
+    return 1 / (1 + math.exp(min(log_sum(no) - log_sum(yes), 700.0)))
 
 
 def without_oldest(messages: Messages, count: int) -> Messages:

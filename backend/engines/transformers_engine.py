@@ -6,22 +6,20 @@ own random stream. torch and transformers are imported on first use.
 
 from __future__ import annotations
 
-import copy
 import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backend.engines import models
-from backend.engines.base import OnAnswer, OnPiece, OnTrace, check_pooling, parts, raise_if, sample_indices
+from backend.engines.base import EngineBase, OnAnswer, OnPiece, OnTrace, check_pooling, parts, raise_if
 from backend.engines.chat import FittedPrompts
 from backend.errors import EngineError
-from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
+from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop
 
 if TYPE_CHECKING:
     from backend.engines.causal_lm import CausalLM
@@ -36,7 +34,7 @@ class _Base:
         self.loaded: CausalLM | None = None
 
 
-class TransformersEngine:
+class TransformersEngine(EngineBase):
     """``model``: what to load; ``models_dir``: where embedded models are kept; ``device``: ``auto``, ``cpu``, ``cuda``;
     ``dtype``: how numbers are held, ``auto``, ``float32`` or ``bfloat16``. What is answered differs by about 0.01
     between the two, as it does between machines, so results go by the same name.
@@ -57,75 +55,47 @@ class TransformersEngine:
         """Fetch the weights where they are missing, then load them. Raises ``EngineError``."""
         self._lm(progress)
 
-    def adapted(self, adapter: str | None, folder: str | None = None) -> TransformersEngine:
-        """The same loaded base with another adapter."""
-        other = copy.copy(self)
-        other.model = replace(self.model, adapter=adapter)
-        other._adapter_folder = folder or adapter
-        return other
-
-    def answer(
-        self,
-        prompts: Sequence[Messages],
-        *,
-        on_answer: OnAnswer | None = None,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> list[Answer]:
-        """P(yes) per prompt; prompts that begin alike share what they have in common."""
+    def _answer(
+        self, prompts: Sequence[Messages], hear: OnAnswer, progress: Progress | None, stop: Stop | None
+    ) -> None:
+        """Prompts that begin alike share what they have in common."""
         with self._base.lock:
             lm = self._lm(progress)
             from backend.engines.causal_lm import answer_batch, plan_batches
 
-            asked = FittedPrompts(prompts, lm.chat.answer_prompt)
-            fitted = list(asked)
-            answers: dict[int, Answer] = {}
+            fitting = FittedPrompts(prompts, lm.chat.answer_prompt)
+            fitted = list(fitting)
             for batch in plan_batches([prompt.ids for _, prompt in fitted], lm.tokens):
                 raise_if(stop)
                 started = time.perf_counter()
-                found = answer_batch(lm, [fitted[place][1].ids for place in batch])
+                chances = answer_batch(lm, [fitted[place][1].ids for place in batch])
                 seconds = (time.perf_counter() - started) / len(batch)
-                for place, p_yes in zip(batch, found, strict=True):
+                for place, p_yes in zip(batch, chances, strict=True):
                     number, prompt = fitted[place]
-                    answers[number] = Answer(p_yes, len(prompt.ids), seconds, prompt.dropped)
-                    if on_answer:
-                        on_answer(number, answers[number])
-                if progress:
-                    progress("answering", len(answers) / len(fitted))
-            asked.raise_failures()
-            return [answers[number] for number in range(len(prompts))]
+                    hear(number, Answer(p_yes, len(prompt.ids), seconds, prompt.dropped))
+            fitting.raise_failures()
 
-    def reason(
+    def _reason(
         self,
         prompts: Sequence[Messages],
-        samples: int | Sequence[int],
+        indices: Sequence[int],
         sampling: Sampling,
-        *,
-        on_piece: OnPiece | None = None,
-        on_trace: OnTrace | None = None,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> list[list[Trace]]:
+        on_piece: OnPiece | None,
+        hear: OnTrace,
+        progress: Progress | None,
+        stop: Stop | None,
+    ) -> None:
         """The chains of many prompts, side by side."""
-        indices = sample_indices(samples)
         with self._base.lock:
             lm = self._lm(progress)
             if progress:
                 progress("reasoning", None)
             from backend.engines.decoding import Decoder, RowGroup
 
-            asked = FittedPrompts(prompts, lambda prompt: lm.chat.reason_prompt(prompt, sampling.max_tokens))
-            traces: dict[tuple[int, int], Trace] = {}
-
-            def keep(number: int, trace: Trace) -> None:
-                traces[number, trace.index] = trace
-                if on_trace:
-                    on_trace(number, trace)
-
-            groups = [RowGroup(number, prompts[number], fitted, tuple(indices)) for number, fitted in asked]
-            Decoder(lm, sampling, lambda: raise_if(stop)).run(groups, on_piece=on_piece, on_trace=keep)
-            asked.raise_failures()
-            return [[traces[number, index] for index in indices] for number in range(len(prompts))]
+            fitting = FittedPrompts(prompts, lambda prompt: lm.chat.reason_prompt(prompt, sampling.max_tokens))
+            groups = [RowGroup(number, prompts[number], fitted, tuple(indices)) for number, fitted in fitting]
+            Decoder(lm, sampling, lambda: raise_if(stop)).run(groups, on_piece=on_piece, on_trace=hear)
+            fitting.raise_failures()
 
     def embed(
         self,
@@ -153,9 +123,9 @@ class TransformersEngine:
             lm = self._lm(None)
             from backend.engines.decoding import Decoder, RowGroup
 
-            asked = FittedPrompts(prompts, lambda prompt: lm.chat.write_prompt(prompt, sampling.max_tokens))
-            groups = [RowGroup(number, prompts[number], fitted, (None,)) for number, fitted in asked]
-            asked.raise_failures()
+            fitting = FittedPrompts(prompts, lambda prompt: lm.chat.write_prompt(prompt, sampling.max_tokens))
+            groups = [RowGroup(number, prompts[number], fitted, (None,)) for number, fitted in fitting]
+            fitting.raise_failures()
             texts = [""] * len(prompts)
             Decoder(lm, sampling, lambda: raise_if(stop)).run(groups, on_text=texts.__setitem__)
             return texts

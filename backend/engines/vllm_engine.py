@@ -8,7 +8,6 @@ vLLM is imported on first use: it is started here, with its environment, its opt
 
 from __future__ import annotations
 
-import copy
 import itertools
 import os
 import threading
@@ -20,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backend.engines import models
-from backend.engines.base import OnAnswer, OnPiece, OnTrace, parts, raise_if, sample_indices
+from backend.engines.base import EngineBase, OnAnswer, OnPiece, OnTrace, parts, raise_if
 from backend.engines.chat import Chat, FittedPrompt, FittedPrompts, TokenizerVocabulary
 from backend.engines.config import VllmConfig
 from backend.errors import EngineError
 from backend.seeding import derive_seed
-from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
+from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop
 
 if TYPE_CHECKING:
     from backend.engines.vllm_requests import Request, RequestLoop, Text
@@ -96,7 +95,7 @@ class _Shared:
     loaded: LoadedVllm | None = None
 
 
-class VllmEngine:
+class VllmEngine(EngineBase):
     """``model``: what to load; ``models_dir``: where embedded models are kept; ``config``: how vLLM runs it.
 
     One lock serialises calls, over all adapters of the base model: the caller's thread steps vLLM.
@@ -116,76 +115,48 @@ class VllmEngine:
         with self._shared.lock:
             self._load(progress)
 
-    def adapted(self, adapter: str | None, folder: str | None = None) -> VllmEngine:
-        """The same loaded model, and the same lock, with the adapter in that folder."""
-        other = copy.copy(self)
-        other.model = replace(self.model, adapter=adapter)
-        other._adapter_folder = folder or adapter
-        return other
-
-    def answer(
-        self,
-        prompts: Sequence[Messages],
-        *,
-        on_answer: OnAnswer | None = None,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> list[Answer]:
-        """P(yes) per prompt, all at once."""
+    def _answer(
+        self, prompts: Sequence[Messages], hear: OnAnswer, progress: Progress | None, stop: Stop | None
+    ) -> None:
+        """All prompts at once."""
         with self._shared.lock:
             loaded, loop = self._load(progress)
             from backend.engines.vllm_requests import AnswerReading
 
-            answers: dict[int, Answer] = {}
-            fitted = FittedPrompts(prompts, loaded.chat.answer_prompt)
+            fitting = FittedPrompts(prompts, loaded.chat.answer_prompt)
 
             def known(number: int, prompt: FittedPrompt, started: float, p_yes: float) -> None:
-                answers[number] = Answer(p_yes, len(prompt.ids), time.perf_counter() - started, prompt.dropped)
-                if on_answer:
-                    on_answer(number, answers[number])
-                if progress:
-                    progress("answering", (len(answers) + len(fitted.failures)) / len(prompts))
+                hear(number, Answer(p_yes, len(prompt.ids), time.perf_counter() - started, prompt.dropped))
 
             def requests() -> Iterator[Request]:
-                for number, prompt in fitted:
-                    hear = partial(known, number, prompt, time.perf_counter())
-                    yield AnswerReading(loaded.chat, hear).request(prompt.ids)
+                for number, prompt in fitting:
+                    reading = AnswerReading(loaded.chat, partial(known, number, prompt, time.perf_counter()))
+                    yield reading.request(prompt.ids)
 
             loop.run(requests(), partial(raise_if, stop))
-            fitted.raise_failures()
-            return [answers[number] for number in range(len(prompts))]
+            fitting.raise_failures()
 
-    def reason(
+    def _reason(
         self,
         prompts: Sequence[Messages],
-        samples: int | Sequence[int],
+        indices: Sequence[int],
         sampling: Sampling,
-        *,
-        on_piece: OnPiece | None = None,
-        on_trace: OnTrace | None = None,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> list[list[Trace]]:
+        on_piece: OnPiece | None,
+        hear: OnTrace,
+        progress: Progress | None,
+        stop: Stop | None,
+    ) -> None:
         """The chains of all prompts, side by side; each is read as soon as it ends."""
-        indices = sample_indices(samples)
         with self._shared.lock:
             loaded, loop = self._load(progress)
             from backend.engines.vllm_requests import ChainRequest
 
             if progress:
                 progress("reasoning", None)
-            traces: dict[tuple[int, int], Trace] = {}
-            fitted = FittedPrompts(
-                prompts if indices else [], lambda own: loaded.chat.reason_prompt(own, sampling.max_tokens)
-            )
-
-            def known(number: int, trace: Trace) -> None:
-                traces[number, trace.index] = trace
-                if on_trace:
-                    on_trace(number, trace)
+            fitting = FittedPrompts(prompts, lambda prompt: loaded.chat.reason_prompt(prompt, sampling.max_tokens))
 
             def requests() -> Iterator[Request]:
-                for number, prompt in fitted:
+                for number, prompt in fitting:
                     for index in indices:
                         yield ChainRequest(
                             loaded.chat,
@@ -194,12 +165,11 @@ class VllmEngine:
                             _seed(sampling, prompts[number], index),
                             index=index,
                             on_piece=partial(on_piece, number) if on_piece else None,
-                            on_trace=partial(known, number),
+                            on_trace=partial(hear, number),
                         ).request()
 
             loop.run(requests(), partial(raise_if, stop))
-            fitted.raise_failures()
-            return [[traces[number, index] for index in indices] for number in range(len(prompts))]
+            fitting.raise_failures()
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """Parts of equal size by position: vLLM batches what it is given, whatever the lengths."""
@@ -212,15 +182,15 @@ class VllmEngine:
             from backend.engines.vllm_requests import Text
 
             texts: dict[int, Text] = {}
-            fitted = FittedPrompts(prompts, lambda own: loaded.chat.write_prompt(own, sampling.max_tokens))
+            fitting = FittedPrompts(prompts, lambda prompt: loaded.chat.write_prompt(prompt, sampling.max_tokens))
 
             def requests() -> Iterator[Request]:
-                for number, prompt in fitted:
+                for number, prompt in fitting:
                     texts[number] = Text(loaded.chat, prompt, sampling, _seed(sampling, prompts[number]))
                     yield texts[number].request()
 
             loop.run(requests(), partial(raise_if, stop))
-            fitted.raise_failures()
+            fitting.raise_failures()
             return [loaded.chat.text(texts[number].tokens) for number in range(len(prompts))]
 
     def _load(self, progress: Progress | None) -> tuple[LoadedVllm, RequestLoop]:
@@ -279,9 +249,9 @@ def load_vllm(model: ModelRef, models_dir: Path, config: VllmConfig, progress: P
 
 def last_words(error: Exception) -> str:
     """The line of a vLLM error that says what is wrong."""
-    found = getattr(error, "errors", None)
-    if callable(found):  # pydantic: what the field's check said, without the field's whole surroundings
-        return "; ".join(str(one["msg"]).removeprefix("Value error, ") for one in found())
+    errors = getattr(error, "errors", None)
+    if callable(errors):  # pydantic: what the field's check said, without the field's whole surroundings
+        return "; ".join(str(one["msg"]).removeprefix("Value error, ") for one in errors())
     return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
 
 

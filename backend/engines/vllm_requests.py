@@ -107,7 +107,7 @@ class AnswerReading:
 
     def _heard(self, output: Any) -> tuple[()]:
         [position] = output.outputs[0].logprobs
-        self._hear(self._chat.p_yes({token: found.logprob for token, found in position.items()}))
+        self._hear(self._chat.p_yes({token: entry.logprob for token, entry in position.items()}))
         return ()
 
 

@@ -55,12 +55,12 @@ def gpus() -> list[Gpu]:
         told = subprocess.run(query, capture_output=True, text=True, timeout=_DRIVER_WAIT, check=True).stdout
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return []
-    found = []
+    listed = []
     for line in told.splitlines():
         name, *memory = (part.strip() for part in line.rsplit(",", 2))
         try:
             total, free = (float(part) / 1024 for part in memory)
         except ValueError:  # "[N/A]": a GPU that shares the machine's memory
             continue
-        found.append(Gpu(name, total, free))
-    return found
+        listed.append(Gpu(name, total, free))
+    return listed

@@ -39,25 +39,25 @@ def profile_findings(chosen: Settings, gpus: list[Gpu]) -> list[Finding]:
         is_chosen = name == chosen.profile
         try:
             settings = chosen if is_chosen else load_settings(profile=name)
-            found = list(_checks(settings, gpus, ask))
+            checked = list(_checks(settings, gpus, ask))
         except RallrecError as error:
-            found = [Finding("settings", "missing", error.problem, error.fix or "")]
-        findings += _told(name, found, is_chosen=is_chosen)
+            checked = [Finding("settings", "missing", error.problem, error.fix or "")]
+        findings += _told(name, checked, is_chosen=is_chosen)
     return findings
 
 
-def _told(name: str, found: list[Finding], *, is_chosen: bool) -> Iterator[Finding]:
+def _told(name: str, checked: list[Finding], *, is_chosen: bool) -> Iterator[Finding]:
     """The line about a profile, and those below it."""
-    lacks = [finding for finding in found if finding.state == "missing"]
+    lacks = [finding for finding in checked if finding.state == "missing"]
     state = ("missing" if is_chosen else "optional") if lacks else "ok"
     detail = "can run here"
     if lacks:
         detail = f"lacks {', '.join(dict.fromkeys(finding.name for finding in lacks))}"
-    elif _NO_MODEL in found:
+    elif _NO_MODEL in checked:
         detail = "not used, the scripted engine is set instead"
     title = read_profile(name).about.title
     yield Finding(f"profile {name}", state, f"{title}{' (chosen)' * is_chosen}: {detail}", profile=name)
-    for finding in found if is_chosen else lacks:
+    for finding in checked if is_chosen else lacks:
         shown = finding.state if is_chosen else "optional"
         yield replace(finding, name=f"{name}: {finding.name}", state=shown, profile=name)
 
@@ -92,7 +92,11 @@ def _packages(settings: Settings, about: About, roles: dict[str, Role]) -> Itera
     needed = dict.fromkeys(about.needs, "")
     for role in roles.values():
         uses = ("", settings.quantized, "adapter" if role.adapter else "")
-        needed |= {each.name: each.install for each in record_of(role.base.engine).packages if each.only_for in uses}
+        needed |= {
+            package.name: package.install
+            for package in record_of(role.base.engine).packages
+            if package.only_for in uses
+        }
     for name, install in needed.items():
         if installed(name) is None:
             yield Finding(name, "missing", "not installed", install or "make setup")
@@ -103,15 +107,15 @@ def _gpu(settings: Settings, about: About, records: list[EngineRecord], gpus: li
     on_gpu = any(getattr(settings, name) == value for record in records for name, value in record.gpu_if.items())
     if not needed and not on_gpu:
         return
-    asked = f"a GPU with {needed:g} GiB" if needed else "an NVIDIA GPU"
+    needs = f"a GPU with {needed:g} GiB" if needed else "an NVIDIA GPU"
     best = max(gpus, key=lambda gpu: gpu.total, default=None)
     if best is None:
-        yield Finding("gpu", "missing", f"no GPU; it needs {asked}", "use such a machine, or another profile")
+        yield Finding("gpu", "missing", f"no GPU; it needs {needs}", "use such a machine, or another profile")
     elif best.total < needed:
-        yield Finding("gpu", "missing", f"too small ({best}); it needs {asked}", "use another machine or profile")
+        yield Finding("gpu", "missing", f"too small ({best}); it needs {needs}", "use another machine or profile")
     elif best.free < needed:
         fix = "end what uses the GPU, before you start the app"
-        yield Finding("gpu", "optional", f"large enough, and in use ({best}); it needs {asked}", fix)
+        yield Finding("gpu", "optional", f"large enough, and in use ({best}); it needs {needs}", fix)
     else:
         yield Finding("gpu", "ok", str(best))
 
@@ -190,17 +194,17 @@ def _served(name: str, role: Role, key_variable: str, ask: Ask) -> Iterator[Find
     """The server of a role, and whether it serves the role's model."""
     url, variable = role.base.url, f"{PREFIX}{name.upper()}"
     key = os.environ.get(key_variable, "").strip()
-    reply, wanted = ask(url, key), role.adapter or role.base.model.name
+    reply, model = ask(url, key), role.adapter or role.base.model.name
     setting = f"{name}_adapter" if role.adapter else f"{name}_model"
     if reply.served is None:
         fix = f"set {key_variable}" if reply.refused else f"start it, or set {variable}_URL to where it is"
         yield Finding(f"{name}_server", "missing", f"{url} {reply.problem}", fix)
-    elif wanted not in reply.served:
+    elif model not in reply.served:
         served = ", ".join(reply.served[:5]) or "nothing"
         fix = f"start it with that model, or mend {PREFIX}{setting.upper()}"
-        yield Finding(setting, "missing", f"{url} serves {served}, not {wanted}", fix)
+        yield Finding(setting, "missing", f"{url} serves {served}, not {model}", fix)
     else:
-        yield Finding(setting, "ok", f"{wanted}, served at {url}")
+        yield Finding(setting, "ok", f"{model}, served at {url}")
     if reply.served is not None and not is_local(url) and not key:
         detail = f"{key_variable} is not set, and {url} lists its models without"
         yield Finding(f"{name}_key", "optional", detail)

@@ -123,8 +123,8 @@ class ChatDialect:
         """P(yes) as the next word of ``chat``, and the whole answer."""
 
         def request() -> dict[str, Any]:
-            asked = {"model": model, "messages": chat, self._learnt.limit_name: 1, "temperature": 0.0, "logprobs": True}
-            return asked | {"top_logprobs": self._learnt.listed} | extra
+            body = {"model": model, "messages": chat, self._learnt.limit_name: 1, "temperature": 0.0, "logprobs": True}
+            return body | {"top_logprobs": self._learnt.listed} | extra
 
         try:
             told = await self._adjusted(request, lambda body: self._client.ask(_PATH, body))

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import queue
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, RLock
 from typing import Any
 
-from backend.engines.base import OnAnswer, OnPiece, OnTrace, parts, raise_if, sample_indices
+from backend.engines.base import EngineBase, OnAnswer, OnPiece, OnTrace, parts, raise_if
 from backend.engines.config import ServerConfig
 from backend.engines.openai.chat_dialect import ChatDialect
 from backend.engines.openai.client import ServerClient
@@ -25,7 +24,7 @@ from backend.engines.openai.faults import ServerFault, unknown_model
 from backend.engines.openai.tokens_dialect import Bridge, open_tokens
 from backend.errors import EngineError, PartialError, RallrecError
 from backend.seeding import derive_seed
-from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
+from backend.types import Messages, ModelRef, Progress, Sampling, Stop
 
 # What every server accepts as a seed; some keep it in 32 bits.
 _SEEDS = 2**31
@@ -40,7 +39,7 @@ _PATIENCE = 1.0
 _Heard = Callable[[], None]
 
 
-class OpenAIEngine:
+class OpenAIEngine(EngineBase):
     """``model.name``: the name that the server at ``url`` serves the model under; ``model.adapter``: the adapter's name
     there, asked for instead. ``model.context`` limits the context below the server's.
 
@@ -58,60 +57,40 @@ class OpenAIEngine:
         with self._connection.lock:
             self._open(progress, None)
 
-    def adapted(self, adapter: str | None, folder: str | None = None) -> OpenAIEngine:  # noqa: ARG002
-        """The same server asked for another of its names."""
-        other = copy.copy(self)
-        other.model = replace(self.model, adapter=adapter)
-        return other
+    def _answer(
+        self, prompts: Sequence[Messages], hear: OnAnswer, progress: Progress | None, stop: Stop | None
+    ) -> None:
+        def units(_calls: Calls) -> list[Unit]:
+            ask = partial(self._connection.dialect.answer, self._served_name)
+            return [Unit(number, partial(ask, prompt), partial(hear, number)) for number, prompt in enumerate(prompts)]
 
-    def answer(
+        self._run(prompts, units, progress, stop)
+
+    def _reason(
         self,
         prompts: Sequence[Messages],
-        *,
-        on_answer: OnAnswer | None = None,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> list[Answer]:
-        """P(yes) per prompt, several at once."""
-        answers: dict[int, Answer] = {}
-
-        def hear(number: int, answer: Answer) -> None:
-            answers[number] = answer
-            if on_answer:
-                on_answer(number, answer)
-            if progress:
-                progress("answering", len(answers) / len(prompts))
-
-        self._run(prompts, lambda _calls: self._answers(prompts, hear), progress, stop)
-        return [answers[number] for number in range(len(prompts))]
-
-    def reason(
-        self,
-        prompts: Sequence[Messages],
-        samples: int | Sequence[int],
+        indices: Sequence[int],
         sampling: Sampling,
-        *,
-        on_piece: OnPiece | None = None,
-        on_trace: OnTrace | None = None,
-        progress: Progress | None = None,
-        stop: Stop | None = None,
-    ) -> list[list[Trace]]:
-        """The chains of each prompt: those of the first prompts are begun first."""
-        indices = sample_indices(samples)
-        traces: dict[tuple[int, int], Trace] = {}
-
-        def hear(number: int, trace: Trace) -> None:
-            traces[number, trace.index] = trace
-            if on_trace:
-                on_trace(number, trace)
+        on_piece: OnPiece | None,
+        hear: OnTrace,
+        progress: Progress | None,
+        stop: Stop | None,
+    ) -> None:
+        """The chains of the first prompts are begun first."""
 
         def units(calls: Calls) -> list[Unit]:
             if progress:
                 progress("reasoning", None)
-            return self._chains(prompts, indices, sampling, calls, on_piece, hear)
+            chains = []
+            for number, prompt in enumerate(prompts):
+                draw_chain = self._connection.dialect.chains(prompt)
+                for index in dict.fromkeys(indices):
+                    draw = self._draw(sampling, prompt, index)
+                    show = partial(_tell, calls, on_piece, number, index) if on_piece else None
+                    chains.append(Unit(number, partial(draw_chain, draw, show), partial(hear, number)))
+            return chains
 
-        self._run(prompts if indices else [], units, progress, stop)
-        return [[traces[number, index] for index in indices] for number in range(len(prompts))]
+        self._run(prompts, units, progress, stop)
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """By position: the server itself groups what it runs."""
@@ -131,28 +110,6 @@ class OpenAIEngine:
 
         self._run(prompts, units, None, stop)
         return [texts[number] for number in range(len(prompts))]
-
-    def _answers(self, prompts: Sequence[Messages], hear: OnAnswer) -> list[Unit]:
-        ask = partial(self._connection.dialect.answer, self._served_name)
-        return [Unit(number, partial(ask, prompt), partial(hear, number)) for number, prompt in enumerate(prompts)]
-
-    def _chains(
-        self,
-        prompts: Sequence[Messages],
-        indices: Sequence[int],
-        sampling: Sampling,
-        calls: Calls,
-        on_piece: OnPiece | None,
-        hear: OnTrace,
-    ) -> list[Unit]:
-        units = []
-        for number, prompt in enumerate(prompts):
-            draw_chain = self._connection.dialect.chains(prompt)
-            for index in dict.fromkeys(indices):
-                draw = self._draw(sampling, prompt, index)
-                show = partial(_tell, calls, on_piece, number, index) if on_piece else None
-                units.append(Unit(number, partial(draw_chain, draw, show), partial(hear, number)))
-        return units
 
     def _draw(self, sampling: Sampling, prompt: Messages, *index: int) -> Draw:
         seed = derive_seed(sampling.seed, [message.content for message in prompt], *index) % _SEEDS
@@ -231,7 +188,7 @@ class Connection:
             raise
         if not isinstance(told, list):
             raise self.client.place.bad_answer("something else than a list of its models")
-        return [own["id"] for own in told if isinstance(own, dict) and isinstance(own.get("id"), str)]
+        return [entry["id"] for entry in told if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
 
 
 @dataclass(frozen=True)
@@ -244,10 +201,10 @@ class Unit:
 
 
 class Calls:
-    """One call of an engine: ``asked`` is how many prompts it has."""
+    """One call of an engine, with ``prompts`` prompts in all."""
 
-    def __init__(self, client: ServerClient, asked: int, stop: Stop | None) -> None:
-        self._client, self._asked, self._stop = client, asked, stop
+    def __init__(self, client: ServerClient, prompts: int, stop: Stop | None) -> None:
+        self._client, self._prompts, self._stop = client, prompts, stop
         self._events: queue.SimpleQueue[_Heard | None] = queue.SimpleQueue()
         self._failures = _Failures(limit=2 * client.config.concurrency)
 
@@ -269,7 +226,7 @@ class Calls:
         finally:
             future.cancel()
             ended.wait(_PATIENCE)
-        self._failures.raise_any(self._asked, {unit.prompt for unit in units})
+        self._failures.raise_any(self._prompts, {unit.prompt for unit in units})
 
     def _listen(self) -> None:
         while True:
@@ -331,15 +288,16 @@ class _Failures:
         if fault and (fault.everywhere or self.in_a_row >= self.limit):
             self.gone = self.gone or fault
 
-    def raise_any(self, asked: int, prompts: set[int]) -> None:
+    def raise_any(self, prompts: int, tried: set[int]) -> None:
+        """Raise what went wrong, if anything did. ``tried``: the prompts, of all, that something was asked for."""
         if not self.by_prompt:
             return
         reasons = {str(error): error for _, error in sorted(self.by_prompt.items())}
         first = next(iter(reasons.values()))
-        if len(reasons) == 1 and set(self.by_prompt) == prompts:
+        if len(reasons) == 1 and set(self.by_prompt) == tried:
             raise first if isinstance(first, EngineError) else EngineError(str(first)) from first
         failures = {prompt: str(error) for prompt, error in self.by_prompt.items()}
-        raise PartialError(failures, asked, fix=first.fix if len(reasons) == 1 else None)
+        raise PartialError(failures, prompts, fix=first.fix if len(reasons) == 1 else None)
 
 
 def _unforeseen(error: Exception) -> EngineError:

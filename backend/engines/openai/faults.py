@@ -143,7 +143,7 @@ def translate(error: Exception, place: Place) -> ServerFault:
 
 def unknown_model(name: str, served: list[str], place: Place) -> ServerFault:
     """``name`` is not among the models that the server lists."""
-    listed = ", ".join(place.clean(own) for own in sorted(served)[:20]) + (", ..." if len(served) > 20 else "")
+    listed = ", ".join(place.clean(model) for model in sorted(served)[:20]) + (", ..." if len(served) > 20 else "")
     return ServerFault(
         f"The server {place.shown} does not serve the model {name!r}",
         expected=f"one of {listed or '(none)'}",
@@ -201,8 +201,8 @@ def _llama_cpp_numbers(body: dict[str, Any]) -> str:
 
 
 def _number(pattern: re.Pattern[str], text: str) -> int | None:
-    found = pattern.search(text)
-    return int(found.group(1)) if found else None
+    match = pattern.search(text)
+    return int(match.group(1)) if match else None
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backend.engines.chat import ANSWERS
+from backend.engines.chat import ANSWERS, softmax_of_two
 from backend.errors import EngineError
 
 _TOKEN_ID = "token_id:"
@@ -51,7 +50,7 @@ def usage(answer: Mapping[str, Any]) -> dict[str, int]:
 def read_event(answer: Mapping[str, Any]) -> Event:
     """An event of ``/completions`` or ``/chat/completions``."""
     choice = first_choice(answer)
-    said = next((own for own in (choice.get("delta"), choice.get("message")) if isinstance(own, dict)), {})
+    said = next((part for part in (choice.get("delta"), choice.get("message")) if isinstance(part, dict)), {})
     tokens = choice.get("token_ids")
     whole = isinstance(tokens, list) and all(type(token) is int and token >= 0 for token in tokens)
     return Event(
@@ -82,9 +81,9 @@ def listed_logprobs(answer: Mapping[str, Any]) -> list[tuple[str, float]]:
     first = content[0] if isinstance(content, list) and content and isinstance(content[0], dict) else {}
     top = first.get("top_logprobs")
     listed = [
-        (own["token"], _logprob(own.get("logprob")))
-        for own in (top if isinstance(top, list) else [])
-        if isinstance(own, dict) and isinstance(own.get("token"), str)
+        (entry["token"], _logprob(entry.get("logprob")))
+        for entry in (top if isinstance(top, list) else [])
+        if isinstance(entry, dict) and isinstance(entry.get("token"), str)
     ]
     if not listed:
         raise Unreadable("The answer lists no log probabilities", listed=False)
@@ -98,8 +97,8 @@ def p_yes(listed: Iterable[tuple[str, float]]) -> float:
     Raises ``Unreadable`` where neither is listed.
     """
     listed = list(listed)
-    found = [[value for token, value in listed if token.strip() == word] for word in ANSWERS]
-    if not any(found):
+    yes, no = ([value for token, value in listed if token.strip() == word] for word in ANSWERS)
+    if not yes and not no:
         shown = ", ".join(repr(token[:20]) for token, _ in listed[:5])
         raise Unreadable(
             f"Neither Yes nor No is among the {len(listed)} likeliest first tokens ({shown})",
@@ -107,13 +106,7 @@ def p_yes(listed: Iterable[tuple[str, float]]) -> float:
             fix="choose a model that answers without thinking first, or serve it with vLLM",
         )
     bound = [min(value for _, value in listed)]
-    yes, no = (_log_sum(values or bound) for values in found)
-    return 1 / (1 + math.exp(min(no - yes, 700.0)))
-
-
-def _log_sum(values: list[float]) -> float:
-    highest = max(values)
-    return highest + math.log(sum(math.exp(value - highest) for value in values))
+    return softmax_of_two(yes or bound, no or bound)
 
 
 def _logprob(value: object) -> float:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
-from threading import Lock
+from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from backend.engines.base import THINK_CLOSE, THINK_OPEN
@@ -71,11 +71,11 @@ class TokensDialect:
 
     async def _read(self, model: str, ids: Sequence[int]) -> float:
         """P(yes) after ``ids``, from the log probabilities of the answers' tokens."""
-        wanted = self._chat.answer_ids
+        answer_ids = self._chat.answer_ids
         request: dict[str, Any] = {"model": model, "prompt": list(ids), "max_tokens": 1, "temperature": 0.0}
-        request |= {"logprobs": 1, "logprob_token_ids": wanted, "return_tokens_as_token_ids": True}
+        request |= {"logprobs": 1, "logprob_token_ids": answer_ids, "return_tokens_as_token_ids": True}
         given = token_logprobs(await self._client.ask(_PATH, request))
-        if not set(wanted) <= set(given):
+        if not set(answer_ids) <= set(given):
             raise Unreadable(
                 f"The server {self._client.place.shown} did not tell the log probabilities of Yes and No",
                 listed=bool(given),
@@ -212,13 +212,14 @@ class ServerVocabulary:
         highest = max(rendered)
         places = [*_FIRST, *range(max(_FIRST.stop, highest - _AROUND), highest + _AROUND)]
         candidates = _COMMAND.findall(f"{seen} {_USUAL} {self._detokenize(places)}")
-        candidates = [own for own in dict.fromkeys(candidates) if own not in (THINK_OPEN.strip(), THINK_CLOSE)]
+        marks = (THINK_OPEN.strip(), THINK_CLOSE)
+        candidates = [spelling for spelling in dict.fromkeys(candidates) if spelling not in marks]
         ids, spellings = self._tokenize(
             {"prompt": "\n".join(candidates), "add_special_tokens": False, "return_token_strs": True}
         )
-        found = {spelling: token for token, spelling in zip(ids, spellings, strict=False) if spelling in candidates}
-        self.control_tokens = tuple(found)
-        self._control_ids = frozenset(found.values())
+        controls = {spelling: token for token, spelling in zip(ids, spellings, strict=False) if spelling in candidates}
+        self.control_tokens = tuple(controls)
+        self._control_ids = frozenset(controls.values())
 
     def _tokenize(self, request: dict[str, Any]) -> tuple[list[int], list[str]]:
         answer = self._post("/tokenize", request)
@@ -232,7 +233,7 @@ class ServerVocabulary:
 
     def _post(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         client = self._bridge.client
-        return self._bridge.wait(client.ask(client.root + path, {"model": self._model, **request}), _is_judgement)
+        return self._bridge.wait(client.ask(client.root + path, {"model": self._model, **request}))
 
 
 def token_ids(given: object, bridge: Bridge) -> list[int]:
@@ -244,11 +245,7 @@ def token_ids(given: object, bridge: Bridge) -> list[int]:
 
 def texts(given: object) -> list[str]:
     """Texts out of an answer; what is none becomes empty."""
-    return [own if isinstance(own, str) else "" for own in given] if isinstance(given, list) else []
-
-
-def _is_judgement(error: RallrecError) -> bool:  # a template that refuses a chat, say
-    return isinstance(error, ServerFault) and error.rejected
+    return [text if isinstance(text, str) else "" for text in given] if isinstance(given, list) else []
 
 
 class Spoken(Sequence[int]):
@@ -303,32 +300,15 @@ class _Interrupted(BaseException):
         self.error = error
 
 
-class _Held:
-    """The requests that one function waits for."""
+@dataclass
+class _Call:
+    """A function that runs beside the loop: the request that it waits for, and whether its caller has given it up."""
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._closed = False
-        self._requests: set[Future[Any]] = set()
-
-    def add(self, request: Future[Any]) -> None:
-        with self._lock:
-            self._requests.add(request)
-            if self._closed:
-                request.cancel()
-
-    def remove(self, request: Future[Any]) -> None:
-        with self._lock:
-            self._requests.discard(request)
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            for request in list(self._requests):
-                request.cancel()
+    request: Future[Any] | None = None
+    given_up: bool = False
 
 
-_held: ContextVar[_Held] = ContextVar("held")
+_call: ContextVar[_Call] = ContextVar("call")
 
 
 class Bridge:
@@ -340,9 +320,8 @@ class Bridge:
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """``function(*arguments)`` in a thread; within it :meth:`wait` works. Raises what it raises."""
-        held = _Held()
-        context = copy_context()
-        context.run(_held.set, held)
+        call, context = _Call(), copy_context()
+        context.run(_call.set, call)
 
         def work() -> tuple[T | None, _Interrupted | None]:
             try:
@@ -353,26 +332,28 @@ class Bridge:
         try:
             result, interrupted = await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
-            held.close()
+            call.given_up = True
+            if call.request:
+                call.request.cancel()
         if interrupted is not None:
             raise interrupted.error or RallrecError("Interrupted") from interrupted
         return result  # type: ignore[return-value]
 
-    def wait(self, work: Coroutine[Any, Any, T], passes: Callable[[RallrecError], bool] = lambda _error: False) -> T:
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of ``work`` on the client's loop, within a function under :meth:`run`.
 
-        Errors that ``passes`` accepts are for that function to judge; any other ends it.
+        What the server rejects (a template that refuses a chat, say) is for that function to judge; any other error
+        ends it.
         """
-        held = _held.get()
-        request = self.client.submit(work)
-        held.add(request)
+        call = _call.get()
+        call.request = request = self.client.submit(work)
+        if call.given_up:  # looked at after the request was noted, as :meth:`run` does it the other way round
+            request.cancel()
         try:
             return request.result()
         except CancelledError as error:
             raise _Interrupted(None) from error
         except RallrecError as error:
-            if passes(error):
+            if isinstance(error, ServerFault) and error.rejected:
                 raise
             raise _Interrupted(error) from error
-        finally:
-            held.remove(request)
