@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from storage.doctor import servers
 from storage.doctor.servers import ask_server, is_local
+from tests.backend.engines_openai.badserver import BadReply, BadServer, as_json, serving
 from tests.scripts.cli_process import Rallrec
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
@@ -139,59 +140,27 @@ def test_own_profiles_are_told_too_and_unknown_engines(doctor: Doctor, tmp_path:
     assert found["profile cpu-default"]["state"] == "ok"
 
 
-class _Server(ThreadingHTTPServer):
-    """Serves a list of models, and keeps what it was asked. ``reply``: (status, headers, body) instead of the list."""
-
-    daemon_threads = True
-
-    def __init__(self, *models: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.heard: list[tuple[str, str | None]] = []
-        body = json.dumps({"object": "list", "data": [{"id": name} for name in models]})
-        self.reply: tuple[int, dict[str, str], str] = (200, {}, body)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
-    def do_GET(self) -> None:
-        self.server.heard.append((self.path, self.headers.get("Authorization")))
-        status, headers, body = self.server.reply
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def serve() -> Iterator[Callable[..., _Server]]:
-    started: list[_Server] = []
-
-    def start(*models: str) -> _Server:
-        started.append(_Server(*models))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.shutdown()
-        server.server_close()
+def serve() -> Iterator[Callable[..., BadServer]]:
+    """serve("one", "two") serves a list of these models; what it answers to that can be replaced."""
+    with ExitStack() as servers:
+        yield lambda *models: servers.enter_context(serving(lambda _request: as_json({}), models))
 
 
-def test_the_server_profile_is_checked_at_the_servers(doctor: Doctor, serve: Callable[..., _Server]) -> None:
+def _answers(server: BadServer, reply: BadReply) -> None:
+    server._reply = lambda _request: reply  # type: ignore[method-assign]
+
+
+def _heard(server: BadServer) -> list[tuple[str, str | None]]:
+    return [(request.path, request.headers.get("authorization")) for request in server.asked]
+
+
+def test_the_server_profile_is_checked_at_the_servers(doctor: Doctor, serve: Callable[..., BadServer]) -> None:
     both = serve(LLAMA, R1, "tuned")
     at = {"RALLREC_TUNED_URL": f"{both.url}/", "RALLREC_REASONING_URL": both.url}
     _, found = doctor("--profile", "server", OPENAI_API_KEY="sk-1", **at)
     assert (found["server: tuned_model"]["state"], found["server: reasoning_model"]["state"]) == ("ok", "ok")
-    assert both.heard == [("/v1/models", "Bearer sk-1")], "asked once for both roles"
+    assert _heard(both) == [("/v1/models", "Bearer sk-1")], "asked once for both roles"
     assert "sk-1" not in json.dumps(found)
     _, found = doctor("--profile", "server", RALLREC_TUNED_ADAPTER="tuned", **at)
     assert found["server: tuned_adapter"]["detail"] == f"tuned, served at {both.url}"
@@ -199,7 +168,7 @@ def test_the_server_profile_is_checked_at_the_servers(doctor: Doctor, serve: Cal
     assert code == 1
     assert "not other" in found["server: reasoning_model"]["detail"]
     assert "RALLREC_REASONING_MODEL" in found["server: reasoning_model"]["fix"]
-    both.reply = (401, {}, "{}")
+    _answers(both, as_json({}, 401))
     _, found = doctor("--profile", "server", **at)
     assert "401" in found["server: tuned_server"]["detail"]
     assert found["server: tuned_server"]["fix"] == "set OPENAI_API_KEY"
@@ -243,18 +212,18 @@ def test_a_server_that_never_answers_or_only_drop_by_drop_is_not_waited_for(monk
         assert time.monotonic() - started < 5
 
 
-def test_a_key_is_not_carried_to_another_address(serve: Callable[..., _Server]) -> None:
+def test_a_key_is_not_carried_to_another_address(serve: Callable[..., BadServer]) -> None:
     there, elsewhere = serve("a"), serve("b")
-    there.reply = (302, {"Location": f"{elsewhere.url}/models"}, "")
+    _answers(there, as_json({}, 302, Location=f"{elsewhere.url}/models"))
     reply = ask_server(there.url, "sk-1")
-    assert (reply.served, elsewhere.heard) == (None, [])
+    assert (reply.served, elsewhere.asked) == (None, [])
     assert "302" in reply.problem
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "[]", '{"data": 1}', '{"data": [{"name": "a"}]}', "\xff"])
-def test_what_is_no_list_of_models_is_said(serve: Callable[..., _Server], body: str) -> None:
+def test_what_is_no_list_of_models_is_said(serve: Callable[..., BadServer], body: str) -> None:
     server = serve()
-    server.reply = (200, {}, body)
+    _answers(server, BadReply([body.encode("latin-1")]))
     assert "something else" in ask_server(server.url).problem
 
 

@@ -71,17 +71,18 @@ def test_thinking_is_open_for_a_chain_and_over_for_an_answer(template: str, reas
     assert _says(tokenizer, chat.answer_prompt(QUESTION).ids) == head + answer
 
 
-@pytest.mark.parametrize("template", [NO_SYSTEM, DROPS_SYSTEM])
-def test_where_the_template_knows_no_system_role_the_user_says_it(template: str) -> None:
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (PLAIN, "<|system|>Be brief.<|end|><|user|>Heat?<|end|>"),
+        (NO_SYSTEM, "<|user|>Be brief.\n\nHeat?<|end|>"),
+        (DROPS_SYSTEM, "<|user|>Be brief.\n\nHeat?<|end|>"),
+    ],
+)
+def test_the_user_says_what_the_system_would_where_the_template_knows_no_system_role(template: str, said: str) -> None:
     chat, tokenizer = _chat(template)
     told: Messages = (Message("system", "Be brief."), *QUESTION)
-    assert _says(tokenizer, chat.answer_prompt(told).ids).startswith("<|user|>Be brief.\n\nHeat?<|end|>")
-
-
-def test_where_it_does_the_system_says_it() -> None:
-    chat, tokenizer = _chat()
-    told: Messages = (Message("system", "Be brief."), *QUESTION)
-    assert _says(tokenizer, chat.answer_prompt(told).ids).startswith("<|system|>Be brief.<|end|><|user|>Heat?<|end|>")
+    assert _says(tokenizer, chat.answer_prompt(told).ids).startswith(said)
 
 
 def test_a_model_without_a_chat_template_is_one_clear_error() -> None:

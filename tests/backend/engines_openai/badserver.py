@@ -104,6 +104,10 @@ def speech(
     return BadReply(parts, headers={"Content-Type": "text/event-stream"}, pause=pause, cut=cut)
 
 
+def _say_nothing(*_arguments: Any) -> None:
+    pass
+
+
 class BadServer:
     """``answer(asked)`` says what to do. ``asked``: every request so far; ``most``: the most under way at once."""
 
@@ -121,18 +125,13 @@ class BadServer:
             def do_GET(self) -> None:
                 server.serve(self)
 
-            def do_POST(self) -> None:
-                server.serve(self)
-
-            def log_message(self, *_arguments: Any) -> None:
-                pass
+            do_POST = do_GET
+            log_message = _say_nothing
 
         class Quiet(ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 128
-
-            def handle_error(self, *_arguments: Any) -> None:
-                pass
+            handle_error = _say_nothing
 
         self._http = Quiet(("127.0.0.1", 0), BadHandler)
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"

@@ -7,19 +7,12 @@ from typing import Any
 
 import pytest
 
-from backend.engines import Engine, create_engine
 from backend.engines.openai import OpenAIEngine
 from backend.errors import EngineError, PartialError, Stopped
-from backend.types import Answer, ModelRef
+from backend.types import Answer, ModelRef, Sampling
 from tests.backend.engines_openai.badserver import BadReply, ServerRequest, as_json, listing, refuse
 from tests.backend.engines_openai.conftest import Start
 from tests.backend.engines_openai.prompts import PROMPTS, with_history
-
-
-def test_it_is_an_engine_by_its_name() -> None:
-    engine = create_engine("openai", model=ModelRef("small"), url="http://127.0.0.1:1/v1")
-    assert isinstance(engine, Engine)
-    assert (engine.name, engine.model.name) == ("openai", "small")
 
 
 def test_the_answer_is_read_from_the_listed_tokens(start: Start) -> None:
@@ -63,13 +56,6 @@ def test_answers_keep_the_order_of_the_prompts_and_each_is_handed_over_once(star
     assert [a.p_yes for a in answers] == sorted((a.p_yes for a in answers), reverse=True)
     assert [handed[number] for number in range(4)] == answers
     assert [f for f in fractions if f is not None] == [0.25, 0.5, 0.75, 1.0]
-
-
-def test_concurrency_is_used_and_never_exceeded(start: Start) -> None:
-    engine, server = start(lambda _asked: BadReply(listing().parts, pause=0.03), concurrency=3)
-    engine.answer([*PROMPTS] * 6)
-    assert server.most == 3
-    assert len(server.chats) == 24
 
 
 def test_the_server_is_asked_once_what_it_is(start: Start) -> None:
@@ -224,6 +210,8 @@ def test_texts_are_planned_by_position_and_nothing_asked_asks_nothing(start: Sta
     assert [len(part) for part in engine.plan(PROMPTS * 40)] == [64, 64, 32]
     assert engine.plan([]) == []
     assert engine.answer([]) == []
+    assert engine.reason(PROMPTS[:2], 0, Sampling()) == [[], []]
+    assert engine.reason([], 3, Sampling()) == []
     assert server.asked == []
 
 

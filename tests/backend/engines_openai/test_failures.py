@@ -13,8 +13,8 @@ from functools import partial
 import pytest
 
 from backend.engines.config import ServerConfig
-from backend.engines.openai import OpenAIEngine, client
-from backend.engines.openai.faults import Place, _seconds
+from backend.engines.openai import OpenAIEngine
+from backend.engines.openai.faults import _seconds
 from backend.errors import EngineError, PartialError, Stopped
 from backend.types import Answer, ModelRef, Sampling
 from tests.backend.engines_openai.badserver import LIKELY, BadReply, ServerRequest, as_json, listing, refuse, speech
@@ -129,11 +129,15 @@ def test_a_refused_key_is_named_but_never_shown(
     caplog.set_level("DEBUG")
     monkeypatch.setenv("MY_KEY", SECRET)
     engine, server = start(
-        lambda asked: refuse(status, f"bad key {asked.headers['authorization']}"), key_variable="MY_KEY", concurrency=1
+        lambda asked: refuse(status, f"bad key {asked.headers['authorization']}\n\x1b[31m" + "x" * 10_000),
+        key_variable="MY_KEY",
+        concurrency=1,
     )
     with pytest.raises(EngineError, match=r"refused the key.*MY_KEY") as caught:
         engine.answer(PROMPTS)
     assert len(server.chats) == 1
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 700
     assert server.chats[0].headers["authorization"] == f"Bearer {SECRET}"
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     assert SECRET not in caplog.text
@@ -156,16 +160,6 @@ def test_a_key_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch, key: str) ->
     with pytest.raises(EngineError, match="OPENAI_API_KEY") as caught:
         OpenAIEngine(ModelRef("small"), url="http://127.0.0.1:1/v1")
     assert key not in str(caught.value)
-
-
-def test_a_place_blots_out_its_key_and_shortens_what_was_said() -> None:
-    place = Place("https://a:b@host/v1", "KEY", SECRET, 1)
-    assert place.shown == "https://host/v1"
-    assert SECRET not in repr(place)
-    cleaned = place.clean(f"wrong: {SECRET}\n\x1b[31m" + "x" * 10_000)
-    assert cleaned.startswith("wrong: *** ")
-    assert len(cleaned) < 400
-    assert cleaned.isprintable()
 
 
 def test_a_silent_server_is_given_up(start: Start) -> None:
@@ -208,15 +202,6 @@ def test_stop_is_prompt_while_the_server_is_silent(start: Start, what: str) -> N
         time.sleep(0.02)
     assert server.under_way == 0
     assert handed == ([0] if what in ("answer", "reason") else [])
-
-
-def test_stop_takes_less_than_a_second(start: Start) -> None:
-    engine, _ = start(lambda _asked: BadReply(silent=True), timeout=60)
-    engine.load()
-    asked_at = time.perf_counter() + 0.3
-    with pytest.raises(Stopped):
-        engine.answer(PROMPTS, stop=lambda: time.perf_counter() >= asked_at)
-    assert time.perf_counter() - asked_at < 1
 
 
 def test_a_waiting_call_stops_too(start: Start) -> None:
@@ -269,21 +254,3 @@ def test_callbacks_come_one_at_a_time_from_the_thread_that_asked(start: Start) -
 
     engine.reason(PROMPTS, 3, Sampling(), on_piece=hear, on_trace=hear)
     assert threads == {threading.get_ident()}
-
-
-def test_waits_grow_and_are_capped(monkeypatch: pytest.MonkeyPatch, start: Start) -> None:
-    waits: list[float] = []
-    real = client.asyncio.sleep
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        await real(0)
-
-    monkeypatch.setattr(client, "FIRST_WAIT", 0.5)
-    monkeypatch.setattr(client.random, "uniform", lambda _low, high: high)
-    engine, _ = start(lambda _asked: refuse(500, "x"), retries=6)
-    engine.load()
-    monkeypatch.setattr(client.asyncio, "sleep", sleep)
-    with pytest.raises(EngineError):
-        engine.answer(PROMPTS[:1])
-    assert [wait for wait in waits if wait] == [0.5, 1, 2, 4, 8, 8]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.engines.openai.chat_dialect import ThinkingText, fitted, reasoning_of
+from backend.engines.openai.chat_dialect import ThinkingText, fitted
 from backend.engines.openai.faults import TooLong
 from backend.engines.openai.reading import Unreadable, listed_logprobs, p_yes, read_event, token_logprobs
 from backend.engines.openai.tokens_dialect import Spoken
@@ -86,12 +86,6 @@ def test_the_text_so_far_only_grows(parts: list[str]) -> None:
         assert written.text().startswith(before)
         before = written.text()
     assert written.text(last=True).startswith(before)
-
-
-def test_the_reasoning_ends_at_its_last_mark() -> None:
-    assert reasoning_of("a\n</think>\n\nYes") == "a"
-    assert reasoning_of("a") == "a"
-    assert reasoning_of("</think>Yes") == ""
 
 
 @pytest.mark.parametrize("numbers", [True, False])

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from backend.engines import models
 from backend.engines.vllm_engine import VllmEngine
-from backend.errors import EngineError, PartialError, Stopped
+from backend.errors import EngineError, Stopped
 from backend.types import Message, Messages, ModelRef, Sampling, Trace
 
 pytestmark = pytest.mark.model
@@ -135,20 +135,6 @@ def test_probabilities_are_those_of_the_raw_logits_also_beside_hot_chains(
     assert beside[0] == pytest.approx(alone[0], abs=1e-5)
 
 
-def test_adapters_change_the_answers_and_leaving_them_out_restores_them(
-    vllm: VllmEngine, adapters: tuple[str, str], question: Messages
-) -> None:
-    one, other = vllm.adapted(adapters[0]), vllm.adapted(adapters[1])
-    sampling = Sampling(max_tokens=8)
-    engines = [vllm, one, other, vllm.adapted(None), one.adapted(None), other.adapted(adapters[0])]
-    answers = [engine.answer([question])[0].p_yes for engine in engines]
-    texts = [engine.reason([question], 1, sampling)[0][0].text for engine in engines]
-    assert len({round(p, 4) for p in answers[:3]}) == 3
-    assert answers[3:] == pytest.approx([answers[0], answers[0], answers[1]], abs=1e-6)
-    assert texts[3:] == [texts[0], texts[0], texts[1]]
-    assert [engine.model.adapter for engine in engines[:4]] == [None, *adapters, None]
-
-
 def test_the_same_adapter_given_from_the_start_answers_alike(
     vllm: VllmEngine, adapters: tuple[str, str], question: Messages
 ) -> None:
@@ -159,25 +145,6 @@ def test_the_same_adapter_given_from_the_start_answers_alike(
     assert vllm._shared.loaded is not None
     assert vllm._shared.loaded.adapter(adapters[0]) is vllm._shared.loaded.adapter(adapters[0])
     assert adapted.answer([question]) != vllm.answer([question])
-
-
-def test_a_prompt_without_room_fails_alone(vllm: VllmEngine, question: Messages) -> None:
-    endless = _question("Ronin", films=400)
-    heard: dict[int, float] = {}
-    with pytest.raises(PartialError, match="1 of 3 prompts failed; prompt 2: The prompt has") as partial:
-        vllm.answer([question, endless, question], on_answer=lambda n, answer: heard.update({n: answer.p_yes}))
-    assert list(partial.value.failures) == [1]
-    assert sorted(heard) == [0, 2]
-    assert heard[0] == pytest.approx(vllm.answer([question])[0].p_yes, abs=1e-6)
-    with pytest.raises(EngineError, match="without any history") as alone:
-        vllm.answer([endless])
-    assert not isinstance(alone.value, PartialError)
-    traces: list[int] = []
-    with pytest.raises(PartialError):
-        vllm.reason([endless, question], 2, Sampling(max_tokens=4), on_trace=lambda n, _trace: traces.append(n))
-    assert traces == [1, 1]
-    with pytest.raises(PartialError):
-        vllm.write([question, endless], Sampling(max_tokens=4))
 
 
 def test_more_prompts_than_run_side_by_side_are_all_answered(vllm: VllmEngine, monkeypatch: pytest.MonkeyPatch) -> None:
