@@ -175,7 +175,7 @@ def read_profile(name: str) -> Profile:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """The settings in force; ``overrides`` (None means "not given") win. Raises ``SettingsError`` naming the key."""
+    """Returns the settings in force; ``overrides`` (None: "not given") win. Raises ``SettingsError`` naming the key."""
     given = {name: value for name, value in overrides.items() if value is not None}
     _check_environment()
     try:
@@ -197,7 +197,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def origins(overrides: dict[str, Any] | None = None) -> dict[str, str]:
-    """Where each setting's value comes from.
+    """Returns where each setting's value comes from.
 
     ``option``, an environment variable's name, the TOML file, ``profile`` and its name, or ``default``.
     """
@@ -213,7 +213,7 @@ def origins(overrides: dict[str, Any] | None = None) -> dict[str, str]:
 
 
 def _chosen_profile(*sources: Mapping[str, Any]) -> str:
-    """The profile that holds; the first source that names one wins. What is no text is left to the check of types."""
+    """Returns the profile that holds: the first source that names one wins. What is no text is refused later."""
     named = next((source["profile"] for source in sources if source.get("profile")), DEFAULT_PROFILE)
     return named if isinstance(named, str) else DEFAULT_PROFILE
 
@@ -237,13 +237,13 @@ def _check_environment() -> None:
 
 
 def _in_file() -> dict[str, Any]:
-    """What the TOML file says; nothing where there is none."""
+    """Returns what the TOML file says; nothing where there is no file."""
     file = _config_file()
     return tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
 
 
 def _environment() -> dict[str, str]:
-    """Setting name -> variable, for every ``RALLREC_*`` variable but the one that names the file."""
+    """Returns setting -> variable, for every ``RALLREC_*`` variable but the one that names the file."""
     names = (name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() != CONFIG_VARIABLE)
     return {name.upper().removeprefix(PREFIX).lower().partition("__")[0]: name for name in names}
 

@@ -39,7 +39,7 @@ class BaseWeights:
 
 @dataclass(frozen=True)
 class Role:
-    """What plays a role: a base, and the LoRA adapter on top (or None), kept in ``folder`` (None: its name is it)."""
+    """What plays a role: a base, and the LoRA adapter on top, if any. It is in ``folder``, or where its name says."""
 
     base: BaseWeights
     adapter: str | None = None
@@ -47,12 +47,12 @@ class Role:
 
     @property
     def model(self) -> ModelRef:
-        """The whole name of what answers, as results are kept under it."""
+        """The whole reference of what answers; results are kept under it."""
         return replace(self.base.model, adapter=self.adapter)
 
 
 def role_of(settings: Settings, role: str) -> Role:
-    """Who plays ``tuned``, ``reasoning`` or ``describer``. Raises ``UnknownNameError``.
+    """Returns who plays ``tuned``, ``reasoning`` or ``describer``. Raises ``UnknownNameError``.
 
     An adapter that is tuned here is named by its recipe (``backend.training.config.RECIPES``); which files that means
     is known where the dataset is (``storage.workspace``). The describer takes no adapter and is never quantized: what
@@ -82,12 +82,12 @@ def role_of(settings: Settings, role: str) -> Role:
 
 
 def base_of(settings: Settings, role: str) -> ModelRef:
-    """The base weights of ``tuned`` or ``reasoning`` as they are tuned: neither rounded nor cut short."""
+    """Returns the base weights of ``tuned`` or ``reasoning`` as they are tuned: neither rounded nor cut short."""
     return replace(role_of(settings, role).base.model, context=None, quantized=None)
 
 
 def encoder_of(settings: Settings) -> BaseWeights:
-    """Who turns item texts into vectors; ``engine`` is the encoder's name."""
+    """Returns who turns item texts into vectors; its ``engine`` is the encoder's name."""
     if makes_up_answers(settings.encoder):
         return BaseWeights(SCRIPTED.name, SCRIPTED)
     name = next(name for name, record in ENCODERS.items() if record.encodes == settings.encoder_kind)
@@ -95,14 +95,14 @@ def encoder_of(settings: Settings) -> BaseWeights:
 
 
 def options_of(settings: Settings, engine: str) -> dict[str, Any]:
-    """What an engine or encoder of this name is made with, whatever its model. Raises ``SettingsError``."""
+    """Returns what an engine or encoder of this name is made with, whatever its model. Raises ``SettingsError``."""
     record = record_of(engine)
     options = {argument: getattr(settings, setting) for argument, setting in record.options.items()}
     return options | ({"config": _checked(settings, record)} if record.config else {})
 
 
 def made_with(settings: Settings, base: BaseWeights) -> dict[str, Any]:
-    """What the engine or encoder of these weights is made with. Raises ``SettingsError``."""
+    """Returns all that the engine or encoder of these weights is made with. Raises ``SettingsError``."""
     record = record_of(base.engine)
     options = {"model": base.model, **options_of(settings, base.engine)}
     options |= {"url": base.url} if record.is_remote else {}
@@ -110,7 +110,7 @@ def made_with(settings: Settings, base: BaseWeights) -> dict[str, Any]:
 
 
 def engine_tables(settings: Settings) -> dict[str, dict[str, Any]]:
-    """The tables of the engines with their defaults filled in, by setting. Raises ``SettingsError``."""
+    """Returns the tables of the engines with their defaults filled in, by setting. Raises ``SettingsError``."""
     records = [record for record in ENGINES.values() if record.config]
     return {record.table: _checked(settings, record).model_dump(mode="json") for record in records}
 
@@ -121,7 +121,7 @@ def _base(settings: Settings, engine: str, name: str, url: str, quantized: str =
 
 
 def _checked(settings: Settings, record: EngineRecord) -> BaseModel:
-    """The options of an engine, out of its table among the settings."""
+    """Returns the options of an engine, from its table among the settings. Raises ``SettingsError``."""
     assert record.config is not None
     config, table = record.config, record.table
     try:

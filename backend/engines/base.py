@@ -64,7 +64,7 @@ class Engine(Protocol):
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> list[Answer]:
-        """P(yes) of every prompt, in order (section 4.3.1, ``M_G(x)``); ``on_answer`` hears each as it is known."""
+        """Returns P(yes) of every prompt, in order (section 4.3.1, ``M_G(x)``). ``on_answer`` hears each at once."""
         ...
 
     def reason(
@@ -86,14 +86,14 @@ class Engine(Protocol):
         ...
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
-        """How to cut a long list into calls of :meth:`write`: each index once, by the prompts alone.
+        """Returns how to cut a long list into calls of :meth:`write`: each index once, by the prompts alone.
 
         A caller that keeps the results of each part can resume, and gets what an undisturbed run would have given.
         """
         ...
 
     def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
-        """One text per prompt, at most ``sampling.max_tokens`` long, each drawn from its own stream (eq. 1)."""
+        """Returns one text per prompt, at most ``sampling.max_tokens`` long, each drawn from its own stream (eq. 1)."""
         ...
 
 
@@ -306,8 +306,10 @@ ENCODERS: dict[str, EngineRecord] = {
 
 
 def record_of(engine: str) -> EngineRecord:
-    """The record of an engine or encoder. A name that is unknown counts as an engine that loads weights here, so that
-    what only looks at the settings can go on; :func:`create_engine` refuses it.
+    """Returns the record of an engine or encoder.
+
+    A name that is unknown counts as an engine that loads weights here, so that what only looks at the settings can go
+    on; :func:`create_engine` refuses it.
     """
     return ENGINES.get(engine) or ENCODERS.get(engine) or EngineRecord("", "here")
 
@@ -318,13 +320,13 @@ def makes_up_answers(model: str) -> bool:
 
 
 def create_engine(name: str, **options: Any) -> Engine:
-    """The engine called ``name``; its module is imported only now. Raises ``UnknownNameError`` listing the known."""
+    """Returns the engine called ``name``; imports its module. Raises ``UnknownNameError``, which lists the known."""
     engine: Engine = _create("engine", ENGINES, name, options)
     return engine
 
 
 def create_encoder(name: str, **options: Any) -> Encoder:
-    """The encoder called ``name``, as :func:`create_engine`."""
+    """Returns the encoder called ``name``, as :func:`create_engine` does engines."""
     encoder: Encoder = _create("encoder", ENCODERS, name, options)
     return encoder
 
@@ -346,12 +348,12 @@ def check_pooling(pooling: str) -> None:
 
 
 def sample_indices(samples: int | Sequence[int]) -> list[int]:
-    """The sample indices that ``reason`` is asked for: ``3`` means ``[0, 1, 2]``."""
+    """Returns the sample indices that ``reason`` is asked for: ``3`` means ``[0, 1, 2]``."""
     return list(range(samples)) if isinstance(samples, int) else list(samples)
 
 
 def parts(count: int, size: int) -> list[list[int]]:
-    """0 .. count-1 cut into runs of ``size``, the last one shorter."""
+    """Returns 0 .. count-1 cut into runs of ``size``; the last one may be shorter."""
     return [list(range(start, min(start + size, count))) for start in range(0, count, size)]
 
 

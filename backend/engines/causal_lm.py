@@ -115,7 +115,7 @@ class CausalLM:
 
     @torch.inference_mode()
     def read(self, ids: Sequence[int]) -> tuple[Prefix, Tensor]:
-        """The cache of a prompt's tokens, and the logits [vocabulary] of what follows.
+        """Returns the cache of a prompt's tokens, and the logits [vocabulary] of what follows.
 
         What it has in common with the prompt read before is taken from there: a user's prompts differ little.
         """
@@ -209,10 +209,10 @@ class CausalLM:
 
 
 def plan_batches(prompts: Sequence[list[int]], tokens: int) -> list[list[int]]:
-    """Cut prompts (token ids) into batches: neighbours in dictionary order, so that they begin alike.
+    """Cut prompts (token ids) into batches of neighbours in dictionary order, which begin alike; returns their places.
 
-    What a batch does not share is fed padded to its longest: at most ``tokens`` in all, and not a quarter of it
-    padding. A longer prompt is a batch of its own.
+    What the prompts of a batch do not share is fed padded to the longest of them: at most ``tokens`` in all, at most a
+    quarter of them padding. A longer prompt is a batch of its own.
     """
     batches: list[list[int]] = []
     for index in sorted(range(len(prompts)), key=prompts.__getitem__):
@@ -229,13 +229,13 @@ def plan_batches(prompts: Sequence[list[int]], tokens: int) -> list[list[int]]:
 
 
 def shared_length(prompts: Sequence[list[int]]) -> int:
-    """How many tokens prompts in dictionary order begin with in common; each is left one that is its own to feed."""
+    """Returns how many tokens prompts in dictionary order begin with in common; each keeps one of its own to feed."""
     return min(common_length(prompts[0], prompts[-1]), min(map(len, prompts)) - 1)
 
 
 @torch.inference_mode()
 def answer_batch(lm: CausalLM, prompts: Sequence[list[int]]) -> list[float]:
-    """P(yes) of prompts (token ids) in dictionary order. The naive equivalent is one forward pass over each."""
+    """Returns P(yes) of prompts (token ids) in dictionary order. The naive equivalent is one forward pass over each."""
     if len(prompts) == 1 or not lm.shares_prefix:
         return [lm.p_yes(lm.read(prompt)[1]) for prompt in prompts]
     shared = shared_length(prompts)
@@ -246,7 +246,7 @@ def answer_batch(lm: CausalLM, prompts: Sequence[list[int]]) -> list[float]:
 
 
 def scales_logits(config: Any) -> str | None:
-    """The setting by which a model does more to its logits than its last layer, or None."""
+    """Returns the name of the option by which a model changes its logits after its last layer, or None."""
     names = ("final_logit_softcapping", "logit_scale", "logits_scaling")
     return next((name for name in names if getattr(config, name, None) not in (None, 1)), None)
 

@@ -31,19 +31,19 @@ class Vocabulary(Protocol):
 
     @property
     def control_tokens(self) -> Sequence[str]:
-        """Spellings that are commands to the model."""
+        """The spellings that a model takes for commands."""
         ...
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of ``text`` as it stands, nothing added."""
+        """Returns the token ids of ``text`` as it stands; nothing is added."""
         ...
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of tokens that a model wrote: without control tokens, with the marks of thinking."""
+        """Returns the text of tokens that a model wrote, without control tokens, with the marks of thinking."""
         ...
 
     def render(self, chat: list[dict[str, str]], *, thinking: bool) -> str:
-        """The chat up to where the model speaks; ``thinking`` is for templates that ask. Raises what they raise."""
+        """Returns the chat up to where the model speaks. Templates may ask for ``thinking``. Raises what they raise."""
         ...
 
 
@@ -75,7 +75,7 @@ class TokenizerVocabulary:
 
 @dataclass(frozen=True)
 class FittedPrompt:
-    """Token ids that fit a context, and how many of the oldest history lines that took."""
+    """Token ids that fit a context; ``dropped`` of the oldest history lines were left out for that."""
 
     ids: list[int]
     dropped: int
@@ -101,7 +101,7 @@ class FittedPrompts(Generic[T]):
                 yield number, fitted
 
     def raise_failures(self) -> None:
-        """Once the others are done: the error of the only prompt, or ``PartialError``."""
+        """Raise what failed, once the other prompts are done: see :func:`raise_failures`."""
         raise_failures(self.failures, len(self._prompts))
 
 
@@ -126,23 +126,23 @@ class Chat:
         self.yes, self.no = _answer_tokens(vocabulary)
 
     def answer_prompt(self, messages: Messages) -> FittedPrompt:
-        """The question, up to the answer position; a template's open thinking is closed at once."""
+        """Returns the question up to the answer position. Thinking that the template opens is closed at once."""
         return self._fit(messages, 1, self.ask_answer)
 
     def reason_prompt(self, messages: Messages, max_tokens: int) -> FittedPrompt:
-        """The question with the thinking opened, and room for a chain and its closing behind it."""
+        """Returns the question with the thinking opened; it leaves room for a chain and its closing."""
         return self._fit(messages, max_tokens + len(self._closing) + 1, self.ask_chain)
 
     def write_prompt(self, messages: Messages, max_tokens: int) -> FittedPrompt:
-        """The request for a text, with room for it."""
+        """Returns the request for a text; it leaves room for the text."""
         return self._fit(messages, max_tokens, lambda some: self._render(some, thinking=False))
 
     def text(self, tokens: Sequence[int]) -> str:
-        """What a chain says: decoded, without the ``<think>`` that some models repeat."""
+        """Returns what a chain says, without the ``<think>`` that some models repeat."""
         return self._words.decode(tokens).removeprefix(THINK_OPEN.strip()).removeprefix("\n")
 
     def before_reading(self, tokens: Sequence[int]) -> tuple[int, list[int]]:
-        """How many of a chain's tokens are the reasoning itself, and the ids that lead from there to the answer.
+        """Returns how many of a chain's tokens are the reasoning itself, and the ids that lead from it to the answer.
 
         A chain that closed its thinking is cut right after its last ``</think>``; an open one is closed.
         """
@@ -158,7 +158,7 @@ class Chat:
         return 1 + bisect_left(range(1, len(tokens)), True, key=holds_all), self._gap
 
     def p_yes(self, logprobs: Mapping[int, float]) -> float:
-        """P(yes) from the log probabilities of at least :attr:`answer_ids`; each answer is the sum of its spellings."""
+        """Returns P(yes) from log probabilities, at least of :attr:`answer_ids`; an answer sums its spellings."""
         yes, no = ([logprobs[token] for token in tokens] for tokens in (self.yes, self.no))
         return softmax_of_two(yes, no)
 
@@ -168,7 +168,7 @@ class Chat:
         return [*self.yes, *self.no]
 
     def written(self, rationale: str, answer: bool) -> list[int]:
-        """A chain as a model is taught to write it: tokens of the ``rationale``, its closing, and the answer's word."""
+        """Returns the tokens of a chain as a model is taught to write it: ``rationale``, its closing, the answer."""
         word = ANSWERS[0] if answer else ANSWERS[1]
         return self._words.encode(rationale) + self._words.encode(f"\n{THINK_CLOSE}{_GAP}{word}")
 
@@ -186,12 +186,12 @@ class Chat:
         return yes[: common_length(yes, no)]
 
     def ask_answer(self, messages: Messages) -> str:
-        """The question as text, up to the answer position."""
+        """Returns the question as text, up to the answer position."""
         text = self._render(messages, thinking=False)
         return text.rstrip() + f"\n{THINK_CLOSE}{_GAP}" if text.rstrip().endswith(THINK_OPEN.strip()) else text
 
     def ask_chain(self, messages: Messages) -> str:
-        """The question as text, with the thinking opened."""
+        """Returns the question as text, with the thinking opened."""
         text = self._render(messages, thinking=True)
         if text.rstrip().endswith(THINK_OPEN.strip()):  # some templates open the thinking themselves
             return text.rstrip() + "\n"
@@ -220,13 +220,13 @@ class Chat:
             return False
 
     def _as_text(self, content: str) -> str:
-        """What a message says, with the model's control tokens (a title can hold one) spelt so that they are none."""
+        """Returns what a message says; control tokens in it (a title can hold one) are spelt so that they are none."""
         for token in self._words.control_tokens:
             content = content.replace(token, f"{token[0]} {token[1:]}")
         return content
 
     def _fit(self, messages: Messages, room: int, render: Callable[[Messages], str]) -> FittedPrompt:
-        """Tokens of the rendered messages that leave ``room``; as few history lines as possible go, oldest first."""
+        """Returns the tokens of the rendered messages; as few of the oldest lines go as must to leave ``room``."""
         limit = self.context - room
 
         def ids(dropped: int) -> list[int]:
@@ -248,13 +248,13 @@ class Chat:
 
 
 class PieceReader:
-    """The text of a growing chain, piece by piece: the pieces join to :meth:`Chat.text`."""
+    """Reads the text of a growing chain piece by piece. The pieces join to :meth:`Chat.text`."""
 
     def __init__(self, chat: Chat) -> None:
         self._chat, self._shown = chat, ""
 
     def read(self, tokens: Sequence[int], *, last: bool = False) -> str:
-        """What is new since the last call; half a character, and half a ``<think>``, wait for the rest."""
+        """Returns what is new since the last call. Half a character, and half a ``<think>``, wait for the rest."""
         text = self._chat.text(tokens)
         if not last and (text.endswith("\ufffd") or THINK_OPEN.startswith(text)):
             return ""
@@ -264,7 +264,7 @@ class PieceReader:
 
 
 def softmax_of_two(yes: Sequence[float], no: Sequence[float]) -> float:
-    """The share of Yes between two answers, from the log probabilities of the spellings of each."""
+    """Returns the share of Yes between the two answers, from the log probabilities of the spellings of each."""
 
     def log_sum(values: Sequence[float]) -> float:
         highest = max(values)
@@ -274,7 +274,7 @@ def softmax_of_two(yes: Sequence[float], no: Sequence[float]) -> float:
 
 
 def without_oldest(messages: Messages, count: int) -> Messages:
-    """The messages without their ``count`` first droppable parts."""
+    """Returns the messages without their ``count`` first droppable parts."""
     kept = []
     for message in messages:
         gone = message.droppable[:count]
@@ -287,7 +287,7 @@ def without_oldest(messages: Messages, count: int) -> Messages:
 
 
 def _without_system(chat: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The same chat with what the system says at the head of the user's first turn."""
+    """Returns the chat with what the system says moved to the head of the user's first turn."""
     system = [turn["content"] for turn in chat if turn["role"] == "system"]
     rest = [dict(turn) for turn in chat if turn["role"] != "system"]
     for turn in rest:
@@ -298,7 +298,7 @@ def _without_system(chat: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _answer_tokens(vocabulary: Vocabulary) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The tokens that say Yes and those that say No: at a start, after a space, after a line break."""
+    """Returns the tokens that say Yes and those that say No: at a start, after a space, after a line break."""
     pairs = set()
     for before in _BEFORE_ANSWER:
         yes, no = (vocabulary.encode(before + word) for word in ANSWERS)
@@ -314,5 +314,5 @@ def _answer_tokens(vocabulary: Vocabulary) -> tuple[tuple[int, ...], tuple[int, 
 
 
 def common_length(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens both begin with."""
+    """Returns how many tokens both have in common at their beginning."""
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -57,7 +57,7 @@ class Row:
 
 
 class _Rows(Protocol):
-    """Rows that are fed side by side; which number a row has is its place in ``Decoder.rows``."""
+    """Rows that are fed side by side. A row's number is its place in ``Decoder._rows``."""
 
     def start(self, prompt: Sequence[int], count: int) -> Tensor: ...
 
@@ -69,7 +69,7 @@ class _Rows(Protocol):
 
 
 class Decoder:
-    """Draws all ``groups``; ``on_trace`` (chains) or ``on_text`` (texts) hears each row's end. ``stop`` raises."""
+    """Draws the rows of many prompts. ``stop`` is called before every step, and raises to end the work."""
 
     def __init__(self, lm: CausalLM, sampling: Sampling, stop: Callable[[], None]) -> None:
         self._lm, self._sampling, self._stop = lm, sampling, stop
@@ -86,7 +86,10 @@ class Decoder:
         on_trace: Callable[[int, Trace], None] | None = None,
         on_text: Callable[[int, str], None] | None = None,
     ) -> None:
-        """Draw every row of every group, as many side by side as the model's machine has room for."""
+        """Draw every row of every group, as many side by side as the model's machine has room for.
+
+        ``on_trace`` hears each chain once it is read, ``on_text`` each text, ``on_piece`` what a growing chain adds.
+        """
         self._on_piece, self._on_trace, self._on_text = on_piece, on_trace, on_text
         waiting = deque(group for group in groups if group.samples)
         while waiting or self._rows:
@@ -112,7 +115,7 @@ class Decoder:
         self._leave()
 
     def _take(self, logits: Tensor) -> None:
-        """What follows from the logits [rows, vocabulary] of one step: a token, a reading, or nothing yet."""
+        """Take the logits [rows, vocabulary] of one step: rows that still write draw a token, others may be read."""
         writing = [i for i, row in enumerate(self._rows) if not row.finish]
         if writing:
             self._draw(writing, logits[writing] if len(writing) < len(self._rows) else logits)
@@ -134,7 +137,7 @@ class Decoder:
             self._close(number, row)
 
     def _close(self, number: int, row: Row) -> None:
-        """The row has written its last: a text leaves, a chain is fed what leads to its answer."""
+        """Prepare a row that has ended for its leaving: a chain is first fed what leads to its answer."""
         row.feed.clear()
         if row.sample is None:
             return
@@ -146,9 +149,9 @@ class Decoder:
             row.feed.extend(rest)
 
     def _leave(self, logits: Tensor | None = None) -> None:
-        """Hand over the rows that have nothing left to feed, the last first: another row takes a leaver's number.
+        """Hand over the rows that have nothing left to feed. The last go first: another row takes a leaver's number.
 
-        ``logits`` [rows, vocabulary]: of the step just made. A chain that has just started is not at its answer yet.
+        ``logits`` [rows, vocabulary] are those of the step just made, None before the first one.
         """
         for number in reversed(range(len(self._rows))):
             row = self._rows[number]
@@ -165,7 +168,7 @@ class Decoder:
             self._rows.pop()
 
     def _end(self, row: Row, logits: Tensor) -> None:
-        """P(yes) with the chain in front of the answer position (section 4.3.3), handed over."""
+        """Read P(yes) with the chain in front of the answer position (section 4.3.3), and hand the trace over."""
         seconds = time.perf_counter() - row.started
         row.read = True
         assert row.sample is not None
@@ -200,7 +203,7 @@ class _SharedRows:
         self._cache.remove(row)
 
     def close(self, row: int, tokens: list[int], kept: int, closing: list[int]) -> list[int]:
-        """Cut the row back to the tokens that are kept; what it lacks before its answer is to be fed."""
+        """Cut the row back to the tokens that are kept, and return what has to be fed before its answer."""
         self._cache.written[row] = min(self._cache.written[row], kept)
         return tokens[self._cache.written[row] : kept] + closing
 
@@ -229,7 +232,7 @@ class _CopiedRows:
             self._copies.batch_select_indices(torch.tensor(staying, device=self._lm.device))
 
     def close(self, row: int, tokens: list[int], kept: int, closing: list[int]) -> Tensor:  # noqa: ARG002
-        """The logits at the answer position, everything read anew: a window cannot be moved back."""
+        """Read everything anew, as a window cannot be moved back; returns the logits at the answer position."""
         return self._read([*self._prompt, *tokens[:kept], *closing])[1]
 
     def _read(self, ids: Sequence[int]) -> tuple[Any, Tensor]:
@@ -238,7 +241,7 @@ class _CopiedRows:
 
 
 def draw(logits: Tensor, temperature: float, top_p: float, generators: Sequence[torch.Generator]) -> list[int]:
-    """One token id per row of ``logits`` ([rows, vocabulary], float32, on the CPU), by temperature and nucleus.
+    """Draw one token id per row of ``logits`` ([rows, vocabulary], float32, on the CPU), by temperature and nucleus.
 
     The nucleus is the smallest set of most likely tokens whose probability reaches ``top_p``; row i uses one uniform
     number of ``generators[i]``, so what it draws does not depend on the other rows. Naive equivalent: sort, cumulate,

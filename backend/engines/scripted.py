@@ -55,7 +55,7 @@ class ScriptedEngine(EngineBase):
         progress: Progress | None,  # noqa: ARG002
         stop: Stop | None,
     ) -> None:
-        """A fixed pseudo-random P(yes) per prompt."""
+        """Answer each prompt with a pseudo-random number that is fixed by its words."""
         self.calls.append(("answer", len(prompts)))
         fitting = FittedPrompts(prompts, lambda prompt: self._fitted(prompt, 1, stop))
         for number, (prompt, dropped) in fitting:
@@ -104,7 +104,7 @@ class ScriptedEngine(EngineBase):
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> np.ndarray:
-        """One fixed random vector per word, averaged: texts that share words are close."""
+        """Returns the mean of one fixed random vector per word, so that texts that share words are close."""
         check_pooling(pooling)
         self.calls.append(("embed", len(texts)))
         raise_if(stop)
@@ -115,11 +115,11 @@ class ScriptedEngine(EngineBase):
         return np.asarray(rows, dtype=np.float32).reshape(len(texts), _WIDTH)
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
-        """Four at a time."""
+        """Returns parts of four prompts."""
         return parts(len(prompts), 4)
 
     def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
-        """The last words of each prompt in a drawn order; every seventh text is one word over and over."""
+        """Returns the last words of each prompt in a drawn order; every seventh text is one word over and over."""
         self.calls.append(("write", len(prompts)))
         texts = []
         for prompt in prompts:
@@ -131,13 +131,13 @@ class ScriptedEngine(EngineBase):
         return texts
 
     def _named(self, *parts: Any) -> tuple[Any, ...]:
-        """What names a result, the adapter with it where there is one."""
+        """Returns what a result is drawn from: ``parts``, and the adapter where there is one."""
         return parts if self.model.adapter is None else (*parts, self.model.adapter)
 
     def _fitted(self, prompt: Messages, room: int, stop: Stop | None) -> tuple[Messages, int]:
-        """The prompt without as few of its oldest history lines as the context asks for, and how many.
+        """Returns the prompt without as few of its oldest history lines as the context asks for, and how many went.
 
-        Raises ``EngineError`` for what does not fit or is to fail, and ``Stopped``.
+        Raises ``EngineError`` for a prompt that does not fit or is meant to fail, and ``Stopped``.
         """
         limit = (self.model.context or _CONTEXT) - room
         for count in range(sum(len(message.droppable) for message in prompt) + 1):
@@ -153,7 +153,7 @@ _PAST_ITEM = r"^\d+\. (.+?)(?:: [\d.]+ of |(?: \[[^\]]*\])?\. Others: )"
 
 
 def _script(prompt: Messages, index: int, sampling: Sampling, named: Sequence[Any]) -> list[str]:
-    """The words of one chain, each with its leading space, at most ``max_tokens`` of them."""
+    """Returns the words of one chain, each with its leading space, at most ``max_tokens`` of them."""
     text = _text(prompt)
     titles = re.findall(_PAST_ITEM, text, re.MULTILINE) or ["nothing"]
     pick = derive_seed(sampling.seed, sampling.temperature, text, *named)

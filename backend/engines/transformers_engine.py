@@ -58,7 +58,7 @@ class TransformersEngine(EngineBase):
     def _answer(
         self, prompts: Sequence[Messages], hear: OnAnswer, progress: Progress | None, stop: Stop | None
     ) -> None:
-        """Prompts that begin alike share what they have in common."""
+        """Answer prompts that begin alike side by side, so that what they have in common is read once."""
         with self._base.lock:
             lm = self._lm(progress)
             from backend.engines.causal_lm import answer_batch, plan_batches
@@ -85,7 +85,7 @@ class TransformersEngine(EngineBase):
         progress: Progress | None,
         stop: Stop | None,
     ) -> None:
-        """The chains of many prompts, side by side."""
+        """Draw the chains of many prompts side by side."""
         with self._base.lock:
             lm = self._lm(progress)
             if progress:
@@ -105,20 +105,20 @@ class TransformersEngine(EngineBase):
         progress: Progress | None = None,
         stop: Stop | None = None,
     ) -> np.ndarray:
-        """The final hidden state, mean over each text's tokens or of the last one, [len(texts), d], float32."""
+        """Returns final hidden states, the mean over each text's tokens or the last one: [len(texts), d], float32."""
         check_pooling(pooling)
         with self._base.lock:
             lm = self._lm(progress)
             return lm.embed(texts, pooling, progress, lambda: raise_if(stop))
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
-        """As many neighbours as are worth writing side by side."""
+        """Returns parts of as many prompts as are worth writing side by side."""
         with self._base.lock:
             size = self._lm(None).batch_size
             return parts(len(prompts), size)
 
     def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
-        """The texts, written side by side."""
+        """Write the texts side by side; returns them in the order of the prompts."""
         with self._base.lock:
             lm = self._lm(None)
             from backend.engines.decoding import Decoder, RowGroup
@@ -131,7 +131,7 @@ class TransformersEngine(EngineBase):
             return texts
 
     def _lm(self, progress: Progress | None) -> CausalLM:
-        """The loaded base, with this engine's adapter."""
+        """Load the base on first use, and put this engine's adapter in force. Raises ``EngineError``."""
         base = self._base
         with base.lock:
             if base.loaded is None:

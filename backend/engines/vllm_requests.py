@@ -27,7 +27,7 @@ _numbers = count()
 
 @dataclass
 class Request:
-    """Token ids to go on from, how, and ``hear``, which takes each output and says what to ask next."""
+    """Asks vLLM to go on from ``ids``. ``hear`` takes each output, and returns what to ask next."""
 
     ids: Sequence[int]
     params: SamplingParams
@@ -35,7 +35,7 @@ class Request:
 
 
 class RequestLoop:
-    """vLLM's engine, stepped here. ``adapter``: the ``LoRARequest`` of every request, or None.
+    """Steps vLLM's engine. ``adapter`` is the ``LoRARequest`` of every request, or None.
 
     Nothing else may step the engine meanwhile: its owner holds a lock.
     """
@@ -46,7 +46,7 @@ class RequestLoop:
         self._width: int = engine.vllm_config.scheduler_config.max_num_seqs
 
     def run(self, requests: Iterable[Request], check: Callable[[], None]) -> None:
-        """Hear every request to its end, and what each asks next. ``check``, called before every step, may raise.
+        """Run every request to its end, and what each asks next. ``check`` is called before every step, and may raise.
 
         However this ends, no request is left open. Raises what ``check`` and the requests raise, ``EngineError``
         where vLLM fails.
@@ -88,7 +88,7 @@ class RequestLoop:
 
 
 class AnswerReading:
-    """The probability of Yes right after ``ids``, at most one context long; ``hear(p_yes)`` is told it, once."""
+    """Asks for the probability of Yes right after some tokens; ``hear(p_yes)`` is told it, once."""
 
     def __init__(self, chat: Chat, hear: Callable[[float], None]) -> None:
         self._chat, self._hear = chat, hear
@@ -113,7 +113,7 @@ class AnswerReading:
 
 @dataclass
 class Text:
-    """A text that grows: ``tokens`` so far, without the token that ends it. Feeds on vLLM's outputs."""
+    """A text that grows with vLLM's outputs. ``tokens`` are those so far, without the token that ends it."""
 
     chat: Chat
     prompt: FittedPrompt
@@ -139,7 +139,7 @@ class Text:
 
 @dataclass
 class ChainRequest(Text):
-    """One reasoning chain, read as soon as it ends (section 4.3.3), over the cached prompt and chain."""
+    """A reasoning chain. When it ends, P(yes) after it is asked for (section 4.3.3); prompt and chain are cached."""
 
     index: int = 0
     on_piece: Callable[[int, str], None] | None = None
@@ -173,7 +173,9 @@ class ChainRequest(Text):
 
 
 def sampled(sampling: Sampling, seed: int) -> SamplingParams:
-    """``sampling`` in vLLM's words: temperature, then top-p, no top-k; ``seed`` in [0, 2**63). Raises ``EngineError``.
+    """Returns ``sampling`` in vLLM's words: temperature, then top-p, no top-k; ``seed`` in [0, 2**63).
+
+    Raises ``EngineError`` for what vLLM does not take.
 
     The model's end tokens (tokenizer, generation config) are added by vLLM; nothing else of that config is.
     """

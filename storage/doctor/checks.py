@@ -20,7 +20,7 @@ _PACKAGES = dict.fromkeys(("gradio", "faiss-cpu", "torch-geometric"), "") | {
 
 
 def check(settings: Settings) -> list[Finding]:
-    """All findings under these settings, in the order in which they are told. May wait for model servers."""
+    """Returns all findings under these settings, in the order in which they are told. May wait for model servers."""
     gpus_found = gpus()
     findings = [*_machine(gpus_found), *_packages(), *profile_findings(settings, gpus_found)]
     return [*findings, _data(settings), _vectors(settings), _database(settings)]

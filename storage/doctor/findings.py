@@ -38,7 +38,7 @@ class Gpu:
 
 
 def installed(package: str) -> str | None:
-    """The version of an installed package, or None."""
+    """Returns the version of an installed package, or None."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -46,7 +46,7 @@ def installed(package: str) -> str | None:
 
 
 def gpus() -> list[Gpu]:
-    """The NVIDIA GPUs that the driver tells of; none where there is no driver, or none that answers."""
+    """Returns the NVIDIA GPUs that the driver lists; none where there is no driver that answers."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []

@@ -29,9 +29,10 @@ Ask = Callable[[str, str], Reply]
 
 
 def profile_findings(chosen: Settings, gpus: list[Gpu]) -> list[Finding]:
-    """Every shipped profile and the chosen one, each with a line of its own.
+    """Returns a line about every shipped profile and the chosen one, with the findings below it.
 
-    Of the chosen one, all is told, and what it lacks is missing. Of the others only what they lack is, as optional.
+    All findings of the chosen profile are told, and what it lacks counts as missing. Of the other profiles only what
+    they lack is told, as optional.
     """
     findings: list[Finding] = []
     ask = cache(ask_server)
@@ -47,7 +48,7 @@ def profile_findings(chosen: Settings, gpus: list[Gpu]) -> list[Finding]:
 
 
 def _told(name: str, checked: list[Finding], *, is_chosen: bool) -> Iterator[Finding]:
-    """The line about a profile, and those below it."""
+    """Yields the line about a profile, and those below it."""
     lacks = [finding for finding in checked if finding.state == "missing"]
     state = ("missing" if is_chosen else "optional") if lacks else "ok"
     detail = "can run here"
@@ -88,7 +89,7 @@ def _checks(settings: Settings, gpus: list[Gpu], ask: Ask) -> Iterator[Finding]:
 
 
 def _packages(settings: Settings, about: About, roles: dict[str, Role]) -> Iterator[Finding]:
-    """The packages that the profile names, and those that its engines need under these settings."""
+    """Yields what is missing of the packages that the profile names and that its engines need under these settings."""
     needed = dict.fromkeys(about.needs, "")
     for role in roles.values():
         uses = ("", settings.quantized, "adapter" if role.adapter else "")
@@ -121,7 +122,7 @@ def _gpu(settings: Settings, about: About, records: list[EngineRecord], gpus: li
 
 
 def _downloads(settings: Settings, about: About, roles: dict[str, Role]) -> Iterator[Finding]:
-    """Whether there is room for what the hub will be asked for."""
+    """Yields whether there is room on the disk for what will be downloaded from the hub."""
     from huggingface_hub import constants
 
     loaded = [role.base.model for role in roles.values() if record_of(role.base.engine).loads_weights]
@@ -138,7 +139,7 @@ def _downloads(settings: Settings, about: About, roles: dict[str, Role]) -> Iter
 
 
 def _on_disk(settings: Settings, about: About, name: str, role: Role) -> Iterator[Finding]:
-    """The weights of a role that runs in this process, and its adapter."""
+    """Yields where the weights and the adapter are of a role that runs in this process."""
     model, what, variable = role.base.model, f"{name}_model", f"{PREFIX}{name.upper()}"
     if _is_here(model, settings):
         yield Finding(what, "ok", models.display_name(model))
@@ -161,7 +162,7 @@ def _on_disk(settings: Settings, about: About, name: str, role: Role) -> Iterato
 
 
 def _tuned_here(settings: Settings, what: str, role: Role) -> Finding:
-    """An adapter that is named by its recipe: whether any dataset has one for this base. No dataset is opened."""
+    """Returns whether any dataset has an adapter of the role's recipe for this base. No dataset is opened."""
     recipes = (
         artifact.meta["recipe"]
         for artifact in ArtifactStore(settings.home / "artifacts").all()
@@ -175,7 +176,7 @@ def _tuned_here(settings: Settings, what: str, role: Role) -> Finding:
 
 
 def _on_the_hub(what: str, model: ModelRef, *, gated: bool) -> Finding:
-    """A model that is not on disk. Whether there is a token is told, never the token."""
+    """Returns what it takes to get a model that is not on disk. It tells whether there is a token, never the token."""
     from huggingface_hub import constants, get_token
 
     if constants.HF_HUB_OFFLINE:
@@ -191,7 +192,7 @@ def _on_the_hub(what: str, model: ModelRef, *, gated: bool) -> Finding:
 
 
 def _served(name: str, role: Role, key_variable: str, ask: Ask) -> Iterator[Finding]:
-    """The server of a role, and whether it serves the role's model."""
+    """Yields whether the server of a role answers, and serves the role's model."""
     url, variable = role.base.url, f"{PREFIX}{name.upper()}"
     key = os.environ.get(key_variable, "").strip()
     reply, model = ask(url, key), role.adapter or role.base.model.name
@@ -215,7 +216,7 @@ def _is_hub_id(model: ModelRef) -> bool:
 
 
 def _is_here(model: ModelRef, settings: Settings) -> bool:
-    """Whether the weights are on this machine: fetched, a folder, or in the hub's cache."""
+    """Returns whether the weights are on this machine: fetched, as a folder, or in the hub's cache."""
     if models.is_fetched(model, settings.models_dir):
         return True
     if not _is_hub_id(model):

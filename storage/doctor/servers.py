@@ -30,7 +30,7 @@ class Reply:
 
 
 def ask_server(url: str, key: str = "") -> Reply:
-    """What ``url``/models lists, within a few seconds; ``key`` is sent along."""
+    """Returns what ``url``/models lists, within a few seconds; ``key`` is sent along."""
     replies: list[Reply] = []
     asking = threading.Thread(target=lambda: replies.append(_ask(url, key)), daemon=True)
     asking.start()
@@ -48,7 +48,7 @@ def is_local(url: str) -> bool:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A key is for the address that was named, so nobody is followed elsewhere."""
+    """Follows nobody elsewhere: a key is for the address that was named."""
 
     def redirect_request(self, *_asked: Any, **_more: Any) -> None:
         return None

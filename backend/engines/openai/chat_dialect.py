@@ -97,7 +97,7 @@ class ChatDialect:
         return Trace(draw.index, said.text, chance, said.tokens, seconds, said.finish, dropped)
 
     async def _read_after(self, model: str, messages: Messages, text: str) -> float:
-        """The assistant's turn is continued behind the closed thinking; else the user asks for the word."""
+        """Read P(yes) after a chain: the assistant's turn is continued behind it, closed, or else the user asks."""
         reasoning, rejected = reasoning_of(text), False
         if self._learnt.continues:
             turn = f"{THINK_OPEN}{reasoning}\n{THINK_CLOSE}\n\n"
@@ -120,7 +120,7 @@ class ChatDialect:
     async def _read(
         self, model: str, chat: list[dict[str, str]], extra: dict[str, Any]
     ) -> tuple[float, dict[str, Any]]:
-        """P(yes) as the next word of ``chat``, and the whole answer."""
+        """Returns P(yes) as the next word of ``chat``, and the server's whole answer."""
 
         def request() -> dict[str, Any]:
             body = {"model": model, "messages": chat, self._learnt.limit_name: 1, "temperature": 0.0, "logprobs": True}
@@ -155,7 +155,7 @@ class ChatDialect:
         return request | ({"stream_options": {"include_usage": True}} if self._learnt.tells_usage else {})
 
     async def _hear(self, request: dict[str, Any], limit: int, shown: Shown) -> _Said:
-        """One stream to its end."""
+        """Read one stream to its end."""
         written, parts, tokens, finish = ThinkingText(), 0, None, ""
 
         def read(answer: dict[str, Any]) -> None:
@@ -177,7 +177,7 @@ class ChatDialect:
     async def _adjusted(
         self, request: Callable[[], dict[str, Any]], send: Callable[[dict[str, Any]], Awaitable[Any]]
     ) -> Any:
-        """Send the request; where it is refused for something that can be said otherwise, say it so."""
+        """Send the request, again in other words where the server refuses something that can be said otherwise."""
         while True:
             body = request()
             try:
@@ -199,7 +199,7 @@ class ChatDialect:
             self._learnt.tells_usage = False
 
     async def _count(self, model: str, messages: Messages, room: int) -> None:
-        """Where the context is limited below the server's: ask how long the prompt is, by one token after it."""
+        """Ask how long the prompt is, by one token after it, where the context is limited below the server's."""
         if self._context is not None:
             told = await self._adjusted(
                 lambda: {"model": model, "messages": _as_chat(messages), self._learnt.limit_name: 1},
@@ -230,14 +230,14 @@ def _turn(role: str, content: str) -> dict[str, str]:
 
 
 class ThinkingText:
-    """What comes after ``<think>``, whether the server leaves the thinking in the text or takes it out."""
+    """Collects what comes after ``<think>``, whether the server leaves the thinking in the text or takes it out."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
         self._kind = ""
 
     def add(self, reasoning: str, content: str) -> None:
-        """What came next, of either kind."""
+        """Add what came next, of either kind."""
         for kind, text in (("reasoning", reasoning), ("content", content)):
             if not text:
                 continue
@@ -247,7 +247,7 @@ class ThinkingText:
             self._parts.append(text)
 
     def text(self, *, last: bool = False) -> str:
-        """The chain so far; nothing while it may still begin with ``<think>``."""
+        """Returns the chain so far, and nothing while it may still begin with ``<think>``."""
         text = "".join(self._parts)
         self._parts = [text]
         start = text.lstrip()
@@ -257,13 +257,13 @@ class ThinkingText:
 
 
 def reasoning_of(text: str) -> str:
-    """A chain up to its last ``</think>``, which is left out; all of it where it was never closed."""
+    """Returns a chain up to its last ``</think>``, which is left out, or all of it where it was never closed."""
     head, closed, _ = text.rpartition(THINK_CLOSE)
     return head.rstrip("\n") if closed else text
 
 
 async def fitted(messages: Messages, ask: Callable[[Messages], Awaitable[T]]) -> tuple[T, int]:
-    """The result of ``ask``, and how many of the oldest history lines had to go until it did not raise ``TooLong``.
+    """Returns the result of ``ask``, and how many of the oldest history lines had to go until it was not ``TooLong``.
 
     Where the server tells how long the prompt is and may be, about as many go as must; otherwise half of what is left
     each time, so that n lines take at most about log2(n) further requests.
@@ -285,7 +285,10 @@ async def fitted(messages: Messages, ask: Callable[[Messages], Awaitable[T]]) ->
 
 
 def _excess(length: int, lines: list[int], fault: TooLong) -> int | None:
-    """How many of ``lines`` (characters each, of ``length`` in all) hold the tokens that are too many; None: untold."""
+    """Returns how many of ``lines`` hold the tokens that are too many; None where the server told no numbers.
+
+    ``lines`` and ``length``, that of the whole prompt, are in characters.
+    """
     if fault.needed is None or fault.limit is None or fault.needed <= fault.limit:
         return None
     surplus = length - _FILLED * fault.limit * length / fault.needed

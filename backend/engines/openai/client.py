@@ -67,11 +67,14 @@ class ServerClient:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The JSON object that answers a POST of ``body`` (a GET without one), with retries. Raises ``ServerFault``."""
+        """Returns the JSON object that answers a POST of ``body``, or a GET. Retries; raises ``ServerFault``."""
         return await self.retrying(lambda: self._ask_once(path, body))
 
     async def stream(self, path: str, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """The JSON objects of one stream, once: who reads it knows whether it was whole. Raises ``ServerFault``."""
+        """Yields the JSON objects of one stream. It is not repeated: the reader knows whether it was whole.
+
+        Raises ``ServerFault``.
+        """
         from openai import AsyncStream
 
         events: AsyncStream[object] | None = None
@@ -97,7 +100,7 @@ class ServerClient:
                         pass
 
     async def retrying(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """``attempt()``, repeated while its faults are transient, with longer and longer waits."""
+        """Repeat ``attempt()`` while its faults are transient, after longer and longer waits; returns its result."""
         for repeated in range(self.config.retries + 1):
             try:
                 return await attempt()
@@ -184,7 +187,7 @@ async def read_all(events: AsyncIterator[dict[str, Any]], read: Callable[[dict[s
 
 
 async def _bound(response: Any) -> None:
-    """A hook for responses of httpx (or httpx2, whichever the client stands on): counts the bytes as they are read."""
+    """Limits how much of a response is read. A hook for httpx, or httpx2, whichever the client stands on."""
     response.stream = _bounded_class(type(response.stream))(response.stream)
 
 

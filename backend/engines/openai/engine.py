@@ -76,7 +76,7 @@ class OpenAIEngine(EngineBase):
         progress: Progress | None,
         stop: Stop | None,
     ) -> None:
-        """The chains of the first prompts are begun first."""
+        """Draw the chains, several at once; those of the first prompts are begun first."""
 
         def units(calls: Calls) -> list[Unit]:
             if progress:
@@ -93,11 +93,11 @@ class OpenAIEngine(EngineBase):
         self._run(prompts, units, progress, stop)
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
-        """By position: the server itself groups what it runs."""
+        """Returns parts by position: the server itself groups what it runs."""
         return parts(len(prompts), _PART)
 
     def write(self, prompts: Sequence[Messages], sampling: Sampling, *, stop: Stop | None = None) -> list[str]:
-        """The texts, several at once."""
+        """Write the texts, several at once; returns them in the order of the prompts."""
         texts: dict[int, str] = {}
 
         def units(_calls: Calls) -> list[Unit]:
@@ -149,7 +149,7 @@ def _tell(calls: Calls, on_piece: OnPiece, number: int, index: int, text: str) -
 
 
 class Connection:
-    """One server. ``lock``: one call at a time."""
+    """What the engines of one server share: the client, the ``lock`` (one call at a time), and how to speak with it."""
 
     def __init__(self, url: str, config: ServerConfig) -> None:
         self.client = ServerClient(url, config)
@@ -160,7 +160,7 @@ class Connection:
 
     @property
     def dialect(self) -> Dialect:
-        """How to speak with the server; there once :meth:`open` has run."""
+        """How to speak with the server, which is known once :meth:`open` has run."""
         if self._dialect is None:
             raise RuntimeError("The connection was not opened")
         return self._dialect
@@ -179,7 +179,7 @@ class Connection:
         self._served.add(model)
 
     async def _models(self) -> list[str] | None:
-        """The names that the server lists; None where it lists none."""
+        """Returns the names that the server lists; None where it lists none."""
         try:
             told: Any = (await self.client.ask("/models")).get("data")
         except ServerFault as fault:
@@ -213,9 +213,9 @@ class Calls:
         self._events.put(heard)
 
     def run(self, units: Sequence[Unit]) -> None:
-        """Do every unit, in their order, some at once.
+        """Do every unit, begun in their order, several at once.
 
-        Raises ``Stopped``; the one ``EngineError`` where all fail for the same reason; else ``PartialError``.
+        Raises ``Stopped``, the one ``EngineError`` where all fail for the same reason, or ``PartialError``.
         """
         ended = Event()
         raise_if(self._stop)
@@ -266,7 +266,7 @@ class Calls:
 
 @dataclass
 class _Failures:
-    """What failed, by prompt. ``limit``: failures in a row after which the server counts as gone."""
+    """Keeps what failed, by prompt. After ``limit`` failures in a row the server counts as gone."""
 
     limit: int
     by_prompt: dict[int, RallrecError] = field(default_factory=dict)
@@ -311,7 +311,7 @@ def _unforeseen(error: Exception) -> EngineError:
 
 @contextlib.contextmanager
 def holding(lock: RLock, stop: Stop | None) -> Iterator[None]:
-    """The lock, waited for only until ``stop``."""
+    """Holds the lock, and waits for it no longer than until ``stop``."""
     while not lock.acquire(timeout=_LOOK):
         raise_if(stop)
     try:

@@ -74,7 +74,7 @@ class TooLong(ServerFault):
 
 @dataclass(frozen=True)
 class Place:
-    """The server as errors speak of it. ``key`` never leaves this value: it is only looked for, to be blotted out."""
+    """The server as errors speak of it. ``key`` is never shown: it is here to be blotted out of what is said."""
 
     url: str
     key_variable: str
@@ -88,17 +88,17 @@ class Place:
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def clean(self, text: str) -> str:
-        """One short line of what a server said, without the key."""
+        """Returns what a server said as one short line, without the key."""
         text = text.replace(self.key, "***") if self.key else text
         text = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * _LONGEST_MESSAGE]).split())
         return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + " ..."
 
     def without_key(self, error: Exception) -> Exception | None:
-        """The error, unless it quotes the key: then it is not to be shown as a cause."""
+        """Returns the error as a cause to show, or None where it quotes the key."""
         return None if self.key and self.key in f"{error} {error!r}" else error
 
     def bad_answer(self, what: str, *, transient: bool = False) -> ServerFault:
-        """An answer that is not what was asked for; ``what`` says how."""
+        """Returns the fault of an answer that is not what was asked for; ``what`` says what came."""
         return ServerFault(
             f"The server {self.shown} sent {self.clean(what)}",
             expected="the answers of an OpenAI-compatible server",
@@ -107,12 +107,12 @@ class Place:
         )
 
     def cut(self) -> ServerFault:
-        """A stream that ended before its end."""
+        """Returns the fault of a stream that broke off."""
         return self.bad_answer("a stream that broke off before the text had ended", transient=True)
 
 
 def translate(error: Exception, place: Place) -> ServerFault:
-    """The fault behind an exception of the ``openai`` client, or of what it stands on."""
+    """Returns the fault behind an exception of the ``openai`` client, or of what it stands on."""
     import openai
 
     if isinstance(error, ServerFault):
@@ -142,7 +142,7 @@ def translate(error: Exception, place: Place) -> ServerFault:
 
 
 def unknown_model(name: str, served: list[str], place: Place) -> ServerFault:
-    """``name`` is not among the models that the server lists."""
+    """Returns the fault that ``name`` is not among the models that the server lists."""
     listed = ", ".join(place.clean(model) for model in sorted(served)[:20]) + (", ..." if len(served) > 20 else "")
     return ServerFault(
         f"The server {place.shown} does not serve the model {name!r}",
@@ -183,7 +183,7 @@ def _refusal(status: int, said: str, retry_after: str | None, place: Place) -> S
 
 
 def _message(error: Any) -> str:
-    """What the server said, found in the places where servers put it."""
+    """Returns what the server said; servers put it in several places."""
     body = error.body
     if isinstance(body, dict):
         inner = body.get("error", body)
@@ -206,7 +206,7 @@ def _number(pattern: re.Pattern[str], text: str) -> int | None:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """A ``Retry-After`` header: seconds, or a date; at most a minute."""
+    """Returns the seconds that a ``Retry-After`` header (seconds, or a date) asks for, at most a minute."""
     if not retry_after:
         return None
     try:

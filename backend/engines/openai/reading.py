@@ -34,13 +34,13 @@ class Event:
 
 
 def first_choice(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer's first choice; empty where it has none."""
+    """Returns the answer's first choice; empty where it has none."""
     choices = answer.get("choices")
     return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
 
 
 def usage(answer: Mapping[str, Any]) -> dict[str, int]:
-    """Numbers of tokens, as far as they are told and are any."""
+    """Returns the numbers of tokens, as far as the answer tells them and they are numbers."""
     told = answer.get("usage")
     if not isinstance(told, dict):
         return {}
@@ -48,7 +48,7 @@ def usage(answer: Mapping[str, Any]) -> dict[str, int]:
 
 
 def read_event(answer: Mapping[str, Any]) -> Event:
-    """An event of ``/completions`` or ``/chat/completions``."""
+    """Read an event of ``/completions`` or ``/chat/completions``. Nothing in it is trusted, and nothing is raised."""
     choice = first_choice(answer)
     said = next((part for part in (choice.get("delta"), choice.get("message")) if isinstance(part, dict)), {})
     tokens = choice.get("token_ids")
@@ -63,7 +63,7 @@ def read_event(answer: Mapping[str, Any]) -> Event:
 
 
 def token_logprobs(answer: Mapping[str, Any]) -> dict[int, float]:
-    """Log probabilities by token id, of the one token of a ``/completions`` answer."""
+    """Returns log probabilities by token id, of the one token of a ``/completions`` answer. Raises ``Unreadable``."""
     logprobs = first_choice(answer).get("logprobs")
     listed = logprobs.get("top_logprobs") if isinstance(logprobs, dict) else None
     top = listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else {}
@@ -75,7 +75,7 @@ def token_logprobs(answer: Mapping[str, Any]) -> dict[int, float]:
 
 
 def listed_logprobs(answer: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """The likeliest first tokens of a ``/chat/completions`` answer, by text. Raises ``Unreadable`` where none are."""
+    """Returns the likeliest first tokens of a ``/chat/completions`` answer. Raises ``Unreadable`` without any."""
     logprobs = first_choice(answer).get("logprobs")
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
     first = content[0] if isinstance(content, list) and content and isinstance(content[0], dict) else {}
@@ -91,7 +91,7 @@ def listed_logprobs(answer: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def p_yes(listed: Iterable[tuple[str, float]]) -> float:
-    """P(yes), a softmax over the two answers, each the sum of its listed spellings.
+    """Returns P(yes), a softmax over the two answers, each the sum of its listed spellings.
 
     An answer that is not listed is at most as likely as the least likely token listed: that bound stands for it.
     Raises ``Unreadable`` where neither is listed.

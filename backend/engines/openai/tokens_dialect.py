@@ -38,7 +38,7 @@ _AROUND = 256
 
 
 class TokensDialect:
-    """Built by :func:`open_tokens`."""
+    """Speaks in token ids. :func:`open_tokens` makes it where the server can."""
 
     name = "tokens"
 
@@ -70,7 +70,7 @@ class TokensDialect:
         return await self._bridge.run(self._vocabulary.decode, spoken)
 
     async def _read(self, model: str, ids: Sequence[int]) -> float:
-        """P(yes) after ``ids``, from the log probabilities of the answers' tokens."""
+        """Returns P(yes) after ``ids``, from the log probabilities of the answers' tokens."""
         answer_ids = self._chat.answer_ids
         request: dict[str, Any] = {"model": model, "prompt": list(ids), "max_tokens": 1, "temperature": 0.0}
         request |= {"logprobs": 1, "logprob_token_ids": answer_ids, "return_tokens_as_token_ids": True}
@@ -84,7 +84,7 @@ class TokensDialect:
         return self._chat.p_yes(given)
 
     async def _speak(self, fitted: FittedPrompt, draw: Draw, show: Show | None) -> tuple[Spoken, str]:
-        """The tokens drawn, the one that ended them left out, and why they ended: ``stop`` or ``length``."""
+        """Returns the tokens drawn, without the one that ended them, and why they ended: ``stop`` or ``length``."""
         shown = Shown(show)
         return await self._client.retrying(lambda: self._speak_once(fitted, draw, shown))
 
@@ -117,7 +117,7 @@ class TokensDialect:
         return spoken, "length" if finish == "length" else "stop"
 
     async def _reason(self, fitted: FittedPrompt, draw: Draw, show: Show | None) -> Trace:
-        """One chain after a prompt with the thinking opened, and P(yes) read after it (section 4.3.3)."""
+        """Draw one chain after a prompt with the thinking opened, and read P(yes) after it (section 4.3.3)."""
         started = time.perf_counter()
         spoken, finish = await self._speak(fitted, draw, show)
         kept, closing = await self._bridge.run(self._chat.before_reading, spoken)
@@ -132,7 +132,7 @@ class TokensDialect:
 
 
 async def open_tokens(bridge: Bridge, model: str, limit: int | None) -> TokensDialect | None:
-    """The dialect, or None where the server does not speak it. ``limit``: of the context, below the server's.
+    """Returns the dialect, or None where the server does not speak it. ``limit``: of the context, below the server's.
 
     Raises ``EngineError`` where the server cannot be asked, or where its tokenizer does not suit.
     """
@@ -166,7 +166,7 @@ async def open_tokens(bridge: Bridge, model: str, limit: int | None) -> TokensDi
 
 
 def _comes_back(vocabulary: ServerVocabulary) -> bool:
-    """Whether a rendered chat, turned to text and back, is the same tokens."""
+    """Returns whether a rendered chat is the same tokens after it was turned to text and back."""
     ids = vocabulary.chat_ids(
         [{"role": message.role, "content": message.content} for message in _PROBE[1:]], thinking=False
     )
@@ -194,19 +194,19 @@ class ServerVocabulary:
         return self._detokenize(self.chat_ids(chat, thinking=thinking))
 
     def chat_ids(self, chat: list[dict[str, str]], *, thinking: bool) -> list[int]:
-        """The token ids of a rendered chat. Raises ``EngineError`` where the template refuses it."""
+        """Returns the token ids of a rendered chat. Raises ``EngineError`` where the template refuses it."""
         kwargs = {"enable_thinking": thinking}
         return self._tokenize({"messages": chat, "add_generation_prompt": True, "chat_template_kwargs": kwargs})[0]
 
     def without_controls(self, tokens: Sequence[int], text: str) -> str:
-        """What tokens say, from their ``text`` with control tokens spelt out."""
+        """Returns what tokens say, from their ``text``, in which control tokens are spelt out."""
         if not self._control_ids.isdisjoint(tokens):
             for spelling in self.control_tokens:
                 text = text.replace(spelling, "")
         return text
 
     def find_control_tokens(self) -> None:
-        """Which spellings this tokenizer reads as one token each, of those that look like commands."""
+        """Find out which of the spellings that look like commands this tokenizer reads as one token each."""
         rendered = self.chat_ids([{"role": "user", "content": "?"}], thinking=False)
         seen = self._detokenize(rendered)
         highest = max(rendered)
@@ -237,19 +237,21 @@ class ServerVocabulary:
 
 
 def token_ids(given: object, bridge: Bridge) -> list[int]:
-    """Token ids out of an answer. Raises ``EngineError`` where they are none."""
+    """Returns the token ids of an answer. Raises ``EngineError`` where they are none."""
     if not isinstance(given, list) or any(type(token) is not int or token < 0 for token in given):
         raise bridge.client.place.bad_answer("no token ids")
     return given
 
 
 def texts(given: object) -> list[str]:
-    """Texts out of an answer; what is none becomes empty."""
+    """Returns the texts of an answer; what is no text becomes empty."""
     return [text if isinstance(text, str) else "" for text in given] if isinstance(given, list) else []
 
 
 class Spoken(Sequence[int]):
-    """Token ids in the parts they came in. Its beginnings (``spoken[:n]``) know their text too."""
+    """A chain's token ids with the text that the server sent beside them, so that they need not be sent back to be
+    decoded. Its beginnings (``spoken[:n]``) know their text too.
+    """
 
     def __init__(self, parts: Sequence[tuple[tuple[int, ...], str | None]] = ()) -> None:
         self._parts = list(parts)
@@ -257,13 +259,13 @@ class Spoken(Sequence[int]):
         self._text = "".join(text for _, text in parts if text is not None)
 
     def add(self, tokens: Sequence[int], text: str) -> None:
-        """What came next."""
+        """Add what came next."""
         self._parts.append((tuple(tokens), text))
         self._length += len(tokens)
         self._text += text
 
     def known(self) -> tuple[str, tuple[int, ...]]:
-        """The text as far as it is known, and the tokens after it (where a part was cut) that are left to decode."""
+        """Returns the text as far as it is known, and the tokens after it (of a part that was cut) without a text."""
         tokens, text = self._parts[-1] if self._parts else ((), "")
         return self._text, () if text is not None else tokens
 
@@ -293,7 +295,10 @@ class Spoken(Sequence[int]):
 
 
 class _Interrupted(BaseException):
-    """Not an ``Exception``: the function in between must not take a lost connection for an answer."""
+    """Ends a function under :meth:`Bridge.run`.
+
+    It is no ``Exception``, so that the function cannot take a lost connection for an answer.
+    """
 
     def __init__(self, error: RallrecError | None) -> None:
         super().__init__(error)
@@ -312,7 +317,7 @@ _call: ContextVar[_Call] = ContextVar("call")
 
 
 class Bridge:
-    """Threads for such functions, as many as the client has requests under way."""
+    """Runs such functions in threads, as many as the client has requests under way."""
 
     def __init__(self, client: ServerClient) -> None:
         self.client = client
