@@ -10,19 +10,25 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
-from app.evaluate.routes import add_evaluation
+from app.evaluate import export as evaluate_export
 from app.evaluate.service import EvaluateService
 from app.label.http import add_labels
+from app.library import export as library_export
+from app.predict import export as predict_export
 from app.predict.routes import add_routes
+from app.predict.service import PredictService
 from app.shared.errors import add_error_answers
+from app.shared.export import add_export
 from app.shared.jobs import JobsService
 from app.shared.per_dataset import PerDataset
 from app.shared.runs import RunQueue
-from app.shared.views_routes import add_views
 from app.shared.visitors import Visitors
 from app.site import appearance, build_over
+from app.stories import export as stories_export
 from app.stories.routes import add_story
 from app.stories.service import StoryService
+from app.users import export as users_export
+from app.what_if import export as what_if_export
 from backend.errors import RallrecError
 from backend.settings import Settings, load_settings
 from storage.workspace import Workspace
@@ -68,11 +74,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_error_answers(app)
     stories = StoryService(workspace)
     add_story(app, stories)
-    add_routes(app, workspace)
-    add_views(app, workspace, stories)
+    predicting = PerDataset(workspace, PredictService)
+    evaluating = PerDataset(workspace, lambda workspace: EvaluateService(workspace, jobs))
+    add_routes(app, predicting)
+    exporters = {
+        "predict": predict_export.exporter(predicting),
+        "what-if": what_if_export.exporter(workspace),
+        "users": users_export.exporter(workspace),
+        "evaluate": evaluate_export.exporter(evaluating),
+        "stories": stories_export.exporter(stories, workspace),
+        "library": library_export.exporter(workspace),
+    }
+    for view, exporter in exporters.items():
+        add_export(app, view, exporter)
     add_labels(app, workspace)
-    evaluating = PerDataset(workspace, lambda own: EvaluateService(own, jobs))
-    add_evaluation(app, evaluating)
     # Rendering on the server needs Node, and does not do several pages under FastAPI.
     options: dict[str, Any] = {"show_error": True, "mcp_server": False, "ssr_mode": False}
     gradio.mount_gradio_app(app, build_over(workspace, runs, jobs, evaluating), path="/", **options, **appearance())

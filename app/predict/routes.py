@@ -1,4 +1,4 @@
-"""What can be fetched beside the Predict page, each by the page's own query: its export, and what its sliders show."""
+"""What the Predict page fetches by its own query: what its sliders show, another choice, the item map."""
 
 from __future__ import annotations
 
@@ -7,44 +7,29 @@ from dataclasses import asdict
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from app.predict.export import asked_for
 from app.predict.map_data import ItemMaps
 from app.predict.other_choice_drawing import against_table
 from app.predict.service import PredictService
 from app.predict.slider_marks import Answered
 from app.shared.errors import HEADERS
-from app.shared.export import POLICY, Carried, add_export
-from app.shared.export_page import export_page
-from app.shared.export_view import asked_for, file_name, open_view, record_of
+from app.shared.export import POLICY
 from app.shared.frame import error_box
-from app.shared.links import address_of, command_line
+from app.shared.links import command_line
 from app.shared.per_dataset import PerDataset
 from backend.errors import NotFoundError, RallrecError, UnknownNameError
-from storage.workspace import Workspace
 
 
-def add_routes(app: FastAPI, workspace: Workspace) -> None:
-    """``/export/predict.html`` and ``.json``: the view as a file. ``/aside``: the command that gives the same, and
-    for which values the page's sliders have answers (empty for a wrong query, of which the page itself tells).
-    ``/against``: markup of the page's choice of past items beside that of another variant or strategy.
-    ``/map/<dataset>/<variant>``: the dots of the item map.
+def add_routes(app: FastAPI, services: PerDataset[PredictService]) -> None:
+    """``/aside``: the command that gives the same, and for which values the page's sliders have answers (empty for a
+    wrong query, of which the page itself tells). ``/against``: markup of the page's choice of past items beside that of
+    another variant or strategy. ``/map/<dataset>/<variant>``: the dots of the item map.
     """
-    services, settings = PerDataset(workspace, PredictService), workspace.settings
+    settings, maps = services.workspace.settings, ItemMaps(services.workspace)
 
-    def asked_of(request: Request) -> PredictService:
+    def service_of(request: Request) -> PredictService:
         """The service of the dataset that the address names."""
         return services.of(request.query_params.get("dataset", ""))
-
-    def carry(request: Request) -> Carried:
-        service = asked_of(request)
-        view = open_view(service, settings, request.query_params)
-        record = record_of(service, view)
-        return Carried(
-            file_name(view), lambda: record, lambda made: export_page(view, record, address_of(view.request), made)
-        )
-
-    add_export(app, "predict", carry)
-
-    maps = ItemMaps(workspace)
 
     @app.get("/map/{dataset}/{variant}")
     def item_map(dataset: str, variant: str, request: Request) -> Response:
@@ -54,20 +39,20 @@ def add_routes(app: FastAPI, workspace: Workspace) -> None:
     @app.get("/against")
     def against(request: Request) -> Response:
         try:
-            service = asked_of(request)
-            asked, other = asked_for(service, settings, request.query_params), request.query_params.get("against", "")
-            told = against_table(service.against(asked, other), service.pipeline.dataset)
+            service = service_of(request)
+            shown, other = asked_for(service, settings, request.query_params), request.query_params.get("against", "")
+            html = against_table(service.against(shown, other), service.pipeline.dataset)
         except RallrecError as error:
-            told = error_box(str(error))
-        return HTMLResponse(told, headers=HEADERS | {"Content-Security-Policy": POLICY})
+            html = error_box(str(error))
+        return HTMLResponse(html, headers=HEADERS | {"Content-Security-Policy": POLICY})
 
     @app.get("/aside")
     def aside(request: Request) -> Response:
         try:
-            service = asked_of(request)
-            asked = asked_for(service, settings, request.query_params)
-            answered = service.answered(asked)
-            command = command_line(asked, service.pipeline.dataset.meta.name)
+            service = service_of(request)
+            shown = asked_for(service, settings, request.query_params)
+            answered = service.answered(shown)
+            command = command_line(shown, service.pipeline.dataset.meta.name)
         except RallrecError:  # said by the page itself, where it stands
             answered, command = Answered((), (), ()), ""
         return JSONResponse({"command": command, "answered": asdict(answered)}, headers=HEADERS)

@@ -18,6 +18,7 @@ from app.predict.other_choice import Side, against
 from app.predict.pickable import Choices
 from app.predict.slider_marks import Answered, answered_values
 from app.predict.view import Request, Session, View
+from app.shared.frame import cast_of
 from app.shared.runs import Run, RunQueue, known
 from app.shared.sessions import Sessions
 from backend.datasets import Dataset, build_samples, split
@@ -27,7 +28,6 @@ from backend.merging import MergingConfig
 from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.questions import Question
 from backend.retrieval import GammaStretch, RetrievalConfig, exact_gamma, gamma_stretches
-from backend.types import ModelRef
 from storage.results.lookup import look_up
 from storage.workspace import Workspace
 
@@ -237,17 +237,6 @@ class PredictService:
             other_run=bool(run and run.live and not own and session.run and session.run.owner == session.owner),
         )
         return session.view
-
-
-def cast_of(tuned: ModelRef, reasoning: ModelRef) -> str:
-    """What a reader must know of who answers: see :class:`~app.predict.view.View`."""
-    if makes_up_answers(tuned.name) or makes_up_answers(reasoning.name):
-        return "made up"
-    if tuned == reasoning and tuned.name in models.EMBEDDED and not tuned.adapter:
-        return "untuned"
-    if reasoning.name in models.EMBEDDED and not reasoning.adapter:
-        return "untuned reasoner"
-    return "stand-in" if models.recipe_of(reasoning) == "reasoner" else ""
 
 
 def _sample(prediction: Prediction) -> tuple[int, int]:

@@ -22,6 +22,11 @@ from backend.errors import (
     UsageError,
 )
 
+
+class NotLookedUpError(RallrecError):
+    """What is asked for needs a job that nobody has started yet."""
+
+
 # A browser keeps no answer, and guesses at no type.
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 # The first kind that fits gives the status. Whatever is not listed means that something needed is not there: 503.
@@ -30,6 +35,7 @@ _STATUS: tuple[tuple[type[RallrecError], int], ...] = (
     (LockedOutError, 429),
     (ForbiddenError, 403),
     (ConflictError, 409),
+    (NotLookedUpError, 409),
     (NotFoundError, 404),
     (UsageError, 400),
 )

@@ -1,58 +1,247 @@
-"""A view as two files, ``/export/<view>.html`` and ``.json``, by its page's own query: the same way for every view."""
+"""Views as files, ``/export/<view>.html`` and ``.json`` (``.csv`` for rows), by their page's own query.
+
+What a screen exports is in its ``export`` module; here is the one way to make a file of it. The page in a file asks for
+nothing: it opens from a disk, in light and dark, and prints.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from html import escape
+from html.parser import HTMLParser
+from math import isfinite
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
+from markupsafe import Markup
 
-from app.shared.errors import HEADERS
+from app.shared.errors import HEADERS, problem
+from app.shared.templating import asset, render, significant
+from backend.datasets import DatasetMeta
+from backend.evaluation.drawing import styles as exhibit_styles
+from backend.pipeline import Recipe
 
 # A page that was saved asks for nothing, whatever a title holds.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+# (its id in the page, heading or nothing, markup)
+Section = tuple[str, str, Markup]
+Facts = list[tuple[str, object]]
+_TYPES = {"html": "text/html", "json": "application/json", "csv": "text/csv"}
+# A spreadsheet takes text that begins like this for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_DARK = re.compile(r"\.dark ([^{}]*)\{([^{}]*)\}")
 
 
 @dataclass(frozen=True)
-class Carried:
+class Exported:
     """One view on its way into a file. ``name``: of the file, without its ending; ``record``: what JSON is made of,
-    without NaN; ``page``: the whole document, given when it was made, in words.
+    without NaN; ``page``: the whole document, given when it was made, in words; ``table``: the record is a list of rows
+    that a spreadsheet can read, too.
     """
 
     name: str
     record: Callable[[], Any]
     page: Callable[[str], str]
+    table: bool = False
 
 
-Carry = Callable[[Request], Carried]
+def add_export(app: FastAPI, view: str, export: Callable[[Request], Exported]) -> None:
+    """Serve a view as files. ``export`` reads the page's query and raises ``UsageError`` for a wrong one."""
+
+    @app.get(f"/export/{view}.{{ending}}")
+    def file(ending: str, request: Request) -> Response:
+        if ending not in _TYPES:
+            return problem(f"There is no .{ending[:10]} of it", 404)
+        exported = export(request)
+        if ending == "html":
+            text = exported.page(time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()))
+        elif ending == "json":
+            text = json.dumps(exported.record(), indent=2, ensure_ascii=False, allow_nan=False)
+        elif exported.table:
+            text = csv_of(exported.record())
+        else:
+            return problem("There is no .csv of it", 404)
+        headers = HEADERS | {"Content-Disposition": f'attachment; filename="{exported.name}.{ending}"'}
+        policy = {"Content-Security-Policy": POLICY} if ending == "html" else {}
+        return Response(text, media_type=_TYPES[ending], headers=headers | policy)
 
 
-def add_export(app: FastAPI, view: str, carry: Carry) -> None:
-    """Serve a view as a page and as JSON. ``carry`` raises ``UsageError`` for a wrong query."""
+def csv_of(records: Sequence[Mapping[str, Any]]) -> str:
+    """A header and a line for each record; what is not known is empty, and no cell is a formula."""
 
-    def as_page(request: Request) -> Response:
-        return page_file(carry(request))
+    def cell(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
-    def as_json(request: Request) -> Response:
-        carried = carry(request)
-        text = json.dumps(carried.record(), indent=2, ensure_ascii=False, allow_nan=False)
-        return Response(text, media_type="application/json", headers=download(f"{carried.name}.json"))
-
-    app.get(f"/export/{view}.html")(as_page)
-    app.get(f"/export/{view}.json")(as_json)
-
-
-def page_file(carried: Carried) -> Response:
-    """The view as a page that opens from a disk."""
-    made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    return HTMLResponse(carried.page(made), headers=download(f"{carried.name}.html", policy=POLICY))
+    written = io.StringIO()
+    names = dict.fromkeys(name for record in records for name in record)
+    writer = csv.DictWriter(written, list(names), lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows({name: cell(value) for name, value in record.items()} for record in records)
+    return written.getvalue()
 
 
-def download(name: str, policy: str | None = None) -> dict[str, str]:
-    """The headers of a file with this name."""
-    headers = HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}
-    return headers | ({"Content-Security-Policy": policy} if policy else {})
+def safe_name(*parts: str) -> str:
+    """A name of letters, digits and hyphens, whatever the parts hold."""
+    said = (re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in ("rallrec", *parts))
+    return "-".join(filter(None, said))[:120]
+
+
+def known(value: Any) -> Any:
+    """The value as JSON takes it: null for what is not known or not finite, lists for tuples."""
+    if isinstance(value, Mapping):
+        return {str(name): known(own) for name, own in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [known(own) for own in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def document(
+    title: str,
+    about: str,
+    sections: Sequence[Section],
+    facts: Facts,
+    *,
+    address: str,
+    made: str,
+    meta: DatasetMeta | None = None,
+    notice: str = "",
+    complete: bool = True,
+    styles: tuple[str, ...] = (),
+) -> str:
+    """The whole page around a view. ``about``: what it is, in a few words; ``facts``: how it was made, by name;
+    ``address``: of the view; ``made``: when it was exported; ``meta``: of the data, where it is about one dataset;
+    ``notice``: markup of what a reader must know first; ``styles``: further style sheets of the app.
+    """
+    data = [("data", f"{meta.title}: {meta.licence}")] if meta else []
+    return render(
+        "shared/export.html",
+        styles=_styles(styles),
+        title=title,
+        about=about,
+        dataset=meta.title if meta else "",
+        notice=Markup(notice),
+        complete=complete,
+        sections=sections,
+        facts=[*facts, ("address", address), ("exported", made), *data],
+    )
+
+
+def recipe_facts(recipe: Recipe) -> Facts:
+    """The choices that a prediction was made with, in words."""
+    retrieval, reasoning, merging = recipe.retrieval, recipe.reasoning, recipe.merging
+    said = f"variant {retrieval.variant}, strategy {retrieval.strategy}, K {retrieval.k}"
+    if retrieval.strategy == "rerank":
+        said += f", gamma {significant(retrieval.gamma, 6)}, beta {significant(retrieval.beta, 6)}"
+    sampling = reasoning.sampling
+    return [
+        ("retrieval", said),
+        ("knowledge", recipe.prompting.knowledge),
+        (
+            "chains",
+            f"{reasoning.traces} of at most {sampling.max_tokens} tokens, temperature "
+            f"{significant(sampling.temperature)}, top-p {significant(sampling.top_p)}, seed {sampling.seed}",
+        ),
+        ("merge", f"alpha {significant(merging.alpha, 6)}, epsilon {significant(merging.epsilon, 6)}"),
+    ]
+
+
+def model_facts(models: Mapping[str, Mapping[str, Any]]) -> Facts:
+    """Who played which role."""
+    return [
+        (f"{role} model", ", ".join(f"{key} {value}" for key, value in model.items() if value is not None))
+        for role, model in models.items()
+    ]
+
+
+def still(html: str) -> Markup:
+    """Markup of our own templates without controls and what is marked ``data-control``; folds are open.
+
+    A link becomes its words; one to a place in the same page stays. Of a ``nav``, which chooses what is shown, only the
+    present choice is left. All text is escaped anew.
+    """
+    found = _Still()
+    found.feed(html)
+    found.close()
+    return Markup("".join(found.parts))
+
+
+@cache
+def _styles(more: tuple[str, ...]) -> Markup:
+    """The app's own styles; what is dark there by a class is dark here by the reader's choice, and never on paper."""
+    names = ("shared/base.css", "predict/page.css", *more, "shared/export.css")
+    css = "\n".join((*(asset(name) for name in names), exhibit_styles() if more else ""))
+    return Markup(
+        _DARK.sub(
+            lambda rule: (
+                f"@media screen and (prefers-color-scheme: dark) {{ {rule[1].strip() or ':root'} {{{rule[2]}}} }}"
+            ),
+            css,
+        )
+    )
+
+
+# Nothing happens when these are used where there is no app.
+_CONTROLS = frozenset({"button", "input", "select", "textarea", "label", "search", "form", "script", "style", "iframe"})
+_VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "wbr"})
+_DROPPED = frozenset({"href", "target", "download", "aria-current", "aria-live", "data-go", "data-key"})
+
+
+class _Still(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        # Of each element that is open: its tag, and the end tag to write; None: it is left out with all that is inside.
+        self._open: list[tuple[str, str | None]] = []
+
+    @property
+    def _left_out(self) -> bool:
+        return bool(self._open) and self._open[-1][1] is None
+
+    def _inside(self, tag: str) -> bool:
+        return any(name == tag for name, _ in self._open)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        other_choice = tag == "a" and self._inside("nav") and "aria-current" not in given
+        if self._left_out or tag in _CONTROLS or "data-control" in given or other_choice:
+            if tag not in _VOID:
+                self._open.append((tag, None))
+            return
+        name = tag
+        if tag == "a" and not (given.get("href") or "").startswith("#"):
+            name = "g" if self._inside("svg") else "b" if "aria-current" in given else "span"
+        self.parts.append(f"<{name}{''.join(_attribute(*one) for one in attrs if _stays(name, one[0], given))}")
+        self.parts.append(" open>" if tag == "details" and "open" not in given else ">")
+        if tag not in _VOID:
+            self._open.append((tag, f"</{name}>"))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in _VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._open and self._open[-1][0] == tag:
+            self.parts.append(self._open.pop()[1] or "")
+
+    def handle_data(self, data: str) -> None:
+        if not self._left_out:
+            self.parts.append(escape(data, quote=False))
+
+
+def _stays(tag: str, name: str, given: dict[str, str | None]) -> bool:
+    if name == "tabindex":  # what explains itself, and what scrolls, is for the keyboard, too
+        return tag == "abbr" or given.get("role") == "region"
+    return not name.startswith("on") and (name not in _DROPPED or (name == "href" and tag == "a"))
+
+
+def _attribute(name: str, value: str | None) -> str:
+    return f" {name}" if value is None else f' {name}="{escape(value)}"'

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from app.shared.mended_links import LeftOut
 from app.shared.per_dataset import Choice
 from app.shared.templating import render
+from backend.engines import models
+from backend.engines.models import display_name
+from backend.types import ModelRef
+from storage.roles import SCRIPTED
+from storage.workspace import Workspace
 
 # (route, name) of the pages that exist.
 ROUTES = (
@@ -42,6 +49,38 @@ def notice(cast: str, tuned: str, reasoning: str, *, order_note: str = "") -> st
         reasoning=reasoning,
         order_note=order_note,
     )
+
+
+@dataclass(frozen=True)
+class Players:
+    """Who answers. ``cast``: what a reader must know of them (:func:`cast_of`); ``tuned``, ``reasoning``: what the
+    models are called; ``models``: all that is known of each, by role.
+    """
+
+    cast: str
+    tuned: str
+    reasoning: str
+    models: Mapping[str, Mapping[str, Any]]
+
+
+def players_of(workspace: Workspace) -> Players:
+    """Those of a dataset; no model is loaded."""
+    tuned, reasoning = (workspace.model(role) for role in ("tuned", "reasoning"))
+    known = {"tuned": asdict(tuned), "reasoning": asdict(reasoning)}
+    return Players(cast_of(tuned, reasoning), display_name(tuned), display_name(reasoning), known)
+
+
+def cast_of(tuned: ModelRef, reasoning: ModelRef) -> str:
+    """What a reader must know of who answers: ``scripted``, ``untuned``, ``untuned reasoner`` or ``stand-in``; empty
+    where there is nothing to know.
+    """
+    if SCRIPTED.name in (tuned.name, reasoning.name):
+        return "scripted"
+    if tuned == reasoning and tuned.name in models.EMBEDDED and not tuned.adapter:
+        return "untuned"
+    if reasoning.name in models.EMBEDDED and not reasoning.adapter:
+        return "untuned reasoner"
+    return "stand-in" if models.recipe_of(reasoning) == "reasoner" else ""
 
 
 def error_box(message: str) -> str:

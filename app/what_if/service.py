@@ -15,8 +15,9 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import numpy as np
 
-from app.predict.service import PredictService, cast_of
+from app.predict.service import PredictService
 from app.predict.view import Request
+from app.shared.frame import cast_of
 from app.shared.mended_links import LeftOut, readable
 from app.shared.runs import Run
 from app.shared.sessions import Sessions

@@ -14,8 +14,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.evaluate.address import FIGURES, PAIR, TABLES
-from app.evaluate.routes import _csv
 from app.server import create_app
+from app.shared.export import csv_of
 from backend.evaluation.drawing import draw_panel, draw_table
 from backend.evaluation.paper.exhibits import Column, ResultTable, TableLine
 from backend.evaluation.paper.figures import sliced
@@ -95,7 +95,7 @@ def test_every_table_and_figure_can_be_downloaded(client: TestClient) -> None:
 
 
 def test_a_spreadsheet_runs_nothing() -> None:
-    [line] = list(csv.DictReader(io.StringIO(_csv([{"a": "=1+1", "b": -0.5, "c": None}]))))
+    [line] = list(csv.DictReader(io.StringIO(csv_of([{"a": "=1+1", "b": -0.5, "c": None}]))))
     assert line == {"a": "'=1+1", "b": "-0.5", "c": ""}
 
 

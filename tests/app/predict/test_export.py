@@ -14,11 +14,10 @@ from urllib.parse import parse_qsl
 import pytest
 from fastapi.testclient import TestClient
 
+from app.predict.export import file_name, open_view, predict_page, record_of
 from app.predict.service import PredictService
 from app.predict.view import Session
 from app.server import create_app
-from app.shared.export_page import export_page
-from app.shared.export_view import file_name, open_view, record_of
 from app.shared.links import address_of
 from backend.datasets import Dataset
 from backend.errors import UsageError
@@ -50,7 +49,7 @@ class Asked(HTMLParser):
 
 def page_of(service: PredictService, query: dict[str, str]) -> str:
     view = open_view(service, service._workspace.settings, query)
-    return export_page(view, record_of(service, view), address_of(view.request), "2026-01-01 00:00 UTC")
+    return predict_page(view, record_of(service, view), "2026-01-01 00:00 UTC")
 
 
 def words(html: str) -> str:
@@ -126,7 +125,7 @@ def test_hostile_text_is_text_in_the_page(small: Dataset, service: PredictServic
         data = dataset_of(small, text)
         view = view_of(prediction_of(data, text), data, text, still=True)
         record = record_of(service, open_view(service, service._workspace.settings, QUERY))
-        pages[text] = export_page(view, record, address_of(view.request), text)
+        pages[text] = predict_page(view, record, text)
     wanted, found = Reading(pages["plain"]), Reading(pages[hostile])
     assert found.elements == wanted.elements
     assert (found.open, found.odd) == (wanted.open, wanted.odd)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,14 +14,15 @@ from fastapi.testclient import TestClient
 from app.predict.service import PredictService
 from app.predict.view import Session
 from app.server import create_app
-from app.shared.export_view import Players, players_of, safe_name
-from app.shared.still import still
-from app.shared.views_export import stories_record, story_record, users_record, what_if_record
-from app.shared.views_export_page import stories_page, story_page, users_page, what_if_page
+from app.shared.export import known, safe_name, still
+from app.shared.frame import Players, players_of
+from app.stories.export import stories_page, stories_record, story_page, story_record
 from app.stories.service import Listed
 from app.users import drawing as users_drawing
 from app.users.address import UsersQuery
+from app.users.export import users_page, users_record
 from app.users.service import UsersService
+from app.what_if.export import what_if_page, what_if_record
 from app.what_if.service import WhatIfService
 from app.what_if.view import Session as WhatIfSession
 from backend.record import prediction_record
@@ -220,6 +222,8 @@ def test_hostile_text_stays_text_when_a_part_is_made_still(hostile: str) -> None
     assert html.count("<") == still(users_drawing.problem("plain")).count("<")
 
 
-def test_names_of_files_are_plain() -> None:
+def test_what_is_not_known_is_null_and_names_are_plain() -> None:
+    nan: Any = float("nan")
+    assert known({"a": (nan, 1.5), "b": [{"c": nan}]}) == {"a": [None, 1.5], "b": [{"c": None}]}
     assert safe_name("a/b", '"\r\n', "电影", "x" * 400).startswith("rallrec-a-b-xxx")
     assert len(safe_name("x" * 400)) == 120

@@ -1,0 +1,94 @@
+"""A view of the Predict page as a file: opened from its address, as a record, and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from fastapi import Request as HttpRequest
+from markupsafe import Markup
+
+from app.predict.drawing import ask_panel, merge_panel, reason_panel, target_card
+from app.predict.retrieval_drawing import rerank_panel, retrieve_panel
+from app.predict.service import PredictService
+from app.predict.view import Request, Session, View
+from app.shared.controls import check_bounds
+from app.shared.export import Exported, document, model_facts, recipe_facts, safe_name
+from app.shared.frame import notice
+from app.shared.links import address_of
+from app.shared.per_dataset import PerDataset
+from backend.errors import UsageError
+from backend.record import prediction_record
+from backend.settings import Settings
+
+_TRUTH = {"": False, "0": False, "1": True}
+
+
+def exporter(services: PerDataset[PredictService]) -> Callable[[HttpRequest], Exported]:
+    """One prediction, by the page's own address."""
+
+    def export(request: HttpRequest) -> Exported:
+        service = services.of(request.query_params.get("dataset", ""))
+        view = open_view(service, services.workspace.settings, request.query_params)
+        record = record_of(service, view)
+        return Exported(file_name(view), lambda: record, lambda made: predict_page(view, record, made))
+
+    return export
+
+
+def asked_for(service: PredictService, settings: Settings, query: Mapping[str, str]) -> Request:
+    """The request of a page's address, checked as the page checks it. Raises ``UsageError``."""
+    return check_bounds(service.request(query), settings)
+
+
+def open_view(service: PredictService, settings: Settings, query: Mapping[str, str]) -> View:
+    """What the page with this address shows, from the cache alone, for reading; with the truth where ``truth=1``.
+
+    Raises what looking at the page raises, above all ``UsageError`` naming the parameter that is wrong.
+    """
+    truth = query.get("truth", "")
+    if truth not in _TRUTH:
+        raise UsageError(f"truth is {truth[:40]!r}", expected="truth=1, or none", fix="mend the link")
+    view = service.look(asked_for(service, settings, query), Session())
+    return replace(view, truth=_TRUTH[truth], still=True)
+
+
+def record_of(service: PredictService, view: View) -> dict[str, Any]:
+    """The view as ``rallrec predict --json`` prints it; without its ``label`` where the truth was not asked for."""
+    record = prediction_record(service.pipeline, view.prediction, cached=view.prediction.complete)
+    return record if view.truth else untold(record)
+
+
+def untold(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a prediction without the truth."""
+    return {name: value for name, value in record.items() if name != "label"}
+
+
+def file_name(view: View) -> str:
+    """A name, without an ending, that says what is in the file."""
+    return safe_name(view.data.meta.name, "user", view.request.user, "item", view.request.item)
+
+
+def predict_page(view: View, record: Mapping[str, Any], made: str) -> str:
+    """All steps of the view, one under the other. ``record``: the view's own; ``made``: when, in words."""
+    steps = (
+        ("asked", "", target_card),
+        ("retrieve", "1 · Retrieve: what in the user's past bears on this", retrieve_panel),
+        ("rerank", "2 · Rerank: which of it enters the prompt", rerank_panel),
+        ("ask-panel", "3 · Ask: the prompt, and the tuned model's answer", ask_panel),
+        ("reason", "4 · Reason: the reasoning model's chains", reason_panel),
+        ("merge", "5 · Merge: one probability out of two", merge_panel),
+    )
+    meta, prediction = view.data.meta, view.prediction
+    return document(
+        f"user {view.request.user}, {view.data.item_label(prediction.question.item)}",
+        "one prediction, step by step",
+        [(name, heading, Markup(draw(view))) for name, heading, draw in steps],
+        [*recipe_facts(prediction.recipe), *model_facts(record["models"]), ("recipe", record["recipe"])],
+        address=f"/?{address_of(view.request)}",
+        made=made,
+        meta=meta,
+        notice=notice(view.cast, *view.models.values(), order_note=meta.order_note),
+        complete=prediction.complete,
+    )
