@@ -83,7 +83,7 @@ def build_over(
     with blocks.route("Label", label.ROUTE):
         label.page()
     with blocks.route("Library", library.ROUTE):
-        library.page(PerDataset(workspace, LibraryService), jobs, evaluating)
+        library.page(PerDataset(workspace, LibraryService), jobs, lambda dataset: evaluating.of(dataset).lists)
     return blocks
 
 

@@ -1,16 +1,24 @@
-"""The Library page's panels, each a pure function of what the service found."""
+"""The Library page's panels, each a pure function of what the services found."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from app.library.curves import training_curve
-from app.library.view import Cache, DatasetEntry, Entry, Facts, ModelEntry, Shelf
-from app.shared.templating import render
+from markupsafe import Markup
+
+from app.library.view import ArtifactEntry, Cache, DatasetEntry, Facts, ModelEntry, Shelf
+from app.shared.jobs import Entry as JobEntry
+from app.shared.templating import render, significant
+from backend.what_if import Edits
+from storage.database.tables import utc_now
+from storage.doctor.findings import Finding
 from storage.inventory import Space
+from storage.jobs.kinds import EvaluateParams, Params, PrecomputeParams, PredictParams, ReasonParams
+from storage.precompute.plan import Planned
 
 # What an artifact is for, by its kind.
 ABOUT = {
@@ -156,7 +164,7 @@ def cell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _fold(entry: Entry, opened: str, dataset: str) -> dict[str, Any]:
+def _fold(entry: ArtifactEntry, opened: str, dataset: str) -> dict[str, Any]:
     """One artifact as the templates draw it, on the page of a dataset."""
     shape = f"{entry.rows:,}" if entry.rows is not None else ""
     if shape and entry.dimensions is not None:
@@ -226,3 +234,178 @@ def _numeric(rows: Sequence[Mapping[str, Any]], column: str) -> bool:
 def _state(state: str, words: Mapping[str, tuple[str, str]] = _STATES) -> dict[str, str]:
     sign, word = words.get(state, ("", state))
     return {"name": state, "sign": sign, "word": word}
+
+
+# state -> (sign, word); colour is never the only sign
+_JOB_STATES = {
+    "queued": ("…", "waiting"),
+    "running": ("▸", "running"),
+    "done": ("✓", "done"),
+    "stopped": ("■", "stopped"),
+    "failed": ("✗", "failed"),
+    "interrupted": ("‖", "interrupted"),
+}
+_PLANNED = {"ready": "ready", "shipped": "shipped with the program", "begun": "begun", "damaged": "damaged"}
+
+
+def jobs_list(entries: Sequence[JobEntry]) -> str:
+    """Every job that is listed, with what can be done with it."""
+    return render("library/jobs.html", rows=[_row(entry) for entry in entries])
+
+
+def plan_table(planned: Sequence[Planned]) -> str:
+    """What ``precompute`` would make, and why."""
+    rows = [
+        {"kind": item.node.stage.kind, "state": _PLANNED.get(item.state, "to be made"), "why": item.why,
+         "runs": item.will_run}
+        for item in planned
+    ]  # fmt: skip
+    tunes = any(item.will_run and item.node.stage.extra for item in planned)
+    return render("library/plan.html", rows=rows, missing=sum(item.will_run for item in planned), tunes=tunes)
+
+
+def told(message: str, problem: bool = False) -> str:
+    """One line about what was just asked for."""
+    return render("library/told.html", message=message, problem=problem)
+
+
+def _row(entry: JobEntry) -> dict[str, Any]:
+    job, report = entry.job, entry.job.report
+    sign, word = _JOB_STATES[job.state]
+    took = (job.ended_at or utc_now()) - job.started_at if job.started_at else None
+    return {
+        "entry": entry,
+        "job": job,
+        "sign": sign,
+        "word": "stopping" if job.live and job.stop_asked else word,
+        "title": _title(entry.params) if entry.params else f"{job.kind}, of another version of the program",
+        "link": _link(entry.params, entry.dataset),
+        "percent": None if report.fraction is None else round(100 * report.fraction),
+        "counted": f"{report.finished:,} of {report.total:,}" if report.total else "",
+        "when": _moment(job.created_at),
+        "took": duration(took.total_seconds()) if took else "",
+    }
+
+
+def _title(params: Params) -> str:
+    if isinstance(params, PrecomputeParams):
+        return f"precompute, until {params.until}" if params.until else "precompute, all stages"
+    if isinstance(params, EvaluateParams):
+        return f"evaluate the systems on {_some(params)}"
+    if isinstance(params, ReasonParams):
+        some = _some(params)
+        chains = f"{params.traces} chain{'s' * (params.traces != 1)}" if params.traces else "answers only"
+        gammas = ", ".join(f"{gamma:.3g}" for gamma in params.gammas)
+        return f"reason about {some}, gamma {gammas}, knowledge {', '.join(params.knowledge)}, {chains}"
+    if isinstance(params, PredictParams):
+        what = "what-if" if params.edited else "prediction"
+        return f"{what} for user {params.user}, item {params.item}"
+    return type(params).__name__
+
+
+def _some(params: ReasonParams | EvaluateParams) -> str:
+    one = params.limit == 1
+    ships, _, part = params.samples.partition("-")
+    which = f"that ship{'s' * one}" if ships == "shipped" else f"of {params.samples}"
+    which = f"of {part} {which}" if part else which
+    return f"{f'{params.limit:,}' if params.limit else 'all'} sample{'s' * (not one)} {which}"
+
+
+def _link(params: Params | None, dataset: str = "") -> str:
+    """Where a prediction, a what-if, or what was evaluated is to be seen."""
+    if isinstance(params, EvaluateParams):
+        named = {"samples": params.samples, "limit": params.limit, "dataset": dataset}
+        return "/evaluate?" + urlencode({name: value for name, value in named.items() if value})
+    if not isinstance(params, PredictParams):
+        return ""
+    query: dict[str, Any] = {"user": params.user, "item": params.item} | ({"dataset": dataset} if dataset else {})
+    if not params.edited:
+        return "/?" + urlencode(query | _named(params, _PREDICT))
+    # Of another target it is not known any more whose past was told: no link is better than a wrong one.
+    return (
+        ""
+        if Edits.read(params.edited).target
+        else "/what-if?" + urlencode(query | _named(params, _WHAT_IF) | {"edits": params.edited})
+    )
+
+
+_PREDICT = ("variant", "strategy", "gamma", "beta", "k", "knowledge", "traces", "max_tokens", "seed")
+_WHAT_IF = (*_PREDICT, "order", "template", "temperature", "top_p")
+
+
+def _named(params: PredictParams, names: tuple[str, ...]) -> dict[str, Any]:
+    """Choices of a job's recipe, by their names; an older version of the program may not have known one."""
+    choices = {name: value for stage in params.recipe.values() for name, value in stage.items()}
+    return {name: choices[name] for name in names if name in choices}
+
+
+def _moment(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M}"
+
+
+# state -> (sign, word); colour is never the only sign
+_FINDING_STATES = {"ok": ("✓", "ok"), "missing": ("✗", "missing"), "optional": ("○", "can do without")}
+
+
+def doctor_panel(findings: Sequence[Finding] | None, when: str = "") -> str:
+    """Every finding, with what to do about it, and ``when`` it was looked for; None: it is being looked for."""
+    rows = [
+        {"found": one, "sign": _FINDING_STATES[one.state][0], "word": _FINDING_STATES[one.state][1]}
+        for one in findings or ()
+    ]
+    missing = [one.name for one in findings or () if one.state == "missing"]
+    return render("library/doctor.html", rows=rows, missing=missing, when=when)
+
+
+# One viewBox for all curves; CSS sizes them.
+_W, _H, _LEFT, _RIGHT, _TOP, _BOTTOM = 320, 110, 40, 12, 10, 22
+
+
+def training_curve(values: Sequence[float | None], best: int) -> Markup:
+    """The values of epochs 1, 2, ... with ``best`` marked; empty where fewer than one of them is known."""
+    known = [(epoch, value) for epoch, value in enumerate(values, start=1) if value is not None]
+    if not known:
+        return Markup("")
+    low, high = min(value for _, value in known), max(value for _, value in known)
+    wide, tall = _W - _LEFT - _RIGHT, _H - _TOP - _BOTTOM
+
+    def x(epoch: int) -> float:
+        return _LEFT + wide * ((epoch - 1) / (len(values) - 1) if len(values) > 1 else 0.5)
+
+    def y(value: float) -> float:
+        return _TOP + tall * ((high - value) / (high - low) if high > low else 0.5)
+
+    line = " ".join(f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in known)
+    scale = "".join(
+        f'<line x1="{_LEFT}" y1="{y(value):.1f}" x2="{_W - _RIGHT}" y2="{y(value):.1f}" class="rule"/>'
+        f'<text x="{_LEFT - 5}" y="{y(value) + 3:.1f}" text-anchor="end">{significant(value)}</text>'
+        for value in dict.fromkeys((low, high))
+    )
+    at = dict(known).get(best)
+    mark = said = ""
+    if at is not None:
+        mark = (
+            f'<line x1="{x(best):.1f}" y1="{_TOP}" x2="{x(best):.1f}" y2="{_TOP + tall}" class="best-rule"/>'
+            f'<circle cx="{x(best):.1f}" cy="{y(at):.1f}" r="4" class="best"/>'
+        )
+        said = f"; {significant(at)} at epoch {best}, the best"
+    return Markup(
+        f'<svg class="curve training" viewBox="0 0 {_W} {_H}" role="img" '
+        f'aria-label="Over {len(values)} epochs, between {significant(low)} and {significant(high)}{said}">{scale}'
+        f'{_epochs(len(values), best if mark else 0, x)}<polyline points="{line}" class="line"/>{mark}</svg>'
+    )
+
+
+def _epochs(last: int, best: int, x: object) -> Markup:
+    """The first, the best and the last epoch below the curve; an end that the best would overlap is left out."""
+    assert callable(x)
+    shown = {1: "start", last: "end"} if last > 1 else {1: "middle"}
+    if best:
+        shown = {epoch: anchor for epoch, anchor in shown.items() if abs(x(epoch) - x(best)) > 34}
+        shown[best] = "start" if x(best) < _LEFT + 34 else "end" if x(best) > _W - _RIGHT - 34 else "middle"
+    return Markup("").join(
+        Markup('<text x="{:.1f}" y="{}" text-anchor="{}">{}{}</text>').format(
+            x(epoch), _H - 7, anchor, "best: " if epoch == best else "epoch " if epoch == 1 else "", epoch
+        )
+        for epoch, anchor in shown.items()
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from app.library.view import Curve, Descriptions, Facts, Sample, Table
+from app.library.view import Curve, DescribedItem, Descriptions, Facts, FactTable
 from backend.datasets import Dataset
 from backend.engines import SCRIPTED, makes_up_answers, models
 from backend.errors import CorruptCacheError
@@ -40,10 +40,10 @@ def facts_of(kind: str, artifact: Artifact, dataset: Dataset) -> Facts | None:
         ) from error
 
 
-def table_of(rows: Iterable[Mapping[str, Any]]) -> Table:
+def table_of(rows: Iterable[Mapping[str, Any]]) -> FactTable:
     """Columns in the order in which they first appear."""
     kept = tuple(dict(row) for row in rows)
-    return Table(tuple(dict.fromkeys(str(name) for row in kept for name in row)), kept)
+    return FactTable(tuple(dict.fromkeys(str(name) for row in kept for name in row)), kept)
 
 
 def model_of(recipe: Mapping[str, Any]) -> ModelRef | None:
@@ -66,7 +66,7 @@ def _descriptions(artifact: Artifact, dataset: Dataset) -> Facts:
     writer = model_of(artifact.meta["recipe"]) or SCRIPTED
     kind = "made up" if makes_up_answers(writer.name) else "small" if writer.name in models.EMBEDDED else "given"
     samples = tuple(
-        Sample(
+        DescribedItem(
             dataset.item_label(code), int(interactions[code]),
             rows[code].text, rows[code].source, rows[code].attempts, rows[code].reasons,
         )

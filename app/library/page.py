@@ -12,13 +12,9 @@ from typing import Any
 
 import gradio as gr
 
-from app.evaluate.service import EvaluateService
-from app.library import doctor_panel as library_doctor
-from app.library import drawing
-from app.library import jobs_panel as library_jobs
+from app.library import drawing, panels
 from app.library.address import HERE, Address
-from app.library.doctor import DoctorService
-from app.library.service import LibraryService
+from app.library.service import DoctorService, LibraryService
 from app.shared import frame
 from app.shared.jobs import JobsService
 from app.shared.per_dataset import PerDataset
@@ -28,7 +24,7 @@ ROUTE = "/library"
 
 
 @dataclass(frozen=True)
-class Layout:
+class LibraryLayout:
     """The parts of the page that are drawn, in their order."""
 
     header: gr.HTML
@@ -43,23 +39,23 @@ class Layout:
         return [getattr(self, field.name) for field in fields(self)]
 
 
-def page(services: PerDataset[LibraryService], jobs: JobsService, evaluating: PerDataset[EvaluateService]) -> None:
-    """Lay out the page in the current Blocks and wire it."""
+def page(services: PerDataset[LibraryService], jobs: JobsService, lists: Callable[[str], tuple[str, ...]]) -> None:
+    """Lay out the page in the current Blocks and wire it. ``lists``: the lists of samples that a dataset has."""
     header = gr.HTML(frame.header(ROUTE, "", ""))
     with gr.Row(elem_classes="library-top"):
         refresh = gr.Button("Refresh", elem_id="refresh", scale=0, min_width=110)
         looked = _panel("looked", drawing.looked(""))
-    shown = library_jobs.lay_out(jobs)
-    panels = (_panel(f"library-{name}") for name in ("own", "others", "datasets", "models", "cache"))
-    layout = Layout(header, looked, *panels)
+    shown = panels.lay_out_jobs(jobs)
+    parts = (_panel(f"library-{name}") for name in ("own", "others", "datasets", "models", "cache"))
+    layout = LibraryLayout(header, looked, *parts)
     address = gr.Textbox(visible="hidden", elem_id="library-address")
     _wire(services, layout, refresh, address)
-    rest = library_jobs.Rest(layout.all(), lambda here: _draw(services, here), address)
-    library_doctor.page_part(PerDataset(services.workspace, DoctorService), refresh, address)
-    library_jobs.wire(jobs, shown, refresh, rest, lambda dataset: evaluating.of(dataset).lists)
+    rest = panels.Rest(layout.all(), lambda here: _draw(services, here), address)
+    panels.doctor_fold(PerDataset(services.workspace, DoctorService), refresh, address)
+    panels.wire_jobs(jobs, shown, refresh, rest, lists)
 
 
-def _wire(services: PerDataset[LibraryService], layout: Layout, refresh: gr.Button, address: gr.Textbox) -> None:
+def _wire(services: PerDataset[LibraryService], layout: LibraryLayout, refresh: gr.Button, address: gr.Textbox) -> None:
     def loaded(request: gr.Request) -> list[Any]:
         return _draw(services, Address.parse(f"?{request.query_params}"))
 

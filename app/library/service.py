@@ -5,19 +5,20 @@ Knows no Gradio and no HTML. Looks only: no file is hashed, no model loaded, not
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.library.facts import facts_of
-from app.library.origin import Origins
 from app.library.view import (
+    ArtifactEntry,
     Cache,
     CacheEntry,
     DatasetEntry,
     DrawnEntry,
-    Entry,
     Facts,
     File,
     Input,
@@ -30,6 +31,8 @@ from backend.engines import makes_up_answers, models
 from backend.errors import CorruptCacheError, RallrecError
 from backend.types import ModelRef
 from storage import inventory
+from storage.doctor.checks import check
+from storage.doctor.findings import Finding
 from storage.inventory import Space
 from storage.precompute.artifacts import Artifact, artifact_name
 from storage.precompute.plan import Planned
@@ -117,7 +120,7 @@ class LibraryService:
         other = self._workspace.other
         return f"rallrec precompute --dataset {other}" if other else "rallrec precompute"
 
-    def _entry(self, planned: Planned, data: Dataset, keys: Mapping[str, str]) -> Entry:
+    def _entry(self, planned: Planned, data: Dataset, keys: Mapping[str, str]) -> ArtifactEntry:
         node, artifact = planned.node, planned.artifact
         stage = node.stage
         plain: dict[str, Any] = {
@@ -130,15 +133,15 @@ class LibraryService:
         }
         command = f"{self._command} --until {stage.name}"
         if artifact is None:
-            return Entry(**plain, **self._unmade(planned, command))
+            return ArtifactEntry(**plain, **self._unmade(planned, command))
         try:
             known = _known(artifact)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            return Entry(**plain, state="damaged", why=_unlike(artifact, error), command=command)
+            return ArtifactEntry(**plain, state="damaged", why=_unlike(artifact, error), command=command)
         damage = _missing_or_cut(artifact)
         if damage:
             why = f"{damage}. To fix it: delete {artifact.folder} and run the command."
-            return Entry(**plain, **known, state="damaged", why=why, command=command)
+            return ArtifactEntry(**plain, **known, state="damaged", why=why, command=command)
         facts, problem = None, ""
         try:
             place = artifact.folder, known["made"]
@@ -147,7 +150,7 @@ class LibraryService:
             facts = self._facts[place]
         except CorruptCacheError as error:
             problem = str(error)
-        return Entry(**plain, **known, state=planned.state, why="", command="", facts=facts, error=problem)
+        return ArtifactEntry(**plain, **known, state=planned.state, why="", command="", facts=facts, error=problem)
 
     def _unmade(self, planned: Planned, command: str) -> dict[str, Any]:
         node = planned.node
@@ -162,7 +165,7 @@ class LibraryService:
             return known | {"state": "making", "why": f"last written to {ago:.0f} s ago", "command": ""}
         return known | {"state": "interrupted", "why": planned.why, "command": command}
 
-    def _others(self, keys: Mapping[str, str]) -> list[Entry]:
+    def _others(self, keys: Mapping[str, str]) -> list[ArtifactEntry]:
         """Newest first."""
         rest = [artifact for artifact in self._workspace.artifacts.all() if artifact.folder.name not in keys]
         known = {**keys, **{artifact.folder.name: artifact.folder.name for artifact in rest}}
@@ -172,14 +175,14 @@ class LibraryService:
             try:
                 recipe = artifact.meta["recipe"]
                 noted, origin = _known(artifact), origins.of(name, recipe)
-                entry = Entry(
+                entry = ArtifactEntry(
                     key=name, kind=str(artifact.meta["kind"]), stage=str(recipe.get("stage", "")), recipe=recipe,
                     inputs=_inputs(recipe.get("inputs"), known),
                     state="shipped" if artifact.bundled else "ready", why=origin.why, command="",
                     dataset=origin.dataset, reader=origin.reader, place=origin.place, **noted,
                 )  # fmt: skip
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                entry = Entry(name, name, "", "damaged", _unlike(artifact, error), "", {})
+                entry = ArtifactEntry(name, name, "", "damaged", _unlike(artifact, error), "", {})
             found.append(entry)
         return sorted(found, key=lambda entry: entry.made, reverse=True)
 
@@ -254,3 +257,73 @@ def _missing_or_cut(artifact: Artifact) -> str:
         if size != wanted["bytes"]:
             return f"{artifact.folder / name} has {size:,} bytes and should have {wanted['bytes']:,}"
     return ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """``dataset``: what an artifact was made from. ``reader``: the dataset whose pages read it now, ``place``: as which
+    kind; both empty where none does, and ``why``.
+    """
+
+    dataset: str
+    reader: str
+    place: str
+    why: str
+
+
+class Origins:
+    """What the store's artifacts are for, by the datasets that are prepared besides that of the workspace.
+
+    Reads each dataset's description and opens none of them.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        root, own = workspace.settings.home / "datasets", workspace.settings.dataset
+        self._hashes: dict[str, str] = {}
+        self._readers: dict[str, tuple[str, str]] = {}
+        for name in dict.fromkeys([own, *datasets.known_names(root)]):
+            try:
+                if not datasets.is_prepared(name, root):
+                    continue
+                meta = inventory.count_dataset(name, root).meta
+                # Its own plan is drawn apart; here it only tells whether the data is still the same.
+                nodes = {} if name == own else workspace.over(name).graph(meta)
+            except RallrecError:  # its row among the datasets says so
+                continue
+            self._hashes[name] = meta.data_hash
+            self._readers |= {artifact_name(kind, node.recipe): (name, kind) for kind, node in nodes.items()}
+
+    def of(self, folder: str, recipe: Mapping[str, Any]) -> Origin:
+        """Of the artifact in this folder of the store."""
+        data = recipe.get("data", {})
+        name, code = str(data.get("name", "")), data.get("hash")
+        reader, place = self._readers.get(folder, ("", ""))
+        if reader:
+            return Origin(name, reader, place, "")
+        if name not in self._hashes:
+            why = f"Made from the dataset {name}, which is not prepared here, or cannot be read."
+        elif code != self._hashes[name]:
+            why = f"Made from other data: {name} has changed since."
+        else:
+            why = (
+                "Made under other settings, or by another version of the program. Once these are as they were, "
+                f"the pages of {name} read it again."
+            )
+        return Origin(name, "", "", why)
+
+
+class DoctorService:
+    """One per app and dataset. Methods may be called from any thread, and never raise ``RallrecError``."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._found: tuple[float, list[Finding]] | None = None
+
+    def findings(self) -> list[Finding]:
+        """What the checks find now. It may wait for model servers; who asks meanwhile shares the next look."""
+        asked = time.monotonic()
+        with self._lock:
+            if self._found is None or self._found[0] < asked:
+                self._found = time.monotonic(), check(self._workspace.settings)
+            return self._found[1]

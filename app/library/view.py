@@ -16,7 +16,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Sample:
+class DescribedItem:
     """One item's description. ``source`` and ``reasons`` as in ``descriptions.jsonl``."""
 
     label: str
@@ -38,13 +38,13 @@ class Descriptions:
     drawn_again: int
     covered: float
     reasons: tuple[tuple[str, int], ...]
-    samples: tuple[Sample, ...]
+    samples: tuple[DescribedItem, ...]
     writer: str
     writer_kind: str
 
 
 @dataclass(frozen=True)
-class Table:
+class FactTable:
     """Rows of values by column; a row may lack columns."""
 
     columns: tuple[str, ...]
@@ -59,7 +59,7 @@ class Facts:
     descriptions: Descriptions | None = None
     curves: tuple[Curve, ...] = ()
     best_epoch: int = 0
-    table: Table | None = None
+    table: FactTable | None = None
     part: str = ""
 
 
@@ -82,7 +82,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ArtifactEntry:
     """One artifact. ``key`` is its name in a link.
 
     ``state``: ``ready``, ``shipped``, ``making``, ``interrupted``, ``missing`` or ``damaged``, and ``why`` it is so;
@@ -120,8 +120,8 @@ class Shelf:
     """``own``: the plan of one dataset, in order; ``others``: what else the store holds. ``problem``: why there is no
     plan. ``dataset``: as addresses name it, empty for the settings' own; ``command`` makes what the plan lacks."""
 
-    own: tuple[Entry, ...]
-    others: tuple[Entry, ...]
+    own: tuple[ArtifactEntry, ...]
+    others: tuple[ArtifactEntry, ...]
     problem: str = ""
     dataset: str = ""
     command: str = "rallrec precompute"

@@ -12,7 +12,7 @@ from app.shared.export import Exported, document, safe_name, still
 from app.shared.frame import Players, notice, players_of
 from app.shared.templating import render
 from app.stories import drawing
-from app.stories.service import Listed, StoryService
+from app.stories.service import StoryEntry, StoryService
 from storage.workspace import Workspace
 
 
@@ -39,24 +39,24 @@ def exporter(service: StoryService, workspace: Workspace) -> Callable[[Request],
     return export
 
 
-def story_record(listed: Listed, base: str) -> dict[str, Any]:
+def story_record(listed: StoryEntry, base: str) -> dict[str, Any]:
     """A story with its steps; ``base``: where the app is, for links that lead there from anywhere."""
     steps = [step.model_dump() | {"link": base + step.view} for step in listed.story.steps]
     return {"story": listed.key, "title": listed.story.title, "about": listed.story.about, "told": listed.told or None,
             "steps": steps}  # fmt: skip
 
 
-def stories_record(shipped: list[Listed], told: list[Listed]) -> dict[str, Any]:
+def stories_record(shipped: list[StoryEntry], told: list[StoryEntry]) -> dict[str, Any]:
     """All stories by their titles."""
 
-    def said(own: Listed) -> dict[str, Any]:
+    def said(own: StoryEntry) -> dict[str, Any]:
         count = len(own.story.steps)
         return {"story": own.key, "title": own.story.title, "about": own.story.about, "steps": count}
 
     return {"shipped": [said(own) for own in shipped], "told": [said(own) | {"told": own.told} for own in told]}
 
 
-def story_page(listed: Listed, base: str, players: Players, made: str) -> str:
+def story_page(listed: StoryEntry, base: str, players: Players, made: str) -> str:
     """A story told: every step with its sentence and a link to its view. ``base``: where the app is."""
     steps = [{"sentence": step.sentence, "link": base + step.view} for step in listed.story.steps]
     html = render("stories/export.html", story=listed.story, told=listed.told, steps=steps)
@@ -67,7 +67,7 @@ def story_page(listed: Listed, base: str, players: Players, made: str) -> str:
     )  # fmt: skip
 
 
-def stories_page(shipped: list[Listed], told: list[Listed], players: Players, made: str) -> str:
+def stories_page(shipped: list[StoryEntry], told: list[StoryEntry], players: Players, made: str) -> str:
     """All stories."""
     return document(
         "stories", "walkthroughs of its views", [("stories", "", still(drawing.story_list(shipped, told)))], [],

@@ -14,7 +14,7 @@ from storage.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Listed:
+class StoryEntry:
     """A story under the key that its link carries; ``told``: when somebody told it, empty for one that ships."""
 
     key: str
@@ -28,16 +28,16 @@ class StoryService:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
-    def shipped(self) -> list[Listed]:
+    def shipped(self) -> list[StoryEntry]:
         """Stories found in the results that ship; none where other models play than made these."""
-        return [Listed(key, story) for key, story in self._workspace.prepared_stories().items()]
+        return [StoryEntry(key, story) for key, story in self._workspace.prepared_stories().items()]
 
-    def told(self) -> list[Listed]:
+    def told(self) -> list[StoryEntry]:
         """What people told, the newest first."""
         kept = kept_stories(self._workspace.database)
-        return [Listed(own.key, own.story, own.created_at.strftime("%Y-%m-%d %H:%M UTC")) for own in kept]
+        return [StoryEntry(own.key, own.story, own.created_at.strftime("%Y-%m-%d %H:%M UTC")) for own in kept]
 
-    def find(self, key: str) -> Listed:
+    def find(self, key: str) -> StoryEntry:
         """One story. Raises ``UnknownNameError`` naming the ones that ship."""
         shipped = {own.key: own for own in self.shipped()}
         if key in shipped:
@@ -46,7 +46,7 @@ class StoryService:
             kept = kept_story(self._workspace.database, key)
         except UnknownNameError as error:
             raise UnknownNameError("story", key, shipped, fix="open /stories to see all") from error
-        return Listed(kept.key, kept.story, kept.created_at.strftime("%Y-%m-%d %H:%M UTC"))
+        return StoryEntry(kept.key, kept.story, kept.created_at.strftime("%Y-%m-%d %H:%M UTC"))
 
     def keep(self, body: bytes) -> str:
         """Keep a story out of a browser's JSON and return its key. Raises ``UsageError``."""

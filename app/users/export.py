@@ -14,8 +14,7 @@ from app.shared.frame import Players, notice, players_of
 from app.shared.per_dataset import PerDataset
 from app.users import drawing
 from app.users.address import UsersQuery
-from app.users.predictions import PredictionRow
-from app.users.service import UsersService
+from app.users.service import PredictionRow, UsersService
 from backend.datasets import Dataset
 from storage.workspace import Workspace
 

@@ -38,7 +38,7 @@ _MAX_PAGES = 1000
 
 
 @dataclass(frozen=True)
-class Layout:
+class UsersLayout:
     """The parts of the page that are drawn, in their order; then two values that are not seen: the address that is
     shown, and what the timeline shows."""
 
@@ -90,10 +90,10 @@ def page(services: PerDataset[UsersService]) -> None:
     timeline = _panel("user-timeline", script=_SCRIPT + _TIMELINE_SCRIPT, server_functions=[_pointing(services)])
     predictions, picks = _panel("user-predictions"), _panel("user-picks")
     now, drawn = (gr.Textbox(visible="hidden", elem_id=f"users-{name}") for name in ("now", "drawn"))
-    _wire(services, Layout(header, find, table, profile, timeline, predictions, picks, now, drawn))
+    _wire(services, UsersLayout(header, find, table, profile, timeline, predictions, picks, now, drawn))
 
 
-def _wire(services: PerDataset[UsersService], layout: Layout) -> None:
+def _wire(services: PerDataset[UsersService], layout: UsersLayout) -> None:
     latest = Latest()
 
     def opened(request: gr.Request) -> list[Any]:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app.library import jobs_drawing as drawing
+from app.library import drawing
 from app.shared.jobs import Entry
 from storage.jobs.kinds import EvaluateParams, Params, PrecomputeParams, PredictParams, ReasonParams
 from storage.jobs.store import STATES, Job, Report

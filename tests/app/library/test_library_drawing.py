@@ -8,23 +8,22 @@ from typing import Any
 import pytest
 
 from app.library import drawing
-from app.library.curves import training_curve
-from app.library.doctor_drawing import doctor_panel
+from app.library.drawing import doctor_panel, training_curve
 from app.library.view import (
+    ArtifactEntry,
     Cache,
     CacheEntry,
     Curve,
     DatasetEntry,
+    DescribedItem,
     Descriptions,
     DrawnEntry,
-    Entry,
     Facts,
+    FactTable,
     File,
     Input,
     ModelEntry,
-    Sample,
     Shelf,
-    Table,
 )
 from storage.doctor.findings import Finding
 from storage.inventory import Space
@@ -36,14 +35,14 @@ LEADS = re.compile(r"\?artifact=[\w%./~-]*|/export/library\.(html|json)")
 
 
 def facts_of(text: str) -> Facts:
-    sample = Sample(text, 3, text, text, 2, (text,))
+    sample = DescribedItem(text, 3, text, text, 2, (text,))
     told = Descriptions(9, {"generated": 4, "rejected": 1, "fixed": 4}, 2, 0.5, ((text, 2),), (sample,), text, "small")
     rows = ({text: text, "n": 1}, {"n": None, "x": 0.25})
     numbers = {"rows": 9.0, "items_with_a_vector": 8.0, "held_out_pairs": 0.1, "held_out_random": float("nan")}
-    return Facts(numbers, told, (Curve(text, (1.0, None, 0.5)),), 3, Table((text, "n", "x"), rows), text)
+    return Facts(numbers, told, (Curve(text, (1.0, None, 0.5)),), 3, FactTable((text, "n", "x"), rows), text)
 
 
-def entry_of(text: str, kind: str, **more: Any) -> Entry:
+def entry_of(text: str, kind: str, **more: Any) -> ArtifactEntry:
     recipe = {"stage": text, "data": {"name": text, text: text, "hash": "f" * 64}, "text": [text, text], "none": None}
     given = {
         "key": f"{kind} {text}", "kind": kind, "stage": text, "state": "ready", "why": text, "command": text,
@@ -51,7 +50,7 @@ def entry_of(text: str, kind: str, **more: Any) -> Entry:
         "version": text, "seconds": 1.5, "bytes": 10, "rows": 9, "dimensions": 4, "files": (File(text, 10, text),),
         "facts": facts_of(text), "error": text,
     }  # fmt: skip
-    return Entry(**given | more)  # type: ignore[arg-type]
+    return ArtifactEntry(**given | more)  # type: ignore[arg-type]
 
 
 def every_panel(text: str) -> dict[str, str]:

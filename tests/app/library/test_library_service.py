@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.library import doctor
-from app.library.doctor import DoctorService
-from app.library.service import LibraryService
-from app.library.view import Entry
+from app.library import service as module
+from app.library.service import DoctorService, LibraryService
+from app.library.view import ArtifactEntry
 from backend import datasets
 from backend.settings import Settings
 from storage import inventory
@@ -34,7 +33,7 @@ EXTRA = {stage.kind: stage.name for stage in STAGES if stage.extra}
 Open = Callable[..., Workspace]
 
 
-def entry(workspace: Workspace, kind: str) -> Entry:
+def entry(workspace: Workspace, kind: str) -> ArtifactEntry:
     [found] = [one for one in LibraryService(workspace).shelf().own if one.key == kind]
     return found
 
@@ -276,7 +275,7 @@ def test_those_who_ask_the_doctor_while_he_looks_share_his_next_look(
         assert gate.wait(30)
         return [Finding("look", "ok", str(len(looks)))]
 
-    monkeypatch.setattr(doctor, "check", slow)
+    monkeypatch.setattr(module, "check", slow)
     service, told = DoctorService(workspace), []
     asking = [threading.Thread(target=lambda: told.append(service.findings()[0].detail)) for _ in range(6)]
     asking[0].start()
@@ -298,7 +297,7 @@ def test_looking_loads_no_model_library(home: Path) -> None:
         "before = set(sys.modules);"
         "s = LibraryService(Workspace(settings_of(Path(sys.argv[1]))));"
         "assert all(e.state in ('ready', 'missing') for e in s.shelf().own); s.datasets(), s.models(), s.cache();"
-        "from app.library.doctor import DoctorService; DoctorService(s._workspace).findings();"
+        "from app.library.service import DoctorService; DoctorService(s._workspace).findings();"
         "print(*[n for n in ('torch', 'transformers', 'faiss', 'sklearn') if n in sys.modules])"
     )
     done = subprocess.run(

@@ -17,7 +17,7 @@ from app.server import create_app
 from app.shared.export import known, safe_name, still
 from app.shared.frame import Players, players_of
 from app.stories.export import stories_page, stories_record, story_page, story_record
-from app.stories.service import Listed
+from app.stories.service import StoryEntry
 from app.users import drawing as users_drawing
 from app.users.address import UsersQuery
 from app.users.export import users_page, users_record
@@ -161,7 +161,7 @@ def test_the_samples_behind_a_side_are_on_the_page(client: TestClient) -> None:
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_a_story_is_told_with_links_that_lead_back(hostile: str) -> None:
     steps = tuple(Step(view=view, sentence=f"{hostile} {n}") for n, view in enumerate(("/?user=7", "/users?user=7")))
-    listed = Listed("k", Story(title=hostile, about=hostile, steps=steps), "2026-01-01 00:00 UTC")
+    listed = StoryEntry("k", Story(title=hostile, about=hostile, steps=steps), "2026-01-01 00:00 UTC")
     record = story_record(listed, "http://here")
     assert [step["link"] for step in record["steps"]] == ["http://here/?user=7", "http://here/users?user=7"]
     players = Players("made up", "one", "other", {})

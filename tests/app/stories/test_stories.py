@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from app.server import create_app
 from app.stories import drawing, routes
-from app.stories.service import Listed, StoryService
+from app.stories.service import StoryEntry, StoryService
 from backend.errors import UnknownNameError
 from backend.stories import Step, Story
 from storage.workspace import Workspace
@@ -46,7 +46,7 @@ def test_a_told_story_is_listed_and_found(service: StoryService) -> None:
 
 def test_nothing_that_was_written_is_markup() -> None:
     step = Step(view='/?user="><script>', sentence=HOSTILE)
-    own = Listed("k", Story(title=HOSTILE, about=HOSTILE, steps=(step,)), "now")
+    own = StoryEntry("k", Story(title=HOSTILE, about=HOSTILE, steps=(step,)), "now")
     for html in (drawing.story_list([], [own]), drawing.presenter(own, 1)):
         assert "<img" not in html
         assert "<script>" not in html
@@ -56,7 +56,7 @@ def test_nothing_that_was_written_is_markup() -> None:
 @pytest.mark.parametrize(("asked", "shown"), [(0, 1), (1, 1), (2, 2), (9, 2)])
 def test_a_step_out_of_range_is_the_nearest(asked: int, shown: int) -> None:
     steps = tuple(Step(view="/", sentence=f"Sentence {n}") for n in (1, 2))
-    html = drawing.presenter(Listed("k", Story(title="T", steps=steps)), asked)
+    html = drawing.presenter(StoryEntry("k", Story(title="T", steps=steps)), asked)
     assert f'data-at="{shown}"' in html
     assert f"{shown} of 2" in html
 

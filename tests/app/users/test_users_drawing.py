@@ -12,11 +12,9 @@ import pytest
 
 from app.predict.view import Request
 from app.users import drawing
-from app.users import timeline as users_drawings
 from app.users.address import UsersQuery
-from app.users.predictions import Picked, PredictionRow, Predictions
-from app.users.profile import Profile, Profiles, Timeline
-from app.users.table import UserTable
+from app.users.people import Profiles, Timeline, UserProfile, UserTable
+from app.users.service import Picked, PredictionRow, Predictions
 from backend.datasets import Dataset
 from backend.pipeline import Recipe
 from tests.app.shared.test_hostile import HOSTILE, PLAIN, without_queries
@@ -55,7 +53,7 @@ def every_panel(small: Dataset, text: str) -> dict[str, str]:
     every = (own, half)
 
     def predictions(
-        query: UsersQuery, rows: tuple[PredictionRow, ...], of: Profile = profile, every: Any = every
+        query: UsersQuery, rows: tuple[PredictionRow, ...], of: UserProfile = profile, every: Any = every
     ) -> str:
         found = Predictions(query, Recipe(), rows, every, 3, own if every else None)
         return drawing.user_predictions(found, of, request_of(text))
@@ -144,7 +142,7 @@ def test_the_longest_history_is_a_light_drawing(shipped: Dataset) -> None:
     _, profiles = parts(shipped)
     told = profiles.timeline(shipped.user_code("547"))
     assert len(told.items) == 2391
-    svg = users_drawings.timeline_drawing(told, "time", None)
+    svg = drawing.timeline_drawing(told, "time", None)
     assert len(svg) < 120_000
     assert len(Reading(svg).elements) < 40
     assert len(re.findall(r"M-?\d+ -?[\d.]+", svg)) == 2391, "every rating has its mark"
@@ -165,17 +163,17 @@ def timeline_of(when: list[int], rating: list[float], **more: Any) -> Timeline:
 
 def test_marks_stand_at_their_time_and_higher_ratings_higher() -> None:
     told = timeline_of([0, 10, 100], [1.0, 3.0, 5.0])
-    by_time = marks(users_drawings.timeline_drawing(told, "time", None))
+    by_time = marks(drawing.timeline_drawing(told, "time", None))
     assert [x for x, _ in by_time] == [34, 129, 986]
     assert [y for _, y in by_time] == sorted((y for _, y in by_time), reverse=True)
-    assert [x for x, _ in marks(users_drawings.timeline_drawing(told, "order", None))] == [34, 510, 986]
+    assert [x for x, _ in marks(drawing.timeline_drawing(told, "order", None))] == [34, 510, 986]
     untimed = replace(told, time_ordered=False)
-    assert [x for x, _ in marks(users_drawings.timeline_drawing(untimed, "time", None))] == [34, 510, 986]
+    assert [x for x, _ in marks(drawing.timeline_drawing(untimed, "time", None))] == [34, 510, 986]
 
 
 def test_equal_ratings_are_spread_but_never_into_the_next_rating() -> None:
     told = timeline_of(list(range(200)), [3.0, 3.5] * 100)
-    heights = [y for _, y in marks(users_drawings.timeline_drawing(told, "time", None))]
+    heights = [y for _, y in marks(drawing.timeline_drawing(told, "time", None))]
     low, high = heights[::2], heights[1::2]
     assert min(low) > max(high)
     assert len(set(low)) > 20
@@ -183,7 +181,7 @@ def test_equal_ratings_are_spread_but_never_into_the_next_rating() -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_a_short_history_is_drawn(n: int) -> None:
-    svg = users_drawings.timeline_drawing(timeline_of([5] * n, [4.0] * n), "time", None)
+    svg = drawing.timeline_drawing(timeline_of([5] * n, [4.0] * n), "time", None)
     assert len(marks(svg)) == n
     assert "nan" not in svg
     assert Reading(svg).open == []
@@ -191,7 +189,7 @@ def test_a_short_history_is_drawn(n: int) -> None:
 
 def test_picked_items_are_marked_by_channel(small: Dataset) -> None:
     _, profiles = parts(small)
-    svg = users_drawings.timeline_drawing(profiles.timeline(7), "order", prediction("x"))
+    svg = drawing.timeline_drawing(profiles.timeline(7), "order", prediction("x"))
     assert svg.count("pick first") == 2
     assert svg.count("pick second") == 2
     assert svg.count("target-star") == 1
@@ -199,14 +197,14 @@ def test_picked_items_are_marked_by_channel(small: Dataset) -> None:
 
 
 def test_most_ratings_in_a_moment_are_told() -> None:
-    assert users_drawings.crowded(timeline_of([*range(20), 100_000], [3.0] * 21))
-    assert not users_drawings.crowded(timeline_of(list(range(0, 2100, 100)), [3.0] * 21))
-    assert not users_drawings.crowded(timeline_of([], []))
-    assert not users_drawings.crowded(timeline_of([7] * 20, [3.0] * 20))
+    assert drawing.crowded(timeline_of([*range(20), 100_000], [3.0] * 21))
+    assert not drawing.crowded(timeline_of(list(range(0, 2100, 100)), [3.0] * 21))
+    assert not drawing.crowded(timeline_of([], []))
+    assert not drawing.crowded(timeline_of([7] * 20, [3.0] * 20))
 
 
 def test_the_histogram_is_as_high_as_the_shares() -> None:
-    svg = users_drawings.histogram([1.0, 2.0], [0.25, 0.75], [0.5, 0.5])
+    svg = drawing.histogram([1.0, 2.0], [0.25, 0.75], [0.5, 0.5])
     assert re.findall(r'height="([\d.]+)" class="own"', svg) == ["32.7", "98.0"]
     assert svg.count("everybody") >= 2
 

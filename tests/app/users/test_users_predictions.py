@@ -13,11 +13,10 @@ from sqlalchemy import text
 
 from app.predict.service import PredictService
 from app.predict.view import Session
-from app.users import predictions as module
+from app.users import service as module
 from app.users.address import PREDICTION_COLUMNS, UsersQuery
 from app.users.drawing import predict_link
-from app.users.predictions import PredictionRow, _sorted, kinds
-from app.users.service import UsersService
+from app.users.service import PredictionRow, UsersService, _sorted, kinds
 from backend.errors import CorruptCacheError, UsageError
 from storage.workspace import Workspace
 from tests.app.conftest import HeldEngine, answered, hold

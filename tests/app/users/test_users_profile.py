@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from app.predict.map_data import OTHER, first_genres
-from app.users.profile import Profiles
-from app.users.table import UserTable
+from app.users.people import Profiles, UserTable
 from backend.datasets import Dataset
 
 

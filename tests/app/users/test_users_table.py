@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.users.address import USER_COLUMNS, UsersQuery
-from app.users.table import PAGE, UserPage, UserTable
+from app.users.people import PAGE, UserPage, UserTable
 from backend.datasets import Dataset
 from tests.app.views import dataset_of
 from tests.conftest import DAY

@@ -1,17 +1,20 @@
-"""The jobs of the Library page: a list that follows what runs, and three forms that start something."""
+"""The parts of the Library page that follow what happens: the jobs with the forms that start one, and the doctor."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from app.library import jobs_drawing as drawing
+from app.library import drawing
 from app.library.address import HERE, Address
+from app.library.doctor import DoctorService
 from app.shared import frame
 from app.shared.jobs import Entry, JobsService
+from app.shared.per_dataset import PerDataset
 from app.shared.visitors import owner_of
 from backend.errors import RallrecError
 
@@ -70,7 +73,7 @@ class Rest:
     address: gr.Textbox
 
 
-def lay_out(service: JobsService) -> Jobs:
+def lay_out_jobs(service: JobsService) -> Jobs:
     """Put the jobs into the current Blocks."""
     panel = _panel("library-jobs", _SCRIPT)
     told = _panel("jobs-told")
@@ -93,7 +96,7 @@ def lay_out(service: JobsService) -> Jobs:
     return Jobs(panel, told, clock, drawn, plan, until, make, form, ask, scored, score)
 
 
-def wire(
+def wire_jobs(
     service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest, lists: Callable[[str], tuple[str, ...]]
 ) -> None:
     """Connect them; ``refresh`` looks anew. ``lists``: the lists of samples that a dataset has."""
@@ -244,5 +247,31 @@ def _plan(service: JobsService, until: str, here: str) -> str:
         return frame.error_box(str(error))
 
 
-def _panel(name: str, script: str | None = None) -> gr.HTML:
-    return gr.HTML("", elem_id=name, elem_classes="panel", js_on_load=script, apply_default_css=False)
+def _panel(name: str, script: str | None = None, value: str = "") -> gr.HTML:
+    return gr.HTML(value, elem_id=name, elem_classes="panel", js_on_load=script, apply_default_css=False)
+
+
+def doctor_fold(doctors: PerDataset[DoctorService], refresh: gr.Button, address: gr.Textbox) -> None:
+    """Lay it out in the current Blocks and wire it."""
+    with gr.Accordion("Doctor: what this machine has and what is missing", open=False, elem_id="doctor") as fold:
+        panel = gr.HTML(
+            drawing.doctor_panel(None), elem_id="library-doctor", elem_classes="panel", apply_default_css=False
+        )
+    is_open = gr.State(False)
+
+    def looked(here: str) -> str:
+        try:
+            findings = doctors.of(Address.parse(here).dataset).findings()
+            return drawing.doctor_panel(findings, time.strftime("%H:%M:%S", time.gmtime()))
+        except RallrecError as error:
+            return frame.error_box(str(error))
+
+    def opened(here: str) -> tuple[str, bool]:
+        return looked(here), True
+
+    def refreshed(here: str, seen: bool) -> Any:
+        return looked(here) if seen else gr.skip()
+
+    fold.expand(opened, address, [panel, is_open], js=HERE, **_PLAIN)
+    fold.collapse(lambda: False, None, is_open, **_PLAIN)
+    refresh.click(refreshed, [address, is_open], panel, js=HERE, **_PLAIN)
