@@ -24,6 +24,20 @@ from backend.types import Answer, Trace
 from tests.conftest import random_space
 
 CHAINS = 4
+PLAIN = "innocent"
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    '"><script>alert(1)</script>',
+    "' onmouseover='alert(1)' x='",
+    "</td></pre></mark></article><b>",
+    "<!-- <![CDATA[ <?php",
+    "{{ 7*7 }}{% raw %}${7*7}{{{x}}}",
+    "&lt;b&gt;&#60;b&#62;&amp;",
+    "javascript:alert(1)//` onfocus=alert(1) autofocus",
+    "<svg/onload=alert(1)>",
+    "\u202e\u0000<b\u0000>",
+    "<" * 50,
+]
 
 
 def dataset_of(small: Dataset, text: str, **meta: Any) -> Dataset:
@@ -200,3 +214,21 @@ class Reading(HTMLParser):
 
     def handle_pi(self, data: str) -> None:
         self.odd.append(data)
+
+
+def words(html: str) -> str:
+    """What a document says, in one line."""
+    return " ".join(" ".join(Reading(html[html.index("<body") :]).words).split())
+
+
+def fetched_by(html: str) -> list[str]:
+    """Everything in a document that makes a browser fetch, run or send something."""
+    found = []
+    for tag, attributes in Reading(html).elements:
+        if tag in ("script", "link", "img", "iframe", "object", "embed", "base", "form", "button", "input", "source"):
+            found.append(tag)
+        for name, value in attributes:
+            link = name == "href" and not (value or "").startswith("#")
+            if link or name in ("src", "srcset", "action", "data", "background") or name.startswith("on"):
+                found.append(f"{tag} {name}={value}")
+    return found

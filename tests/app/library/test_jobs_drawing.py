@@ -1,4 +1,4 @@
-"""The jobs as they are drawn: what each is, how far, what can be done with it; hostile text stays text."""
+"""The jobs as they are drawn: what each is, how far, and what can be done with it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from app.shared.jobs import Entry
 from storage.jobs.kinds import EvaluateParams, Params, PrecomputeParams, PredictParams, ReasonParams
 from storage.jobs.store import STATES, Job, Report
 from tests.app.predict.test_drawing import text_of
-from tests.app.shared.test_hostile import HOSTILE
-from tests.app.views import Reading
 
 PLAYER = {"name": "m", "revision": "1"}
 WHEN = datetime(2026, 11, 24, 23, 5, tzinfo=UTC)
@@ -137,18 +135,10 @@ def test_a_what_if_links_to_its_page_unless_its_past_is_not_known() -> None:
     assert drawing._link(PREDICT.model_copy(update={"edited": '{"target":"3"}'})) == ""
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
-def test_hostile_text_is_shown_as_text(hostile: str) -> None:
-    def html(text: str) -> str:
-        knowledge = reason(knowledge=[text])
-        return drawn(entry(knowledge, "failed", error=text, report=Report(text, 0.5)))
-
-    wanted, found = Reading(html("plain")), Reading(html(hostile))
-    assert found.elements == wanted.elements
-    assert (found.open, found.odd) == ([], [])
-    for problem in (True, False):
-        assert Reading(drawing.told(hostile, problem)).elements == Reading(drawing.told("plain", problem)).elements
-    link = drawing._link(PREDICT.model_copy(update={"user": hostile}))
-    assert link.startswith("/?user=")
-    assert not set(link) & set("<>\"' \u0000")
-    assert parse_qs(urlsplit(link).query, keep_blank_values=True)["user"] == [hostile]
+def every_panel(text: str) -> dict[str, str]:
+    job = entry(reason(knowledge=[text]), "failed", error=text, report=Report(text, 0.5))
+    return {
+        "jobs": drawn(job, entry(PREDICT.model_copy(update={"user": text}), "done")),
+        "told": drawing.told(text),
+        "problem": drawing.told(text, problem=True),
+    }

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -24,36 +23,14 @@ from backend.errors import UsageError
 from backend.record import prediction_record
 from storage.workspace import Workspace
 from tests.app.conftest import answered, settings_of
-from tests.app.shared.test_hostile import HOSTILE
-from tests.app.views import Reading, dataset_of, prediction_of, view_of
+from tests.app.views import Reading, fetched_by, prediction_of, view_of, words
 
 QUERY = {"user": "7", "item": "22", "gamma": "0.4", "k": "6", "alpha": "0.35"}
-
-
-class Asked(HTMLParser):
-    """Everything in a document that makes a browser fetch or run something."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("script", "link", "img", "iframe", "object", "embed", "base", "form", "button", "input", "source"):
-            self.found.append(tag)
-        for name, value in attrs:
-            link = name == "href" and not (value or "").startswith("#")
-            if link or name in ("src", "srcset", "action", "data", "background") or name.startswith("on"):
-                self.found.append(f"{tag} {name}={value}")
 
 
 def page_of(service: PredictService, query: dict[str, str]) -> str:
     view = open_view(service, service._workspace.settings, query)
     return predict_page(view, record_of(service, view), "2026-01-01 00:00 UTC")
-
-
-def words(html: str) -> str:
-    return " ".join(" ".join(Reading(html[html.index("<body") :]).words).split())
 
 
 @pytest.fixture
@@ -78,7 +55,7 @@ def test_the_record_is_the_commands_and_holds_the_truth_on_request_only(
 def test_the_page_asks_for_nothing_and_says_the_numbers(service: PredictService, session: Session) -> None:
     view = answered(service, service.request(QUERY), session)
     html = page_of(service, QUERY)
-    assert Asked(html).found == []
+    assert fetched_by(html) == []
     assert "url(" not in html
     assert "@import" not in html
     said = words(html)
@@ -116,20 +93,6 @@ def test_dark_is_the_readers_choice_and_never_on_paper(service: PredictService) 
     assert ".dark" not in html
     assert "@media screen and (prefers-color-scheme: dark) { :root { --tuned:" in html
     assert "@media print" in html
-
-
-@pytest.mark.parametrize("hostile", HOSTILE)
-def test_hostile_text_is_text_in_the_page(small: Dataset, service: PredictService, hostile: str) -> None:
-    pages = {}
-    for text in ("plain", hostile):
-        data = dataset_of(small, text)
-        view = view_of(prediction_of(data, text), data, text, still=True)
-        record = record_of(service, open_view(service, service._workspace.settings, QUERY))
-        pages[text] = predict_page(view, record, text)
-    wanted, found = Reading(pages["plain"]), Reading(pages[hostile])
-    assert found.elements == wanted.elements
-    assert (found.open, found.odd) == (wanted.open, wanted.odd)
-    assert Asked(pages[hostile]).found == []
 
 
 def test_a_file_is_named_by_what_is_in_it(small: Dataset) -> None:

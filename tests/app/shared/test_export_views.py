@@ -16,9 +16,8 @@ from app.predict.view import Session
 from app.server import create_app
 from app.shared.export import known, safe_name, still
 from app.shared.frame import Players, players_of
-from app.stories.export import stories_page, stories_record, story_page, story_record
+from app.stories.export import stories_record, story_page, story_record
 from app.stories.service import StoryEntry
-from app.users import drawing as users_drawing
 from app.users.address import UsersQuery
 from app.users.export import users_page, users_record
 from app.users.service import UsersService
@@ -29,8 +28,7 @@ from backend.record import prediction_record
 from backend.stories import Step, Story
 from storage.workspace import Workspace
 from tests.app.conftest import answered, settings_of
-from tests.app.predict.test_export import Asked, words
-from tests.app.shared.test_hostile import HOSTILE
+from tests.app.views import HOSTILE, fetched_by, words
 
 MADE = "2026-01-01 00:00 UTC"
 # By view: a query that is answered, and one that is wrong with what is said of it.
@@ -51,7 +49,7 @@ def client(home: Path) -> Iterator[TestClient]:
 
 def is_alone(html: str) -> None:
     """The document makes a browser fetch nothing and run nothing."""
-    assert Asked(html).found == []
+    assert fetched_by(html) == []
     for sign in ("url(", "@import", "data-go", "data-export", "NaN"):
         assert sign not in html
     assert not re.search(r"\b(nan|None)\b(?! yet)", words(html))
@@ -158,19 +156,15 @@ def test_the_samples_behind_a_side_are_on_the_page(client: TestClient) -> None:
         assert f"{one['user']} {'liked' if one['liked'] else 'not liked'} {one['UserMean']:.2f} right" in said
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
-def test_a_story_is_told_with_links_that_lead_back(hostile: str) -> None:
-    steps = tuple(Step(view=view, sentence=f"{hostile} {n}") for n, view in enumerate(("/?user=7", "/users?user=7")))
-    listed = StoryEntry("k", Story(title=hostile, about=hostile, steps=steps), "2026-01-01 00:00 UTC")
+def test_a_story_is_told_with_links_that_lead_back() -> None:
+    steps = tuple(Step(view=view, sentence=f"Look {n}") for n, view in enumerate(("/?user=7", "/users?user=7")))
+    listed = StoryEntry("k", Story(title="T", about="A", steps=steps), "2026-01-01 00:00 UTC")
     record = story_record(listed, "http://here")
     assert [step["link"] for step in record["steps"]] == ["http://here/?user=7", "http://here/users?user=7"]
-    players = Players("made up", "one", "other", {})
-    html = story_page(listed, "http://here", players, MADE)
+    html = story_page(listed, "http://here", Players("made up", "one", "other", {}), MADE)
     # Links to follow, and nothing else that leads out.
-    assert Asked(html).found == [f"a href={step['link']}" for step in record["steps"]]
-    for step in listed.story.steps:
-        assert " ".join(step.sentence.replace("\x00", "\ufffd").split()) in words(html).replace("\x00", "\ufffd")
-    assert Asked(stories_page([listed], [listed], players, MADE)).found == []
+    assert fetched_by(html) == [f"a href={step['link']}" for step in record["steps"]]
+    assert "Look 0" in words(html)
     assert stories_record([listed], [])["shipped"][0]["steps"] == 2
 
 
@@ -213,13 +207,6 @@ def test_what_needs_the_app_is_left_out_and_all_text_is_escaped() -> None:
         '<svg viewbox="0 0 1 1"><g><title>a point</title><path d="M0 0"></path></g></svg>'
         '<i title="&quot;a&quot;">&lt;b&gt; &amp;amp;</i>'
     )
-
-
-@pytest.mark.parametrize("hostile", HOSTILE)
-def test_hostile_text_stays_text_when_a_part_is_made_still(hostile: str) -> None:
-    html = still(users_drawing.problem(hostile))
-    assert Asked(html).found == []
-    assert html.count("<") == still(users_drawing.problem("plain")).count("<")
 
 
 def test_what_is_not_known_is_null_and_names_are_plain() -> None:

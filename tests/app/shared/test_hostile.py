@@ -1,63 +1,189 @@
-"""Nothing from outside becomes markup: hostile text everywhere leaves every panel the elements it has."""
+"""Nothing from outside becomes markup: hostile text leaves every panel and every export of every screen its elements.
+
+A screen's builder draws each of its panels, in every state, with one text in all places where text can come from
+outside. A new panel is added to its screen's builder, and is then covered here.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
+from markupsafe import Markup
 
-from app.shared.frame import ROUTES
+from app.evaluate import drawing as evaluate
+from app.evaluate.address import EvaluateQuery
+from app.evaluate.samples_behind import Behind, BehindRow
+from app.predict.export import predict_page
+from app.shared.export import document, still
+from app.shared.frame import Players, left_out_box, notice
+from app.shared.mended_links import LeftOut
+from app.stories import drawing as stories
+from app.stories.export import stories_page, story_page
+from app.stories.service import StoryEntry
 from backend.datasets import Dataset
-from tests.app.views import Reading, every_panel, every_view
+from backend.evaluation.drawing import draw_panel, draw_table
+from backend.evaluation.exhibits import Column, Line, Table
+from backend.evaluation.figures import sliced
+from backend.evaluation.slices import by_group
+from backend.stories import Step, Story
+from tests.app.views import HOSTILE, PLAIN, Reading, dataset_of, every_panel, every_view
 
-PLAIN = "plain"
-HOSTILE = [
-    "<img src=x onerror=alert(1)>",
-    '"><script>alert(1)</script>',
-    "' onmouseover='alert(1)' x='",
-    "</td></pre></mark></article><b>",
-    "<!-- <![CDATA[ <?php",
-    "{{ 7*7 }}{% raw %}${7*7}{{{x}}}",
-    "&lt;b&gt;&#60;b&#62;&amp;",
-    "javascript:alert(1)//` onfocus=alert(1) autofocus",
-    "<svg/onload=alert(1)>",
-    "\u202e\u0000<b\u0000>",
-    "<" * 50,
-]
-# Places in the page, and the exports.
-OWN_LINK = re.compile(r"#(past-\d+|question)|export/predict\.(html|json)")
-# Where the text itself is meant to be read, panel by panel.
-SAYS_IT = {
-    "header", "notice", "error", "target_card", "retrieve_panel", "nearest_panel", "rerank_panel", "ask_panel",
-    "reason_panel",
-}  # fmt: skip
+Panels = dict[str, str]
+NEVER = ("script", "iframe", "link", "object", "embed", "img", "style", "base")
+# Nothing that an address can hold makes it another scheme.
+ADDRESS = re.compile(r"(http://here)?[/#]?[\w./-]*(\?[\w%.+=&~/-]*)?")
+# The drawing of a timeline has a path for each genre, and equal texts are fewer genres.
+OF_ANOTHER_SHAPE = "timeline"
+# These say the time that has passed.
+TIMED = ("run_status",)
 
 
-def without_queries(found: Reading) -> list[Any]:
-    """The elements; of a link, where it leads apart from what it asks for there, which is encoded."""
-    for _, attributes in found.elements:
-        assert all(re.fullmatch(r"[^?]*(\?[\w%.+=&~-]*)?", value) for name, value in attributes if name == "href")
+def predict(small: Dataset, text: str) -> Panels:
+    views = every_view(small, text)
+    panels = {f"{name} of {state}": html for state, view in views.items() for name, html in every_panel(view).items()}
+    return panels | {"left out": left_out_box([LeftOut(text, text)])}
+
+
+def what_if(small: Dataset, text: str) -> Panels:
+    from tests.app.what_if import test_what_if_drawing as drawn
+
+    views = drawn.every_view(small, text)
+    return {f"{name} of {state}": draw(view) for state, view in views.items() for name, draw in drawn.PANELS.items()}
+
+
+def users(small: Dataset, text: str) -> Panels:
+    from tests.app.users.test_users_drawing import every_panel
+
+    return every_panel(small, text)
+
+
+def evaluation(small: Dataset, text: str) -> Panels:
+    query, request = EvaluateQuery(), every_view(small, text)["done"].request
+    row = BehindRow(text, text, text, True, (0.4, 0.6), 0.5, float("nan"), request)
+    groups = by_group("genre", text, [(text, [0, 1]), ("short", [1])])
+    panel = sliced([7, 8], [1, 0], {"RALLRec": [0.9, 0.2], text: [0.1, 0.3]}, groups)
+    line = Line(text, text, missing=text, run=text, about=text)
+    return {
+        "behind": evaluate.evaluate_behind(Behind(text, (text, text), 1, 1, 1, (row,)), query),
+        "figure": draw_panel(panel, lambda _panel, _series, _point: f"/evaluate?show={text}"),
+        "table": draw_table(Table("t", text, text, (Column("auc", text),), (line,))),
+    }
+
+
+def told_stories(_small: Dataset, text: str) -> Panels:
+    told = story(text)
+    return {"list": stories.story_list([told], [told]), "presenter": stories.presenter(told, 1)}
+
+
+def library(_small: Dataset, text: str) -> Panels:
+    from tests.app.library.test_jobs_drawing import every_panel as jobs
+    from tests.app.library.test_library_drawing import every_panel as panels
+
+    return panels(text) | {f"job {name}": html for name, html in jobs(text).items()}
+
+
+def label(_small: Dataset, text: str) -> Panels:
+    from tests.app.label.test_label_drawing import every_view
+
+    return dict(every_view(text))
+
+
+def exports(small: Dataset, text: str) -> Panels:
+    """Whole pages, and every panel as a page for reading holds it."""
+    view, data = every_view(small, text)["done"], dataset_of(small, text)
+    record = {"models": {"tuned": {"name": text}}, "recipe": text}
+    players, told = Players("untuned", text, text, {}), story(text)
+    whole = document(
+        text, text, [(PLAIN, text, Markup(""))], [(text, text)],
+        address=text, made=text, meta=data.meta, notice=notice("", text, text),
+    )  # fmt: skip
+    pages = {
+        "document": whole,
+        "predict": predict_page(view, record, text),
+        "story": story_page(told, "http://here", players, text),
+        "stories": stories_page([told], [told], players, text),
+    }
+    parts = [users(small, text), evaluation(small, text), told_stories(small, text), library(small, text)]
+    parts.append({name: html for name, html in what_if(small, text).items() if name.endswith(" of done")})
+    return pages | {f"still {name}": still(html) for panels in parts for name, html in panels.items()}
+
+
+def story(text: str) -> StoryEntry:
+    steps = tuple(Step(view=f"/?user={n}", sentence=f"{text} {n}") for n in (1, 2))
+    return StoryEntry("k", Story(title=text, about=text, steps=steps), "2026-01-01 00:00 UTC")
+
+
+SCREENS: dict[str, Callable[[Dataset, str], Panels]] = {
+    draw.__name__: draw for draw in (predict, what_if, users, evaluation, told_stories, library, label, exports)
+}
+
+
+@pytest.fixture(scope="module")
+def plain(small: Dataset) -> Callable[[str], Panels]:
+    """The panels of a screen with an innocent text, drawn once."""
+    return cache(lambda screen: SCREENS[screen](small, PLAIN))
+
+
+def shape(found: Reading, like: Reading) -> list[Any]:
+    """The elements and their attributes, with the values of those that do not hold the text in ``like``."""
+    others = [*(dict(attributes) for _, attributes in like.elements), *({} for _ in found.elements)]
     return [
-        (tag, [(name, value.partition("?")[0] if name == "href" else value) for name, value in attributes])
-        for tag, attributes in found.elements
+        (tag, [(name, None if PLAIN in (other.get(name) or "") else value) for name, value in attributes])
+        for (tag, attributes), other in zip(found.elements, others, strict=False)
     ]
 
 
+def saying(panels: Panels, text: str) -> set[str]:
+    """The panels where the text can be read, in any of their states."""
+    wanted = " ".join(text.split())
+    return {
+        name.partition(" of ")[0]
+        for name, html in panels.items()
+        if any(wanted in " ".join(words.split()) for words in Reading(html).words)
+    }
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_hostile_text_is_shown_as_text_and_changes_no_element(small: Dataset, hostile: str) -> None:
-    plain, attacked = every_view(small, PLAIN), every_view(small, hostile)
-    shown = set()
-    for state, view in attacked.items():
-        before = every_panel(plain[state])
-        for name, html in every_panel(view).items():
-            wanted, found = Reading(before[name]), Reading(html)
-            assert without_queries(found) == without_queries(wanted), f"{name} of {state}"
-            assert (found.open, found.odd) == ([], []), f"{name} of {state}"
-            if any(hostile.strip() in words.replace("\ufffd", "\u0000") for words in found.words):
-                shown.add(name)
+@pytest.mark.parametrize("screen", SCREENS)
+def test_hostile_text_is_shown_as_text_and_changes_no_element(
+    small: Dataset, plain: Callable[[str], Panels], screen: str, hostile: str
+) -> None:
+    innocent, attacked = plain(screen), SCREENS[screen](small, hostile)
+    assert list(attacked) == list(innocent)
+    for name, html in attacked.items():
+        found, wanted = Reading(html), Reading(innocent[name])
+        if OF_ANOTHER_SHAPE not in name:
+            assert shape(found, wanted) == shape(wanted, wanted), name
+        assert (found.open, found.odd) == (wanted.open, wanted.odd), name
+        assert_quiet(found, name, screen)
     if "\u0000" not in hostile:
-        assert shown >= SAYS_IT
+        assert saying(attacked, hostile) == saying(innocent, PLAIN)
+
+
+def assert_quiet(found: Reading, name: str, screen: str) -> None:
+    """Nothing is loaded or run, and no link leads to where none should."""
+    for tag, attributes in found.elements:
+        assert tag not in NEVER or (tag == "style" and screen == "exports"), name
+        for attribute, value in attributes:
+            assert not attribute.startswith("on"), name
+            assert attribute not in ("src", "srcset", "action", "srcdoc"), name
+            assert attribute != "href" or ADDRESS.fullmatch(value or ""), f"{value} in {name}"
+            assert "url(" not in (value or ""), name
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_panel_is_well_formed_and_pure(small: Dataset, plain: Callable[[str], Panels], screen: str) -> None:
+    again = SCREENS[screen](small, PLAIN)
+    for name, html in plain(screen).items():
+        found = Reading(html)
+        assert found.open == [], name
+        assert found.odd == (["doctype html"] if html.startswith("<!doctype") else []), name
+        assert_quiet(found, name, screen)
+        assert name.startswith(TIMED) or again[name] == html, name
 
 
 def test_what_is_compared_would_notice(small: Dataset) -> None:
@@ -66,31 +192,3 @@ def test_what_is_compared_would_notice(small: Dataset) -> None:
     for hostile in (HOSTILE[0], HOSTILE[1], HOSTILE[3], HOSTILE[4]):
         after = Reading(html.replace(PLAIN, hostile))
         assert (after.elements, after.odd, after.open) != (before.elements, before.odd, before.open)
-
-
-def test_every_panel_is_well_formed_and_pure(small: Dataset) -> None:
-    first, second = every_view(small, PLAIN), every_view(small, PLAIN)
-    for state, view in first.items():
-        drawn = every_panel(view)
-        for name, html in drawn.items():
-            found = Reading(html)
-            assert (found.open, found.odd) == ([], []), f"{name} of {state}"
-        assert every_panel(view) == drawn
-        pure = {name: html for name, html in every_panel(second[state]).items() if name not in ("run_status",)}
-        assert pure == {name: drawn[name] for name in pure}
-
-
-def test_no_panel_loads_or_runs_anything(small: Dataset) -> None:
-    for state, view in every_view(small, PLAIN).items():
-        for name, html in every_panel(view).items():
-            for tag, attributes in Reading(html).elements:
-                assert tag not in ("script", "iframe", "link", "object", "embed", "img", "style", "base", "form")
-                for attribute, value in attributes:
-                    assert not attribute.startswith("on"), f"{name} of {state}"
-                    assert attribute != "src"
-                    assert (
-                        attribute != "href"
-                        or value.partition("?")[0] in dict(ROUTES)
-                        or re.fullmatch(r"#(past-\d+|question)|export/predict\.(html|json)", value)
-                    )
-                    assert "url(" not in (value or "")

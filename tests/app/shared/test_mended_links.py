@@ -15,8 +15,6 @@ from app.what_if.service import WhatIfService
 from app.what_if.view import Session
 from backend.errors import UsageError
 from storage.workspace import Workspace
-from tests.app.shared.test_hostile import HOSTILE
-from tests.app.views import Reading
 
 LINK = {"user": "7", "item": "901", "k": "4", "seed": "9"}
 
@@ -97,13 +95,6 @@ def test_a_whole_link_has_nothing_left_out(workspace: Workspace, service: Predic
     assert PredictServices(workspace).look_at(LINK, PredictSession(), workspace.settings)[1] == ()
     assert WhatIfService(workspace, service).look_at(LINK, Session())[1] == ()
     assert left_out_box(()) == ""
-
-
-@pytest.mark.parametrize("hostile", HOSTILE)
-def test_what_a_link_says_is_shown_as_text(hostile: str) -> None:
-    plain, attacked = (Reading(left_out_box([LeftOut(text, text)])) for text in ("x", hostile))
-    assert attacked.elements == plain.elements
-    assert (attacked.open, attacked.odd) == ([], [])
 
 
 def test_it_says_where_the_question_is_another_than_the_links() -> None:

@@ -44,7 +44,7 @@ def test_a_told_story_is_listed_and_found(service: StoryService) -> None:
     assert service.find(key) == own
 
 
-def test_nothing_that_was_written_is_markup() -> None:
+def test_an_address_that_was_written_is_no_markup() -> None:
     step = Step(view='/?user="><script>', sentence=HOSTILE)
     own = StoryEntry("k", Story(title=HOSTILE, about=HOSTILE, steps=(step,)), "now")
     for html in (drawing.story_list([], [own]), drawing.presenter(own, 1)):
