@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from markupsafe import Markup
@@ -69,7 +70,7 @@ def evaluation(small: Dataset, text: str) -> Panels:
     line = Line(text, text, missing=text, run=text, about=text)
     return {
         "behind": evaluate.evaluate_behind(Behind(text, (text, text), 1, 1, 1, (row,)), query),
-        "figure": draw_panel(panel, lambda _panel, _series, _point: f"/evaluate?show={text}"),
+        "figure": draw_panel(panel, lambda _panel, _series, _point: f"/evaluate?show={quote(text)}"),
         "table": draw_table(Table("t", text, text, (Column("auc", text),), (line,))),
     }
 
