@@ -10,7 +10,7 @@ from app.evaluate import drawing
 from app.evaluate.address import EvaluateQuery
 from app.evaluate.samples_behind import Behind
 from app.evaluate.service import EvaluateService
-from app.evaluate.state import State
+from app.evaluate.view import State
 from app.shared.errors import NotLookedUpError
 from app.shared.export import Exported, Facts, document, model_facts, still
 from app.shared.frame import Players, notice, players_of
@@ -27,14 +27,15 @@ def exporter(services: PerDataset[EvaluateService]) -> Callable[[Request], Expor
         state = service.known(query, old=True) or service.look(query)
         if state is None:
             raise NotLookedUpError("These samples were not looked up yet", fix="start the job on the page")
-        records, behind, choice = state.records(query), service.behind(state, query), service.choice(query).what
-        players = players_of(over(services.workspace, query.dataset))
-        return Exported(
-            f"rallrec-{query.view}",
-            lambda: records,
-            lambda made: evaluate_page(state, query, behind, choice, players, made),
-            table=True,
-        )
+        records = state.records(query)
+
+        def page(made: str) -> str:
+            behind, choice = service.behind(state, query), service.choice(query).what
+            return evaluate_page(
+                state, query, behind, choice, players_of(over(services.workspace, query.dataset)), made
+            )
+
+        return Exported(f"rallrec-{query.view}", lambda: records, page, table=True)
 
     return export
 
@@ -64,10 +65,10 @@ def evaluate_page(
 
 
 def _facts(state: State, query: EvaluateQuery) -> Facts:
-    merging, own = state.merging(query), state.own
-    recipes = {name: system.recipe for name, system in own.systems.items() if system.recipe}
+    merging, evaluation = state.merging(query), state.evaluation
+    recipes = {name: system.recipe for name, system in evaluation.systems.items() if system.recipe}
     return [
-        ("retrieval", f"gamma {significant(own.chosen.gamma, 6)}"),
+        ("retrieval", f"gamma {significant(evaluation.chosen.gamma, 6)}"),
         ("merge", f"alpha {significant(merging.alpha, 6)}, epsilon {significant(merging.epsilon, 6)}"),
         *((f"recipe of {name}", recipe) for name, recipe in recipes.items()),
     ]

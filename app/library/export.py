@@ -10,9 +10,10 @@ from fastapi import Request
 
 from app.library import drawing
 from app.library.service import LibraryService
-from app.shared.export import Exported, document, known, safe_name, still
+from app.shared.export import Exported, document, safe_name, still
 from app.shared.frame import Players, notice, players_of
 from app.shared.per_dataset import PerDataset
+from backend.numbers import json_ready
 from storage.workspace import Workspace
 
 
@@ -35,7 +36,7 @@ def exporter(workspace: Workspace) -> Callable[[Request], Exported]:
 def library_record(service: LibraryService) -> dict[str, Any]:
     """``artifacts``: what the dataset's pages read, in the order in which it is made; ``others``: the rest."""
     shelf = service.shelf()
-    return known({
+    return json_ready({
         "dataset": service.dataset().meta.name, "artifacts": [asdict(own) for own in shelf.own],
         "others": [asdict(own) for own in shelf.others], "datasets": [asdict(own) for own in service.datasets()],
         "models": [asdict(own) for own in service.models()], "cache": asdict(service.cache()),

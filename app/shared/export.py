@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cache
 from html import escape
 from html.parser import HTMLParser
-from math import isfinite
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -92,15 +91,6 @@ def safe_name(*parts: str) -> str:
     """A name of letters, digits and hyphens, whatever the parts hold."""
     said = (re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in ("rallrec", *parts))
     return "-".join(filter(None, said))[:120]
-
-
-def known(value: Any) -> Any:
-    """The value as JSON takes it: null for what is not known or not finite, lists for tuples."""
-    if isinstance(value, Mapping):
-        return {str(name): known(own) for name, own in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [known(own) for own in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def document(

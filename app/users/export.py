@@ -9,13 +9,14 @@ from typing import Any
 
 from fastapi import Request
 
-from app.shared.export import Exported, document, known, model_facts, recipe_facts, safe_name, still
+from app.shared.export import Exported, document, model_facts, recipe_facts, safe_name, still
 from app.shared.frame import Players, notice, players_of
 from app.shared.per_dataset import PerDataset
 from app.users import drawing
 from app.users.address import UsersQuery
 from app.users.service import PredictionRow, UsersService
 from backend.datasets import Dataset
+from backend.numbers import json_ready
 from storage.workspace import Workspace
 
 _STYLES = ("library/page.css", "users/page.css")
@@ -39,7 +40,7 @@ def exporter(workspace: Workspace) -> Callable[[Request], Exported]:
 
 def users_record(service: UsersService, query: UsersQuery) -> dict[str, Any]:
     """The page of the list of users that the query shows, or its one user."""
-    return known(_one_user(service, query) if query.user else _all_users(service, query))
+    return json_ready(_one_user(service, query) if query.user else _all_users(service, query))
 
 
 def users_page(service: UsersService, query: UsersQuery, players: Players, made: str) -> str:

@@ -10,12 +10,13 @@ from fastapi import Request
 
 from app.predict.export import untold
 from app.predict.service import PredictService
-from app.shared.export import Exported, document, known, model_facts, recipe_facts, safe_name, still
+from app.shared.export import Exported, document, model_facts, recipe_facts, safe_name, still
 from app.shared.frame import notice
 from app.shared.per_dataset import PerDataset
 from app.what_if import drawing
 from app.what_if.service import WhatIfService
 from app.what_if.view import Session, Side, View
+from backend.numbers import json_ready
 from backend.pipeline import Pipeline
 from backend.record import prediction_record
 from storage.workspace import Workspace
@@ -48,7 +49,7 @@ def what_if_record(pipeline: Pipeline, view: View) -> dict[str, Any]:
         return untold(prediction_record(pipeline, own.prediction, cached=not own.missing))
 
     before, after = side(view.before), side(view.after)
-    return known(
+    return json_ready(
         {
             "dataset": view.data.meta.name,
             "user": view.what_if.user,

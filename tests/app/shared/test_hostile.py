@@ -27,9 +27,9 @@ from app.stories.export import stories_page, story_page
 from app.stories.service import StoryEntry
 from backend.datasets import Dataset
 from backend.evaluation.drawing import draw_panel, draw_table
-from backend.evaluation.exhibits import Column, Line, Table
-from backend.evaluation.figures import sliced
-from backend.evaluation.slices import by_group
+from backend.evaluation.paper.exhibits import Column, ResultTable, TableLine
+from backend.evaluation.paper.figures import sliced
+from backend.evaluation.paper.slices import by_group
 from backend.stories import Step, Story
 from tests.app.views import HOSTILE, PLAIN, Reading, dataset_of, every_panel, every_view
 
@@ -67,11 +67,11 @@ def evaluation(small: Dataset, text: str) -> Panels:
     row = BehindRow(text, text, text, True, (0.4, 0.6), 0.5, float("nan"), request)
     groups = by_group("genre", text, [(text, [0, 1]), ("short", [1])])
     panel = sliced([7, 8], [1, 0], {"RALLRec": [0.9, 0.2], text: [0.1, 0.3]}, groups)
-    line = Line(text, text, missing=text, run=text, about=text)
+    line = TableLine(text, text, missing=text, run=text, about=text)
     return {
         "behind": evaluate.evaluate_behind(Behind(text, (text, text), 1, 1, 1, (row,)), query),
         "figure": draw_panel(panel, lambda _panel, _series, _point: f"/evaluate?show={quote(text)}"),
-        "table": draw_table(Table("t", text, text, (Column("auc", text),), (line,))),
+        "table": draw_table(ResultTable("t", text, text, (Column("auc", text),), (line,))),
     }
 
 
