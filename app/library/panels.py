@@ -11,7 +11,7 @@ import gradio as gr
 
 from app.library import drawing
 from app.library.address import HERE, Address
-from app.library.doctor import DoctorService
+from app.library.service import DoctorService
 from app.shared import frame
 from app.shared.jobs import Entry, JobsService
 from app.shared.per_dataset import PerDataset
