@@ -22,7 +22,7 @@ from app.shared.frame import cast_of
 from app.shared.runs import Run, RunQueue, known
 from app.shared.sessions import Sessions
 from backend.datasets import Dataset, build_samples, split
-from backend.engines import makes_up_answers, models
+from backend.engines import models
 from backend.errors import UsageError
 from backend.merging import MergingConfig
 from backend.pipeline import Pipeline, Prediction, Recipe

@@ -9,10 +9,9 @@ from typing import Any
 from app.shared.mended_links import LeftOut
 from app.shared.per_dataset import Choice
 from app.shared.templating import render
-from backend.engines import models
+from backend.engines import makes_up_answers, models
 from backend.engines.models import display_name
 from backend.types import ModelRef
-from storage.roles import SCRIPTED
 from storage.workspace import Workspace
 
 # (route, name) of the pages that exist.
@@ -71,11 +70,11 @@ def players_of(workspace: Workspace) -> Players:
 
 
 def cast_of(tuned: ModelRef, reasoning: ModelRef) -> str:
-    """What a reader must know of who answers: ``scripted``, ``untuned``, ``untuned reasoner`` or ``stand-in``; empty
+    """What a reader must know of who answers: ``made up``, ``untuned``, ``untuned reasoner`` or ``stand-in``; empty
     where there is nothing to know.
     """
-    if SCRIPTED.name in (tuned.name, reasoning.name):
-        return "scripted"
+    if makes_up_answers(tuned.name) or makes_up_answers(reasoning.name):
+        return "made up"
     if tuned == reasoning and tuned.name in models.EMBEDDED and not tuned.adapter:
         return "untuned"
     if reasoning.name in models.EMBEDDED and not reasoning.adapter:
