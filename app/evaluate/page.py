@@ -4,6 +4,7 @@ point. Runs no model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -84,31 +85,44 @@ def page(services: PerDataset[EvaluateService]) -> None:
 def _wire(services: PerDataset[EvaluateService], layout: EvaluateLayout) -> None:
     pages = Sessions(OpenPage)
 
+    def open_page(request: gr.Request) -> OpenPage:
+        return pages.of(str(request.session_hash))
+
     def evaluate_opened(request: gr.Request) -> list[Any]:
         """The state of a page is its URL."""
         return first(request, f"?{request.query_params}", old=False)
 
     def first(request: gr.Request, address: str, old: bool) -> list[Any]:
-        parts, drawn = _first(services, address, old)
-        pages.of(str(request.session_hash)).note(address, drawn)
-        return parts
+        """All of it where it was looked up lately; else what can be said before that."""
+        shown = open_page(request)
+        shown.note(address, drawn=True)
+
+        def parts(query: EvaluateQuery) -> list[Any]:
+            state = services.of(query.dataset).known(query, old)
+            if state is not None:
+                return _drawn(services, state, query, address)
+            shown.note(address)
+            return _waiting(services, query, address, pending("Looking up what is cached …"), gr.skip())
+
+        return _or_problem(parts, address)
 
     def evaluate_picked(request: gr.Request, said: str) -> list[Any]:
         # Anybody can send anything here: what is no address leads to the beginning.
         how, _, address = said.partition(" ") if isinstance(said, str) else ("", "", "")
         if how == "slide":
-            pages.of(str(request.session_hash)).note(address, drawn=True, slid=True)
-            return _slid(services, address)
+            open_page(request).note(address, drawn=True, slid=True)
+            return _or_problem(lambda query: _slid(services, query, address), address)
         if how == "start":
-            pages.of(str(request.session_hash)).note(address)
-            return _started(services, address, owner_of(request))
+            open_page(request).note(address)
+            return _or_problem(lambda query: _started(services, query, address, owner_of(request)), address)
         return first(request, address, old=True)
 
     def evaluate_read(request: gr.Request, address: str) -> list[Any]:
-        shown, nothing = pages.of(str(request.session_hash)), [gr.skip()] * len(layout.all())
+        shown, nothing = open_page(request), [gr.skip()] * len(layout.all())
         if shown.slid or (shown.drawn and _is_fresh(services, shown.address)):
             return nothing
-        parts = _everything(services, str(address or ""))
+        address = str(address or "")
+        parts = _or_problem(lambda query: _looked_up(services, query, address), address)
         return parts if shown.address in ("", address) else nothing
 
     def evaluate_ticked(request: gr.Request, address: str) -> list[Any]:
@@ -133,30 +147,24 @@ def _is_fresh(services: PerDataset[EvaluateService], address: str) -> bool:
         return True
 
 
-def _first(services: PerDataset[EvaluateService], address: str, old: bool) -> tuple[list[Any], bool]:
-    """All of it where it was looked up lately; else what can be said before that. And whether it is all."""
-    skip: Any = gr.skip()
+def _or_problem(draw: Callable[[EvaluateQuery], list[Any]], address: str) -> list[Any]:
+    """What is drawn of the address. Where that fails, the page says why and offers other samples and views; an address
+    that is none leads to the usual ones.
+    """
+    query = EvaluateQuery()
     try:
         query = EvaluateQuery.parse(address)
-        service = services.of(query.dataset)
-        state = service.known(query, old)
-        if state is not None:
-            return _drawn(services, state, query, address), True
-        header, bar = _header(services, query), _bar(service, query, None)
+        return draw(query)
     except RallrecError as error:
-        return _problem(str(error), address), True
-    return [header, bar, "", "", pending("Looking up what is cached …"), "", skip, address], False
+        bar = drawing.evaluate_bar(query, query.samples, SAMPLES, None)
+        return [gr.skip(), bar, "", "", frame.error_box(str(error)), "", gr.Timer(active=False), address]
 
 
-def _everything(services: PerDataset[EvaluateService], address: str) -> list[Any]:
+def _looked_up(services: PerDataset[EvaluateService], query: EvaluateQuery, address: str) -> list[Any]:
     """All of it, looked up where need be."""
-    try:
-        query = EvaluateQuery.parse(address)
-        service = services.of(query.dataset)
-        state = service.known(query) or service.look(query)
-        return _waiting(services, query, address) if state is None else _drawn(services, state, query, address)
-    except RallrecError as error:
-        return _problem(str(error), address)
+    service = services.of(query.dataset)
+    state = service.known(query) or service.look(query)
+    return _watching(services, query, address) if state is None else _drawn(services, state, query, address)
 
 
 def _drawn(services: PerDataset[EvaluateService], state: State, query: EvaluateQuery, address: str) -> list[Any]:
@@ -174,50 +182,38 @@ def _drawn(services: PerDataset[EvaluateService], state: State, query: EvaluateQ
     ]
 
 
-def _slid(services: PerDataset[EvaluateService], address: str) -> list[Any]:
+def _slid(services: PerDataset[EvaluateService], query: EvaluateQuery, address: str) -> list[Any]:
     """A slider moved: what depends on it, and the links, which carry its value."""
     skip: Any = gr.skip()
-    try:
-        query = EvaluateQuery.parse(address)
-        service = services.of(query.dataset)
-        state = service.known(query, old=True)
-        if state is None:
-            return [skip] * 8
-        bar = _bar(service, query, state)
-        shown = drawing.evaluate_exhibit(state.exhibit(query), state, query) if query.view in _MOVING else skip
-        behind = drawing.evaluate_behind(service.behind(state, query), query) if query.show else skip
-        return [skip, bar, skip, drawing.evaluate_numbers(state, query), shown, behind, skip, address]
-    except RallrecError as error:
-        return _problem(str(error), address)
+    service = services.of(query.dataset)
+    state = service.known(query, old=True)
+    if state is None:
+        return [skip] * 8
+    bar = _bar(service, query, state)
+    shown = drawing.evaluate_exhibit(state.exhibit(query), state, query) if query.view in _MOVING else skip
+    behind = drawing.evaluate_behind(service.behind(state, query), query) if query.show else skip
+    return [skip, bar, skip, drawing.evaluate_numbers(state, query), shown, behind, skip, address]
 
 
-def _started(services: PerDataset[EvaluateService], address: str, owner: str) -> list[Any]:
-    try:
-        query = EvaluateQuery.parse(address)
-        services.of(query.dataset).start(query, owner)
-        return _waiting(services, query, address)
-    except RallrecError as error:
-        return _problem(str(error), address)
+def _started(services: PerDataset[EvaluateService], query: EvaluateQuery, address: str, owner: str) -> list[Any]:
+    services.of(query.dataset).start(query, owner)
+    return _watching(services, query, address)
 
 
-def _waiting(services: PerDataset[EvaluateService], query: EvaluateQuery, address: str) -> list[Any]:
+def _watching(services: PerDataset[EvaluateService], query: EvaluateQuery, address: str) -> list[Any]:
     """A large list is looked up by a job: how far it is, or how to start it."""
     service = services.of(query.dataset)
     job = service.job(query)
-    told, bar = drawing.evaluate_job(job, service.data), _bar(service, query, None)
-    watching = gr.Timer(active=job is not None and job.live)
-    return [_header(services, query), bar, "", "", told, "", watching, address]
+    clock = gr.Timer(active=job is not None and job.live)
+    return _waiting(services, query, address, drawing.evaluate_job(job, service.data), clock)
 
 
-def _problem(words: str, address: str) -> list[Any]:
-    """What went wrong, and the way to other samples and views; an address that is none leads to the usual ones."""
-    skip: Any = gr.skip()
-    try:
-        query = EvaluateQuery.parse(address)
-    except RallrecError:
-        query = EvaluateQuery()
-    bar = drawing.evaluate_bar(query, query.samples, SAMPLES, None)
-    return [skip, bar, "", "", frame.error_box(words), "", gr.Timer(active=False), address]
+def _waiting(
+    services: PerDataset[EvaluateService], query: EvaluateQuery, address: str, words: str, clock: Any
+) -> list[Any]:
+    """Words instead of tables and figures."""
+    bar = _bar(services.of(query.dataset), query, None)
+    return [_header(services, query), bar, "", "", words, "", clock, address]
 
 
 def _header(services: PerDataset[EvaluateService], query: EvaluateQuery) -> str:

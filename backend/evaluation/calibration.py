@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from backend.errors import UsageError
 from backend.evaluation.metrics import CLIP, log_loss
 
-# A temperature outside of this says that the answers tell nothing, or all; it is not followed further.
+# A temperature outside of these bounds says that the answers tell nothing, or everything: the search stops there.
 _LOWEST, _HIGHEST = 0.05, 20.0
 
 
@@ -38,5 +38,5 @@ def fit_temperature(labels: ArrayLike, p_yes: ArrayLike) -> float:
     def loss(logarithm: float) -> float:
         return log_loss(y, scale(p_yes, float(np.exp(logarithm))))
 
-    found = minimize_scalar(loss, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded")
-    return round(float(np.exp(found.x)), 4)
+    best = minimize_scalar(loss, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded")
+    return round(float(np.exp(best.x)), 4)

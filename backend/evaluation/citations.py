@@ -89,9 +89,9 @@ class CitationCount:
 
     @classmethod
     def of(cls, citations: Iterable[Citation]) -> CitationCount:
-        found = list(citations)
-        compared = [own.rating_right for own in found if own.rating_right is not None]
-        return cls(len(found), sum(own.in_prompt for own in found), len(compared), sum(compared))
+        cited = list(citations)
+        compared = [citation.rating_right for citation in cited if citation.rating_right is not None]
+        return cls(len(cited), sum(citation.in_prompt for citation in cited), len(compared), sum(compared))
 
 
 def cited_titles(text: str, history: Sequence[HistoryLine], target: HistoryLine) -> list[Citation]:
@@ -105,17 +105,17 @@ def cited_titles(text: str, history: Sequence[HistoryLine], target: HistoryLine)
             ratings.setdefault(form.lower(), set()).update(() if line.rating is None else (line.rating,))
             named.setdefault(form.lower(), line.label)
     own_words = _OPENERS | {name.lower() for line in (*history, target) for name in line.categories}
-    found, end = [], 0
+    citations, end = [], 0
     for start, stop in _places(text, set().union(*forms.values())):
         known = ratings.get(text[start:stop].lower())
         rating = _rating_behind(text, stop)
         if known is not None and not _goes_on(text[end:start], own_words):
             right = rating in known if rating is not None and known else None
-            found.append(Citation(text[start:stop], True, rating, right, named[text[start:stop].lower()]))
+            citations.append(Citation(text[start:stop], True, rating, right, named[text[start:stop].lower()]))
         elif title := _unknown(text[end:stop], own_words):
-            found.append(Citation(title, False, rating))
+            citations.append(Citation(title, False, rating))
         end = stop
-    return found
+    return citations
 
 
 def _forms(label: str) -> set[str]:
@@ -127,12 +127,12 @@ def _forms(label: str) -> set[str]:
     name, suffix = label[: year[-1].start()].rstrip(), label[year[-1].start() :]
     names = {name, _BRACKETS.sub("", name).strip()} - {""}
     moved = set()
-    for each in names:
-        plain = _BRACKETS.sub("", each).strip()
+    for form in names:
+        plain = _BRACKETS.sub("", form).strip()
         if article := _ARTICLE.match(plain):
             space = "" if article["article"].endswith("'") else " "
-            moved.add(f"{article['article']}{space}{article['name']}{each.removeprefix(plain)}")
-    return {f"{each} {suffix}" for each in names | moved}
+            moved.add(f"{article['article']}{space}{article['name']}{form.removeprefix(plain)}")
+    return {f"{form} {suffix}" for form in names | moved}
 
 
 def _places(text: str, labels: Iterable[str]) -> list[tuple[int, int]]:

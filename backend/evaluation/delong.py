@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import erfc, sqrt
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +22,7 @@ Float64 = NDArray[np.float64]
 @dataclass(frozen=True)
 class DeLong:
     """``areas``: both AUCs; ``difference``: the first minus the second, with its standard ``error`` and the bounds of
-    its interval; ``z``, ``p``: of the hypothesis that it is 0, two-sided. NaN where AUC is not defined.
+    its interval; ``z``, ``p``: the two-sided test that the difference is 0. NaN where AUC is not defined.
     """
 
     areas: tuple[float, float]
@@ -38,13 +39,14 @@ def delong(labels: ArrayLike, first: ArrayLike, second: ArrayLike, level: float 
 
     Two systems that rank all pairs alike have no error to divide by: z is 0 and p is 1.
     """
-    areas, covariance = areas_and_covariance(labels, np.stack([_scores(first), _scores(second)]))
+    scores = np.stack([np.asarray(given, dtype=np.float64) for given in (first, second)])
+    areas, covariance = areas_and_covariance(labels, scores)
     difference = float(areas[0] - areas[1])
     error = sqrt(max(0.0, float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])))
     # Rounding leaves a hair of variance where there is none.
     z = difference / error if error > 1e-12 else 0.0
     z = float("nan") if np.isnan(difference) else z
-    reach = _quantile((1 + level) / 2) * error
+    reach = NormalDist().inv_cdf((1 + level) / 2) * error
     return DeLong(
         (float(areas[0]), float(areas[1])), difference, error, difference - reach, difference + reach, z,
         erfc(abs(z) / sqrt(2)),
@@ -63,14 +65,14 @@ def areas_and_covariance(labels: ArrayLike, scores: Float64) -> tuple[Float64, F
             f"DeLong's test was given labels of shape {y.shape} and scores of {scores.shape}",
             expected="labels 0 or 1, and as many scores of each system, none of them NaN",
         )
-    liked, other = scores[:, y == 1], scores[:, y == 0]
-    m, n = liked.shape[1], other.shape[1]
+    liked, disliked = scores[:, y == 1], scores[:, y == 0]
+    m, n = liked.shape[1], disliked.shape[1]
     if not m or not n:
         return np.full(len(scores), np.nan), np.full((len(scores), len(scores)), np.nan)
     # The share of the other class that each sample is on the right side of.
-    of_liked = np.stack([_below(a, b) for a, b in zip(liked, other, strict=True)]) / n
-    of_other = 1 - np.stack([_below(b, a) for a, b in zip(liked, other, strict=True)]) / m
-    covariance = _covariance(of_liked) / m + _covariance(of_other) / n
+    of_liked = np.stack([_below(a, b) for a, b in zip(liked, disliked, strict=True)]) / n
+    of_disliked = 1 - np.stack([_below(b, a) for a, b in zip(liked, disliked, strict=True)]) / m
+    covariance = _covariance(of_liked) / m + _covariance(of_disliked) / n
     return of_liked.mean(axis=1), covariance
 
 
@@ -85,13 +87,3 @@ def _covariance(values: Float64) -> Float64:
     if values.shape[1] < 2:
         return np.zeros((len(values), len(values)))
     return np.atleast_2d(np.cov(values))
-
-
-def _quantile(share: float) -> float:
-    from scipy.stats import norm
-
-    return float(norm.ppf(share))
-
-
-def _scores(given: ArrayLike) -> Float64:
-    return np.asarray(given, dtype=np.float64)

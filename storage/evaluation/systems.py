@@ -49,8 +49,8 @@ def evaluate(
     where none is given. Runs no model. Raises ``Stopped``.
     """
     chosen = choose(workspace, validation, gamma, look_up)
-    asked = ways_of(workspace.settings, chosen.gamma)
-    ways = look_up_ways(workspace, list(asked.values()), samples, look_up)
+    asking = ways_of(workspace.settings, chosen.gamma)
+    ways = look_up_ways(workspace, list(asking.values()), samples, look_up)
     systems = [
         *_networks(workspace, samples),
         ways["llm"].expert("LLM"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite, nan, sqrt
+from dataclasses import dataclass
+from math import ceil, floor, isfinite, log10, nan, sqrt
 
 from markupsafe import Markup, escape
 
-from backend.evaluation.drawing.scales import Scale, spread, written
 from backend.evaluation.paper.exhibits import Panel, Series
 
 # link(panel, series, point) -> the address of the samples behind a point; empty where there is none
@@ -29,6 +29,7 @@ _SHAPES = (
 _DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 4")
 # So many groups have room for their words below them.
 _WORDS = 12
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def draw_panel(panel: Panel, link: Link | None = None, mark: float | None = None, chosen: str = "") -> Markup:
@@ -56,9 +57,9 @@ class _Marks:
         return _DASHES[self._place[series.key] % len(_DASHES)]
 
     def shape(self, series: Series, x: float, y: float, scale: float = 1.0) -> Markup:
-        own = _SHAPES[self._place[series.key] % len(_SHAPES)]
+        outline = _SHAPES[self._place[series.key] % len(_SHAPES)]
         return Markup('<path class="{}" d="{}" transform="translate({:.1f} {:.1f}) scale({:.2f})"/>').format(
-            self.style(series), own, x, y, scale
+            self.style(series), outline, x, y, scale
         )
 
     def point(self, series: Series, place: int, inside: Markup) -> Markup:
@@ -93,6 +94,58 @@ def said(panel: Panel, series: Series, place: int) -> str:
     return "; ".join([f"{name}{words}", f"{panel.y} {written(float(series.y[place]))}", *facts])
 
 
+@dataclass(frozen=True)
+class AxisScale:
+    """A range of values [``low``, ``high``] laid over [``start``, ``end``] on paper; ``log``: by their logarithms."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        low, high, at = (log10(one) if self.log else one for one in (self.low, self.high, value))
+        share = (at - low) / (high - low) if high > low else 0.5
+        return self.start + share * (self.end - self.start)
+
+    def ticks(self, count: int = 5) -> list[float]:
+        """Round numbers within the range, about ``count`` of them; powers of ten where it is logarithmic."""
+        if self.log:
+            first, last = ceil(log10(self.low) - 1e-9), floor(log10(self.high) + 1e-9)
+            every = max(1, ceil((last - first + 1) / count))
+            return [10.0**power for power in range(first, last + 1, every)]
+        if self.high <= self.low:
+            return [self.low]
+        rough = (self.high - self.low) / count
+        power = 10.0 ** floor(log10(rough))
+        step = next(power * times for times in (1, 2, 2.5, 5, 10) if power * times >= rough * 0.999)
+        first = ceil(self.low / step - 1e-9)
+        last = floor(self.high / step + 1e-9)
+        return [round(place * step, 12) for place in range(first, last + 1)]
+
+
+def spread(values: list[float], zero: bool = False, room: float = 0.06) -> tuple[float, float]:
+    """The range that shows these values with a little room; from 0 with ``zero``. (0, 1) where there are none."""
+    known = [value for value in values if isfinite(value)]
+    if not known:
+        return 0.0, 1.0
+    low, high = (min(0.0, *known), max(0.0, *known)) if zero else (min(known), max(known))
+    width = (high - low) or abs(high) * 0.1 or 1.0
+    return (low if zero and low == 0 else low - room * width), high + room * width
+
+
+def written(value: float) -> str:
+    """A number at a tick or a mark: few digits, small and large ones as powers of ten."""
+    if not isfinite(value):
+        return "–"
+    if value and (abs(value) < 1e-3 or abs(value) >= 1e5):
+        mantissa, exponent = f"{value:.1e}".split("e")
+        front = "" if mantissa == "1.0" else f"{float(mantissa):g}×"
+        return f"{front}10{str(int(exponent)).translate(_RAISED)}"
+    return f"{value:.3g}"
+
+
 def _bars(panel: Panel, marks: _Marks) -> Markup:
     y = _y(panel, zero=True)
     count = max((len(series.x) for series in panel.series), default=0)
@@ -115,7 +168,7 @@ def _bars(panel: Panel, marks: _Marks) -> Markup:
     return Markup("").join([*parts, marks.legend()])
 
 
-def _whisker(series: Series, place: int, y: Scale, x: float) -> Markup:
+def _whisker(series: Series, place: int, y: AxisScale, x: float) -> Markup:
     """From ``low`` to ``high``, where these are known."""
     low, high = (_fact(series, name, place) for name in ("low", "high"))
     if not isfinite(low) or not isfinite(high):
@@ -123,7 +176,7 @@ def _whisker(series: Series, place: int, y: Scale, x: float) -> Markup:
     return Markup('<path d="M{:.1f} {:.1f}V{:.1f}" class="whisker"/>').format(x, y.at(low), y.at(high))
 
 
-def _above(series: Series, place: int, y: Scale, top: float) -> float:
+def _above(series: Series, place: int, y: AxisScale, top: float) -> float:
     high = _fact(series, "high", place)
     return min(top, y.at(high)) if isfinite(high) else top
 
@@ -139,7 +192,7 @@ def _names(panel: Panel, step: float, count: int) -> list[Markup]:
     whole = [(word,) for word in words]
     halves = [tuple(part for part in (first, f"to {last}" if last else "") if part)
               for first, _, last in (word.partition(" to ") for word in words)]  # fmt: skip
-    fitting = (own for own in (whole, halves) if all(len(part) <= room for parts in own for part in parts))
+    fitting = (words for words in (whole, halves) if all(len(part) <= room for parts in words for part in parts))
     fits = next(fitting, None) if words and count <= _WORDS else None
     shown = fits or [(str(place + 1),) for place in range(count)]
     return [
@@ -185,7 +238,7 @@ def _dots(panel: Panel, marks: _Marks) -> Markup:
 
 def _calibration(panel: Panel, marks: _Marks) -> Markup:
     """On the diagonal, what is said is what happens. The larger a mark, the more samples."""
-    x, y = Scale(0, 1, _LEFT, _W - _RIGHT), Scale(0, 1, _H - _BOTTOM, _TOP)
+    x, y = AxisScale(0, 1, _LEFT, _W - _RIGHT), AxisScale(0, 1, _H - _BOTTOM, _TOP)
     parts = [_grid(y), _ticks(x), _under(panel.x)]
     parts.append(
         Markup('<path d="M{:.0f} {:.0f}L{:.0f} {:.0f}" class="rule"/>').format(x.at(0), y.at(0), x.at(1), y.at(1))
@@ -199,21 +252,21 @@ def _calibration(panel: Panel, marks: _Marks) -> Markup:
     return Markup("").join(parts)
 
 
-def _x(panel: Panel, room: float = 0.0) -> Scale:
+def _x(panel: Panel, room: float = 0.0) -> AxisScale:
     values = [value for series in panel.series for value in series.x.tolist() if value > 0 or not panel.log]
     low, high = (min(values), max(values)) if values else (0.1, 1.0)
     if panel.log:
         low, high = low / (1 + room), high * (1 + room)
-    return Scale(low, high, _LEFT + 6, _W - _RIGHT - 6, panel.log)
+    return AxisScale(low, high, _LEFT + 6, _W - _RIGHT - 6, panel.log)
 
 
-def _y(panel: Panel, zero: bool) -> Scale:
-    drawn = [own for series in panel.series for own in (series.y, series.facts.get("high"))]
-    low, high = spread([value for own in drawn if own is not None for value in own.tolist()], zero)
-    return Scale(low, high, _H - _BOTTOM, _TOP)
+def _y(panel: Panel, zero: bool) -> AxisScale:
+    drawn = [values for series in panel.series for values in (series.y, series.facts.get("high", series.y))]
+    low, high = spread([value for values in drawn for value in values.tolist()], zero)
+    return AxisScale(low, high, _H - _BOTTOM, _TOP)
 
 
-def _grid(y: Scale) -> Markup:
+def _grid(y: AxisScale) -> Markup:
     return Markup("").join(
         Markup('<path d="M{} {:.1f}H{}" class="rule"/><text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
             _LEFT, y.at(value), _W - _RIGHT, _LEFT - 5, y.at(value) + 3, written(value)
@@ -222,7 +275,7 @@ def _grid(y: Scale) -> Markup:
     )
 
 
-def _ticks(x: Scale) -> Markup:
+def _ticks(x: AxisScale) -> Markup:
     return Markup("").join(
         Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
             x.at(value), _H - _BOTTOM + 12, written(value)

@@ -51,14 +51,14 @@ def _row(table: ResultTable, line: TableLine, best: dict[str, str]) -> Markup:
 
 def _cell(line: TableLine, column: Column, is_best: bool) -> Markup:
     value = line.values.get(column.key)
-    own = "–" if value is None or not isfinite(value) else f"{value:,.{column.digits}f}"
+    shown = "–" if value is None or not isfinite(value) else f"{value:,.{column.digits}f}"
     low, high = line.intervals.get(column.key, (float("nan"), float("nan")))
     bounds = f"{low:.{column.digits}f} to {high:.{column.digits}f}" if isfinite(low) and isfinite(high) else ""
     star = Markup('<span class="best" title="best here">★</span>') if is_best else ""
     paper = line.paper.get(column.key)
     theirs = "" if paper is None else (f"{paper:.4f}" if abs(paper) < 1 else f"{paper:,.2f}")
     return Markup('<td class="n" data-label="{}">{}<b>{}</b>{}{}</td>').format(
-        column.name, star, own, Markup("<small>{}</small>").format(bounds) if bounds else "",
+        column.name, star, shown, Markup("<small>{}</small>").format(bounds) if bounds else "",
         Markup('<small class="paper">{}</small>').format(theirs) if theirs else "",
     )  # fmt: skip
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from backend.evaluation.drawing import draw_panel, draw_table
-from backend.evaluation.drawing.figures import said
-from backend.evaluation.drawing.scales import Scale, spread, written
+from backend.evaluation.drawing.figures import AxisScale, said, spread, written
 from backend.evaluation.paper.exhibits import Column, Panel, ResultTable, Series, TableLine
 
 
@@ -18,17 +17,17 @@ def series(key: str, x: list[float], y: list[float], **more: object) -> Series:
 
 
 def test_a_scale_lays_values_out() -> None:
-    plain = Scale(0, 10, 100, 300)
+    plain = AxisScale(0, 10, 100, 300)
     assert [plain.at(value) for value in (0, 5, 10)] == [100, 200, 300]
-    assert Scale(1e-6, 1e-1, 0, 100, log=True).at(1e-3) == pytest.approx(60)
-    assert Scale(3, 3, 0, 10).at(3) == 5
+    assert AxisScale(1e-6, 1e-1, 0, 100, log=True).at(1e-3) == pytest.approx(60)
+    assert AxisScale(3, 3, 0, 10).at(3) == 5
 
 
 def test_ticks_are_round_and_inside() -> None:
-    assert Scale(0, 1, 0, 1).ticks() == [0, 0.2, 0.4, 0.6, 0.8, 1]
-    assert Scale(0.688, 0.722, 0, 1).ticks(4) == [0.69, 0.7, 0.71, 0.72]
-    assert Scale(1e-6, 1e-1, 0, 1, log=True).ticks(6) == pytest.approx([1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1])
-    assert Scale(2, 2, 0, 1).ticks() == [2]
+    assert AxisScale(0, 1, 0, 1).ticks() == [0, 0.2, 0.4, 0.6, 0.8, 1]
+    assert AxisScale(0.688, 0.722, 0, 1).ticks(4) == [0.69, 0.7, 0.71, 0.72]
+    assert AxisScale(1e-6, 1e-1, 0, 1, log=True).ticks(6) == pytest.approx([1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1])
+    assert AxisScale(2, 2, 0, 1).ticks() == [2]
 
 
 def test_ranges_have_room() -> None:
