@@ -13,7 +13,7 @@ import pytest
 from storage.precompute.artifacts import BUNDLE
 from storage.shipped import samples_file
 from tests.browser.actions import wait_until
-from tests.browser.conftest import HOSTILE, SCREENSHOTS
+from tests.browser.conftest import SCREENSHOTS
 from tests.browser.serving import SCRIPTED, server, variables
 
 COUNT = 24
@@ -181,16 +181,6 @@ def test_a_whole_part_asks_for_a_job_and_a_wrong_address_has_a_way_out(page: Any
     page.goto(f"{filled}/evaluate?view=table-9")
     page.wait_for_selector("#evaluate-exhibit .error")
     assert page.locator("#evaluate-bar .chips a").count() > 10  # the way out
-
-
-def test_hostile_titles_are_text(page: Any, hostile_site: str) -> None:
-    page.goto(f"{hostile_site}/evaluate?view=slices")
-    settle(page)
-    page.goto(f"{hostile_site}/evaluate?view=pair&first=UserMean&second=ItemMean&show=both")
-    settle(page)
-    page.goto(f"{hostile_site}/evaluate?view=pair&first=UserMean&second=ItemMean&show=neither")
-    settle(page)
-    assert HOSTILE.split("{{")[0] not in page.inner_html("#evaluate-behind")
 
 
 def test_it_fits_a_phone(page: Any, filled: str) -> None:

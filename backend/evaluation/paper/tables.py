@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backend.evaluation.metrics import METRICS
+from backend.evaluation.metrics import METRICS, why_undefined
 from backend.evaluation.paper.exhibits import Column, ResultTable, TableLine
 from backend.evaluation.paper.published import paper_dataset, paper_line, paper_tokens
 from backend.evaluation.paper.systems import Evaluation, SystemMetrics, merged_name
@@ -64,10 +64,10 @@ def all_tables(evaluation: Evaluation) -> tuple[ResultTable, ...]:
     sixth = of_systems("table-6", "Table 6: item embeddings", split, by_embedding, paper, (note,))
     ways = [(line, name, evaluation.ways[key]) for line, (name, key) in _WAYS.items()]
     tokens = [(line, name, way.responses.tokens, way.problem, way.run) for line, name, way in ways]
-    return (
-        *rivals, fourth, *(_ablation(evaluation, weights, paper) for weights in ("paper", "chosen")), sixth,
-        of_tokens(split, tokens, paper),
-    )  # fmt: skip
+    systems = (*rivals, fourth, *(_ablation(evaluation, weights, paper) for weights in ("paper", "chosen")), sixth)
+    if why := why_undefined(evaluation.samples.labels):
+        systems = tuple(replace(table, notes=(*table.notes, why)) for table in systems)
+    return (*systems, of_tokens(split, tokens, paper))
 
 
 def of_systems(

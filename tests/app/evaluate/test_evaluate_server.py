@@ -20,17 +20,8 @@ from tests.app.conftest import settings_of
 from tests.app.test_server import JUNK, is_clean, run_handler
 
 ADDRESSES: list[Any] = [
-    None,
-    7,
-    [],
-    {},
-    "?view=x",
-    "\x00",
-    "?alpha=9",
-    "?first=%00",
-    "?samples=test&show=a",
-    "x" * 100_000,
-]
+    None, 7, [], {}, "?view=x", "\x00", "?alpha=9", "?first=%00", "?samples=test&show=a", "x" * 100_000,
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from backend.batch import Batch, unasked_predictions
 from backend.errors import UsageError
 from backend.evaluation import metrics
 from backend.evaluation.paper.exhibits import Figure, ResultTable
+from backend.evaluation.paper.tables import all_tables
 from backend.merging import merge
 from storage.evaluation.labelled import SampleChoice, labelled
 from storage.jobs.tasks import perform
@@ -170,6 +172,13 @@ def test_downloads_hold_every_number(looked: tuple[EvaluateService, State]) -> N
         state.evaluation.systems["RALLRec+"].scores.tolist()
     )
     assert {record["DeepFM"] for record in pair} == {None}
+
+
+def test_why_auc_is_not_defined_is_said(looked: tuple[EvaluateService, State]) -> None:
+    evaluation = looked[1].evaluation
+    samples = replace(evaluation.samples, labels=np.ones(len(evaluation.samples)))
+    tables = all_tables(replace(evaluation, samples=samples))
+    assert ["AUC compares two classes." in " ".join(table.notes) for table in tables] == [True] * 6 + [False]
 
 
 def test_without_chains_the_page_says_what_is_missing(workspace: Workspace) -> None:

@@ -68,29 +68,20 @@ def test_a_chain_that_invents_and_copies_half() -> None:
 @pytest.mark.parametrize(
     ("text", "title"),
     [
-        ("On Drama, heat (1995) got 4.5", "heat (1995)"),
-        ("They liked The Net (1995).", "The Net (1995)"),
-        ("They liked the Net (1995).", "the Net (1995)"),
+        ("On Drama, heat (1995) got 4.5", "heat (1995)"), ("They liked The Net (1995).", "The Net (1995)"),
+        ("They liked the Net (1995).", "the Net (1995)"), ("close to 1984 (1984)", "1984 (1984)"),
         ("The City of Lost Children (1995) got 5.", "The City of Lost Children (1995)"),
         ("City of Lost Children, The (1995) got 5.", "City of Lost Children, The (1995)"),
-        (
-            "The City of Lost Children (Cité des enfants perdus, La) (1995)",
-            "The City of Lost Children (Cité des enfants perdus, La) (1995)",
-        ),
-        ("close to 1984 (1984)", "1984 (1984)"),
+        ("The City of Lost Children (Cité des enfants perdus, La) (1995)",) * 2,
         ("Still, 2001: A Space\nOdyssey (1968) got 1", None),
         ("2001:  A Space   Odyssey (1968)", "2001: A Space Odyssey (1968)"),
-        ("1. **Heat (1995)** [Action]: 4.5", "Heat (1995)"),
-        ('"Heat (1995)"', "Heat (1995)"),
-        ("-Heat (1995)", "Heat (1995)"),
-        ("Although Heat (1995) got 4.5", "Heat (1995)"),
-        ("The Crime movie Heat (1995)", "Heat (1995)"),
-        ("In Action Heat (1995)", "Heat (1995)"),
-        ("They like Drama\nHeat (1995)", "Heat (1995)"),
-        ("Michael Mann's Heat (1995)", "Heat (1995)"),
-        ("So yes. Heat (1995)", "Heat (1995)"),
+        *((text, "Heat (1995)") for text in (
+            "1. **Heat (1995)** [Action]: 4.5", '"Heat (1995)"', "-Heat (1995)", "Although Heat (1995) got 4.5",
+            "The Crime movie Heat (1995)", "In Action Heat (1995)", "They like Drama\nHeat (1995)",
+            "Michael Mann's Heat (1995)", "So yes. Heat (1995)",
+        )),
     ],
-)
+)  # fmt: skip
 def test_ways_to_write_a_title_that_is_there(text: str, title: str | None) -> None:
     assert [own.title for own in found(text) if own.in_prompt] == ([title] if title else [])
     assert len(found(text)) == 1
@@ -99,45 +90,32 @@ def test_ways_to_write_a_title_that_is_there(text: str, title: str | None) -> No
 @pytest.mark.parametrize(
     ("text", "title"),
     [
-        ("they gave Toy Story (1995) 5", "Toy Story (1995)"),
-        ("The White Heat (1995) got 5", "White Heat (1995)"),
-        ("White Heat (1995)", "White Heat (1995)"),
-        ("Dead Heat and Hamlet (2000)", "Hamlet (2000)"),
-        ("Pre-Heat (1995)", "Pre-Heat (1995)"),
+        ("they gave Toy Story (1995) 5", "Toy Story (1995)"), ("The White Heat (1995) got 5", "White Heat (1995)"),
         ("The Heat (1995) is one, Children, The (1995) another", "Children, The (1995)"),
         ("of Lost Children, The (Cité des enfants perdus, La) (1995)", None),
-        ("they liked Mars Attacks! (1996)", "Mars Attacks! (1996)"),
-        ("they liked Babe, Inc. (1996)", "Babe, Inc. (1996)"),
-        ("they liked It (1990)", "It (1990)"),
-        ("they liked 300 (2006)", "300 (2006)"),
-        ("they liked Mi vida loca (1994)", "Mi vida loca (1994)"),
-        ("they liked Stranger Things (2016)", "Stranger Things (2016)"),
-        ("Space Odyssey (1968)", "Space Odyssey (1968)"),
+        *((f"they liked {title}", title) for title in (
+            "White Heat (1995)", "Pre-Heat (1995)", "Mars Attacks! (1996)", "Babe, Inc. (1996)", "It (1990)",
+            "300 (2006)", "Mi vida loca (1994)", "Stranger Things (2016)", "Space Odyssey (1968)",
+        )),
     ],
-)
+)  # fmt: skip
 def test_titles_that_are_not_there(text: str, title: str | None) -> None:
-    outside = [own.title for own in found(text) if not own.in_prompt]
-    known = [own for own in found(text) if own.in_prompt]
-    if title == "Hamlet (2000)":  # what stands before "and" is a title without a year: not seen
-        assert (outside, [own.title for own in known]) == ([], [title])
-    elif title is None:
-        assert len(outside) == 1
-    else:
-        assert outside == [title]
+    [outside] = [citation.title for citation in found(text) if not citation.in_prompt]
+    assert title is None or outside == title
+
+
+def test_what_stands_before_and_is_a_title_without_a_year() -> None:
+    assert told("Dead Heat and Hamlet (2000)") == [("Hamlet (2000)", True, None, None)]
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "They like 87% of movies, 4.1 on average. So they will clearly like it.",
-        "They liked what came out that year (1995).",
-        "Movies of the time (1995) are mostly liked.",
-        "Heat got 4.5 and Stranger Things 4.",
-        "Heat (Crime) got 4 (of 5) in (12345).",
-        "(1995)",
+        "", "(1995)", "They like 87% of movies, 4.1 on average. So they will clearly like it.",
+        "They liked what came out that year (1995).", "Movies of the time (1995) are mostly liked.",
+        "Heat got 4.5 and Stranger Things 4.", "Heat (Crime) got 4 (of 5) in (12345).",
     ],
-)
+)  # fmt: skip
 def test_nothing_that_could_be_a_title_with_its_year(text: str) -> None:
     assert found(text) == []
 

@@ -85,17 +85,12 @@ def test_gauc_does_not_depend_on_the_order_of_samples_nor_on_how_users_are_named
     assert other == pytest.approx(gauc(users, labels, values), abs=1e-12, nan_ok=True)
 
 
-def test_a_wrong_certainty_costs_much_but_not_infinity() -> None:
+def test_at_the_ends() -> None:
+    # A wrong certainty costs much, but not infinity; one half is no yes.
     assert log_loss([1], [0.0]) == pytest.approx(-np.log(1e-7))
     assert log_loss([0], [1.0]) == pytest.approx(-np.log(1e-7), rel=1e-6)
-
-
-def test_one_half_is_no_yes() -> None:
     assert accuracy([0, 1], [0.5, 0.5]) == 0.5
-
-
-def test_without_samples_every_metric_is_nan_and_there_is_a_reason() -> None:
-    assert np.isnan([auc([], []), log_loss([], []), accuracy([], []), gauc([], [], [])]).all()
+    assert np.isnan([metric.function([], [], []) for metric in METRICS.values()]).all()
     assert why_undefined([]) == "There are no samples."
 
 
@@ -119,6 +114,8 @@ def test_input_that_is_no_prediction_is_refused(labels: list[int], values: list[
     for metric in (auc, log_loss, accuracy):
         with pytest.raises(UsageError, match=named):
             metric(labels, values)
+    with pytest.raises(UsageError, match="1 users and 2 labels"):
+        gauc([1], [0, 1], [0.1, 0.2])
 
 
 def test_every_metric_is_registered_with_words_for_people() -> None:
@@ -126,8 +123,3 @@ def test_every_metric_is_registered_with_words_for_people() -> None:
     for key, metric in METRICS.items():
         assert metric.key == key
         assert metric.about.endswith(".")
-
-
-def test_gauc_needs_one_user_per_label() -> None:
-    with pytest.raises(UsageError, match="1 users and 2 labels"):
-        gauc([1], [0, 1], [0.1, 0.2])

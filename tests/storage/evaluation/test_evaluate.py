@@ -216,7 +216,10 @@ def test_what_ifs_are_in_no_report(report: Callable[..., Any], lists: Lists) -> 
     assert said() == full != nothing
 
 
-def test_the_tables_for_people(report: Callable[..., Any], lists: Lists) -> None:
+def test_the_tables_for_people_list_what_is_registered(
+    report: Callable[..., Any], lists: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REGISTERED, "brier", BRIER)
     ask("mine", lists["test"], ("paper",))
     ask("mine", lists["validation"], ("paper",))
     said = report(as_json=False)
@@ -227,7 +230,9 @@ def test_the_tables_for_people(report: Callable[..., Any], lists: Lists) -> None
     assert "[" in rows["UserMean"]
     assert "not cached (0 of 14)" in rows["Reasoner, not told"]
     assert "not trained" in rows["DeepFM"]
-    assert rows["RALLRec+"].count("[") == 5
+    assert rows["RALLRec+"].count("[") == 6
+    assert "Brier score" in rows["system"]
+    assert "Brier score" in rows["RALLRec+ minus RALLRec"]
     assert "56 of 56" in rows["knowledge paper"]
     assert "75.0%" in rows["knowledge paper"]
     assert any(line.startswith("Knowledge paper: alpha ") for line in lines)
@@ -235,31 +240,6 @@ def test_the_tables_for_people(report: Callable[..., Any], lists: Lists) -> None
     assert any(
         line == "For DeepFM, xDeepFM, DCN, AutoInt: rallrec baselines --dataset ml-latest-small" for line in lines
     )
-
-
-def test_a_metric_that_is_registered_is_in_the_json_the_text_and_the_report(
-    report: Callable[..., Any], lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(REGISTERED, "brier", BRIER)
-    own = ask("mine", lists["test"], ("none", "paper"))["none"]
-    found = report()
-    system = found["systems"]["RALLRec"]
-    expected = np.mean([(each.p_g - float(bool(each.question.label))) ** 2 for each in own])
-    assert system["brier"] == pytest.approx(expected)
-    assert system["intervals"]["brier"][0] <= expected <= system["intervals"]["brier"][1]
-    assert [each["metric"] for each in found["tests"][:7]] == ["auc", *REGISTERED]
-    rows = {line.split("  ")[0]: line for line in report(as_json=False).splitlines()}
-    assert "Brier score" in rows["system"]
-    assert f"{expected:.3f} [" in rows["RALLRec"]
-    assert "Brier score" in rows["RALLRec+ minus RALLRec"]
-    page = tmp_path / "report.html"
-    files = ("--samples", str(tmp_path / "test.csv"), "--validation", str(tmp_path / "validation.csv"))
-    done = CliRunner().invoke(app, ["report", *files, "--out", str(page)])
-    assert done.exit_code == 0, done.exception
-    text = page.read_text("utf-8")
-    assert 'title="The mean squared error.">Brier score' in text
-    for drawn in ("Brier score by alpha", "Brier score by strategy", "Brier score by model seconds per prediction"):
-        assert drawn in text
 
 
 def test_lists_that_cannot_be_scored_are_refused(
@@ -314,8 +294,11 @@ def test_lines_that_did_not_fit_are_not_in_the_prompt(settings: None, lists: Lis
     assert shown(99) == []
 
 
-def test_the_report_is_one_page_that_asks_for_nothing(report: Callable[..., Any], lists: Lists, tmp_path: Path) -> None:
-    ask("mine", lists["test"], ("none", "paper"))
+def test_the_report_is_one_page_that_asks_for_nothing_and_lists_what_is_registered(
+    report: Callable[..., Any], lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REGISTERED, "brier", BRIER)
+    asked = ask("mine", lists["test"], ("none", "paper"))["none"]
     files = ("--samples", str(tmp_path / "test.csv"), "--validation", str(tmp_path / "validation.csv"))
     page = tmp_path / "report.html"
     done = CliRunner().invoke(app, ["report", *files, "--out", str(page), "--json"])
@@ -334,6 +317,13 @@ def test_the_report_is_one_page_that_asks_for_nothing(report: Callable[..., Any]
     assert data["systems"] == found["systems"]
     [auc_cell] = [own for own in data["tables"]["table-4"] if (own["line"], own["column"]) == ("RALLRec+", "auc")]
     assert auc_cell["value"] == found["systems"]["RALLRec+"]["auc"]
+    system = found["systems"]["RALLRec"]
+    expected = np.mean([(each.p_g - float(bool(each.question.label))) ** 2 for each in asked])
+    assert system["brier"] == pytest.approx(expected)
+    assert system["intervals"]["brier"][0] <= expected <= system["intervals"]["brier"][1]
+    assert [test["metric"] for test in found["tests"][:7]] == ["auc", *REGISTERED]
+    for words in ('The mean squared error.">Brier score', "Brier score by alpha", "Brier score by strategy"):
+        assert words in text
     assert "rallrec baselines" in text
     assert found["systems"]["RALLRec+"]["recipe"] in text
     assert "Llama-3.1-8B-Instruct" in text
