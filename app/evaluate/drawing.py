@@ -39,7 +39,7 @@ _WEIGHTS = {"now": "now", "chosen": "chosen on validation", "paper": "the paper'
 
 
 def evaluate_bar(query: EvaluateQuery, choice: str, lists: Sequence[str], state: State | None) -> str:
-    """Which samples, what they are, and what can be looked at. ``choice``: as it was resolved, of these ``lists``."""
+    """The lists of samples, what is known of the chosen one (``choice``), and the tables and figures to look at."""
     evaluation = state.evaluation if state else None
     return render(
         "evaluate/bar.html",
@@ -84,7 +84,7 @@ def evaluate_live(state: State, query: EvaluateQuery) -> str:
 
 
 def evaluate_numbers(state: State, query: EvaluateQuery) -> str:
-    """What the page's alpha and epsilon reach on these samples, beside the chosen and the paper's, and P_G alone."""
+    """The metrics at the page's alpha and epsilon, beside those at the chosen and the paper's, and of P_G alone."""
     shown, points = metrics_of("weights"), state.numbers(query)
 
     def row(key: str, words: str, alpha: str, epsilon: str, values: Mapping[str, float]) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def evaluate_exhibit(shown: ResultTable | Figure | SystemPair, state: State, que
 
 
 def _hint(query: EvaluateQuery) -> str:
-    """What a click on a point does."""
+    """A sentence that says what a click on a point does."""
     if query.view in _SETS:
         return f"A click on a point sets {_SETS[query.view]} to its value."
     return (
@@ -167,7 +167,7 @@ def evaluate_behind(behind: Behind | None, query: EvaluateQuery) -> str:
 
 
 def evaluate_job(job: Job | None, data: Dataset) -> str:
-    """Instead of everything: that a large list is looked up by a job, and how far that is."""
+    """Stands in place of all tables: a large list is looked up by a job, and the job is so far."""
     live = job is not None and job.live
     return render(
         "evaluate/job.html",

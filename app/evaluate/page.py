@@ -31,8 +31,8 @@ _PLAIN: dict[str, Any] = {
     "postprocess": False,
     "api_visibility": "private",
 }
-# What was done last, and the address by now. Not the event's own data: of many moves of a slider the last is sent, with
-# the data of an earlier one.
+# Tells what was done last, and the address as it is now. The event's own data will not do: of many moves of a slider
+# only the last is sent, with the data of an earlier one.
 _SAID = "(now) => [`${window.rallrec.evaluating ?? 'link'} ${location.search}`]"
 # Seconds between two looks at a job that is watched.
 _LOOK = 2.0
@@ -148,8 +148,8 @@ def _is_fresh(services: PerDataset[EvaluateService], address: str) -> bool:
 
 
 def _or_problem(draw: Callable[[EvaluateQuery], list[Any]], address: str) -> list[Any]:
-    """What is drawn of the address. Where that fails, the page says why and offers other samples and views; an address
-    that is none leads to the usual ones.
+    """Draw what the address asks for. Where that fails, the page says why and offers other samples and views; an
+    address that is none leads to the usual ones.
     """
     query = EvaluateQuery()
     try:

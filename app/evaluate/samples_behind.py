@@ -49,7 +49,7 @@ class Behind:
 
 
 def behind(state: State, query: EvaluateQuery, settings: Settings) -> Behind | None:
-    """None where the page's address names no point, or one that is gone."""
+    """Returns None where the page's address names no point, or one that is gone."""
     point = _point(state, query)
     if point is None:
         return None
@@ -81,7 +81,7 @@ def side_words(query: EvaluateQuery) -> dict[str, str]:
 
 
 def _point(state: State, query: EvaluateQuery) -> tuple[str, Int64, str] | None:
-    """What the samples are, their places, and the system that the point is of; empty where it is of none."""
+    """Says what the samples are, where they stand in the list, and which system the point is of (empty for none)."""
     if not query.show:
         return None
     shown, point = state.exhibit(query), query.point
@@ -100,7 +100,7 @@ def _point(state: State, query: EvaluateQuery) -> tuple[str, Int64, str] | None:
 
 
 def _request(state: State, query: EvaluateQuery, settings: Settings, user: str, item: str) -> Request:
-    """What the Predict page shows of the same prediction: every choice is named."""
+    """The same prediction on the Predict page, with every choice named."""
     merging = state.merging(query)
     named = {field.name: getattr(settings, field.name) for field in fields(Request) if hasattr(settings, field.name)}
     named |= {"gamma": state.evaluation.chosen.gamma, "knowledge": "paper"}

@@ -24,9 +24,9 @@ from storage.evaluation.systems import evaluate
 from storage.jobs.store import Job
 from storage.workspace import Workspace
 
-# So many samples are looked up while somebody waits; more of them by a job.
+# Lists of up to so many samples are looked up while somebody waits, larger ones by a job.
 _AT_ONCE = 500
-# Seconds for which what was looked up is taken as it is, although results are being added.
+# For so many seconds a state is taken as it is, although results are being added.
 _FRESH = 60.0
 _STATES = 3
 
@@ -52,11 +52,11 @@ class EvaluateService:
         return tuple(name for name in SAMPLES if ships or not name.startswith(SHIPPED))
 
     def choice(self, query: EvaluateQuery) -> SampleChoice:
-        """Which samples an address means."""
+        """The samples that an address means."""
         return SampleChoice(query.samples, query.limit).resolved(self._workspace, "test")
 
     def known(self, query: EvaluateQuery, old: bool = False) -> State | None:
-        """What was looked up lately; with ``old``, however long ago, as for a page that is open."""
+        """Returns what was looked up lately; with ``old``, for a page that is open, also what is older."""
         choice = self.choice(query)
         made, state = self._states.get((choice.what, choice.limit), (0.0, None))
         return state if old or time.monotonic() - made < _FRESH else None

@@ -83,8 +83,8 @@ class State:
         return "paper" in self.evaluation.chosen.weights
 
     def numbers(self, query: EvaluateQuery) -> dict[str, Point]:
-        """What the page's alpha and epsilon reach, and beside it the paper's, and the chosen where
-        they could be chosen; nothing without chains.
+        """What the page's alpha and epsilon reach, beside what the chosen ones (if any) and the paper's reach; empty
+        without chains.
         """
         if self.live is None:
             return {}
@@ -94,7 +94,7 @@ class State:
         return {name: self.live.known(merging.alpha, merging.epsilon) for name, merging in weights.items()}
 
     def exhibit(self, query: EvaluateQuery) -> ResultTable | Figure | SystemPair:
-        """What the page's view shows."""
+        """The table, the figure or the pair that the page's view names."""
         if query.view in TABLES:
             return self.tables[query.view]
         return self._pair(query) if query.view == PAIR else self._figure(query)
@@ -116,7 +116,7 @@ class State:
         ]
 
     def _figure(self, query: EvaluateQuery) -> Figure:
-        """Those that depend on alpha and epsilon at the page's."""
+        """The figure of the view, at the page's alpha and epsilon."""
         merging = self.merging(query)
         if query.view in OF_SAMPLES:
             merged = self.live.scores(merging.alpha, merging.epsilon) if self.live else None

@@ -1,4 +1,4 @@
-"""Which titles a reasoning chain cites, whether they are in its prompt, and whether the ratings it gives them are.
+"""The titles that a reasoning chain cites: whether they are in its prompt, and whether the ratings it gives them are.
 
 A chain cites a title where it writes one with its year in brackets, as labels in prompts do: ``Heat (1995)``. Each such
 place counts, also the second one of the same title. A title counts as in the prompt where it is written as the label
@@ -22,7 +22,7 @@ from backend.prompting import HistoryLine
 _YEAR = re.compile(r"\(\d{4}\)")
 _BRACKETS = re.compile(r"\s*\([^()]*\)")
 _ARTICLE = re.compile(r"^(?P<name>.+), (?P<article>The|A|An|L[aeo]s?|L'|Il|El|D[ae]r|Die|Das|Une?)$")
-# Where a sentence or clause ends for sure. ":" and "." also stand inside titles, "," does too.
+# A sentence or clause ends here for sure; ":", "." and "," also stand inside titles.
 _BREAK = re.compile(r"[!?;.]\s|\n")
 _WORD = re.compile(r"[^\s,]+")
 # Words of a reasoning text that may stand with a capital in front of a title without belonging to it.
@@ -35,13 +35,13 @@ such than that the their then there these they third this those though thus to t
 what when where whereas which while will with would yes yet
 """
 _OPENERS = frozenset(_OPENING_WORDS.split())
-# What stands around words; with one of these behind it, or as an owner ("Pixar's"), a word is none of the next title.
+# Marks around words. A word with a closing mark behind it, or an owner ("Pixar's"), is no part of the next title.
 _MARKS = "*\"'“”‘’([{¡¿…"
 _CLOSERS = ".,:;!?)]\"'*”’"
 _OWNERS = ("'s", "’s")
-# Inside a title, so few small words stand between its capitals.
+# At most so many small words stand between two capitals of a title.
 _GAP = 3
-# A year further than this from any capital is no title's.
+# A year that is further than this from any capital belongs to no title.
 _REACH = 6
 _RATING = re.compile(
     r"""[*"'”’)]*(?:\s*\[[^\]\n]*\])?                            # **bold**, "quoted", [Drama]
@@ -77,7 +77,7 @@ class Citation:
 
 @dataclass(frozen=True)
 class CitationCount:
-    """Over any number of chains: titles cited, how many in the prompt; ratings compared, how many right."""
+    """Counts over any number of chains: titles cited and in the prompt; ratings compared and right."""
 
     cited: int = 0
     in_prompt: int = 0
@@ -136,7 +136,7 @@ def _forms(label: str) -> set[str]:
 
 
 def _places(text: str, labels: Iterable[str]) -> list[tuple[int, int]]:
-    """Where labels stand, the longest first where several do, and every other year in brackets; in order."""
+    """Start and end of each label in the text (the longest where several fit) and of every other year in brackets."""
     known = sorted(labels, key=len, reverse=True)
     places = []
     if known:
@@ -148,7 +148,7 @@ def _places(text: str, labels: Iterable[str]) -> list[tuple[int, int]]:
 
 
 def _goes_on(before: str, own_words: Set[str]) -> bool:
-    """Whether a title has begun already before the label: a capital that is no word of the reasoning's own."""
+    """Whether a title begins before the label: its last word has a capital and is none of the reasoning's own."""
     if not before.endswith(" "):
         return False
     last = before.split()[-1:]

@@ -1,7 +1,7 @@
 """DeLong's test: are the AUCs of two systems on the same samples different (DeLong et al., Biometrics 44, 1988)?
 
-It takes samples as independent. Those of one user are not quite, so beside it stands the bootstrap over users
-(``backend.evaluation.intervals``), which also serves the other metrics.
+The test takes samples as independent, which samples of one user are not quite. So the bootstrap over users
+(``backend.evaluation.intervals``) stands beside it, and serves the other metrics too.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def areas_and_covariance(labels: ArrayLike, scores: Float64) -> tuple[Float64, F
     m, n = liked.shape[1], disliked.shape[1]
     if not m or not n:
         return np.full(len(scores), np.nan), np.full((len(scores), len(scores)), np.nan)
-    # The share of the other class that each sample is on the right side of.
+    # Each number is the share of the other class that a sample is on the right side of.
     of_liked = np.stack([_below(a, b) for a, b in zip(liked, disliked, strict=True)]) / n
     of_disliked = 1 - np.stack([_below(b, a) for a, b in zip(liked, disliked, strict=True)]) / m
     covariance = _covariance(of_liked) / m + _covariance(of_disliked) / n
@@ -83,7 +83,7 @@ def _below(scores: Float64, others: Float64) -> Float64:
 
 
 def _covariance(values: Float64) -> Float64:
-    """With n - 1; 0 for a single sample, which has no spread to see."""
+    """The covariance, divided by n - 1; 0 for a single sample, which has no spread."""
     if values.shape[1] < 2:
         return np.zeros((len(values), len(values)))
     return np.atleast_2d(np.cov(values))

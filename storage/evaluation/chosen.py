@@ -1,8 +1,8 @@
-"""What is chosen on validation samples and reported on others: gamma by M_G's log loss, then alpha and epsilon.
+"""Chooses gamma by M_G's log loss, then alpha and epsilon, on validation samples; other samples are reported.
 
 gamma is chosen among those under which all validation samples are answered. alpha and epsilon are chosen under that
-gamma where its validation chains are cached, else under the settings' own gamma: they are then still chosen on
-validation samples, only of prompts that another gamma built, which is said.
+gamma where its validation chains are cached, else under the settings' own gamma: they are then chosen on prompts that
+another gamma built, and the tables say so.
 """
 
 from __future__ import annotations

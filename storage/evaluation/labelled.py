@@ -25,8 +25,9 @@ SHIPPED_VALIDATION = "shipped-validation"
 
 @dataclass(frozen=True)
 class SampleChoice:
-    """Which samples: ``shipped`` (the part's list that ships), ``shipped-validation``, a part's name, or a file's path;
-    empty: ``shipped`` where the dataset holds all of that list, else the part. ``limit``: the first so many.
+    """Names a list of samples: ``shipped`` (the part's list that ships), ``shipped-validation``, a part's name, or a
+    file's path; empty: ``shipped`` where the dataset holds all of that list, else the part. ``limit``: only the first
+    so many.
     """
 
     what: str = ""
@@ -82,7 +83,7 @@ def _with_labels(samples: Sequence[Sample], data: Dataset, said: str, options: s
 
 
 def _ships(data: Dataset, part: str) -> bool:
-    """Whether the list that ships is of this data."""
+    """Whether the dataset holds all samples of the list that ships."""
     if bundled_source(data.meta.name) is None:
         return False
     try:

@@ -1,7 +1,7 @@
-"""What is cached of a way for a list of samples, as arrays; kept beside the database, so that it is read once.
+"""Looks up what is cached of a way for a list of samples, as arrays, and keeps these in files.
 
-Writing the prompts of 10,000 samples and checking what is stored under them takes minutes, what comes of it is small.
-Stored results never change, so what is complete stays so; what is not is looked up again once results were added.
+To write the prompts of 10,000 samples and check what is stored under them takes minutes; the arrays are small. Stored
+results never change, so complete arrays stay as they are; others are looked up again once results were added.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from storage.kept.sample_list import at_line
 from storage.results.lookup import look_up_all
 from storage.workspace import Workspace
 
-# Raised whenever the same cached results would give other arrays.
+# This number goes up whenever the same cached results would give other arrays.
 _VERSION = 1
 _SAMPLES_PER_LOOK = 200
 
 
 @dataclass(frozen=True)
 class LookUp:
-    """How look-ups go: who hears of them, and who can stop them. ``kept``: what was looked up before is taken as it
-    is, though results may have been added since, and nothing else is looked up.
+    """How look-ups go: who hears of them, and who can stop them. ``kept``: only what was looked up before is taken,
+    even if results were added since.
     """
 
     progress: Progress = lambda _what, _fraction: None
@@ -52,8 +52,8 @@ class LookUp:
 def look_up_ways(
     workspace: Workspace, ways: Sequence[Way], samples: LabelledSamples, look_up: LookUp
 ) -> dict[str, WayResponses]:
-    """By key, what is cached of each way. Runs no model. Raises ``Stopped``, ``UsageError`` naming a sample's line, and
-    ``NotPreparedError`` where only what is kept is asked for and it is not.
+    """Returns what is cached of each way, by key. Runs no model. Raises ``Stopped``, ``UsageError`` naming a sample's
+    line, and ``NotPreparedError`` where only what is kept is asked for and there is none.
     """
     cached: dict[str, WayResponses] = {}
     usual = workspace.settings.tuned_adapter
@@ -70,7 +70,7 @@ def look_up_ways(
 def _of_workspace(
     workspace: Workspace, ways: Sequence[Way], samples: LabelledSamples, adapter: str, look_up: LookUp
 ) -> dict[str, WayResponses]:
-    """``adapter``: the one that the reader's settings name, for the commands."""
+    """``adapter``: the one that the settings name, which the commands need not name again."""
     missing = untuned(workspace) or ""
     kept, cached = _KeptResponses(workspace, samples), {}
     for number, way in enumerate(ways):
@@ -156,8 +156,8 @@ class _KeptResponses:
             self._counts = np.array([session.execute(query).scalar_one() for query in counts])
 
     def read(self, way: Way, recipe: Recipe, old: bool) -> Responses | None:
-        """None where nothing is kept, what is kept is damaged, or (not with ``old``) results were added that it may
-        lack.
+        """Returns None where nothing is kept, where it is damaged, and (not with ``old``) where results were added
+        since that it may lack.
         """
         names = [field.name for field in fields(Responses)]
         arrays = read_kept(self._path(way, recipe), [*names, "counts"])
@@ -165,7 +165,7 @@ class _KeptResponses:
             return None
         counts = arrays.pop("counts")
         responses = Responses(**arrays)
-        # Fewer results than then: some were deleted, which ones cannot be told.
+        # If there are fewer results than then, some were deleted, and nobody can say which.
         fits = (self._counts >= counts).all() if responses.complete else (self._counts == counts).all()
         return responses if fits or old else None
 
@@ -191,7 +191,7 @@ class _KeptResponses:
 
 
 def _space(workspace: Workspace) -> str:
-    """Which vectors choose the history."""
+    """Names the vectors that choose the history."""
     ready = workspace.precompute().ready("space")
     return ready.folder.name if ready else ""
 

@@ -34,11 +34,11 @@ from storage.evaluation.ways import KNOWLEDGE, ways_of
 from storage.workspace import Workspace
 
 TRIVIAL = ("UserMean", "ItemMean", "MeanBlend")
-# In the order of Table 4, then the trivial ones.
+# The systems in the order of Table 4, then the trivial ones.
 NAMES = (*NETWORKS, "LLM", "ReLLa", "Hybrid-Score", "RALLRec", "RALLRec+", *TRIVIAL)
 _NETWORK = "reads ids and fields, no text; trained on the training part"
 _STEPS = 21
-# Raised whenever the same scores would give other draws.
+# This number goes up whenever the same scores would give other draws.
 _VERSION = 1
 
 

@@ -1,4 +1,4 @@
-"""What each system asks, and of whom: the adapter of M_G, the choices of a recipe, and what to run to have it cached.
+"""The ways in which systems ask: M_G's adapter, the choices of a recipe, and what to run to have the answers cached.
 
 Several systems share a way: RALLRec is M_G's first answer of the full method, Hybrid-Score one of Fig. 8's strategies.
 """
@@ -16,9 +16,9 @@ from backend.settings import Settings
 from backend.training.config import RECIPES, TuneConfig
 from storage.workspace import Workspace
 
-# The sentence that M_R is told (eq. 9): none, or as the paper words it.
+# The injected sentence (eq. 9): M_R is told nothing, or what the paper's wording says.
 KNOWLEDGE = ("none", "paper")
-# What the untuned model is asked with: the answers of past items are for one that learned from them.
+# The untuned model gets the paper's template: answers of past items help only a model that was tuned on them.
 ZERO_SHOT = {"template": "paper"}
 # The paper's gammas, the default first.
 GAMMAS = (DEFAULT_GAMMA, *(gamma for gamma in PAPER_GAMMAS if gamma != DEFAULT_GAMMA))
@@ -52,7 +52,7 @@ class Way:
 
 
 def ways_of(settings: Settings, gamma: float | None) -> dict[str, Way]:
-    """By key, everything that the tables and figures ask; ``gamma``: of the reranker, None: the settings'."""
+    """Every way that tables and figures need, by key. ``gamma`` is the reranker's; None is that of the settings."""
     adapter, plain = own_adapter(settings), {"traces": 0}
     reranked = {"gamma": gamma}
     ways = [

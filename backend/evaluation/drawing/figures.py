@@ -63,7 +63,7 @@ class _Marks:
         )
 
     def point(self, series: Series, place: int, inside: Markup) -> Markup:
-        """``inside`` as a point that explains itself."""
+        """``inside`` as a point that says in words what it is, and is a link where there is one."""
         words = said(self._panel, series, place)
         target = self._link(self._panel, series, place) if self._link else ""
         key = f"{self._panel.key}:{series.key}:{place}"
@@ -169,7 +169,7 @@ def _bars(panel: Panel, marks: _Marks) -> Markup:
 
 
 def _whisker(series: Series, place: int, y: AxisScale, x: float) -> Markup:
-    """From ``low`` to ``high``, where these are known."""
+    """A line from ``low`` to ``high``, where these are known."""
     low, high = (_fact(series, name, place) for name in ("low", "high"))
     if not isfinite(low) or not isfinite(high):
         return Markup("")
@@ -186,7 +186,7 @@ def _fact(series: Series, name: str, place: int) -> float:
 
 
 def _names(panel: Panel, step: float, count: int) -> list[Markup]:
-    """Below each group what it is, where that fits in a few letters, a range in two lines; numbers otherwise."""
+    """The words below each group of bars, a range in two lines if need be; a number where they do not fit."""
     words = next((series.words for series in panel.series if len(series.words) == count), ())
     room = int(step / 4.6)
     whole = [(word,) for word in words]
@@ -237,7 +237,7 @@ def _dots(panel: Panel, marks: _Marks) -> Markup:
 
 
 def _calibration(panel: Panel, marks: _Marks) -> Markup:
-    """On the diagonal, what is said is what happens. The larger a mark, the more samples."""
+    """A point lies on the diagonal where what is said is what happens; a large mark stands for many samples."""
     x, y = AxisScale(0, 1, _LEFT, _W - _RIGHT), AxisScale(0, 1, _H - _BOTTOM, _TOP)
     parts = [_grid(y), _ticks(x), _under(panel.x)]
     parts.append(

@@ -1,8 +1,8 @@
 """Eq. 10 over a whole set of samples for one alpha and epsilon after another, quick enough for a slider.
 
-What does not depend on them (means and variances of the chains) is computed once. AUC needs the samples in order: each
-score becomes a whole number of 31 bits with the label behind it, so that one sort of 32-bit integers, which processors
-do many at a time, carries the labels along. The naive equivalent is ``merge`` of each sample and
+What does not depend on alpha and epsilon (means and variances of the chains) is computed once. AUC needs the samples in
+order: each score becomes a whole number of 31 bits with the label behind it. One sort of 32-bit integers, which a
+processor does many at a time, then carries the labels along. The naive equivalent is ``merge`` of each sample and
 ``backend.evaluation.metrics``.
 """
 
@@ -31,7 +31,7 @@ _KEPT = 1000
 
 @dataclass(frozen=True)
 class Point:
-    """What one alpha and epsilon reach, by metric. AUC is NaN for one class, all are for no sample."""
+    """What one alpha and epsilon reach, by metric. AUC is NaN for one class alone; without samples every metric is."""
 
     alpha: float
     epsilon: float
@@ -39,10 +39,10 @@ class Point:
 
 
 class LiveMerge:
-    """Over n samples. ``chains``: [K, n], the P(yes) of each chain; ``p_g``, ``var_g``, ``labels`` (0 or 1): [n].
+    """The merge over n samples. ``chains``: [K, n], the P(yes) of each chain; ``p_g``, ``var_g``, ``labels`` (0 or 1):
+    [n]. ``users``: [n], for metrics that look at them; without these, each sample is a user of its own.
 
-    ``users``: [n], for metrics that look at them; without these, each sample is a user of its own. Raises
-    ``UsageError`` for other shapes, NaN, or numbers that are no probabilities.
+    Raises ``UsageError`` for other shapes, NaN, or numbers that are no probabilities.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class LiveMerge:
         return metric.function(self._places if self.users is None else self.users, self.labels, scores)
 
     def known(self, alpha: float, epsilon: float) -> Point:
-        """As :meth:`at`, computed once: while one slider moves, the curve over the other one's values stays."""
+        """As :meth:`at`, but computed once: while one slider moves, the curve over the other's values stays."""
         point = self._points.get((alpha, epsilon))
         if point is None:
             if len(self._points) >= _KEPT:
@@ -117,7 +117,7 @@ class LiveMerge:
         return self._many([(alpha, epsilon) for epsilon in epsilons])
 
     def _many(self, points: Sequence[tuple[float, float]]) -> list[Point]:
-        """Side by side on the processor's cores, where that is worth the threads: sorting lets the others run."""
+        """Compute the points side by side on the processor's cores, where samples enough make it worth threads."""
         if len(self.labels) < _THREADED:
             return [self.known(*point) for point in points]
         with ThreadPoolExecutor(os.cpu_count()) as threads:

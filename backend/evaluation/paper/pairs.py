@@ -58,7 +58,7 @@ def differences(
 
 
 def wins_and_losses(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> WinsAndLosses:
-    """Who is right (score > 0.5 as the label) on which sample; all arrays are [n]."""
+    """Compare two systems sample by sample; one is right where "score > 0.5" equals the label. All arrays are [n]."""
     y, a, b = (np.asarray(given, dtype=np.float64) for given in (labels, first, second))
     order = np.argsort(-np.abs(a - b), kind="stable")
     right_a, right_b = ((scores > 0.5) == (y == 1) for scores in (a, b))

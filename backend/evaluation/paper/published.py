@@ -1,7 +1,7 @@
-"""The paper's own numbers (Tables 2 to 7), so that ours stand beside them.
+"""The paper's own numbers (Tables 2 to 7), so that ours can stand beside them.
 
-Its models are Llama-3.1-8B-Instruct and DeepSeek-R1-Distill-Llama-8B, its test samples other ones than ours: the same
-columns, never the same experiment.
+Its models are Llama-3.1-8B-Instruct and DeepSeek-R1-Distill-Llama-8B, and its test samples are not ours: the columns
+are the same, the experiment is not.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _TOKENS = {"BookCrossing": 687.2, "MovieLens": 740.3, "Amazon": 661.6}
 
 
 def paper_dataset(name: str) -> str | None:
-    """Which of the paper's datasets one of ours is to be read beside; None for one of a kind that it has not."""
+    """The paper's dataset that one of ours is read beside; None where the paper has none of its kind."""
     known = {"ml": "MovieLens", "movielens": "MovieLens", "bookcrossing": "BookCrossing", "amazon": "Amazon"}
     return known.get(name.lower().replace("_", "-").split("-")[0])
 
 
 def paper_line(table: str, line: str, dataset: str | None) -> Mapping[str, float]:
-    """What the paper has in a line of a table for one of its datasets; nothing where it has nothing."""
+    """The paper's numbers in a line of a table for one of its datasets; empty where it has none."""
     values = _ROWS.get(table, {}).get(line)
     if dataset is None or values is None:
         return {}

@@ -48,7 +48,7 @@ def by_quantity(key: str, title: str, values: ArrayLike, parts: int = PARTS) -> 
 
 
 def by_group(key: str, title: str, groups: Sequence[tuple[str, ArrayLike]]) -> Slices:
-    """Groups that are given: names, and the places of their samples."""
+    """Slices from groups that are given: the name of each, and the places of its samples."""
     places = [np.asarray(members, dtype=np.int64) for _, members in groups]
     ends = np.cumsum([len(members) for members in places], dtype=np.int64)
     spans = np.stack([np.r_[0, ends[:-1]], ends], axis=1) if places else np.empty((0, 2), dtype=np.int64)
@@ -57,7 +57,7 @@ def by_group(key: str, title: str, groups: Sequence[tuple[str, ArrayLike]]) -> S
 
 
 def dataset_slices(data: Dataset, split: Split, rows: ArrayLike) -> tuple[Slices, ...]:
-    """By length of history, the item's training ratings, the user's ratings in all, and the commonest genres.
+    """The samples by length of history, the item's training ratings, the user's ratings, and the commonest genres.
 
     ``rows``: int64[n], the samples' interaction rows.
     """
@@ -83,6 +83,6 @@ def _genres(data: Dataset, items: Int64) -> list[tuple[str, Int64]]:
 
 
 def _range(low: float, high: float) -> str:
-    """Whole numbers as they are, others in two digits: it has to fit below a group of bars."""
+    """A range in few letters, since it has to fit below a group of bars: numbers that are not whole get two digits."""
     first, last = (f"{end:.0f}" if end == round(end) else f"{end:.2g}" for end in (low, high))
     return first if low == high else f"{first} to {last}"

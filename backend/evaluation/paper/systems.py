@@ -59,7 +59,7 @@ class LabelledSamples:
 
     @property
     def digest(self) -> str:
-        """What stands for these samples in the names of what is kept of them."""
+        """A short text that stands for these samples in the names of files."""
         return digest(self.rows.tolist(), 16)
 
 
@@ -89,13 +89,13 @@ class Responses:
 
     @classmethod
     def unknown(cls, samples: int, chains: int) -> Responses:
-        """Nothing is known yet: NaN everywhere."""
+        """Responses of which nothing is known: NaN everywhere."""
         names = [field.name for field in fields(cls)]
         return cls(**{name: np.full((samples,) if name in _OF_SAMPLE else (chains, samples), np.nan) for name in names})
 
     @classmethod
     def joined(cls, blocks: Sequence[Responses]) -> Responses:
-        """One after the other, along the samples."""
+        """The responses of several lists of samples, as those of one list."""
         arrays = [block.arrays for block in blocks]
         return cls(**{name: np.concatenate([block[name] for block in arrays], axis=-1) for name in arrays[0]})
 
@@ -119,7 +119,7 @@ class Responses:
 
     @property
     def mergeable(self) -> int:
-        """For how many samples all of these four are known."""
+        """The number of samples for which all four of these are known."""
         return int((~np.isnan(np.array(self.merging)).any(axis=0)).sum())
 
     @property
@@ -168,7 +168,7 @@ class WayResponses:
         )
 
     def merged(self, name: str, weights: MergingConfig) -> System:
-        """Eq. 10."""
+        """Eq. 10 at these weights."""
         return self._system(name, merge(*self.responses.merging, weights.alpha, weights.epsilon), self.seconds)
 
     def merged_without_cm(self, name: str, alpha: float) -> System:
@@ -211,7 +211,7 @@ class System:
 
     @property
     def problem(self) -> str:
-        """Why it is not scored; empty where it is."""
+        """Why the system is not scored; empty where it is."""
         if self.complete:
             return ""
         return self.missing or f"not cached ({self.cached} of {len(self.scores)})"
@@ -285,7 +285,7 @@ class Evaluation:
 
     @property
     def chosen_words(self) -> str:
-        """Which gamma, alpha and epsilon RALLRec+ has, and who chose them."""
+        """A sentence: which gamma, alpha and epsilon RALLRec+ has, and what they were chosen by."""
         chosen, weights = self.chosen, self.chosen.weights.get("paper")
         gamma = f"gamma {chosen.gamma:.4g}"
         if chosen.given:

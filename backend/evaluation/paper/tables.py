@@ -142,7 +142,7 @@ def _ablation(evaluation: Evaluation, weights: str, paper: str | None) -> Result
 
 
 def _improvement(first: float, second: float, better: str) -> float:
-    """In percent of the first; positive where the second is better."""
+    """The change in percent of the first number; it is positive where the second is better."""
     if not first:
         return float("nan")
     change = 100 * (second - first) / first
