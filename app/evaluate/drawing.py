@@ -148,10 +148,10 @@ def evaluate_behind(behind: Behind | None, query: EvaluateQuery) -> str:
     turns = (("first", 1), ("previous", behind.page - 1), ("next", behind.page + 1), ("last", behind.pages))
     return render(
         "evaluate/behind.html",
-        found=behind,
+        behind=behind,
         systems=behind.systems,
         rows=[
-            {"own": row, "predict": predict_link(row.request),
+            {"sample": row, "predict": predict_link(row.request),
              "judged": [
                  (name, _judged(score, row.liked)) for name, score in zip(behind.systems, row.scores, strict=True)
              ]}

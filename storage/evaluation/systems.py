@@ -1,4 +1,9 @@
-"""The systems by name, each with a score per sample: Table 4's, the trivial ones, and what the other tables compare."""
+"""The systems by name, each with a score per sample: Table 4's, the trivial ones, and what the other tables compare.
+
+gamma is chosen among those under which all validation samples are answered. alpha and epsilon are chosen under that
+gamma where its validation chains are cached, else under the settings' own gamma: they are then chosen on prompts that
+another gamma built, and the tables say so.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +33,9 @@ from backend.evaluation.paper.systems import (
     told_name,
 )
 from backend.merging import MergingConfig
-from storage.evaluation.chosen import choose
+from backend.merging.choose import choose_weights
 from storage.evaluation.looked_up import LookUp, look_up_ways, read_kept, write_kept
-from storage.evaluation.ways import KNOWLEDGE, ways_of
+from storage.evaluation.ways import KNOWLEDGE, gamma_ways, ways_of
 from storage.workspace import Workspace
 
 TRIVIAL = ("UserMean", "ItemMean", "MeanBlend")
@@ -38,6 +43,7 @@ TRIVIAL = ("UserMean", "ItemMean", "MeanBlend")
 NAMES = (*NETWORKS, "LLM", "ReLLa", "Hybrid-Score", "RALLRec", "RALLRec+", *TRIVIAL)
 _NETWORK = "reads ids and fields, no text; trained on the training part"
 _STEPS = 21
+_NO_PART = "not chosen: this split has no validation part; one is set aside by rallrec data import --validation 0.1"
 # This number goes up whenever the same scores would give other draws.
 _VERSION = 1
 
@@ -48,7 +54,7 @@ def evaluate(
     """Every system on ``samples``, with what it reaches; what is chosen is chosen on ``validation``, ``gamma`` only
     where none is given. Runs no model. Raises ``Stopped``.
     """
-    chosen = choose(workspace, validation, gamma, look_up)
+    chosen = _choose(workspace, validation, gamma, look_up)
     asking = ways_of(workspace.settings, chosen.gamma)
     ways = look_up_ways(workspace, list(asking.values()), samples, look_up)
     systems = [
@@ -73,6 +79,46 @@ def evaluate(
         {system.name: system for system in others}, ways,
     )  # fmt: skip
     return replace(evaluation, scored=_score_all(workspace.settings.home / "evaluated", evaluation, look_up))
+
+
+def _choose(
+    workspace: Workspace, validation: LabelledSamples, gamma: float | None, look_up: LookUp
+) -> ChosenOnValidation:
+    """``gamma``: one that is given instead of chosen. Raises ``Stopped``."""
+    usual, given = workspace.recipe().retrieval.gamma, gamma is not None
+    if not len(validation):
+        return ChosenOnValidation(usual if gamma is None else gamma, given, missing=dict.fromkeys(KNOWLEDGE, _NO_PART))
+    tried = _losses_by_gamma(workspace, validation, look_up) if gamma is None else {}
+    gamma = min(tried, key=lambda value: tried[value], default=usual) if gamma is None else gamma
+    full, under = _full(workspace, validation, gamma, look_up), gamma
+    if gamma != usual and not given and not any(way.responses.mergeable == len(validation) for way in full.values()):
+        full, under = _full(workspace, validation, usual, look_up), usual
+    weights, missing, run = {}, {}, {}
+    for wording, way in full.items():
+        cached = way.responses.mergeable
+        if way.missing:
+            missing[wording] = way.missing
+        elif cached < len(validation):
+            missing[wording] = f"not chosen: {cached} of {len(validation)} validation samples cached"
+            run[wording] = way.run
+        else:
+            weights[wording] = choose_weights(*way.responses.merging, validation.labels, log_loss)
+    return ChosenOnValidation(gamma, given, tried, weights, under, missing, run)
+
+
+def _losses_by_gamma(workspace: Workspace, validation: LabelledSamples, look_up: LookUp) -> dict[float, float]:
+    """Log loss of M_G's first answers by gamma, of those under which all samples are answered."""
+    ways = gamma_ways(workspace.settings, workspace.recipe().retrieval.gamma)
+    cached = look_up_ways(workspace, list(ways.values()), validation, look_up)
+    answers = {gamma: cached[way.key].responses.first for gamma, way in ways.items()}
+    return {gamma: log_loss(validation.labels, p) for gamma, p in answers.items() if not np.isnan(p).any()}
+
+
+def _full(workspace: Workspace, validation: LabelledSamples, gamma: float, look_up: LookUp) -> dict[str, WayResponses]:
+    """The full method under a gamma, by knowledge."""
+    ways = ways_of(workspace.settings, gamma)
+    cached = look_up_ways(workspace, [ways[f"full-{wording}"] for wording in KNOWLEDGE], validation, look_up)
+    return {wording: cached[f"full-{wording}"] for wording in KNOWLEDGE}
 
 
 def score_system(folder: Path | None, samples: LabelledSamples, system: System, draws: int = DRAWS) -> SystemMetrics:

@@ -17,7 +17,7 @@ from backend.evaluation import metrics
 from backend.evaluation.paper.exhibits import Figure, Panel, Series
 from backend.evaluation.paper.live import LiveMerge, Point
 from backend.evaluation.paper.published import paper_dataset
-from backend.evaluation.paper.slices import Slices, by_quantity
+from backend.evaluation.paper.slices import Slices, by_quantity, joined
 from backend.evaluation.paper.systems import Evaluation
 from backend.merging import MergingConfig
 
@@ -25,7 +25,6 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 GROUPS = 5
 # What Figs. 6 and 7 move over; the paper's own points are among them.
-PAPER_ALPHAS, PAPER_EPSILONS = (0.1, 0.2, 0.3, 0.4, 0.5), (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 ALPHAS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 EPSILONS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 # At most so many windows are drawn.
@@ -113,7 +112,7 @@ def by_strategy(users: ArrayLike, labels: ArrayLike, scores: Mapping[str, ArrayL
     names = tuple(scores)
     y = np.asarray(labels, dtype=np.float64)
     wrong = [np.flatnonzero((np.asarray(given, dtype=np.float64) > 0.5) != (y == 1)) for given in scores.values()]
-    order, spans = _joined(wrong)
+    order, spans = joined(wrong)
     facts = {"wrong": np.array([float(len(places)) for places in wrong])}
     drawn = []
     for metric in metrics.metrics_of("strategies"):
@@ -132,7 +131,7 @@ def latency(seconds: Mapping[str, ArrayLike]) -> Panel:
     Behind a bar: the tenth of the samples that took longest.
     """
     arrays = {name: np.asarray(given, dtype=np.float64) for name, given in seconds.items()}
-    order, spans = _joined([_slowest(times) for times in arrays.values()])
+    order, spans = joined([_slowest(times) for times in arrays.values()])
     known = [times[~np.isnan(times)] for times in arrays.values()]
     means = np.array([times.mean() if len(times) else np.nan for times in known])
     facts = {
@@ -366,13 +365,6 @@ def _swept(points: Sequence[Point], x: Float64, name: str, log: bool) -> tuple[P
         one = Series("merged", "RALLRec+", x, np.array([point.values[metric.key] for point in points]))
         panels.append(Panel(metric.key, metric.name, name, metric.name, "line", (one,), log=log))
     return tuple(panels)
-
-
-def _joined(parts: Sequence[Int64]) -> tuple[Int64, Int64]:
-    """Samples of several points as one order, and the span of each."""
-    ends = np.cumsum([len(part) for part in parts], dtype=np.int64)
-    starts = np.r_[0, ends[:-1]] if parts else ends
-    return np.concatenate([np.empty(0, dtype=np.int64), *parts]), np.stack([starts, ends], axis=1).astype(np.int64)
 
 
 def _slowest(seconds: Float64) -> Int64:

@@ -49,11 +49,15 @@ def by_quantity(key: str, title: str, values: ArrayLike, parts: int = PARTS) -> 
 
 def by_group(key: str, title: str, groups: Sequence[tuple[str, ArrayLike]]) -> Slices:
     """Slices from groups that are given: the name of each, and the places of its samples."""
-    places = [np.asarray(members, dtype=np.int64) for _, members in groups]
+    return Slices(key, title, tuple(name for name, _ in groups), *joined([members for _, members in groups]))
+
+
+def joined(groups: Sequence[ArrayLike]) -> tuple[Int64, Int64]:
+    """The members of several groups as one order, and the span [start, end) of each group in it."""
+    places = [np.asarray(members, dtype=np.int64) for members in groups]
     ends = np.cumsum([len(members) for members in places], dtype=np.int64)
-    spans = np.stack([np.r_[0, ends[:-1]], ends], axis=1) if places else np.empty((0, 2), dtype=np.int64)
-    order = np.concatenate([np.empty(0, dtype=np.int64), *places])
-    return Slices(key, title, tuple(name for name, _ in groups), order, spans.astype(np.int64))
+    starts = ends - [len(members) for members in places] if places else ends
+    return np.concatenate([np.empty(0, dtype=np.int64), *places]), np.stack([starts, ends], axis=1).astype(np.int64)
 
 
 def dataset_slices(data: Dataset, split: Split, rows: ArrayLike) -> tuple[Slices, ...]:
