@@ -23,21 +23,6 @@ _BLOCK = 4_000_000
 
 
 @dataclass(frozen=True)
-class Interval:
-    """``value``: the metric of all samples; ``low``, ``high``: the bounds of its interval.
-
-    ``undefined``: in how many of the ``draws`` the metric is not defined; they are left out. NaN where the value, or
-    every draw, is not defined.
-    """
-
-    value: float
-    low: float
-    high: float
-    draws: int
-    undefined: int = 0
-
-
-@dataclass(frozen=True)
 class MetricDraws:
     """A metric of all samples and of each draw (float64[draws]), so that one system's draws serve many differences."""
 
@@ -50,13 +35,15 @@ class MetricDraws:
         """
         return MetricDraws(self.value - other.value, self.each - other.each)
 
-    def interval(self, level: float = LEVEL) -> Interval:
-        """Percentiles; draws in which the metric is not defined are left out."""
-        known, draws = self.each[~np.isnan(self.each)], len(self.each)
-        low, high = float("nan"), float("nan")
-        if len(known) and not np.isnan(self.value):
-            low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2)).tolist()
-        return Interval(self.value, low, high, draws, draws - len(known))
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """The bounds of the percentile interval. Draws in which the metric is not defined are left out; NaN where the
+        value, or every draw, is not defined.
+        """
+        known = self.each[~np.isnan(self.each)]
+        if np.isnan(self.value) or not len(known):
+            return float("nan"), float("nan")
+        low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2))
+        return float(low), float(high)
 
     @property
     def p_value(self) -> float:

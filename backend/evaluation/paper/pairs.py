@@ -52,8 +52,7 @@ def differences(
     for metric in METRICS:
         if metric in first.drawn and metric in second.drawn:
             draws = first.drawn[metric] - second.drawn[metric]
-            interval = draws.interval()
-            tested.append(Difference(metric, interval.value, interval.low, interval.high, draws.p_value, "bootstrap"))
+            tested.append(Difference(metric, draws.value, *draws.interval(), draws.p_value, "bootstrap"))
     return tested
 
 

@@ -233,8 +233,8 @@ class SystemMetrics:
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        intervals = {metric: draws.interval() for metric, draws in self.drawn.items()}
-        return {metric: (interval.low, interval.high) for metric, interval in intervals.items()}
+        """The bounds of each metric's 95 % interval."""
+        return {metric: draws.interval() for metric, draws in self.drawn.items()}
 
 
 @dataclass(frozen=True)
