@@ -71,7 +71,7 @@ def evaluation(small: Dataset, text: str) -> Panels:
     return {
         "behind": evaluate.evaluate_behind(Behind(text, (text, text), 1, 1, 1, (row,)), query),
         "figure": draw_panel(panel, lambda _panel, _series, _point: f"/evaluate?show={quote(text)}"),
-        "table": draw_table(ResultTable("t", text, text, (Column("auc", text),), (line,))),
+        "table": draw_table(ResultTable("t", text, text, (Column("auc", text, about=text),), (line,))),
     }
 
 
