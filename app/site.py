@@ -45,7 +45,7 @@ def build(settings: Settings) -> gradio.Blocks:
     workspace = Workspace(settings)
     runs = RunQueue(workspace.worker)
     jobs = JobsService(workspace, runs)
-    return build_over(workspace, runs, jobs, PerDataset(workspace, lambda own: EvaluateService(own, jobs)))
+    return build_over(workspace, runs, jobs, PerDataset(workspace, lambda workspace: EvaluateService(workspace, jobs)))
 
 
 def build_over(
@@ -73,7 +73,7 @@ def build_over(
     with gradio.Blocks(title="RALLRec+", analytics_enabled=False, fill_width=True) as blocks:
         predict.page(predicting, workspace.settings)
     with blocks.route("What-if", what_if.ROUTE):
-        what_if.page(PerDataset(workspace, lambda own: WhatIfService(own, predicting.of(own.settings.dataset))))
+        what_if.page(PerDataset(workspace, lambda work: WhatIfService(work, predicting.of(work.settings.dataset))))
     with blocks.route("Users", users.ROUTE):
         users.page(PerDataset(workspace, UsersService))
     with blocks.route("Evaluate", evaluate.ROUTE):

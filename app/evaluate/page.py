@@ -15,11 +15,11 @@ from app.evaluate.address import PATH, SAMPLES, EvaluateQuery
 from app.evaluate.service import EvaluateService
 from app.evaluate.view import State
 from app.shared import frame
+from app.shared.frame import pending
 from app.shared.per_dataset import PerDataset
 from app.shared.sessions import Sessions
 from app.shared.templating import asset
 from app.shared.visitors import owner_of
-from app.users.drawing import pending
 from backend.errors import RallrecError
 
 ROUTE = PATH

@@ -183,7 +183,10 @@ def _fold(entry: ArtifactEntry, opened: str, dataset: str) -> dict[str, Any]:
         "files": [{"name": f.name, "size": size(f.bytes), "sha256": f.sha256[:12]} for f in entry.files],
         "facts": _facts(entry.facts) if entry.facts else None,
         "part": entry.facts.part if entry.facts else "",
-        "inputs": [{"input": own, "link": _open(own.key, dataset) if own.key else ""} for own in entry.inputs],
+        "inputs": [
+            {"input": made_from, "link": _open(made_from.key, dataset) if made_from.key else ""}
+            for made_from in entry.inputs
+        ],
         "reader": _open(entry.place, entry.reader) if entry.reader else "",
         "cosines": [_cosine(entry.facts, name) for name in ("held_out_pairs", "held_out_random")],
     }
@@ -350,7 +353,7 @@ _FINDING_STATES = {"ok": ("✓", "ok"), "missing": ("✗", "missing"), "optional
 def doctor_panel(findings: Sequence[Finding] | None, when: str = "") -> str:
     """Every finding, with what to do about it, and ``when`` it was looked for; None: it is being looked for."""
     rows = [
-        {"found": one, "sign": _FINDING_STATES[one.state][0], "word": _FINDING_STATES[one.state][1]}
+        {"finding": one, "sign": _FINDING_STATES[one.state][0], "word": _FINDING_STATES[one.state][1]}
         for one in findings or ()
     ]
     missing = [one.name for one in findings or () if one.state == "missing"]

@@ -36,12 +36,17 @@ def exporter(workspace: Workspace) -> Callable[[Request], Exported]:
 def library_record(service: LibraryService) -> dict[str, Any]:
     """``artifacts``: what the dataset's pages read, in the order in which it is made; ``others``: the rest."""
     shelf = service.shelf()
-    return json_ready({
-        "dataset": service.dataset().meta.name, "artifacts": [asdict(own) for own in shelf.own],
-        "others": [asdict(own) for own in shelf.others], "datasets": [asdict(own) for own in service.datasets()],
-        "models": [asdict(own) for own in service.models()], "cache": asdict(service.cache()),
-        "space": asdict(service.space()),
-    })  # fmt: skip
+    return json_ready(
+        {
+            "dataset": service.dataset().meta.name,
+            "artifacts": [asdict(entry) for entry in shelf.own],
+            "others": [asdict(entry) for entry in shelf.others],
+            "datasets": [asdict(entry) for entry in service.datasets()],
+            "models": [asdict(entry) for entry in service.models()],
+            "cache": asdict(service.cache()),
+            "space": asdict(service.space()),
+        }
+    )
 
 
 def library_page(service: LibraryService, players: Players, address: str, made: str) -> str:

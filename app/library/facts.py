@@ -26,10 +26,10 @@ _SAMPLES = 6
 
 def facts_of(kind: str, artifact: Artifact, dataset: Dataset) -> Facts | None:
     """The facts of a finished artifact; None for a kind that has none. Raises ``CorruptCacheError``."""
-    found = _FACTS.get(kind)
+    read = _FACTS.get(kind)
     try:
-        if found:
-            return found(artifact, dataset)
+        if read:
+            return read(artifact, dataset)
         # Any stage may leave a table: a report is drawn without this module knowing its columns.
         rows = artifact.meta.get("table")
         return Facts(table=table_of(rows), part=str(artifact.meta.get("part", ""))) if isinstance(rows, list) else None

@@ -110,9 +110,9 @@ def wire_jobs(
             there = lists(dataset)
         except RallrecError:  # said by the plan
             there = ()
-        asked = [pair for pair in _SAMPLES if pair[1] in there or pair[1] != "shipped"]
+        choices = [pair for pair in _SAMPLES if pair[1] in there or pair[1] != "shipped"]
         scored = [(_LISTS[name], name) for name in there]
-        return [gr.Radio(asked), gr.Radio(scored, value=there[0]) if there else gr.skip()]
+        return [gr.Radio(choices), gr.Radio(scored, value=there[0]) if there else gr.skip()]
 
     radios = [jobs.form["samples"], jobs.scored["samples"]]
     gr.context.Context.root_block.load(offered, None, radios, **_PLAIN)  # type: ignore[union-attr]
@@ -227,8 +227,9 @@ def _drawn(service: JobsService, request: gr.Request) -> list[Any]:
 def _state_of(entries: list[Entry]) -> str:
     """All that the list shows of its jobs but the seconds, which pass by themselves; live ones are marked by a star."""
     return "\n".join(
-        f"{'*' * own.job.live}{own.job.number} {own.job.state} {own.job.stop_asked} {own.job.report} {own.waiting}"
-        for own in entries
+        f"{'*' * job.live}{job.number} {job.state} {job.stop_asked} {job.report} {entry.waiting}"
+        for entry in entries
+        for job in [entry.job]
     )
 
 

@@ -65,8 +65,8 @@ class LibraryService:
         except RallrecError as error:
             return Shelf((), tuple(self._others({})), str(error), **named)
         keys = {artifact_name(kind, node.recipe): kind for kind, node in work.nodes.items()}
-        own = [self._entry(planned, data, keys) for planned in work.plan(extra=True)]
-        return Shelf(tuple(own), tuple(self._others(keys)), **named)
+        plan = [self._entry(planned, data, keys) for planned in work.plan(extra=True)]
+        return Shelf(tuple(plan), tuple(self._others(keys)), **named)
 
     def datasets(self) -> list[DatasetEntry]:
         """Those that ship and those that were imported, the page's own first."""
@@ -79,7 +79,8 @@ class LibraryService:
         work = self._workspace
         roles = {role: role_of(work.settings, role) for role in WRITERS}
         entries = {
-            role: self._model_entry(role, found.model, at_server=bool(found.base.url)) for role, found in roles.items()
+            role: self._model_entry(role, played.model, at_server=bool(played.base.url))
+            for role, played in roles.items()
         }
         entries["encoder"] = self._model_entry("encoder", work.encoder)
         return [entries[role] for role in (*ROLES, "encoder", "describer")]
@@ -169,7 +170,7 @@ class LibraryService:
         """Newest first."""
         rest = [artifact for artifact in self._workspace.artifacts.all() if artifact.folder.name not in keys]
         known = {**keys, **{artifact.folder.name: artifact.folder.name for artifact in rest}}
-        origins, found = Origins(self._workspace), []
+        origins, entries = Origins(self._workspace), []
         for artifact in rest:
             name = artifact.folder.name
             try:
@@ -183,8 +184,8 @@ class LibraryService:
                 )  # fmt: skip
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 entry = ArtifactEntry(name, name, "", "damaged", _unlike(artifact, error), "", {})
-            found.append(entry)
-        return sorted(found, key=lambda entry: entry.made, reverse=True)
+            entries.append(entry)
+        return sorted(entries, key=lambda entry: entry.made, reverse=True)
 
     def _dataset_entry(self, name: str) -> DatasetEntry:
         root, current = self._workspace.settings.home / "datasets", name == self._workspace.settings.dataset
@@ -194,14 +195,14 @@ class LibraryService:
         if not datasets.is_prepared(name, root):
             return DatasetEntry(name, "shipped", current, command)
         try:
-            found = inventory.count_dataset(name, root)
+            counted = inventory.count_dataset(name, root)
         except RallrecError as error:
             return DatasetEntry(name, "damaged", current, command, why=str(error))
         return DatasetEntry(
             name, "prepared", current,
-            title=found.meta.title, licence=found.meta.licence,
-            users=found.users, items=found.items, interactions=found.interactions, bytes=found.bytes,
-            skipped=sum(found.meta.skipped.values()), order_note=found.meta.order_note,
+            title=counted.meta.title, licence=counted.meta.licence,
+            users=counted.users, items=counted.items, interactions=counted.interactions, bytes=counted.bytes,
+            skipped=sum(counted.meta.skipped.values()), order_note=counted.meta.order_note,
         )  # fmt: skip
 
     def _model_entry(self, role: str, model: ModelRef, *, at_server: bool = False) -> ModelEntry:
@@ -249,13 +250,13 @@ def _unlike(artifact: Artifact, error: Exception) -> str:
 
 def _missing_or_cut(artifact: Artifact) -> str:
     """The first file that is gone or has another size than it was written with. Reads no file."""
-    for name, wanted in artifact.meta["files"].items():
+    for name, noted in artifact.meta["files"].items():
         try:
             size = (artifact.folder / name).stat().st_size
         except OSError:
             return f"{artifact.folder / name} is missing"
-        if size != wanted["bytes"]:
-            return f"{artifact.folder / name} has {size:,} bytes and should have {wanted['bytes']:,}"
+        if size != noted["bytes"]:
+            return f"{artifact.folder / name} has {size:,} bytes and should have {noted['bytes']:,}"
     return ""
 
 
@@ -278,16 +279,16 @@ class Origins:
     """
 
     def __init__(self, workspace: Workspace) -> None:
-        root, own = workspace.settings.home / "datasets", workspace.settings.dataset
+        root, present = workspace.settings.home / "datasets", workspace.settings.dataset
         self._hashes: dict[str, str] = {}
         self._readers: dict[str, tuple[str, str]] = {}
-        for name in dict.fromkeys([own, *datasets.known_names(root)]):
+        for name in dict.fromkeys([present, *datasets.known_names(root)]):
             try:
                 if not datasets.is_prepared(name, root):
                     continue
                 meta = inventory.count_dataset(name, root).meta
                 # Its own plan is drawn apart; here it only tells whether the data is still the same.
-                nodes = {} if name == own else workspace.over(name).graph(meta)
+                nodes = {} if name == present else workspace.over(name).graph(meta)
             except RallrecError:  # its row among the datasets says so
                 continue
             self._hashes[name] = meta.data_hash
@@ -322,8 +323,8 @@ class DoctorService:
 
     def findings(self) -> list[Finding]:
         """What the checks find now. It may wait for model servers; who asks meanwhile shares the next look."""
-        asked = time.monotonic()
+        called = time.monotonic()
         with self._lock:
-            if self._found is None or self._found[0] < asked:
+            if self._found is None or self._found[0] < called:
                 self._found = time.monotonic(), check(self._workspace.settings)
             return self._found[1]

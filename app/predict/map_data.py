@@ -9,18 +9,15 @@ import gzip
 import hashlib
 import json
 import threading
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from app.shared.genres import first_genres
 from backend.datasets import Dataset
 from storage.workspace import Workspace
 
-# More genres than this cannot be told apart by colour; the rest shares one.
-GENRES = 9
-OTHER = "other"
 # Coordinates are whole numbers from -_STEPS to _STEPS: finer than any screen, and short in the file.
 _STEPS = 10_000
 
@@ -52,14 +49,6 @@ class ItemMaps:
                 tag = hashlib.sha256(plain).hexdigest()[:32]
                 self._bodies[dataset, variant] = Body(plain, gzip.compress(plain, 6, mtime=0), tag)
             return self._bodies[dataset, variant]
-
-
-def first_genres(data: Dataset) -> tuple[list[int], list[str]]:
-    """By item code, the place of its first category in the second list: the most common ones, then all others."""
-    first = [names[0] if names else OTHER for names in data.categories]
-    common = [name for name, _ in Counter(name for name in first if name != OTHER).most_common(GENRES)]
-    place = {name: number for number, name in enumerate(common)}
-    return [place.get(name, len(common)) for name in first], [*common, OTHER]
 
 
 def map_content(data: Dataset, flat: np.ndarray) -> dict[str, Any]:

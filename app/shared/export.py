@@ -157,10 +157,10 @@ def still(html: str) -> Markup:
     A link becomes its words; one to a place in the same page stays. Of a ``nav``, which chooses what is shown, only the
     present choice is left. All text is escaped anew.
     """
-    found = _Still()
-    found.feed(html)
-    found.close()
-    return Markup("".join(found.parts))
+    reader = _Still()
+    reader.feed(html)
+    reader.close()
+    return Markup("".join(reader.parts))
 
 
 @cache

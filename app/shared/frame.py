@@ -82,6 +82,11 @@ def cast_of(tuned: ModelRef, reasoning: ModelRef) -> str:
     return "stand-in" if models.recipe_of(reasoning) == "reasoner" else ""
 
 
+def pending(what: str) -> str:
+    """That something is being looked up."""
+    return render("shared/pending.html", what=what)
+
+
 def error_box(message: str) -> str:
     """One error, as text."""
     return render("shared/error.html", message=message)

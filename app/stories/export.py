@@ -49,11 +49,14 @@ def story_record(listed: StoryEntry, base: str) -> dict[str, Any]:
 def stories_record(shipped: list[StoryEntry], told: list[StoryEntry]) -> dict[str, Any]:
     """All stories by their titles."""
 
-    def said(own: StoryEntry) -> dict[str, Any]:
-        count = len(own.story.steps)
-        return {"story": own.key, "title": own.story.title, "about": own.story.about, "steps": count}
+    def said(entry: StoryEntry) -> dict[str, Any]:
+        count = len(entry.story.steps)
+        return {"story": entry.key, "title": entry.story.title, "about": entry.story.about, "steps": count}
 
-    return {"shipped": [said(own) for own in shipped], "told": [said(own) | {"told": own.told} for own in told]}
+    return {
+        "shipped": [said(entry) for entry in shipped],
+        "told": [said(entry) | {"told": entry.told} for entry in told],
+    }
 
 
 def story_page(listed: StoryEntry, base: str, players: Players, made: str) -> str:

@@ -35,11 +35,11 @@ class StoryService:
     def told(self) -> list[StoryEntry]:
         """What people told, the newest first."""
         kept = kept_stories(self._workspace.database)
-        return [StoryEntry(own.key, own.story, own.created_at.strftime("%Y-%m-%d %H:%M UTC")) for own in kept]
+        return [StoryEntry(story.key, story.story, story.created_at.strftime("%Y-%m-%d %H:%M UTC")) for story in kept]
 
     def find(self, key: str) -> StoryEntry:
         """One story. Raises ``UnknownNameError`` naming the ones that ship."""
-        shipped = {own.key: own for own in self.shipped()}
+        shipped = {entry.key: entry for entry in self.shipped()}
         if key in shipped:
             return shipped[key]
         try:

@@ -159,12 +159,12 @@ def user_picks(told: Timeline, selected: PredictionRow | None, k: int, data: Dat
 
 
 def user_predictions(
-    found: Predictions, profile: UserProfile, open_in_predict: Callable[[PredictionRow], Request]
+    predictions: Predictions, profile: UserProfile, open_in_predict: Callable[[PredictionRow], Request]
 ) -> str:
     """What is cached, with the truth beside it."""
-    query, every = found.query, found.every
-    recipe = found.recipe
-    selected = found.selected
+    query, every = predictions.query, predictions.every
+    recipe = predictions.recipe
+    selected = predictions.selected
     counts = kinds(every)
     gamma, strategy = recipe.retrieval.gamma, recipe.retrieval.strategy
     gammas = dict.fromkeys([*PAPER_GAMMAS, gamma])
@@ -172,18 +172,18 @@ def user_predictions(
         "users/predictions.html",
         profile=profile,
         least=profile.least,
-        found=found,
+        predictions=predictions,
         heads=_heads(query, _PREDICTION_HEADS),
         rows=[
             {
-                "own": own,
-                "when": day(own.when),
-                "selected": selected is not None and own.row == selected.row,
-                "select": query.link(item=own.item),
-                "predict": predict_link(open_in_predict(own)),
-                "bars": [("tuned", own.p_g), ("reasoning", own.p_r), ("merged", own.p_final)],
+                "row": row,
+                "when": day(row.when),
+                "selected": selected is not None and row.row == selected.row,
+                "select": query.link(item=row.item),
+                "predict": predict_link(open_in_predict(row)),
+                "bars": [("tuned", row.p_g), ("reasoning", row.p_r), ("merged", row.p_final)],
             }
-            for own in found.rows
+            for row in predictions.rows
         ],
         kinds=[
             {
@@ -203,16 +203,11 @@ def user_predictions(
             for value in sorted(gammas)
         ] if strategy == "rerank" else [],
         summary=_summary(every),
-        turn=_turns(query, found.page, found.pages),
+        turn=_turns(query, predictions.page, predictions.pages),
         everything=query.link(show="all", page=1),
         others=UsersQuery(show="predicted", dataset=query.dataset).link(),
         dataset=query.dataset,
     )  # fmt: skip
-
-
-def pending(what: str) -> str:
-    """That something is being looked up."""
-    return render("users/pending.html", what=what)
 
 
 def problem(message: str) -> str:
@@ -277,15 +272,15 @@ def _picks(told: Timeline, selected: PredictionRow, data: Dataset) -> list[dict[
 
 def _summary(every: tuple[PredictionRow, ...]) -> dict[str, Any] | None:
     """Over the complete predictions: how many are right, by each of the three, and the mean error."""
-    done = [own for own in every if own.complete]
+    done = [row for row in every if row.complete]
     if not done:
         return None
     right = {
-        symbol(name): sum((getattr(own, name) > 0.5) == own.liked for own in done)
+        symbol(name): sum((getattr(row, name) > 0.5) == row.liked for row in done)
         for name in _PROBABILITIES
-        if not all(math.isnan(getattr(own, name)) for own in done)
+        if not all(math.isnan(getattr(row, name)) for row in done)
     }
-    return {"count": len(done), "right": right, "error": sum(own.error for own in done) / len(done)}
+    return {"count": len(done), "right": right, "error": sum(row.error for row in done) / len(done)}
 
 
 # How a genre's marks are drawn from their middle, by its place in the list of genres. One path holds all marks of a
@@ -312,7 +307,7 @@ _TICKS = 5
 def shape(genre: int) -> Markup:
     """A genre's mark, alone, for the legend."""
     place = min(genre, len(_SHAPES) - 1)
-    return Markup(f'<svg class="mark-key" viewBox="-6 -6 12 12" aria-hidden="true">{_path("M0 0", place)}</svg>')
+    return Markup(f'<svg class="mark-key" viewBox="-6 -6 12 12" aria-hidden="true">{_path(place, ["M0 0"])}</svg>')
 
 
 def mark_keys() -> dict[str, Markup]:
@@ -332,11 +327,11 @@ def timeline_drawing(told: Timeline, axis: str, selected: PredictionRow | None, 
     x, y = places(told, axis)
     paths = []
     for genre in range(len(told.genres)):
-        own = np.flatnonzero(told.genre == genre)
-        marks = zip(x[own].tolist(), y[own].tolist(), strict=True)
-        if len(own):
+        of_genre = np.flatnonzero(told.genre == genre)
+        marks = zip(x[of_genre].tolist(), y[of_genre].tolist(), strict=True)
+        if len(of_genre):
             place = min(genre, len(_SHAPES) - 1)
-            paths.append(_path("", place, [f"M{left:.0f} {top:.1f}" for left, top in marks]))
+            paths.append(_path(place, [f"M{left:.0f} {top:.1f}" for left, top in marks]))
     chosen = _picked(selected, x, y) if selected else ""
     label = f"Timeline of {len(told.items)} ratings{'' if still else '; arrow keys step through them'}"
     role = 'role="img"' if still else 'role="application" tabindex="0"'
@@ -369,24 +364,24 @@ def crowded(told: Timeline) -> bool:
     return int((ends - np.arange(n)).max()) > n / 2
 
 
-def histogram(values: Sequence[float], own: Sequence[float], everybody: Sequence[float]) -> Markup:
+def histogram(values: Sequence[float], shares: Sequence[float], everybody: Sequence[float]) -> Markup:
     """The share of each rating: bars for the user, a line across for everybody."""
     width, height, base = 320, 130, 112
     step = width / max(len(values), 1)
-    top = max([*own, *everybody, 1e-9])
+    top = max([*shares, *everybody, 1e-9])
     parts = []
-    for place, (value, mine, theirs) in enumerate(zip(values, own, everybody, strict=True)):
-        left, tall, other = place * step, mine / top * (base - 14), theirs / top * (base - 14)
+    for place, (value, share, theirs) in enumerate(zip(values, shares, everybody, strict=True)):
+        left, tall, line = place * step, share / top * (base - 14), theirs / top * (base - 14)
         parts.append(
             f'<rect x="{left + step * 0.14:.1f}" y="{base - tall:.1f}" width="{step * 0.72:.1f}" height="{tall:.1f}" '
-            f'class="own"><title>{value:g}: {mine:.0%}; everybody {theirs:.0%}</title></rect>'
-            f'<path d="M{left + step * 0.04:.1f} {base - other:.1f}h{step * 0.92:.1f}" class="everybody"/>'
+            f'class="own"><title>{value:g}: {share:.0%}; everybody {theirs:.0%}</title></rect>'
+            f'<path d="M{left + step * 0.04:.1f} {base - line:.1f}h{step * 0.92:.1f}" class="everybody"/>'
             f'<text x="{left + step / 2:.1f}" y="{height - 5}" text-anchor="middle">{value:g}</text>'
         )
-        if mine:
+        if share:
             parts.append(
-                f'<text x="{left + step / 2:.1f}" y="{base - max(tall, other) - 3:.1f}" text-anchor="middle">'
-                f"{mine:.0%}</text>"
+                f'<text x="{left + step / 2:.1f}" y="{base - max(tall, line) - 3:.1f}" text-anchor="middle">'
+                f"{share:.0%}</text>"
             )
     return Markup(
         f'<svg class="habit" viewBox="0 0 {width} {height}" role="img" aria-label="Share of each rating">'
@@ -394,8 +389,8 @@ def histogram(values: Sequence[float], own: Sequence[float], everybody: Sequence
     )
 
 
-def _path(start: str, place: int, starts: Sequence[str] | None = None) -> str:
-    marks = "".join(f"{own}{_SHAPES[place]}" for own in (starts if starts is not None else [start]))
+def _path(place: int, starts: Sequence[str]) -> str:
+    marks = "".join(f"{start}{_SHAPES[place]}" for start in starts)
     return f'<path class="g g{place}" d="{marks}"/>'
 
 

@@ -60,35 +60,36 @@ def _all_users(service: UsersService, query: UsersQuery) -> dict[str, Any]:
 def _one_user(service: UsersService, query: UsersQuery) -> dict[str, Any]:
     """``timeline``: oldest first; ``predictions``: the rows of the page, in its order; ``selected``: the item whose
     picks the page shows."""
-    profile, told, found, data = (
+    profile, told, predictions, data = (
         service.profile(query),
         service.timeline(query),
         service.predictions(query),
         service.data,
     )
-    own = asdict(profile) | {"facts": dict(profile.facts), "first": _day(profile.first), "last": _day(profile.last)}
-    own.pop("code")
+    selected = predictions.selected
+    record = asdict(profile) | {"facts": dict(profile.facts), "first": _day(profile.first), "last": _day(profile.last)}
+    record.pop("code")
     when = told.when.tolist() if told.time_ordered else [None] * len(told.items)
     rated = zip(told.items.tolist(), told.rating.tolist(), when, told.genre.tolist(), strict=True)
     return {
         "dataset": data.meta.name,
         "query": asdict(query),
-        "recipe": found.recipe.hash,
-        "profile": own,
+        "recipe": predictions.recipe.hash,
+        "profile": record,
         "timeline": [
             _item(data, item) | {"rating": rating, "rated": _day(seconds), "category": told.genres[genre]}
             for item, rating, seconds, genre in rated
         ],
-        "predictions": [_prediction(row, data) for row in found.rows],
-        "cached": len(found.every),
-        "page": found.page,
-        "pages": found.pages,
-        "selected": found.selected.item if found.selected else None,
+        "predictions": [_prediction(row, data) for row in predictions.rows],
+        "cached": len(predictions.every),
+        "page": predictions.page,
+        "pages": predictions.pages,
+        "selected": selected.item if selected else None,
         "picks": [
             _item(data, one.item) | {"rating": float(told.rating[one.place]), "rated": _day(when[one.place])}
-            | dict(zip((f"{name}_rank" for name in found.selected.channels), (one.first, one.second), strict=True))
-            for one in found.selected.picked
-        ] if found.selected else [],
+            | dict(zip((f"{name}_rank" for name in selected.channels), (one.first, one.second), strict=True))
+            for one in selected.picked
+        ] if selected else [],
     }  # fmt: skip
 
 

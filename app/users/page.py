@@ -85,7 +85,7 @@ def page(services: PerDataset[UsersService]) -> None:
         "", html_template=_FIND, js_on_load=_FIND_SCRIPT, elem_id="users-find", elem_classes="panel",
         apply_default_css=False,
     )  # fmt: skip
-    table = _panel("users-list", drawing.pending("Reading the dataset …"))
+    table = _panel("users-list", frame.pending("Reading the dataset …"))
     profile = _panel("user-profile")
     timeline = _panel("user-timeline", script=_SCRIPT + _TIMELINE_SCRIPT, server_functions=[_pointing(services)])
     predictions, picks = _panel("user-predictions"), _panel("user-picks")
@@ -112,8 +112,8 @@ def _wire(services: PerDataset[UsersService], layout: UsersLayout) -> None:
 
     def read(request: gr.Request, address: str, drawn: str) -> list[Any]:
         address, nothing = str(address or ""), [gr.skip()] * len(layout.later())
-        found = _later(services, address, str(drawn or ""))
-        return found if latest.is_now(str(request.session_hash), address) else nothing
+        drawn_later = _later(services, address, str(drawn or ""))
+        return drawn_later if latest.is_now(str(request.session_hash), address) else nothing
 
     inputs = [layout.now, layout.drawn]
     loaded = gr.context.Context.root_block.load(opened, None, layout.all(), **_PLAIN)  # type: ignore[union-attr]
@@ -144,10 +144,10 @@ def _draw(services: PerDataset[UsersService], address: str, before: str) -> list
         if not query.user:
             by_count = query.show == "predicted" or query.column == "predictions"
             if by_count and not service.counted:
-                return [drawing.pending("Counting cached predictions …"), "", "", "", ""]
+                return [frame.pending("Counting cached predictions …"), "", "", "", ""]
             return [drawing.users_list(service.users(query, count=False)), "", "", "", ""]
         changed = _changed(query, before)
-        waiting = drawing.pending("Looking up what is cached …")
+        waiting = frame.pending("Looking up what is cached …")
         if "user" not in changed:
             return ["", skip, skip, skip if changed <= _VIEW else waiting, skip]
         profile = drawing.user_profile(service.profile(query), query, service.data)
@@ -183,16 +183,22 @@ def _later(services: PerDataset[UsersService], address: str, drawn: str) -> list
     except RallrecError:  # said at once
         return [skip, skip, skip, skip, ""]
     try:
-        found = service.predictions(query)
+        predictions = service.predictions(query)
     except RallrecError as error:
         return [skip, skip, frame.error_box(str(error)), "", ""]
-    table = drawing.user_predictions(found, profile, lambda own: service.predict_request(query, own))
-    chosen = found.selected
-    shows = f"{query.user} {query.axis} {found.recipe.hash} {chosen.row if chosen else ''}"
+    table = drawing.user_predictions(predictions, profile, lambda row: service.predict_request(query, row))
+    chosen = predictions.selected
+    shows = f"{query.user} {query.axis} {predictions.recipe.hash} {chosen.row if chosen else ''}"
     if shows == drawn:
         return [skip, skip, table, skip, shows]
     timeline = drawing.user_timeline(told, query, chosen, service.data)
-    return [skip, timeline, table, drawing.user_picks(told, chosen, found.recipe.retrieval.k, service.data), shows]
+    return [
+        skip,
+        timeline,
+        table,
+        drawing.user_picks(told, chosen, predictions.recipe.retrieval.k, service.data),
+        shows,
+    ]
 
 
 def _counted(service: UsersService, query: UsersQuery) -> str:
@@ -204,10 +210,10 @@ def _counted(service: UsersService, query: UsersQuery) -> str:
 
 
 def _pointing(services: PerDataset[UsersService]) -> Callable[[Any], dict[str, Any] | None]:
-    def point(asked: Any) -> dict[str, Any] | None:
+    def point(question: Any) -> dict[str, Any] | None:
         """Which rating is at ``place``, or nearest to ``x`` and ``y``, on the timeline of an ``address``."""
         # Anybody can send anything here: what is no question finds nothing.
-        given = asked if isinstance(asked, dict) else {}
+        given = question if isinstance(question, dict) else {}
         numbers = [given.get(name) for name in ("place", "x", "y")]
         place, x, y = (float(n) if isinstance(n, (int, float)) and abs(n) < 1e9 else None for n in numbers)
         if not isinstance(given.get("address"), str):

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from app.predict.map_data import first_genres
+from app.shared.genres import first_genres
 from app.users.address import UsersQuery
 from backend.datasets import Dataset
 
@@ -110,23 +110,23 @@ class UserTable:
     def _main_genre(self) -> Ints:
         """int64[users]: the place of the main genre in the alphabet, so that sorting by it is by its name."""
         places = {name: place for place, name in enumerate(sorted(self.genre_names))}
-        return np.array([places[own[0]] if (own := self.genres(u)) else -1 for u in range(self._data.n_users)])
+        return np.array([places[names[0]] if (names := self.genres(u)) else -1 for u in range(self._data.n_users)])
 
     def _shown(self, query: UsersQuery, predictions: Ints | None) -> Ints:
-        wanted = query.find.strip().lower()
-        codes = [code for code, user in enumerate(self._data.user_ids) if wanted in user.lower()]
-        found = np.array(codes, dtype=np.int64)
+        text = query.find.strip().lower()
+        matching = [code for code, user in enumerate(self._data.user_ids) if text in user.lower()]
+        codes = np.array(matching, dtype=np.int64)
         if query.show == "predicted" and predictions is not None:
-            found = found[predictions[found] > 0]
-        return found
+            codes = codes[predictions[codes] > 0]
+        return codes
 
     def _sorted(self, codes: Ints, query: UsersQuery, predictions: Ints | None) -> Ints:
         """Equal users in the order of their ids; those without a value last, either way."""
         values = self._column(query.column, predictions)
         if values is None:
             return codes[::-1] if query.falling and query.column == "user" else codes
-        own = values[codes].astype(np.float64)
-        return codes[np.argsort(-own if query.falling else own, kind="stable")]
+        numbers = values[codes].astype(np.float64)
+        return codes[np.argsort(-numbers if query.falling else numbers, kind="stable")]
 
     def _column(self, name: str, predictions: Ints | None) -> NDArray[np.generic] | None:
         data, some = self._data, self.ratings > 0
@@ -241,7 +241,7 @@ class Profiles:
         rows = data.user_rows(user)
         count = rows.stop - rows.start
         timed = data.meta.time_ordered and count > 0
-        own = np.bincount(self._value_codes[rows], minlength=len(self._values)) / max(count, 1)
+        shares = np.bincount(self._value_codes[rows], minlength=len(self._values)) / max(count, 1)
         record = data.users.iloc[user]
         facts = tuple((str(name), str(record[name])) for name in data.users.columns if name != "user")
         return UserProfile(
@@ -251,7 +251,7 @@ class Profiles:
             habit=Habit(count, float(table.mean[user]), float(table.liked[user])),
             everybody=_everybody(data),
             values=tuple(map(float, self._values)),
-            own=tuple(own.tolist()),
+            own=tuple(shares.tolist()),
             all=tuple(self._all.tolist()),
             liked_values=tuple(data.meta.label_rule.apply(self._values).tolist()),
             genres=self._tastes(rows),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -165,12 +165,12 @@ class UserPredictions:
         """Of a user code. Raises ``NotPreparedError``, ``StorageError``, ``CorruptCacheError``."""
         recipe = self.recipe(query)
         samples = self._answered.of_user(user).tolist()
-        every = tuple(sorted(self._rows(user, samples, recipe), key=lambda own: -own.row))
+        every = tuple(sorted(self._rows(user, samples, recipe), key=lambda row: -row.row))
         shown = _sorted(filter(_KINDS[query.show], every), query)
         pages = max(1, -(-len(shown) // PREDICTIONS_A_PAGE))
         page = min(query.page, pages)
         rows = tuple(shown[(page - 1) * PREDICTIONS_A_PAGE : page * PREDICTIONS_A_PAGE])
-        chosen = next((own for own in every if own.item == query.item), None)
+        chosen = next((row for row in every if row.item == query.item), None)
         selected = chosen or (every[0] if every and not query.item else None)
         return Predictions(query, recipe, rows, every, len(samples) - len(every), selected, page, pages)
 
@@ -185,19 +185,19 @@ class UserPredictions:
             self._complete.move_to_end((user, recipe.hash))
             while len(self._complete) > _KEPT:
                 self._complete.popitem(last=False)
-        pipeline, data, found = self._workspace.pipeline(), self._workspace.dataset(), dict(known)
+        pipeline, data, rows = self._workspace.pipeline(), self._workspace.dataset(), dict(known)
         missing = [sample for sample in samples if sample not in known]
         for start in range(0, len(missing), _TOGETHER):
             some = missing[start : start + _TOGETHER]
-            questions = [pipeline.question(user, int(data.item_index[row]), recipe) for row in some]
-            for row, prediction in zip(some, look_up_all(pipeline, questions, recipe), strict=True):
-                own = _row(data, row, self._split.name_of(row) or "", prediction)
-                if own.answers[0]:
-                    found[row] = own
-                if own.complete:
-                    known[row] = own
-        wanted = set(samples)
-        return [own for row, own in found.items() if row in wanted]
+            questions = [pipeline.question(user, int(data.item_index[sample]), recipe) for sample in some]
+            for sample, prediction in zip(some, look_up_all(pipeline, questions, recipe), strict=True):
+                row = _row(data, sample, self._split.name_of(sample) or "", prediction)
+                if row.answers[0]:
+                    rows[sample] = row
+                if row.complete:
+                    known[sample] = row
+        answered = set(samples)
+        return [row for sample, row in rows.items() if sample in answered]
 
     @cached_property
     def _split(self) -> Split:
@@ -231,19 +231,19 @@ def _row(data: Dataset, row: int, part: str, prediction: Prediction) -> Predicti
 
 
 _KINDS: dict[str, Callable[[PredictionRow], bool]] = {
-    "all": lambda _own: True,
-    "wrong": lambda own: own.wrong,
-    "disagree": lambda own: own.disagree,
-    "partial": lambda own: not own.complete,
+    "all": lambda _row: True,
+    "wrong": lambda row: row.wrong,
+    "disagree": lambda row: row.disagree,
+    "partial": lambda row: not row.complete,
 }
 _KEYS: dict[str, Callable[[PredictionRow], Any]] = {
-    "item": lambda own: own.label.lower(),
-    "when": lambda own: own.row,
-    "truth": lambda own: own.rating,
-    "p_g": lambda own: own.p_g,
-    "p_r": lambda own: own.p_r,
-    "p_final": lambda own: own.p_final,
-    "error": lambda own: own.error,
+    "item": lambda row: row.label.lower(),
+    "when": lambda row: row.row,
+    "truth": lambda row: row.rating,
+    "p_g": lambda row: row.p_g,
+    "p_r": lambda row: row.p_r,
+    "p_final": lambda row: row.p_final,
+    "error": lambda row: row.error,
 }
 
 
@@ -252,13 +252,13 @@ def kinds(rows: Sequence[PredictionRow]) -> dict[str, int]:
     return {name: sum(map(fits, rows)) for name, fits in _KINDS.items()}
 
 
-def _sorted(rows: Any, query: UsersQuery) -> list[PredictionRow]:
+def _sorted(rows: Iterable[PredictionRow], query: UsersQuery) -> list[PredictionRow]:
     """Rows without the value come last, either way; equal ones stay newest first."""
     if not query.column:
         return list(rows)
     if query.column not in _KEYS:
         raise UsageError(f"{query.column} is no column of predictions", fix="mend the link")
     key = _KEYS[query.column]
-    found = list(rows)
-    there = [own for own in found if key(own) == key(own)]  # NaN is not
-    return sorted(there, key=key, reverse=query.falling) + [own for own in found if key(own) != key(own)]
+    rows = list(rows)
+    known = [row for row in rows if key(row) == key(row)]  # NaN is not equal to itself
+    return sorted(known, key=key, reverse=query.falling) + [row for row in rows if key(row) != key(row)]

@@ -34,8 +34,8 @@ def exporter(workspace: Workspace) -> Callable[[Request], Exported]:
     def export(request: Request) -> Exported:
         service, predict = services.of(request.query_params.get("dataset", ""))
         view = service.look(service.open(request.query_params), Session())
-        record, asked = what_if_record(predict.pipeline, view), view.what_if
-        name = safe_name(view.data.meta.name, "user", asked.user, "item", asked.item, "what-if", asked.id)
+        record, question = what_if_record(predict.pipeline, view), view.what_if
+        name = safe_name(view.data.meta.name, "user", question.user, "item", question.item, "what-if", question.id)
         return Exported(name, lambda: record, lambda made: what_if_page(view, record, made))
 
     return export
@@ -45,10 +45,10 @@ def what_if_record(pipeline: Pipeline, view: View) -> dict[str, Any]:
     """Both sides as ``rallrec predict --json`` prints them, without the truth, and after minus before. Without edits,
     ``after`` is ``before``."""
 
-    def side(own: Side) -> dict[str, Any]:
-        return untold(prediction_record(pipeline, own.prediction, cached=not own.missing))
+    def side_record(side: Side) -> dict[str, Any]:
+        return untold(prediction_record(pipeline, side.prediction, cached=not side.missing))
 
-    before, after = side(view.before), side(view.after)
+    before, after = side_record(view.before), side_record(view.after)
     return json_ready(
         {
             "dataset": view.data.meta.name,

@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
-from app.predict.map_data import GENRES, ItemMaps, map_content
+from app.predict.map_data import ItemMaps, map_content
 from app.server import create_app
+from app.shared.genres import GENRES
 from backend.datasets import Dataset
 from backend.errors import NotPreparedError, UnknownNameError
 from backend.representation import VARIANTS

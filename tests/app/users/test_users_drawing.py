@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from app.predict.view import Request
+from app.shared import frame
 from app.users import drawing
 from app.users.address import UsersQuery
 from app.users.people import Profiles, Timeline, UserProfile, UserTable
@@ -77,7 +78,7 @@ def every_panel(small: Dataset, text: str) -> dict[str, str]:
         "nothing cached": predictions(query, (), every=()),
         "too few ratings": predictions(query, (), profiles.profile(0), every=()),
         "problem": drawing.problem(text),
-        "pending": drawing.pending(text),
+        "pending": frame.pending(text),
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.predict.map_data import OTHER, first_genres
+from app.shared.genres import OTHER, first_genres
 from app.users.people import Profiles, UserTable
 from backend.datasets import Dataset
 
