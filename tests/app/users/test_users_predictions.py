@@ -134,7 +134,7 @@ def test_a_selected_item_is_marked_and_an_unknown_one_is_not(users: UsersService
 def test_pages_together_are_all_of_them(
     users: UsersService, targets: list[str], ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAGE", 2)
+    monkeypatch.setattr(module, "PREDICTIONS_A_PAGE", 2)
     for item in targets[-5:]:
         ask(item)
     pages = [users.predictions(replace(SEVEN, page=number, sort="error")) for number in (1, 2, 3, 9)]
