@@ -61,11 +61,7 @@ _ROLES = {
 }
 # Column names that say more in words.
 _COLUMNS = {"gauc": "per-user AUC", "auc": "AUC", "recall_at_10": "recall at 10"}
-_CURVES = {
-    "loss": "Training loss",
-    "recall": "Validation recall",
-    "held_out_loss": "Loss on held-out items",
-}
+_CURVES = {"loss": "Training loss", "recall": "Validation recall", "held_out_loss": "Loss on held-out items"}
 
 
 def own_artifacts(shelf: Shelf, opened: str) -> str:

@@ -41,13 +41,7 @@ def notice(cast: str, tuned: str, reasoning: str, *, order_note: str = "") -> st
 
     ``order_note``: what stands in for time, where the data has none (:attr:`DatasetMeta.order_note`).
     """
-    return render(
-        "shared/notice.html",
-        cast=cast,
-        tuned=tuned,
-        reasoning=reasoning,
-        order_note=order_note,
-    )
+    return render("shared/notice.html", cast=cast, tuned=tuned, reasoning=reasoning, order_note=order_note)
 
 
 @dataclass(frozen=True)
