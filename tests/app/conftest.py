@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
 from app.predict.service import PredictService
 from app.predict.view import Request, Session, View
+from app.server import create_app
 from backend import datasets
 from backend.engines.scripted import FAIL_MARK, ScriptedEngine
 from backend.pipeline import Pipeline
@@ -60,6 +62,25 @@ def settings_of(home: Path, **more: Any) -> Settings:
 def home(prepared_home: Path, tmp_path: Path) -> Path:
     """A copy of the prepared home, without a database."""
     return Path(shutil.copytree(prepared_home, tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def client_home(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(prepared_home, tmp_path_factory.mktemp("server") / "home"))
+
+
+@pytest.fixture(scope="module")
+def client(client_home: Path) -> Iterator[TestClient]:
+    """One server for all tests that leave it as it is; an unexpected error is an answer, as it is to a browser."""
+    with TestClient(create_app(settings_of(client_home)), raise_server_exceptions=False) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def config(client: TestClient) -> dict[str, Any]:
+    """What the server tells a browser of its components and handlers."""
+    told: dict[str, Any] = client.get("/config").json()
+    return told
 
 
 @pytest.fixture

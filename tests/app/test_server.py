@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,24 +23,6 @@ JUNK: list[Any] = [
     {"text": "%", "within": "nobody"}, {"text": "\x00", "within": "\x00"}, {"unknown": 1},
 ]  # fmt: skip
 INTERNALS = ("Traceback", 'File "', 'File \\"', "site-packages", "sqlalchemy", str(Path(app.__file__).parent))
-
-
-@pytest.fixture(scope="module")
-def client_home(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(shutil.copytree(prepared_home, tmp_path_factory.mktemp("server") / "home"))
-
-
-@pytest.fixture(scope="module")
-def client(client_home: Path) -> Iterator[TestClient]:
-    """One server for all tests that leave it as it is; an unexpected error is an answer, as it is to a browser."""
-    with TestClient(create_app(settings_of(client_home)), raise_server_exceptions=False) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def config(client: TestClient) -> dict[str, Any]:
-    found: dict[str, Any] = client.get("/config").json()
-    return found
 
 
 def picker_of(config: dict[str, Any], name: str) -> int:
@@ -198,6 +178,13 @@ def run_handler(
         return []
     stream = client.get("/gradio_api/queue/data", params={"session_hash": session}).text
     return [json.loads(line[5:]) for line in stream.splitlines() if line.startswith("data:")]
+
+
+def told(client: TestClient, config: dict[str, Any], name: str, data: list[Any], event: Any = None) -> list[Any]:
+    """What a handler that ends well gives the page, by its outputs."""
+    [done] = [m for m in run_handler(client, config, name, data, event=event) if m["msg"] == "process_completed"]
+    assert done["success"] is True
+    return list(done["output"]["data"])
 
 
 def moved(

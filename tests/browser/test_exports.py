@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.browser.actions import address, wait_until
 from tests.browser.conftest import HOSTILE, SCREENSHOTS
 
@@ -125,22 +123,3 @@ def test_a_story_as_it_was_told(page: Any, site: str, chromium: Any, tmp_path: P
     assert said.count(f"{site}/stories") >= 2
     told = json.loads(save(page, "JSON", tmp_path).read_text("utf-8"))
     assert [step["link"] for step in told["steps"]] == [f"{site}/stories"] * 2
-
-
-@pytest.mark.parametrize(
-    "view",
-    [
-        "users.html", "users.html?user=1", "what-if.html?user=1&item=9", "stories/list.html",
-        "evaluate.html?view=slices", "evaluate.html?view=pair&first=UserMean&second=ItemMean&show=both",
-    ],
-)  # fmt: skip
-def test_hostile_titles_are_text(chromium: Any, hostile_site: str, view: str) -> None:
-    page = chromium.new_page()
-    said: list[str] = []
-    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
-    answer = page.request.get(f"{hostile_site}/export/{view}")
-    assert answer.ok
-    page.set_content(answer.text())
-    assert page.locator("img").count() == 0
-    assert said == []
-    page.close()

@@ -5,42 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from app.evaluate.address import FIGURES, PAIR, TABLES
-from app.server import create_app
 from app.shared.export import csv_of
-from tests.app.conftest import settings_of
-from tests.app.test_server import JUNK, is_clean, run_handler
+from tests.app.test_server import JUNK, is_clean, told
 
 ADDRESSES: list[Any] = [
     None, 7, [], {}, "?view=x", "\x00", "?alpha=9", "?first=%00", "?samples=test&show=a", "x" * 100_000,
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def client(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    home = Path(shutil.copytree(prepared_home, tmp_path_factory.mktemp("evaluate") / "home"))
-    with TestClient(create_app(settings_of(home)), raise_server_exceptions=False) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def config(client: TestClient) -> dict[str, Any]:
-    found: dict[str, Any] = client.get("/config").json()
-    return found
-
-
-def told(client: TestClient, config: dict[str, Any], name: str, data: list[Any]) -> list[Any]:
-    [done] = [m for m in run_handler(client, config, name, data) if m["msg"] == "process_completed"]
-    assert done["success"] is True
-    return list(done["output"]["data"])
 
 
 def test_a_click_draws_its_address(client: TestClient, config: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,12 +30,6 @@ QUERY = {"user": "7", "item": "22", "gamma": "0.4", "k": "6", "alpha": "0.35"}
 def page_of(service: PredictService, query: dict[str, str]) -> str:
     view = open_view(service, service._workspace.settings, query)
     return predict_page(view, record_of(service, view), "2026-01-01 00:00 UTC")
-
-
-@pytest.fixture
-def client(home: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(settings_of(home))) as opened:
-        yield opened
 
 
 def test_the_record_is_the_commands_and_holds_the_truth_on_request_only(

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from app.predict.service import PredictService
 from app.predict.view import Session
-from app.server import create_app
 from app.shared.export import safe_name, still
 from app.shared.frame import Players, players_of
 from app.stories.export import stories_record, story_page, story_record
@@ -26,7 +23,7 @@ from app.what_if.view import Session as WhatIfSession
 from backend.record import prediction_record
 from backend.stories import Step, Story
 from storage.workspace import Workspace
-from tests.app.conftest import answered, settings_of
+from tests.app.conftest import answered
 from tests.app.views import HOSTILE, fetched_by, words
 
 MADE = "2026-01-01 00:00 UTC"
@@ -38,12 +35,6 @@ VIEWS = {
     "library": ({}, {"dataset": "nope"}, "Unknown dataset 'nope'"),
     "stories": ({}, {"story": "no"}, "Unknown story 'no'"),
 }
-
-
-@pytest.fixture
-def client(home: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(settings_of(home))) as opened:
-        yield opened
 
 
 def is_alone(html: str) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.server import create_app
 from app.stories import drawing, routes
 from app.stories.service import StoryEntry, StoryService
 from backend.errors import UnknownNameError
@@ -59,12 +58,6 @@ def test_a_step_out_of_range_is_the_nearest(asked: int, shown: int) -> None:
     html = drawing.presenter(StoryEntry("k", Story(title="T", steps=steps)), asked)
     assert f'data-at="{shown}"' in html
     assert f"{shown} of 2" in html
-
-
-@pytest.fixture
-def client(home: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(settings_of(home)), raise_server_exceptions=False) as opened:
-        yield opened
 
 
 def test_a_story_that_is_sent_is_kept(client: TestClient) -> None:

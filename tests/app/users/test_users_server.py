@@ -3,36 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from app.server import create_app
-from tests.app.conftest import settings_of
-from tests.app.test_server import JUNK, is_clean, picker_of, run_handler, search
-
-
-@pytest.fixture(scope="module")
-def client(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    home = Path(shutil.copytree(prepared_home, tmp_path_factory.mktemp("users") / "home"))
-    with TestClient(create_app(settings_of(home)), raise_server_exceptions=False) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def config(client: TestClient) -> dict[str, Any]:
-    found: dict[str, Any] = client.get("/config").json()
-    return found
-
-
-def told(client: TestClient, config: dict[str, Any], name: str, data: list[Any], event: Any = None) -> list[Any]:
-    [done] = [m for m in run_handler(client, config, name, data, event=event) if m["msg"] == "process_completed"]
-    assert done["success"] is True
-    return list(done["output"]["data"])
+from tests.app.test_server import JUNK, is_clean, picker_of, search, told
 
 
 def test_a_click_draws_its_address_and_then_what_is_cached(client: TestClient, config: dict[str, Any]) -> None:
