@@ -13,7 +13,7 @@ from app.evaluate.service import EvaluateService
 from app.evaluate.view import State
 from app.shared.errors import NotLookedUpError
 from app.shared.export import Exported, Facts, document, model_facts, still
-from app.shared.frame import Players, notice, players_of
+from app.shared.frame import Players, players_of
 from app.shared.per_dataset import PerDataset, over
 from app.shared.templating import significant
 
@@ -59,7 +59,7 @@ def evaluate_page(
         address=query.link(),
         made=made,
         meta=meta,
-        notice=notice(players.cast, players.tuned, players.reasoning, order_note=meta.order_note),
+        players=players,
         styles=("library/page.css", "users/page.css", "evaluate/page.css"),
     )
 

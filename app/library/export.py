@@ -11,7 +11,7 @@ from fastapi import Request
 from app.library import drawing
 from app.library.service import LibraryService
 from app.shared.export import Exported, document, safe_name, still
-from app.shared.frame import Players, notice, players_of
+from app.shared.frame import Players, players_of
 from app.shared.per_dataset import PerDataset
 from backend.numbers import json_ready
 from storage.workspace import Workspace
@@ -62,5 +62,5 @@ def library_page(service: LibraryService, players: Players, address: str, made: 
     return document(
         "library", "what was made ahead, and from what", [(name, "", still(html)) for name, html in parts.items()], [],
         address=address, made=made, meta=meta,
-        notice=notice(players.cast, players.tuned, players.reasoning), styles=("library/page.css",),
+        players=players, styles=("library/page.css",),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from app.predict.service import PredictService
 from app.predict.view import Request, Session, View
 from app.shared.controls import check_bounds
 from app.shared.export import Exported, document, model_facts, recipe_facts, safe_name
-from app.shared.frame import notice
+from app.shared.frame import Players
 from app.shared.links import address_of
 from app.shared.per_dataset import PerDataset
 from backend.errors import UsageError
@@ -81,14 +81,15 @@ def predict_page(view: View, record: Mapping[str, Any], made: str) -> str:
         ("merge", "5 · Merge: one probability out of two", merge_panel),
     )
     meta, prediction = view.data.meta, view.prediction
+    players = Players(view.cast, view.models["tuned"], view.models["reasoning"], record["models"])
     return document(
         f"user {view.request.user}, {view.data.item_label(prediction.question.item)}",
         "one prediction, step by step",
         [(name, heading, Markup(draw(view))) for name, heading, draw in steps],
-        [*recipe_facts(prediction.recipe), *model_facts(record["models"]), ("recipe", record["recipe"])],
+        [*recipe_facts(prediction.recipe), *model_facts(players.models), ("recipe", record["recipe"])],
         address=f"/?{address_of(view.request)}",
         made=made,
         meta=meta,
-        notice=notice(view.cast, *view.models.values(), order_note=meta.order_note),
+        players=players,
         complete=prediction.complete,
     )

@@ -23,6 +23,7 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from app.shared.errors import HEADERS, problem
+from app.shared.frame import Players, notice
 from app.shared.templating import asset, render, significant
 from backend.datasets import DatasetMeta
 from backend.evaluation.drawing import styles as exhibit_styles
@@ -101,23 +102,26 @@ def document(
     *,
     address: str,
     made: str,
+    players: Players,
     meta: DatasetMeta | None = None,
-    notice: str = "",
     complete: bool = True,
     styles: tuple[str, ...] = (),
 ) -> str:
     """The whole page around a view. ``about``: what it is, in a few words; ``facts``: how it was made, by name;
     ``address``: of the view; ``made``: when it was exported; ``meta``: of the data, where it is about one dataset;
-    ``notice``: markup of what a reader must know first; ``styles``: further style sheets of the app.
+    ``players``: who answers, which a reader must know first; ``styles``: further style sheets of the app.
     """
     data = [("data", f"{meta.title}: {meta.licence}")] if meta else []
+    order_note = meta.order_note if meta else ""
     return render(
         "shared/export.html",
         styles=_styles(styles),
         title=title,
         about=about,
         dataset=meta.title if meta else "",
-        notice=Markup(notice),
+        notice=Markup(
+            notice(players.cast, players.tuned, players.reasoning, order_note=meta.order_note if meta else "")
+        ),
         complete=complete,
         sections=sections,
         facts=[*facts, ("address", address), ("exported", made), *data],

@@ -9,7 +9,7 @@ from fastapi import Request
 from markupsafe import Markup
 
 from app.shared.export import Exported, document, safe_name, still
-from app.shared.frame import Players, notice, players_of
+from app.shared.frame import Players, players_of
 from app.shared.templating import render
 from app.stories import drawing
 from app.stories.service import StoryEntry, StoryService
@@ -66,7 +66,7 @@ def story_page(listed: StoryEntry, base: str, players: Players, made: str) -> st
     return document(
         listed.story.title, "a story, step by step", [("story", "", Markup(html))], [],
         address=f"{base}/stories?story={listed.key}", made=made,
-        notice=notice(players.cast, players.tuned, players.reasoning),
+        players=players,
     )  # fmt: skip
 
 
@@ -75,5 +75,5 @@ def stories_page(shipped: list[StoryEntry], told: list[StoryEntry], players: Pla
     return document(
         "stories", "walkthroughs of its views", [("stories", "", still(drawing.story_list(shipped, told)))], [],
         address="/stories", made=made,
-        notice=notice(players.cast, players.tuned, players.reasoning), styles=("stories/page.css",),
+        players=players, styles=("stories/page.css",),
     )  # fmt: skip

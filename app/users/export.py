@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import Request
 
 from app.shared.export import Exported, document, model_facts, recipe_facts, safe_name, still
-from app.shared.frame import Players, notice, players_of
+from app.shared.frame import Players, players_of
 from app.shared.per_dataset import PerDataset
 from app.users import drawing
 from app.users.address import UsersQuery
@@ -123,7 +123,7 @@ def _list_page(service: UsersService, query: UsersQuery, players: Players, made:
         address=query.link(),
         made=made,
         meta=meta,
-        notice=notice(players.cast, players.tuned, players.reasoning, order_note=meta.order_note),
+        players=players,
         styles=_STYLES,
     )
 
@@ -145,6 +145,6 @@ def _user_page(service: UsersService, query: UsersQuery, players: Players, made:
         address=query.link(),
         made=made,
         meta=data.meta,
-        notice=notice(players.cast, players.tuned, players.reasoning, order_note=data.meta.order_note),
+        players=players,
         styles=_STYLES,
     )

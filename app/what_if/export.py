@@ -11,7 +11,7 @@ from fastapi import Request
 from app.predict.export import untold
 from app.predict.service import PredictService
 from app.shared.export import Exported, document, model_facts, recipe_facts, safe_name, still
-from app.shared.frame import notice
+from app.shared.frame import Players
 from app.shared.per_dataset import PerDataset
 from app.what_if import drawing
 from app.what_if.service import WhatIfService
@@ -76,6 +76,7 @@ def what_if_page(view: View, record: Mapping[str, Any], made: str) -> str:
         ("prompt", "The prompt, line by line", drawing.prompts),
         ("chains", "The reasoning model's chains", drawing.chains),
     )
+    players = Players(view.cast, view.models["tuned"], view.models["reasoning"], record["before"]["models"])
     changed = recipe_facts(after.recipe) if before.recipe != after.recipe else []
     same = dict(recipe_facts(before.recipe))
     return document(
@@ -85,7 +86,7 @@ def what_if_page(view: View, record: Mapping[str, Any], made: str) -> str:
         [
             *same.items(),
             *((f"{name}, after", said) for name, said in changed if said != same[name]),
-            *model_facts(record["before"]["models"]),
+            *model_facts(players.models),
             ("recipe", before.recipe.hash),
             *([("recipe, after", after.recipe.hash)] if changed else []),
             ("edits", view.what_if.edits.canonical),
@@ -93,7 +94,7 @@ def what_if_page(view: View, record: Mapping[str, Any], made: str) -> str:
         address=f"/what-if?{view.link}",
         made=made,
         meta=meta,
-        notice=notice(view.cast, *view.models.values(), order_note=meta.order_note),
+        players=players,
         complete=not any(side.missing for side in view.sides),
         styles=("what_if/page.css",),
     )

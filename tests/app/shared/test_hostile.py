@@ -20,7 +20,7 @@ from app.evaluate.address import EvaluateQuery
 from app.evaluate.samples_behind import Behind, BehindRow
 from app.predict.export import predict_page
 from app.shared.export import document, still
-from app.shared.frame import Players, left_out_box, notice
+from app.shared.frame import Players, left_out_box
 from app.shared.mended_links import LeftOut
 from app.stories import drawing as stories
 from app.stories.export import stories_page, story_page
@@ -100,7 +100,7 @@ def exports(small: Dataset, text: str) -> Panels:
     players, told = Players("untuned", text, text, {}), story(text)
     whole = document(
         text, text, [(PLAIN, text, Markup(""))], [(text, text)],
-        address=text, made=text, meta=data.meta, notice=notice("", text, text),
+        address=text, made=text, meta=data.meta, players=Players("", text, text, {}),
     )  # fmt: skip
     pages = {
         "document": whole,
