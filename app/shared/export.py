@@ -119,9 +119,7 @@ def document(
         title=title,
         about=about,
         dataset=meta.title if meta else "",
-        notice=Markup(
-            notice(players.cast, players.tuned, players.reasoning, order_note=meta.order_note if meta else "")
-        ),
+        notice=Markup(notice(players.cast, players.tuned, players.reasoning, order_note=order_note)),
         complete=complete,
         sections=sections,
         facts=[*facts, ("address", address), ("exported", made), *data],
