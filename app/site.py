@@ -60,7 +60,7 @@ def build_over(
     from app.library import page as library
     from app.library.service import LibraryService
     from app.predict import page as predict
-    from app.predict.services import PredictServices
+    from app.predict.service import PredictServices
     from app.shared.per_dataset import PerDataset
     from app.stories import page as stories
     from app.stories.service import StoryService

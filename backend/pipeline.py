@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from backend.datasets import Dataset
 from backend.datasets.statistics import TrainingStatistics
@@ -68,11 +69,23 @@ class Recipe(BaseModel):
         """Every choice by its name, as settings name it."""
         return {name: value for stage in self.model_dump().values() for name, value in stage.items()}
 
+    @staticmethod
+    def stage_of(name: str) -> str:
+        """The stage that a choice belongs to. Raises ``UnknownNameError``."""
+        for stage, model in _STAGES.items():
+            if name in model.model_fields:
+                return stage
+        raise UnknownNameError("choice of a recipe", name, _choices())
+
+    @staticmethod
+    def field(name: str) -> FieldInfo:
+        """What the config takes for a choice. Raises ``UnknownNameError``."""
+        return _STAGES[Recipe.stage_of(name)].model_fields[name]
+
     @classmethod
     def _of(cls, named: dict[str, Any], overrides: dict[str, Any]) -> Recipe:
-        known = {name for model in _STAGES.values() for name in model.model_fields}
-        for name in sorted(overrides.keys() - known):
-            raise UnknownNameError("choice of a recipe", name, known)
+        for name in sorted(overrides.keys() - _choices()):
+            raise UnknownNameError("choice of a recipe", name, _choices())
         given = named | {name: value for name, value in overrides.items() if value is not None}
         stages: dict[str, dict[str, Any]] = {
             stage: {name: given[name] for name in model.model_fields if name in given}
@@ -91,6 +104,10 @@ _STAGES: dict[str, type[BaseModel]] = {
     "reasoning": ReasoningConfig,
     "merging": MergingConfig,
 }
+
+
+def _choices() -> set[str]:
+    return {name for model in _STAGES.values() for name in model.model_fields}
 
 
 @dataclass(frozen=True)

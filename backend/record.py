@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from backend.knobs import KNOBS
 from backend.numbers import or_null
 from backend.pipeline import Pipeline, Prediction
 from backend.prompting import read_verdict
@@ -22,7 +23,7 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
     ``edits``: what was changed of the question on purpose; only where something was.
     """
     data, question, recipe = pipeline.dataset, prediction.question, prediction.recipe
-    prompt = prediction.reason_prompt or question.prompts[0]
+    prompt, choices = prediction.reason_prompt or question.prompts[0], recipe.named
     return {
         "dataset": data.meta.name,
         "user": data.user_ids[question.user],
@@ -47,15 +48,8 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
         "p_r": or_null(prediction.p_r),
         "var_r": or_null(prediction.var_r),
         "p_final": or_null(prediction.p_final),
-        "alpha": recipe.merging.alpha,
-        "epsilon": recipe.merging.epsilon,
-        "variant": recipe.retrieval.variant,
-        "strategy": recipe.retrieval.strategy,
         "channels": list(question.channels.names),
-        "gamma": recipe.retrieval.gamma,
-        "beta": recipe.retrieval.beta,
-        "k": recipe.retrieval.k,
-        "seed": recipe.reasoning.seed,
+        **{name: choices[name] for name, knob in KNOBS.items() if knob.recorded},
         "traces": [
             {
                 "text": trace.text,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, get_type_hints
 
 import typer
+
+from backend.knobs import KNOBS, Knob
 
 Json = Annotated[bool, typer.Option("--json", help="Report as one JSON object on standard output.")]
 Samples = Annotated[
@@ -26,3 +31,32 @@ EngineName = Annotated[str | None, typer.Option(help="Who runs the models: trans
 ProfileName = Annotated[
     str | None, typer.Option(help="Models and who runs them: cpu-default, paper, server, or a .toml file.")
 ]
+
+
+def with_knobs(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option for each knob instead of its parameter ``recipe``, which gets the values by name;
+    None for what was not given.
+    """
+    names = tuple(KNOBS)
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        recipe = {name: given.pop(name) for name in names}
+        command(**given, recipe=recipe)
+
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[Parameter] = []
+    for parameter in signature(command).parameters.values():
+        if parameter.name == "recipe":
+            parameters += [_option(knob) for knob in KNOBS.values()]
+        else:
+            parameters.append(parameter.replace(annotation=hints[parameter.name], kind=Parameter.KEYWORD_ONLY))
+    run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _option(knob: Knob) -> Parameter:
+    kind: Any = knob.kind
+    annotation = Annotated[kind | None, typer.Option(help=knob.help)]
+    return Parameter(knob.name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

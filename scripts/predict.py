@@ -12,29 +12,21 @@ from rich.text import Text
 
 from backend.errors import UsageError
 from scripts.console import open_workspace, out, print_json, progress_bar, say
-from scripts.options import Beta, DatasetName, EngineName, Gamma, Json, ProfileName, Strategy, Variant
+from scripts.options import DatasetName, EngineName, Json, ProfileName, with_knobs
 
 if TYPE_CHECKING:
     from backend.pipeline import Listener, Prediction
 
 
+@with_knobs
 def predict(
     user: Annotated[str, typer.Option(help="User id.")],
     item: Annotated[str, typer.Option(help="Item id.")],
     dataset: DatasetName = None,
-    variant: Variant = None,
-    strategy: Strategy = None,
-    gamma: Gamma = None,
-    beta: Beta = None,
-    k: Annotated[int | None, typer.Option(help="Past items in the prompt.")] = None,
-    alpha: Annotated[float | None, typer.Option(help="Weight of the reasoning model in the merge.")] = None,
-    epsilon: Annotated[float | None, typer.Option(help="Floor under both variances in the merge.")] = None,
-    traces: Annotated[int | None, typer.Option(help="Reasoning chains.")] = None,
-    knowledge: Annotated[str | None, typer.Option(help="Injected sentence: paper, graded or none.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Token limit of a chain.")] = None,
+    *,
+    recipe: dict[str, Any],
     profile: ProfileName = None,
     engine: EngineName = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the chains.")] = None,
     edits: Annotated[str | None, typer.Option(help="A what-if: its edits as JSON, or a file that holds them.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -43,10 +35,6 @@ def predict(
     from backend.what_if import Edits
     from storage.results.lookup import look_up
 
-    recipe: dict[str, Any] = {
-        "variant": variant, "strategy": strategy, "gamma": gamma, "beta": beta, "k": k, "alpha": alpha,
-        "epsilon": epsilon, "traces": traces, "knowledge": knowledge, "max_tokens": max_tokens, "seed": seed,
-    }  # fmt: skip
     changed = Edits.read(_text_of(edits)) if edits else Edits()
     with open_workspace(dataset=dataset, profile=profile, engine=engine) as workspace:
         full = workspace.recipe(**recipe).replacing(**changed.settings)

@@ -12,7 +12,6 @@ from app.evaluate.address import ALPHAS, EPSILONS, FIGURES, PAIR, SIDES, TABLES,
 from app.evaluate.samples_behind import Behind, side_words
 from app.evaluate.view import State, SystemPair
 from app.shared.templating import render, significant
-from app.users.drawing import predict_link
 from backend.datasets import Dataset
 from backend.evaluation.drawing import draw_panel, draw_table
 from backend.evaluation.metrics import METRICS, metrics_of
@@ -112,7 +111,7 @@ def evaluate_numbers(state: State, query: EvaluateQuery) -> str:
 
 def evaluate_exhibit(shown: ResultTable | Figure | SystemPair, state: State, query: EvaluateQuery) -> str:
     """The table, the figure or the pair that the page's view names."""
-    said = query.said()
+    said = query.query()
     if isinstance(shown, ResultTable):
         return render("evaluate/exhibit.html", shown=shown, drawn=[draw_table(shown)], single=True, said=said, hint="")
     if isinstance(shown, SystemPair):
@@ -151,7 +150,7 @@ def evaluate_behind(behind: Behind | None, query: EvaluateQuery) -> str:
         behind=behind,
         systems=behind.systems,
         rows=[
-            {"sample": row, "predict": predict_link(row.request),
+            {"sample": row, "predict": row.request.link(),
              "judged": [
                  (name, _judged(score, row.liked)) for name, score in zip(behind.systems, row.scores, strict=True)
              ]}
@@ -204,7 +203,7 @@ def _pair(shown: SystemPair, query: EvaluateQuery) -> str:
         ],
         rows=[_difference(one) for one in shown.differences],
         counts=counts,
-        said=query.said(),
+        said=query.query(),
         same=query.first == query.second,
     )  # fmt: skip
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.evaluate.address import EvaluateQuery
 from app.evaluate.view import State, SystemPair
-from app.predict.view import Request
+from app.shared.address import SampleAddress
 from backend.evaluation.paper.exhibits import Figure
 from backend.evaluation.paper.figures import FULL, STRATEGIES
+from backend.pipeline import Recipe
 from backend.settings import Settings
 
 Int64 = NDArray[np.int64]
@@ -31,7 +32,7 @@ class BehindRow:
     scores: tuple[float, ...]
     p_r: float
     var_r: float
-    request: Request
+    request: SampleAddress
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,8 @@ def _point(state: State, query: EvaluateQuery) -> tuple[str, Int64, str] | None:
     return f"{shown.title}: {said}", series.behind(point[2]), system
 
 
-def _request(state: State, query: EvaluateQuery, settings: Settings, user: str, item: str) -> Request:
+def _request(state: State, query: EvaluateQuery, settings: Settings, user: str, item: str) -> SampleAddress:
     """The same prediction on the Predict page, with every choice named."""
     merging = state.merging(query)
-    named = {field.name: getattr(settings, field.name) for field in fields(Request) if hasattr(settings, field.name)}
-    named |= {"gamma": state.evaluation.chosen.gamma, "knowledge": "paper"}
-    return Request(user=user, item=item, **named | {"alpha": merging.alpha, "epsilon": merging.epsilon})
+    named = {"gamma": state.evaluation.chosen.gamma, "knowledge": "paper"} | merging.model_dump()
+    return SampleAddress.of(user, item, Recipe.from_settings(settings, **named))

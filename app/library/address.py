@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import ClassVar
+
+from app.shared.address import Address, Text
 
 # The first input of an event, whatever it held, is the address as it is now.
 HERE = "(_, ...rest) => [location.search, ...rest]"
 
 
-@dataclass(frozen=True)
-class Address:
-    """``dataset``: empty for the settings' own. ``fold``: the key of the artifact whose fold is open, if one is."""
+class LibraryQuery(Address):
+    """``dataset``: empty for the settings' own. ``artifact``: the key of the artifact whose fold is open, if one is."""
 
-    dataset: str = ""
-    fold: str = ""
+    path: ClassVar[str] = "/library"
 
-    @classmethod
-    def parse(cls, address: Any) -> Address:
-        """From ``?dataset=...&artifact=...``; a browser can send anything, and what else is there is passed over."""
-        given = dict(parse_qsl(str(address or "").partition("?")[2]))
-        return cls(given.get("dataset", ""), given.get("artifact", ""))
+    dataset: Text = ""
+    artifact: Text = ""

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from app.library.view import ArtifactEntry, Cache, DatasetEntry, Facts, ModelEntry, Shelf
 from app.shared.jobs import Entry as JobEntry
 from app.shared.templating import render, significant
+from backend.knobs import KNOBS
 from backend.what_if import Edits
 from storage.database.tables import utc_now
 from storage.doctor.findings import Finding
@@ -294,8 +295,9 @@ def _title(params: Params) -> str:
     if isinstance(params, ReasonParams):
         some = _some(params)
         chains = f"{params.traces} chain{'s' * (params.traces != 1)}" if params.traces else "answers only"
+        more = "".join(f", {KNOBS[name].short} {value}" for name, value in params.choices.items() if name in KNOBS)
         gammas = ", ".join(f"{gamma:.3g}" for gamma in params.gammas)
-        return f"reason about {some}, gamma {gammas}, knowledge {', '.join(params.knowledge)}, {chains}"
+        return f"reason about {some}, gamma {gammas}, knowledge {', '.join(params.knowledge)}, {chains}{more}"
     if isinstance(params, PredictParams):
         what = "what-if" if params.edited else "prediction"
         return f"{what} for user {params.user}, item {params.item}"
@@ -319,22 +321,22 @@ def _link(params: Params | None, dataset: str = "") -> str:
         return ""
     query: dict[str, Any] = {"user": params.user, "item": params.item} | ({"dataset": dataset} if dataset else {})
     if not params.edited:
-        return "/?" + urlencode(query | _named(params, _PREDICT))
+        return "/?" + urlencode(query | _named(params))
     # Of another target it is not known any more whose past was told: no link is better than a wrong one.
     return (
         ""
         if Edits.read(params.edited).target
-        else "/what-if?" + urlencode(query | _named(params, _WHAT_IF) | {"edits": params.edited})
+        else "/what-if?" + urlencode(query | _named(params, *_WHAT_IF) | {"edits": params.edited})
     )
 
 
-_PREDICT = ("variant", "strategy", "gamma", "beta", "k", "knowledge", "traces", "max_tokens", "seed")
-_WHAT_IF = (*_PREDICT, "order", "template", "temperature", "top_p")
+_WHAT_IF = ("order", "template", "temperature", "top_p")
 
 
-def _named(params: PredictParams, names: tuple[str, ...]) -> dict[str, Any]:
-    """Choices of a job's recipe, by their names; an older version of the program may not have known one."""
+def _named(params: PredictParams, *more: str) -> dict[str, Any]:
+    """The knobs of a job's recipe, by their names; an older version of the program may not have known one."""
     choices = {name: value for stage in params.recipe.values() for name, value in stage.items()}
+    names = dict.fromkeys([*KNOBS, *more])
     return {name: choices[name] for name in names if name in choices}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from app.library import drawing, panels
-from app.library.address import HERE, Address
+from app.library.address import HERE, LibraryQuery
 from app.library.service import DoctorService, LibraryService
 from app.shared import frame
 from app.shared.jobs import JobsService
@@ -57,17 +57,17 @@ def page(services: PerDataset[LibraryService], jobs: JobsService, lists: Callabl
 
 def _wire(services: PerDataset[LibraryService], layout: LibraryLayout, refresh: gr.Button, address: gr.Textbox) -> None:
     def loaded(request: gr.Request) -> list[Any]:
-        return _draw(services, Address.parse(f"?{request.query_params}"))
+        return _draw(services, LibraryQuery.parse(f"?{request.query_params}"))
 
     def refreshed(here: str) -> list[Any]:
-        return _draw(services, Address.parse(here))
+        return _draw(services, LibraryQuery.parse(here))
 
     plain: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
     gr.context.Context.root_block.load(loaded, None, layout.all(), **plain)  # type: ignore[union-attr]
     refresh.click(refreshed, address, layout.all(), js=HERE, **plain)
 
 
-def _draw(services: PerDataset[LibraryService], here: Address) -> list[Any]:
+def _draw(services: PerDataset[LibraryService], here: LibraryQuery) -> list[Any]:
     try:
         service, unknown = services.of(here.dataset), ""
     except RallrecError as error:  # the rest of the page says which there are
@@ -81,8 +81,8 @@ def _draw(services: PerDataset[LibraryService], here: Address) -> list[Any]:
     return [
         frame.header(ROUTE, title, licence, services.choices("" if unknown else here.dataset)),
         drawing.looked(time.strftime("%H:%M:%S", time.gmtime()), service.space()),
-        unknown or drawing.own_artifacts(shelf, here.fold),
-        "" if unknown else drawing.other_artifacts(shelf, here.fold),
+        unknown or drawing.own_artifacts(shelf, here.artifact),
+        "" if unknown else drawing.other_artifacts(shelf, here.artifact),
         drawing.datasets_table(service.datasets()),
         _guard(lambda: drawing.models_table(service.models())),
         _guard(lambda: drawing.cache_table(service.cache())),

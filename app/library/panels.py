@@ -10,13 +10,16 @@ from typing import Any
 import gradio as gr
 
 from app.library import drawing
-from app.library.address import HERE, Address
+from app.library.address import HERE, LibraryQuery
 from app.library.service import DoctorService
 from app.shared import frame
+from app.shared.controls import options, usual
 from app.shared.jobs import Entry, JobsService
 from app.shared.per_dataset import PerDataset
 from app.shared.visitors import owner_of
 from backend.errors import RallrecError
+from backend.knobs import KNOBS, Knob
+from backend.settings import Settings
 
 # A button names its job and what is to be done with it: a click is the panel's ``select`` event.
 _SCRIPT = """
@@ -28,6 +31,8 @@ element.addEventListener("click", (event) => {
 # Seconds between two looks while something runs. While nothing does, nobody looks.
 _LOOK = 1.0
 _ALL = "all stages"
+# The knobs of the form that asks about many samples which are laid out by hand.
+_SEVERAL = ("gamma", "knowledge", "traces")
 _LISTS = {
     "shipped": "the test list that ships",
     "shipped-validation": "the validation list that ships",
@@ -69,7 +74,7 @@ class Rest:
     :data:`HERE` asks the browser."""
 
     panels: list[gr.HTML]
-    draw: Callable[[Address], list[Any]]
+    draw: Callable[[LibraryQuery], list[Any]]
     address: gr.Textbox
 
 
@@ -105,7 +110,7 @@ def wire_jobs(
 
     def offered(request: gr.Request) -> list[Any]:
         """The lists that ship are of one dataset."""
-        dataset = Address.parse(f"?{request.query_params}").dataset
+        dataset = LibraryQuery.parse(f"?{request.query_params}").dataset
         try:
             there = lists(dataset)
         except RallrecError:  # said by the plan
@@ -135,7 +140,7 @@ def _follow(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) ->
             return [gr.skip()] * (4 + len(panels))
         if not _live_in(drawn) - _live_in(now):
             return [panel, clock, now, *[gr.skip()] * (1 + len(panels))]
-        return [panel, clock, now, _plan(service, until, here), *rest.draw(Address.parse(here))]
+        return [panel, clock, now, _plan(service, until, here), *rest.draw(LibraryQuery.parse(here))]
 
     shown = [*jobs.outputs(), jobs.plan]
     gr.context.Context.root_block.load(opened, jobs.until, shown, **_PLAIN)  # type: ignore[union-attr]
@@ -169,16 +174,16 @@ def _start(service: JobsService, jobs: Jobs, address: gr.Textbox) -> None:
         return act(do, request)
 
     def made(here: str, until: str, request: gr.Request) -> list[Any]:
-        dataset, owner = Address.parse(here).dataset, owner_of(request)
+        dataset, owner = LibraryQuery.parse(here).dataset, owner_of(request)
         return act(lambda: f"Job {service.precompute(_stage(until), owner, dataset).number} is queued.", request)
 
     def asked_many(request: gr.Request, here: str, *values: Any) -> list[Any]:
-        given, dataset = dict(zip(jobs.form, values, strict=True)), Address.parse(here).dataset
+        given, dataset = dict(zip(jobs.form, values, strict=True)), LibraryQuery.parse(here).dataset
         given["limit"] = given["limit"] or None
         return act(lambda: f"Job {service.reason(given, owner_of(request), dataset).number} is queued.", request)
 
     def scored(here: str, samples: str, limit: float | None, request: gr.Request) -> list[Any]:
-        some, dataset, owner = int(limit or 0) or None, Address.parse(here).dataset, owner_of(request)
+        some, dataset, owner = int(limit or 0) or None, LibraryQuery.parse(here).dataset, owner_of(request)
         return act(lambda: f"Job {service.evaluate(samples, some, dataset, owner).number} is queued.", request)
 
     outputs = [*jobs.outputs(), jobs.told]
@@ -202,7 +207,17 @@ def _reason_form(service: JobsService) -> dict[str, Any]:
         traces = gr.Slider(
             0, 16, value=settings.traces, step=1, label="Chains (0: answers only)", elem_id="job-traces", buttons=[]
         )
-    return {"samples": samples, "limit": limit, "gammas": gammas, "knowledge": knowledge, "traces": traces}
+        # Several gammas and wordings can be asked at once; of any other knob that jobs have, one value.
+        more = {name: _field(knob, settings) for name, knob in KNOBS.items() if knob.job and name not in _SEVERAL}
+    return {"samples": samples, "limit": limit, "gammas": gammas, "knowledge": knowledge, "traces": traces, **more}
+
+
+def _field(knob: Knob, settings: Settings) -> Any:
+    """One knob of the form, at the settings' value."""
+    value, allowed = usual(knob.name, settings), options(knob.name)
+    if allowed:
+        return gr.Radio(allowed, value=value, label=knob.label, elem_id=f"job-{knob.name}", elem_classes="segmented")
+    return gr.Number(value, label=knob.label, elem_id=f"job-{knob.name}")
 
 
 def _evaluate_form() -> dict[str, Any]:
@@ -243,7 +258,7 @@ def _stage(until: str) -> str:
 
 def _plan(service: JobsService, until: str, here: str) -> str:
     try:
-        return drawing.plan_table(service.plan(_stage(until), Address.parse(here).dataset))
+        return drawing.plan_table(service.plan(_stage(until), LibraryQuery.parse(here).dataset))
     except RallrecError as error:
         return frame.error_box(str(error))
 
@@ -262,7 +277,7 @@ def doctor_fold(doctors: PerDataset[DoctorService], refresh: gr.Button, address:
 
     def looked(here: str) -> str:
         try:
-            findings = doctors.of(Address.parse(here).dataset).findings()
+            findings = doctors.of(LibraryQuery.parse(here).dataset).findings()
             return drawing.doctor_panel(findings, time.strftime("%H:%M:%S", time.gmtime()))
         except RallrecError as error:
             return frame.error_box(str(error))

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from markupsafe import Markup
 
-from app.shared.controls import EPSILON_EXPONENTS
+from backend.knobs import KNOBS
 from backend.merging import merge
 from backend.pipeline import Prediction
 from backend.retrieval import GammaStretch
@@ -79,7 +79,7 @@ def over_alpha(prediction: Prediction) -> Markup:
 
 def over_epsilon(prediction: Prediction) -> Markup:
     """P_final for epsilon from 1e-6 to 0.1 (logarithmic) at the present alpha."""
-    low, high = EPSILON_EXPONENTS
+    low, high, _ = KNOBS["epsilon"].slider or (-6.0, -1.0, 0.1)
     position = np.linspace(0.0, 1.0, _POINTS)
     merging = prediction.recipe.merging
     values = merge(

@@ -9,18 +9,14 @@ from typing import Any
 from fastapi import Request as HttpRequest
 from markupsafe import Markup
 
-from app.predict.drawing import ask_panel, merge_panel, reason_panel, target_card
-from app.predict.retrieval_drawing import rerank_panel, retrieve_panel
+from app.predict.drawing import ask_panel, merge_panel, reason_panel, rerank_panel, retrieve_panel, target_card
 from app.predict.service import PredictService
-from app.predict.view import Request, Session, View
-from app.shared.controls import check_bounds
+from app.predict.view import PredictSession, PredictView
 from app.shared.export import Exported, document, model_facts, recipe_facts, safe_name
 from app.shared.frame import Players
-from app.shared.links import address_of
 from app.shared.per_dataset import PerDataset
 from backend.errors import UsageError
 from backend.record import prediction_record
-from backend.settings import Settings
 
 _TRUTH = {"": False, "0": False, "1": True}
 
@@ -30,19 +26,14 @@ def exporter(services: PerDataset[PredictService]) -> Callable[[HttpRequest], Ex
 
     def export(request: HttpRequest) -> Exported:
         service = services.of(request.query_params.get("dataset", ""))
-        view = open_view(service, services.workspace.settings, request.query_params)
+        view = open_view(service, request.query_params)
         record = record_of(service, view)
         return Exported(file_name(view), lambda: record, lambda made: predict_page(view, record, made))
 
     return export
 
 
-def asked_for(service: PredictService, settings: Settings, query: Mapping[str, str]) -> Request:
-    """The request of a page's address, checked as the page checks it. Raises ``UsageError``."""
-    return check_bounds(service.request(query), settings)
-
-
-def open_view(service: PredictService, settings: Settings, query: Mapping[str, str]) -> View:
+def open_view(service: PredictService, query: Mapping[str, str]) -> PredictView:
     """What the page with this address shows, from the cache alone, for reading; with the truth where ``truth=1``.
 
     Raises what looking at the page raises, above all ``UsageError`` naming the parameter that is wrong.
@@ -50,11 +41,11 @@ def open_view(service: PredictService, settings: Settings, query: Mapping[str, s
     truth = query.get("truth", "")
     if truth not in _TRUTH:
         raise UsageError(f"truth is {truth[:40]!r}", expected="truth=1, or none", fix="mend the link")
-    view = service.look(asked_for(service, settings, query), Session())
+    view = service.look(service.opened(query), PredictSession())
     return replace(view, truth=_TRUTH[truth], still=True)
 
 
-def record_of(service: PredictService, view: View) -> dict[str, Any]:
+def record_of(service: PredictService, view: PredictView) -> dict[str, Any]:
     """The view as ``rallrec predict --json`` prints it; without its ``label`` where the truth was not asked for."""
     record = prediction_record(service.pipeline, view.prediction, cached=view.prediction.complete)
     return record if view.truth else untold(record)
@@ -65,12 +56,12 @@ def untold(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name != "label"}
 
 
-def file_name(view: View) -> str:
+def file_name(view: PredictView) -> str:
     """A name, without an ending, that says what is in the file."""
     return safe_name(view.data.meta.name, "user", view.request.user, "item", view.request.item)
 
 
-def predict_page(view: View, record: Mapping[str, Any], made: str) -> str:
+def predict_page(view: PredictView, record: Mapping[str, Any], made: str) -> str:
     """All steps of the view, one under the other. ``record``: the view's own; ``made``: when, in words."""
     steps = (
         ("asked", "", target_card),
@@ -87,7 +78,7 @@ def predict_page(view: View, record: Mapping[str, Any], made: str) -> str:
         "one prediction, step by step",
         [(name, heading, Markup(draw(view))) for name, heading, draw in steps],
         [*recipe_facts(prediction.recipe), *model_facts(players.models), ("recipe", record["recipe"])],
-        address=f"/?{address_of(view.request)}",
+        address=view.request.link(),
         made=made,
         meta=meta,
         players=players,

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
 import gradio as gr
 
-from app.predict import choices
-from app.predict.map_panel import NEAR_SCRIPT, item_map
-from app.predict.other_choice_drawing import against_box
-from app.predict.services import PredictServices
-from app.predict.view import Request
-from app.shared import frame
-from app.shared.controls import bounds, to_control
+from app.predict.drawing import against_box
+from app.predict.service import PredictServices
+from app.shared import choices, frame
+from app.shared.address import SampleAddress
+from app.shared.controls import bounds, options, to_control, usual
 from app.shared.picker import picker, split_within
 from app.shared.templating import asset
-from backend.prompting import KNOWLEDGE_WORDINGS
-from backend.representation import VARIANTS
-from backend.retrieval import STRATEGIES
+from backend.knobs import KNOBS, Knob
+from backend.pipeline import Recipe
 from backend.settings import Settings
 
-# The names of the controls, in the order in which handlers get their values. They are a deep link's parameters too.
-NAMES = tuple(field.name for field in fields(Request))
 _CHAINS_SCRIPT = asset("shared/chains.js")
 _AGAINST_SCRIPT = asset("predict/other_choice.js")
-# The sliders that only the strategy rerank uses.
-EQUATION_8 = ("gamma", "beta")
+_MAP_SCRIPT = asset("predict/map.js")
+# For a panel whose buttons name items by their code: a click is the panel's ``select`` event with ``code``.
+_NEAR_SCRIPT = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-near]");
+  if (button) trigger("select", { code: Number(button.dataset.near) });
+});
+"""
+_MAP_TEMPLATE = """
+<div class="item-map">
+  <div class="map-stage">
+    <canvas class="map-dots" aria-hidden="true"></canvas>
+    <canvas class="map-marks" tabindex="0" role="application" aria-label="Map of all items"
+      aria-describedby="map-how"></canvas>
+    <div class="map-zoom" role="group" aria-label="Zoom">
+      <button type="button" data-zoom="1.5" aria-label="Zoom in">+</button>
+      <button type="button" data-zoom="0.667" aria-label="Zoom out">−</button>
+      <button type="button" data-zoom="0" aria-label="Show all">⤢</button>
+    </div>
+    <div class="map-tip" hidden></div>
+    <p class="map-state" role="status">Loading the map.</p>
+  </div>
+  <p class="map-read" role="status"></p>
+  <p class="map-key soft"><span>★ target</span> <span>❶ chosen, with its rank</span> <span>○ past item</span>
+    <span>▢ item whose nearest are shown, with lines to them</span></p>
+  <div class="map-legend" role="group" aria-label="Highlight one genre"></div>
+  <p class="soft" id="map-how">One dot is one item, coloured by its first genre. Click a dot for its nearest items;
+    drag to move, + and − or the wheel (once the map was clicked) to zoom; arrow keys step through the marked items.
+    Distances on the map are a hint only: it flattens hundreds of dimensions into two. Similarities are in the tables.
+    <span class="map-unplaced"></span></p>
+</div>
+"""
 
 
 @dataclass(frozen=True)
-class Panels:
+class PredictPanels:
     """The parts of the page that handlers redraw, in the order of :meth:`all`."""
 
     notice: gr.HTML
@@ -70,12 +94,12 @@ class Pickers:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """All that is wired. ``controls`` has one component per name of :data:`NAMES`, in that order; ``fold`` holds the
-    item map and the nearest items."""
+class PredictLayout:
+    """All that is wired. ``controls`` has one component per parameter of the page's link, in its order, in which
+    handlers get their values; ``fold`` holds the item map and the nearest items."""
 
     header: gr.HTML
-    panels: Panels
+    panels: PredictPanels
     pickers: Pickers
     controls: dict[str, Any]
     fold: gr.Accordion
@@ -85,21 +109,21 @@ class Layout:
     truth: gr.Checkbox
 
 
-def control_update(name: str, request: Request) -> Any:
-    """A control as a request sets it. Gamma and beta keep their values under strategies that do not use them."""
-    value = to_control(name, getattr(request, name))
-    if name not in EQUATION_8:
-        return value
-    return gr.update(value=value, **applicability(request.strategy))
+def control_update(name: str, request: SampleAddress) -> Any:
+    """A control as a request sets it. A knob keeps its value under strategies that do not use it."""
+    value = to_control(name, request.parameters[name])
+    if name in KNOBS and KNOBS[name].only:
+        return gr.update(value=value, **applicability(name, request.choices["strategy"]))
+    return value
 
 
-def applicability(strategy: str) -> dict[str, Any]:
-    """Whether eq. 8's sliders can be moved, and why not."""
-    applies = strategy == "rerank"
+def applicability(name: str, strategy: str) -> dict[str, Any]:
+    """Whether a knob that is one strategy's alone can be moved, and why not."""
+    applies = strategy == KNOBS[name].only
     return {"interactive": applies, "info": "" if applies else choices.EQUATION_8_ONLY}
 
 
-def lay_out(services: PredictServices, settings: Settings) -> Layout:
+def lay_out(services: PredictServices, settings: Settings) -> PredictLayout:
     """Put the page's components into the current Blocks, top to bottom."""
     header = gr.HTML(frame.header("/", "", ""))
     hidden = ("user", "item", "near", "dataset")
@@ -124,56 +148,47 @@ def lay_out(services: PredictServices, settings: Settings) -> Layout:
         )
     target = _panel("target")
     with gr.Accordion("1 · Retrieve: what in the user's past bears on this", open=True):
-        retrieve, fold, nearest, flat = _lay_out_retrieval(controls, settings)
+        with gr.Row():
+            controls |= _controls("retrieval", settings, str)
+        retrieve, fold, nearest, flat = _lay_out_retrieval()
     with gr.Accordion("2 · Rerank: which of it enters the prompt", open=True):
         with gr.Row():
-            controls["gamma"] = _slider("gamma", settings, "gamma (γ): relevance against recency")
-            controls["beta"] = _slider("beta", settings, "beta (β): how fast scores fall by rank")
-            controls["k"] = _slider("k", settings, "K: past items in the prompt")
-        rerank = _panel("rerank", NEAR_SCRIPT)
+            controls |= _controls("retrieval", settings, int, float)
+        rerank = _panel("rerank", _NEAR_SCRIPT)
     with gr.Row(elem_classes="asking"):
         ask = gr.Button("Ask both models", variant="primary", elem_id="ask", scale=0, min_width=180)
         stop = gr.Button("Stop", elem_id="stop", scale=0, min_width=90)
         join = gr.Button("Watch the run", visible="hidden", elem_id="join")
         status = _panel("status")
     with gr.Accordion("3 · Ask: the prompt, and the tuned model's answer", open=True):
-        controls["knowledge"] = _radio(
-            "knowledge", KNOWLEDGE_WORDINGS, settings.knowledge,
-            "Injected knowledge (eq. 9): the paper's wording, graded by confidence, or none",
-        )  # fmt: skip
+        controls |= _controls("prompting", settings)
         answer = _panel("ask-panel")
     with gr.Accordion("4 · Reason: the reasoning model's chains", open=True):
         with gr.Row():
-            controls["traces"] = _slider("traces", settings, "Chains")
-            controls["max_tokens"] = _slider("max_tokens", settings, "Token limit of a chain")
-            controls["seed"] = gr.Number(settings.seed, label="Seed", precision=0, minimum=0, elem_id="seed")
+            controls |= _controls("reasoning", settings)
         reason = _panel("reason", _CHAINS_SCRIPT)
     with gr.Accordion("5 · Merge: one probability out of two", open=True):
         with gr.Row():
-            controls["alpha"] = _slider("alpha", settings, "alpha (α): weight of the reasoning model")
-            controls["epsilon"] = _slider(
-                "epsilon", settings, "epsilon (ε): floor under the variances, as the exponent x of 10ˣ"
-            )
+            controls |= _controls("merging", settings)
         merge = _panel("merge")
         truth = gr.Checkbox(False, label="Reveal the truth", elem_id="truth")
-    panels = Panels(notice, target, status, retrieve, nearest, flat, rerank, answer, reason, merge)
-    return Layout(header, panels, pickers, {name: controls[name] for name in NAMES}, fold, ask, stop, join, truth)
+    panels = PredictPanels(notice, target, status, retrieve, nearest, flat, rerank, answer, reason, merge)
+    return PredictLayout(
+        header, panels, pickers, {name: controls[name] for name in SampleAddress.names()}, fold, ask, stop, join, truth
+    )
 
 
-def _lay_out_retrieval(controls: dict[str, Any], settings: Settings) -> tuple[gr.HTML, gr.Accordion, gr.HTML, gr.HTML]:
-    """Step 1: its two choices (put into ``controls``), the channels, and the fold with nearest items and map."""
-    with gr.Row():
-        controls["variant"] = _radio("variant", VARIANTS, settings.variant, "Compare items by (Table 6)")
-        controls["strategy"] = _radio("strategy", STRATEGIES, settings.strategy, "Choose past items by (Fig. 8)")
-    retrieve = _panel("retrieve", NEAR_SCRIPT)
+def _lay_out_retrieval() -> tuple[gr.HTML, gr.Accordion, gr.HTML, gr.HTML]:
+    """Step 1 below its choices: the channels, and the fold with nearest items and map."""
+    retrieve = _panel("retrieve", _NEAR_SCRIPT)
     # No handler's output: it fetches for itself, so no slider pays for it.
     gr.HTML(against_box(), elem_id="against", elem_classes="panel", js_on_load=_AGAINST_SCRIPT, apply_default_css=False)
     with (
         gr.Accordion("Item map and nearest items", open=False, elem_id="near-fold") as fold,
         gr.Row(elem_classes="near-row"),
     ):
-        flat = item_map("map", min_width=340, scale=3)
-        nearest = _panel("nearest", NEAR_SCRIPT, min_width=340, scale=2)
+        flat = _item_map("map", min_width=340, scale=3)
+        nearest = _panel("nearest", _NEAR_SCRIPT, min_width=340, scale=2)
     return retrieve, fold, nearest, flat
 
 
@@ -183,11 +198,41 @@ def _panel(name: str, script: str = "", **layout: Any) -> gr.HTML:
     return gr.HTML("", elem_id=name, elem_classes="panel", js_on_load=script, apply_default_css=False, **layout)
 
 
-def _radio(name: str, values: Iterable[str], value: str, label: str) -> gr.Radio:
-    return gr.Radio(list(values), value=value, label=label, elem_id=name, elem_classes="segmented")
+def _controls(stage: str, settings: Settings, *kinds: type) -> dict[str, Any]:
+    """The controls of a stage's knobs, by name, in the order of the table; ``kinds``: of these types alone."""
+    return {
+        name: _control(knob, settings)
+        for name, knob in KNOBS.items()
+        if Recipe.stage_of(name) == stage and (not kinds or knob.kind in kinds)
+    }
 
 
-def _slider(name: str, settings: Settings, label: str) -> gr.Slider:
-    low, high, step = bounds(settings)[name]
-    value = to_control(name, getattr(settings, name))
-    return gr.Slider(low, high, value=value, step=step, label=label, elem_id=name, buttons=[])
+def _control(knob: Knob, settings: Settings) -> Any:
+    """A slider where the knob has one, else a choice, or a box for a number."""
+    value = to_control(knob.name, usual(knob.name, settings))
+    if knob.slider:
+        low, high, step = bounds(settings)[knob.name]
+        return gr.Slider(low, high, value=value, step=step, label=knob.label, elem_id=knob.name, buttons=[])
+    if knob.kind is str:
+        allowed = options(knob.name)
+        return gr.Radio(allowed, value=value, label=knob.label, elem_id=knob.name, elem_classes="segmented")
+    precision = 0 if knob.kind is int else None
+    return gr.Number(value, label=knob.label, precision=precision, minimum=0, elem_id=knob.name)
+
+
+def _item_map(elem_id: str, **layout: Any) -> gr.HTML:
+    """The item map: a canvas that fetches its dots once per variant, and marks what its value (JSON) says. Its
+    ``select`` event carries the ``code`` of the item that was clicked.
+
+    Its value and the fetched titles never go through a template or ``innerHTML``: the script draws them as text.
+    """
+    return gr.HTML(
+        "",
+        html_template=_MAP_TEMPLATE,
+        # What is set by a script is not watched.
+        js_on_load=f'{_MAP_SCRIPT}\nrallrec.panels["{elem_id}"] = (value) => {{ props.value = value; follow(); }};',
+        elem_id=elem_id,
+        elem_classes="panel",
+        apply_default_css=False,
+        **layout,
+    )

@@ -23,7 +23,7 @@ _STEPS = 10_000
 
 
 @dataclass(frozen=True)
-class Body:
+class MapBody:
     """A response ready to be sent. ``tag`` changes whenever the content does."""
 
     plain: bytes
@@ -36,10 +36,10 @@ class ItemMaps:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._bodies: dict[tuple[str, str], Body] = {}
+        self._bodies: dict[tuple[str, str], MapBody] = {}
         self._lock = threading.Lock()
 
-    def body(self, dataset: str, variant: str) -> Body:
+    def body(self, dataset: str, variant: str) -> MapBody:
         """The map as JSON. Raises ``UnknownNameError``, ``NotPreparedError`` (naming the command that makes it)."""
         with self._lock:
             if (dataset, variant) not in self._bodies:
@@ -47,7 +47,7 @@ class ItemMaps:
                 content = map_content(self._workspace.dataset(dataset), flat)
                 plain = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
                 tag = hashlib.sha256(plain).hexdigest()[:32]
-                self._bodies[dataset, variant] = Body(plain, gzip.compress(plain, 6, mtime=0), tag)
+                self._bodies[dataset, variant] = MapBody(plain, gzip.compress(plain, 6, mtime=0), tag)
             return self._bodies[dataset, variant]
 
 

@@ -80,7 +80,7 @@ def nearest(workspace: Workspace, variant: str, item: int, question: Question) -
 
     Never raises: what cannot be looked up says why in ``problem``.
     """
-    asked = (variant, item, question.user, question.item)
+    about = (variant, item, question.user, question.item)
     try:
         codes, similarities = workspace.nearest(item, NEAREST, variant)
         data = workspace.dataset()
@@ -88,9 +88,9 @@ def nearest(workspace: Workspace, variant: str, item: int, question: Question) -
             Neighbour(code, similarity, *_relation(data, question, code))
             for code, similarity in zip(codes.tolist(), similarities.tolist(), strict=True)
         )
-        return Nearest(asked, rows, explain(workspace, [row.item for row in rows], item))
+        return Nearest(about, rows, explain(workspace, [row.item for row in rows], item))
     except RallrecError as error:
-        return Nearest(asked, problem=str(error))
+        return Nearest(about, problem=str(error))
 
 
 def _relation(data: Dataset, question: Question, item: int) -> tuple[str, float | None]:

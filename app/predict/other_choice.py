@@ -11,7 +11,7 @@ from backend.retrieval import STRATEGIES
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenItem:
     """A chosen past item, by its code; ``there``: its rank (from 1) in the other list, None where it is not in it."""
 
     item: int
@@ -19,12 +19,12 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Side:
+class ChoiceSide:
     """One way to choose, and the past items that enter the prompt by it, best first."""
 
     variant: str
     strategy: str
-    rows: tuple[Chosen, ...]
+    rows: tuple[ChosenItem, ...]
 
     @property
     def own(self) -> tuple[int, ...]:
@@ -32,7 +32,7 @@ class Side:
         return tuple(row.item for row in self.rows if row.there is None)
 
 
-def against(pipeline: Pipeline, user: int, item: int, recipe: Recipe, other: str) -> tuple[Side, Side]:
+def against(pipeline: Pipeline, user: int, item: int, recipe: Recipe, other: str) -> tuple[ChoiceSide, ChoiceSide]:
     """The recipe's choice beside that of ``other``, a variant or a strategy, all else being the same.
 
     Raises ``UnknownNameError``, and ``UsageError`` as ``Pipeline.question`` does.
@@ -41,14 +41,14 @@ def against(pipeline: Pipeline, user: int, item: int, recipe: Recipe, other: str
     if field == "strategy" and other not in STRATEGIES:
         raise UnknownNameError("embedding variant or strategy", other, (*VARIANTS, *STRATEGIES))
     changed = recipe.model_copy(update={"retrieval": recipe.retrieval.model_copy(update={field: other})})
-    lists = [[row.item for row in pipeline.question(user, item, own).chosen] for own in (recipe, changed)]
+    lists = [[row.item for row in pipeline.question(user, item, choice).chosen] for choice in (recipe, changed)]
     ranks = [{code: rank for rank, code in enumerate(codes, start=1)} for codes in lists]
     here, there = (
-        Side(
-            own.retrieval.variant,
-            own.retrieval.strategy,
-            tuple(Chosen(code, elsewhere.get(code)) for code in codes),
+        ChoiceSide(
+            choice.retrieval.variant,
+            choice.retrieval.strategy,
+            tuple(ChosenItem(code, elsewhere.get(code)) for code in codes),
         )
-        for own, codes, elsewhere in zip((recipe, changed), lists, reversed(ranks), strict=True)
+        for choice, codes, elsewhere in zip((recipe, changed), lists, reversed(ranks), strict=True)
     )
     return here, there

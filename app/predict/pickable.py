@@ -26,13 +26,13 @@ class Choices:
         """(what to show, id) of users with samples whose id holds ``text``, 50 at most, prepared ones first."""
         data = self._data
         counts = np.diff(data.user_ptr).tolist()
-        wanted = [
+        users = [
             user
             for code, user in enumerate(data.user_ids)
             if counts[code] > data.meta.rules.min_history and text.lower() in user.lower()
         ]
-        wanted.sort(key=lambda user: user not in self._prepared)  # stable: each half stays in id order
-        return [self.user_choice(user) for user in wanted[:_MAX_HITS]]
+        users.sort(key=lambda user: user not in self._prepared)  # stable: each half stays in id order
+        return [self.user_choice(user) for user in users[:_MAX_HITS]]
 
     def user_choice(self, user: str) -> tuple[str, str]:
         """(what to show, id) of one user."""
@@ -45,16 +45,16 @@ class Choices:
         First those that make samples of this user, prepared ones before the others, newest first; then, where ``text``
         is not empty, the rest of the catalogue, most rated first.
         """
-        data, wanted = self._data, text.lower()
+        data, typed = self._data, text.lower()
         rows = data.user_rows(data.user_code(user))
-        own = data.item_index[rows.start + data.meta.rules.min_history : rows.stop][::-1].tolist()
-        hits = [code for code in own if wanted in self._titles[code]]
-        if wanted:
+        samples_of_user = data.item_index[rows.start + data.meta.rules.min_history : rows.stop][::-1].tolist()
+        hits = [code for code in samples_of_user if typed in self._titles[code]]
+        if typed:
             rated = set(data.item_index[rows].tolist())
-            hits += [code for code in data.most_interacted if code not in rated and wanted in self._titles[code]]
+            hits += [code for code in data.most_interacted if code not in rated and typed in self._titles[code]]
         ready = self._prepared.get(user, ())
-        found = sorted((data.item_ids[code] for code in hits), key=lambda item: item not in ready)
-        return [self.item_choice(user, item) for item in found[:_MAX_HITS]]
+        items = sorted((data.item_ids[code] for code in hits), key=lambda item: item not in ready)
+        return [self.item_choice(user, item) for item in items[:_MAX_HITS]]
 
     def item_choice(self, user: str, item: str) -> tuple[str, str]:
         """(what to show, id) of one item, for a user."""
@@ -68,10 +68,10 @@ class Choices:
     @cached_property
     def _prepared(self) -> dict[str, set[str]]:
         """By user id, the items of the prepared samples: what the models say of them is there already."""
-        found: dict[str, set[str]] = {}
+        prepared: dict[str, set[str]] = {}
         for user, item in self._workspace.prepared_samples():
-            found.setdefault(user, set()).add(item)
-        return found
+            prepared.setdefault(user, set()).add(item)
+        return prepared
 
     @cached_property
     def _titles(self) -> list[str]:

@@ -7,15 +7,13 @@ from dataclasses import asdict
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from app.predict.export import asked_for
+from app.predict.drawing import against_table
 from app.predict.map_data import ItemMaps
-from app.predict.other_choice_drawing import against_table
 from app.predict.service import PredictService
 from app.predict.slider_marks import Answered
 from app.shared.errors import HEADERS
 from app.shared.export import POLICY
 from app.shared.frame import error_box
-from app.shared.links import command_line
 from app.shared.per_dataset import PerDataset
 from backend.errors import NotFoundError, RallrecError, UnknownNameError
 
@@ -25,7 +23,7 @@ def add_routes(app: FastAPI, services: PerDataset[PredictService]) -> None:
     wrong query, of which the page itself tells). ``/against``: markup of the page's choice of past items beside that of
     another variant or strategy. ``/map/<dataset>/<variant>``: the dots of the item map.
     """
-    settings, maps = services.workspace.settings, ItemMaps(services.workspace)
+    maps = ItemMaps(services.workspace)
 
     def service_of(request: Request) -> PredictService:
         """The service of the dataset that the address names."""
@@ -40,8 +38,8 @@ def add_routes(app: FastAPI, services: PerDataset[PredictService]) -> None:
     def against(request: Request) -> Response:
         try:
             service = service_of(request)
-            shown, other = asked_for(service, settings, request.query_params), request.query_params.get("against", "")
-            html = against_table(service.against(shown, other), service.pipeline.dataset)
+            sides = service.against(service.opened(request.query_params), request.query_params.get("against", ""))
+            html = against_table(sides, service.pipeline.dataset)
         except RallrecError as error:
             html = error_box(str(error))
         return HTMLResponse(html, headers=HEADERS | {"Content-Security-Policy": POLICY})
@@ -50,9 +48,9 @@ def add_routes(app: FastAPI, services: PerDataset[PredictService]) -> None:
     def aside(request: Request) -> Response:
         try:
             service = service_of(request)
-            shown = asked_for(service, settings, request.query_params)
-            answered = service.answered(shown)
-            command = command_line(shown, service.pipeline.dataset.meta.name)
+            sample = service.opened(request.query_params)
+            answered = service.answered(sample)
+            command = sample.command(service.pipeline.dataset.meta.name)
         except RallrecError:  # said by the page itself, where it stands
             answered, command = Answered((), (), ()), ""
         return JSONResponse({"command": command, "answered": asdict(answered)}, headers=HEADERS)

@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any
 
-from app.shared.controls import BOUNDS
+from backend.knobs import KNOBS
 from backend.pipeline import Pipeline, Recipe
 from backend.questions import Question
 from backend.retrieval import gamma_orders, orders_from, shown_gammas
@@ -69,7 +69,7 @@ class _Around:
             of_set.setdefault(frozenset(order), self._at(gamma=gammas[0]))
         by_rank = orders_from(config.order).index("rank")
         known = zip(of_set, self._answers(of_set.values()), strict=True)
-        sets = {items for items, own in known if all(own[:by_rank] + own[by_rank + 1 :])}
+        sets = {items for items, answered in known if all(answered[:by_rank] + answered[by_rank + 1 :])}
         left = [gammas for order, gammas in lists if frozenset(order) in sets]
         complete = self._complete([self._at(gamma=gammas[0]) for gammas in left])
         return tuple(
@@ -80,20 +80,19 @@ class _Around:
 
     def ks(self) -> tuple[Stretch, ...]:
         """With no more past items to put in, a larger K asks the same."""
-        low, high, _ = BOUNDS["k"]
-        recipes = {k: self._at(k=k) for k in range(int(low), int(high) + 1)}
+        recipes = {k: self._at(k=k) for k in range(1, _most("k") + 1)}
         stretches = [list(same) for _, same in groupby(recipes, lambda k: self._question(recipes[k]).prompts)]
         complete = self._complete([recipes[ks[0]] for ks in stretches])
         return tuple(Stretch(ks[0], ks[-1], ks[0]) for ks, yes in zip(stretches, complete, strict=True) if yes)
 
     def traces(self) -> tuple[Stretch, ...]:
         """Fewer chains than there are need no other answers."""
-        most = int(BOUNDS["traces"][1])
+        most = _most("traces")
         reasoning = self.recipe.reasoning.model_copy(update={"traces": most})
         recipe = self.recipe.model_copy(update={"reasoning": reasoning})
-        found = look_up(self.pipeline, self._question(recipe), recipe)
-        count = next((place for place, trace in enumerate(found.traces) if trace is None), most)
-        return (Stretch(1, count, count),) if count and all(found.answers) else ()
+        prediction = look_up(self.pipeline, self._question(recipe), recipe)
+        count = next((place for place, trace in enumerate(prediction.traces) if trace is None), most)
+        return (Stretch(1, count, count),) if count and all(prediction.answers) else ()
 
     def _at(self, **values: Any) -> Recipe:
         return self.recipe.model_copy(update={"retrieval": self.recipe.retrieval.model_copy(update=values)})
@@ -106,8 +105,8 @@ class _Around:
         tuned = self.pipeline.tuned
         assert isinstance(tuned, CachedEngine)
         prompts = [[prompt.messages for prompt in self._question(recipe).prompts] for recipe in recipes]
-        found = iter(tuned.peek_answers([messages for own in prompts for messages in own]))
-        return [[next(found) is not None for _ in own] for own in prompts]
+        answers = iter(tuned.peek_answers([messages for of_recipe in prompts for messages in of_recipe]))
+        return [[next(answers) is not None for _ in of_recipe] for of_recipe in prompts]
 
     def _complete(self, recipes: Sequence[Recipe]) -> list[bool]:
         """For each recipe, whether nothing would have to be asked."""
@@ -115,6 +114,13 @@ class _Around:
             all(known) and look_up(self.pipeline, self._question(recipe), recipe).complete
             for recipe, known in zip(recipes, self._answers(recipes), strict=True)
         ]
+
+
+def _most(name: str) -> int:
+    """How far the slider of a count reaches."""
+    slider = KNOBS[name].slider
+    assert slider
+    return int(slider[1])
 
 
 def _oddness(gamma: float) -> int:

@@ -8,49 +8,25 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.predict.neighbours import Explained, Nearest
-from app.shared.runs import Run, Snapshot
+from app.shared.address import SampleAddress
+from app.shared.runs import LiveRun, Snapshot
 from backend.datasets import Dataset
 from backend.pipeline import Prediction
 from backend.retrieval import GammaStretch
 from storage.jobs.store import Job
 
 
-@dataclass(frozen=True)
-class Request:
-    """Everything a Predict view depends on: its deep link, field for field.
-
-    ``near``: id of the item whose nearest items are shown; empty for the target. ``dataset``: empty for that of the
-    app's settings.
-    """
-
-    user: str
-    item: str
-    variant: str
-    strategy: str
-    gamma: float
-    beta: float
-    k: int
-    knowledge: str
-    traces: int
-    max_tokens: int
-    seed: int
-    alpha: float
-    epsilon: float
-    near: str = ""
-    dataset: str = ""
-
-
 @dataclass
-class Session:
+class PredictSession:
     """What one open page remembers: what it shows, its last answered prediction, its run, and what was drawn where.
 
     ``near_open``: whether the fold with the nearest items is open, so that they are worth looking up. ``owner``: whose
     page it is, as a key that nobody else holds.
     """
 
-    view: View | None = None
+    view: PredictView | None = None
     asked: Prediction | None = None
-    run: Run | None = None
+    run: LiveRun | None = None
     near_open: bool = False
     owner: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
     drawn: dict[str, str] = field(default_factory=dict)
@@ -59,7 +35,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class View:
+class PredictView:
     """One setting of the Predict page, ready to be drawn.
 
     ``prediction`` is what is known for exactly this setting. ``stale`` is the page's last answered prediction, of
@@ -71,7 +47,7 @@ class View:
     ``still``: drawn for reading alone, with nothing to press.
     """
 
-    request: Request
+    request: SampleAddress
     data: Dataset
     prediction: Prediction
     models: Mapping[str, str]

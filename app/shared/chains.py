@@ -33,7 +33,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Step:
+class ChainStep:
     """``pieces`` hold all text up to the next step. ``flags``: (mark, words) for each title that is wrongly cited."""
 
     pieces: tuple[Piece, ...]
@@ -49,7 +49,7 @@ class Written:
 
     number: int
     trace: Trace | None
-    steps: tuple[Step, ...]
+    steps: tuple[ChainStep, ...]
     closing: str
     conclusion: str
     verdict: str
@@ -93,7 +93,7 @@ class _Place:
 
 
 @lru_cache(maxsize=512)  # a slider redraws the same chains many times
-def read(text: str, history: tuple[HistoryLine, ...], target: HistoryLine) -> tuple[Step, ...]:
+def read(text: str, history: tuple[HistoryLine, ...], target: HistoryLine) -> tuple[ChainStep, ...]:
     """``text`` in steps, with what it cites."""
     places, at = [], 0
     for cited in cited_titles(text, history, target):
@@ -106,11 +106,11 @@ def read(text: str, history: tuple[HistoryLine, ...], target: HistoryLine) -> tu
     return _in_steps(text, places)
 
 
-def _in_steps(text: str, places: Sequence[_Place]) -> tuple[Step, ...]:
-    found = split_steps(text)
-    edges = [0, *(step.start for step in found[1:]), len(text)]
+def _in_steps(text: str, places: Sequence[_Place]) -> tuple[ChainStep, ...]:
+    steps = split_steps(text)
+    edges = [0, *(step.start for step in steps[1:]), len(text)]
     return tuple(
-        Step(
+        ChainStep(
             _pieces(text, start, end, places),
             tuple((MARKS[p.kind], p.flag) for p in places if p.flag and start <= p.start < end),
         )

@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from html import escape
 from html.parser import HTMLParser
@@ -22,6 +22,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from markupsafe import Markup
 
+from app.shared.controls import in_words
 from app.shared.errors import HEADERS, problem
 from app.shared.frame import Players, notice
 from app.shared.templating import asset, render, significant
@@ -128,21 +129,20 @@ def document(
 
 def recipe_facts(recipe: Recipe) -> Facts:
     """The choices that a prediction was made with, in words."""
-    retrieval, reasoning, merging = recipe.retrieval, recipe.reasoning, recipe.merging
-    said = f"variant {retrieval.variant}, strategy {retrieval.strategy}, K {retrieval.k}"
-    if retrieval.strategy == "rerank":
-        said += f", gamma {significant(retrieval.gamma, 6)}, beta {significant(retrieval.beta, 6)}"
-    sampling = reasoning.sampling
-    return [
-        ("retrieval", said),
-        ("knowledge", recipe.prompting.knowledge),
-        (
-            "chains",
-            f"{reasoning.traces} of at most {sampling.max_tokens} tokens, temperature "
-            f"{significant(sampling.temperature)}, top-p {significant(sampling.top_p)}, seed {sampling.seed}",
-        ),
-        ("merge", f"alpha {significant(merging.alpha, 6)}, epsilon {significant(merging.epsilon, 6)}"),
-    ]
+    sampling = recipe.reasoning.sampling
+    chains = (
+        f"{recipe.reasoning.traces} of at most {sampling.max_tokens} tokens, temperature "
+        f"{significant(sampling.temperature)}, top-p {significant(sampling.top_p)}, seed {sampling.seed}"
+    )
+    facts = {
+        "retrieval": in_words(recipe, "retrieval"),
+        "knowledge": recipe.prompting.knowledge,
+        "prompt": in_words(recipe, "prompting", leave=["knowledge"]),
+        "chains": chains,
+        "sampling": in_words(recipe, "reasoning", leave=["traces", *asdict(sampling)]),
+        "merge": in_words(recipe, "merging"),
+    }
+    return [(name, said) for name, said in facts.items() if said]
 
 
 def model_facts(models: Mapping[str, Mapping[str, Any]]) -> Facts:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.shared.mended_links import LeftOut
-from app.shared.per_dataset import Choice
+from app.shared.address import LeftOut
+from app.shared.per_dataset import DatasetChoice
 from app.shared.templating import render
 from backend.engines import makes_up_answers, models
 from backend.engines.models import display_name
@@ -26,7 +26,7 @@ ROUTES = (
 )
 
 
-def header(current: str, dataset: str, licence: str, choices: Sequence[Choice] = ()) -> str:
+def header(current: str, dataset: str, licence: str, choices: Sequence[DatasetChoice] = ()) -> str:
     """The navigation and the dataset at hand; where there are several ``choices``, each can be opened on this page."""
     query = next((one.query for one in choices if one.current), "")
     return render(

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from app.shared.controls import read
 from app.shared.per_dataset import over
 from app.shared.runs import RunQueue
 from backend.errors import CorruptCacheError, UsageError
+from backend.knobs import KNOBS
 from backend.prompting import KNOWLEDGE_WORDINGS
 from backend.retrieval import exact_gamma
 from backend.settings import Settings
 from storage.database.tables import utc_now
-from storage.jobs.kinds import Params, Player, PrecomputeParams, checked
+from storage.jobs.kinds import Params, Player, PrecomputeParams, ReasonParams, checked
 from storage.jobs.runner import KINDS, Runner
 from storage.jobs.store import RESUMABLE, STATES, Job, JobStore
 from storage.precompute.graph import STAGE_NAMES
@@ -82,15 +84,18 @@ class JobsService:
 
     def reason(self, given: Mapping[str, Any], owner: str, dataset: str = "") -> Job:
         """Start asking both models about many samples. ``given``: as in ``ReasonParams``, without the dataset and the
-        models; ``gammas`` may be text with commas. Raises ``UsageError``.
+        models, and further knobs by name; ``gammas`` may be text with commas. Raises ``UsageError``.
         """
         work = over(self._workspace, dataset)
         players = {role: Player.of(work.model(role)).model_dump() for role in ("tuned", "reasoning")}
         numbers = _numbers(given.get("gammas", ""))
-        params = checked("reason", {**given, "gammas": numbers, "dataset": work.settings.dataset, **players})
+        named = {name: value for name, value in given.items() if name in ReasonParams.model_fields}
+        choices = {name: read(name, value) for name, value in given.items() if name in KNOBS.keys() - named.keys()}
+        named |= {"gammas": numbers, "choices": choices, "dataset": work.settings.dataset}
+        params = checked("reason", named | players)
         for gamma in numbers:  # and all other choices are checked before it is queued, not when its turn has come
             for wording in given.get("knowledge", ()):
-                work.recipe(gamma=gamma, knowledge=wording, traces=given.get("traces"))
+                work.recipe(gamma=gamma, knowledge=wording, traces=given.get("traces"), **choices)
         return self._start(params, owner)
 
     def evaluate(self, samples: str, limit: int | None, dataset: str, owner: str) -> Job:

@@ -23,7 +23,7 @@ Service = TypeVar("Service")
 
 
 @dataclass(frozen=True)
-class Choice:
+class DatasetChoice:
     """A dataset that pages can be opened on. ``query``: what an address says of it; empty for the settings' own."""
 
     name: str
@@ -53,31 +53,31 @@ class PerDataset(Generic[Service]):
                 self._services[key] = self._make(work)
             return self._services[key]
 
-    def choices(self, name: str = "") -> list[Choice]:
+    def choices(self, name: str = "") -> list[DatasetChoice]:
         """The datasets that are prepared or ship, the settings' first; ``name``: the one that a page shows."""
         return choices(self.workspace, name)
 
 
 def over(workspace: Workspace, name: str) -> Workspace:
     """The workspace over the dataset that an address names; empty: the settings' own. Raises ``UnknownNameError``."""
-    own = workspace.settings.dataset
-    name = str(name or own)  # a browser can send anything
-    if name != own:
+    usual = workspace.settings.dataset
+    name = str(name or usual)  # a browser can send anything
+    if name != usual:
         require_known(name, workspace.settings.home / "datasets")
     return workspace.over(name)
 
 
-def choices(workspace: Workspace, name: str = "") -> list[Choice]:
+def choices(workspace: Workspace, name: str = "") -> list[DatasetChoice]:
     """See :meth:`PerDataset.choices`. Reads each dataset's ``meta.json``, nothing else."""
-    own, root = workspace.settings.dataset, workspace.settings.home / "datasets"
-    names = dict.fromkeys([own, *datasets.known_names(root)])
-    found = []
-    for each in names:
+    usual, root = workspace.settings.dataset, workspace.settings.home / "datasets"
+    names = dict.fromkeys([usual, *datasets.known_names(root)])
+    offered = []
+    for dataset in names:
         try:
-            meta = DatasetMeta.model_validate_json((root / each / META).read_bytes())
+            meta = DatasetMeta.model_validate_json((root / dataset / META).read_bytes())
             title, licence = meta.title, meta.licence
         except (OSError, ValidationError):  # not prepared yet, or damaged: said where it is opened
-            title, licence = each, ""
-        query = "" if each == own else urlencode({"dataset": each})
-        found.append(Choice(each, title, licence, query, each == (name or own)))
-    return found
+            title, licence = dataset, ""
+        query = "" if dataset == usual else urlencode({"dataset": dataset})
+        offered.append(DatasetChoice(dataset, title, licence, query, dataset == (name or usual)))
+    return offered

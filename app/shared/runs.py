@@ -12,8 +12,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from backend.errors import RallrecError, Stopped, UsageError
 from backend.pipeline import Listener, Pipeline, Prediction, Recipe
@@ -44,7 +45,7 @@ class Snapshot:
 
 
 @dataclass
-class Run:
+class LiveRun:
     """One live prediction; made by :meth:`RunQueue.start`. ``owner``: the key of whoever started it; ``tell``: told the
     status, the report and the error with which it ends.
     """
@@ -52,26 +53,24 @@ class Run:
     pipeline: Pipeline
     question: Question
     recipe: Recipe
-    _now: Prediction
-    owner: str = ""
+    owner: str
     tell: Callable[[str, Report, str], None] = lambda *_: None
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _stop: threading.Event = field(default_factory=threading.Event)
-    _status: str = "queued"
-    _stage: str = "waiting for the model"
-    _fraction: float | None = None
-    _waiting: int = 0
     _pieces: dict[int, list[str]] = field(default_factory=dict)
-    _error: str = ""
     _version: int = 0
     _started: float = field(default_factory=time.monotonic)
     _ended: float | None = None
+
+    def __post_init__(self) -> None:
+        unasked = self.pipeline.unasked(self.question, self.recipe)
+        self._state = Snapshot("queued", "waiting for the model", None, 0, 0.0, unasked, {})
 
     def stop(self) -> None:
         """Ask the run to stop; what has finished is kept. A run that still waits for its turn ends at once."""
         self._stop.set()
         with self._changed:
-            waited = self._status == "queued"
+            waited = self._state.status == "queued"
             if waited:
                 self._set(status="stopped", stage="stopped before it began")
         if waited:
@@ -79,22 +78,14 @@ class Run:
 
     def snapshot(self) -> Snapshot:
         with self._changed:
-            return Snapshot(
-                self._status,
-                self._stage,
-                self._fraction,
-                self._waiting,
-                (self._ended or time.monotonic()) - self._started,
-                self._now,
-                {index: "".join(parts) for index, parts in self._pieces.items()},
-                self._error,
-            )
+            pieces = {index: "".join(parts) for index, parts in self._pieces.items()}
+            return replace(self._state, seconds=(self._ended or time.monotonic()) - self._started, pieces=pieces)
 
     def report(self) -> Report:
         """How far it is, as the database is told."""
-        with self._changed:
-            now = self._now
-            return Report(self._stage, self._fraction, known(now), len(now.answers) + len(now.traces))
+        now = self._state
+        parts = len(now.prediction.answers) + len(now.prediction.traces)
+        return Report(now.stage, now.fraction, known(now.prediction), parts)
 
     def watch(self, interval: float = 0.12) -> Iterator[Snapshot]:
         """Snapshots as the run goes on, at most one per ``interval`` seconds, the last one when it has ended."""
@@ -115,10 +106,14 @@ class Run:
     def execute(self) -> None:
         """Run it to its end, in the queue's thread. Never raises."""
         with self._changed:
-            if self._status != "queued":
+            if self._state.status != "queued":
                 return
             self._set(status="running", stage="starting", waiting=0)
-        listener = Listener(stage=self._on_stage, update=self._on_update, piece=self._on_piece)
+        listener = Listener(
+            stage=lambda what, fraction: self._set(stage=what, fraction=fraction),
+            update=lambda prediction: self._set(prediction=prediction),
+            piece=self._on_piece,
+        )
         try:
             done = self.pipeline.predict(self.question, self.recipe, listener, self._stop.is_set)
         except Stopped:
@@ -129,38 +124,33 @@ class Run:
             _log.exception("a live prediction failed")
             self._end(status="failed", stage="failed", error=f"{type(error).__name__}: {error}. The log says more.")
         else:
-            self._set(now=done)
+            self._set(prediction=done)
             self._end(status="done", stage="done")
 
     def told_to_wait(self, before: int) -> None:
         """How many runs are before this one."""
         self._set(waiting=before)
 
-    def _on_stage(self, what: str, fraction: float | None) -> None:
-        self._set(stage=what, fraction=fraction)
-
-    def _on_update(self, prediction: Prediction) -> None:
-        self._set(now=prediction)
-
     def _on_piece(self, index: int, text: str) -> None:
         with self._changed:
             self._pieces.setdefault(index, []).append(text)
-            self._version += 1
-            self._changed.notify_all()
+            self._tell_watchers()
 
     def _end(self, status: str, stage: str, error: str = "") -> None:
-        """What the database is told is there before anybody who watches sees the end."""
+        """The database is told before anybody who watches sees the end."""
         self.tell(status, self.report(), error)
         self._set(status=status, stage=stage, error=error)
 
-    def _set(self, **fields: object) -> None:
+    def _set(self, **fields: Any) -> None:
         with self._changed:
-            for name, value in fields.items():
-                setattr(self, f"_{name}", value)
-            if self._status not in ("queued", "running") and self._ended is None:
+            self._state = replace(self._state, **fields)
+            if not self._state.live and self._ended is None:
                 self._ended = time.monotonic()
-            self._version += 1
-            self._changed.notify_all()
+            self._tell_watchers()
+
+    def _tell_watchers(self) -> None:
+        self._version += 1
+        self._changed.notify_all()
 
 
 def known(prediction: Prediction) -> int:
@@ -176,7 +166,7 @@ class RunQueue:
 
     def __init__(self, worker: Worker) -> None:
         self._jobs = worker
-        self._runs: list[tuple[Run, int, PredictParams]] = []
+        self._runs: list[tuple[LiveRun, int, PredictParams]] = []
         self._lock = threading.Condition()
         self._worker: threading.Thread | None = None
 
@@ -186,13 +176,13 @@ class RunQueue:
         with self._lock:
             return bool(self._runs)
 
-    def start(self, pipeline: Pipeline, question: Question, recipe: Recipe, owner: str = "") -> Run:
+    def start(self, pipeline: Pipeline, question: Question, recipe: Recipe, owner: str = "") -> LiveRun:
         """Queue a run; the thread is started with the first one. A job of the same prediction that did not come to its
         end is taken up again.
 
         ``owner``: a key that only those hold who may stop it. Raises ``StorageError``.
         """
-        run = Run(pipeline, question, recipe, pipeline.unasked(question, recipe), owner or uuid.uuid4().hex)
+        run = LiveRun(pipeline, question, recipe, owner or uuid.uuid4().hex)
         params = _params(pipeline, question, recipe)
         number = self._jobs.queue(params, run.owner, run.report, run.stop).number
         run.tell = partial(self._jobs.end, number)
@@ -205,26 +195,26 @@ class RunQueue:
             self._lock.notify_all()
         return run
 
-    def stop(self, run: Run, owner: str) -> None:
+    def stop(self, run: LiveRun, owner: str) -> None:
         """Stop a run for whoever started it; what has finished is kept. Raises ``UsageError`` for anybody else."""
         if owner != run.owner:
             raise UsageError("Somebody else started this run", expected="a stop by whoever did", fix="wait for its end")
         run.stop()
 
-    def live(self, pipeline: Pipeline, question: Question, recipe: Recipe) -> Run | None:
+    def live(self, pipeline: Pipeline, question: Question, recipe: Recipe) -> LiveRun | None:
         """The run of exactly this prediction that goes on or waits here, whoever started it."""
-        asked = _params(pipeline, question, recipe)
+        wanted_params = _params(pipeline, question, recipe)
         with self._lock:
-            same = [run for run, _, params in self._runs if params == asked]
+            same = [run for run, _, params in self._runs if params == wanted_params]
         return next((run for run in same if run.snapshot().live), None)
 
     def last_job(self, pipeline: Pipeline, question: Question, recipe: Recipe) -> Job | None:
         """The last job of exactly this prediction, of whatever process, however long ago. Raises ``StorageError``."""
         params, jobs = _params(pipeline, question, recipe), self._jobs
-        found = jobs.store.latest(params)
-        if found and found.live and found.worker != jobs.name and jobs.sweep():
-            found = jobs.store.latest(params)
-        return found
+        job = jobs.store.latest(params)
+        if job and job.live and job.worker != jobs.name and jobs.sweep():
+            job = jobs.store.latest(params)
+        return job
 
     def _work(self) -> None:
         while True:
@@ -236,7 +226,7 @@ class RunQueue:
                 self._runs.pop(0)
                 self._announce()
 
-    def _execute(self, run: Run, number: int) -> None:
+    def _execute(self, run: LiveRun, number: int) -> None:
         try:
             if not self._jobs.begin(number):
                 run.stop()

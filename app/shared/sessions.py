@@ -23,8 +23,8 @@ class Sessions(Generic[State]):
     def of(self, page: str) -> State:
         """What the page with this key remembers; begun now where it is not known."""
         with self._lock:
-            held = self._held.setdefault(page, self._new())
+            state = self._held.setdefault(page, self._new())
             self._held.move_to_end(page)
             while len(self._held) > MOST:
                 self._held.popitem(last=False)
-            return held
+            return state

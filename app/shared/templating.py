@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup
 
-from app.shared.glossary import GLOSSARY
+from app.shared.glossary import explanation
 
 _SCREENS = Path(__file__).parents[1]
 
@@ -39,7 +39,7 @@ def symbol(name: str, focusable: bool = True) -> Markup:
 
     Not ``focusable``: for inside of a link, which has the focus itself.
     """
-    entry, focus = GLOSSARY[name], Markup(' tabindex="0"') if focusable else ""
+    entry, focus = explanation(name), Markup(' tabindex="0"') if focusable else ""
     return Markup('<abbr class="sym"{} title="{}">{}</abbr>').format(focus, entry.text, Markup(entry.glyph))
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import reprlib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from typing import Annotated, ClassVar, Self
 
-from backend.errors import UnknownNameError, UsageError
+from pydantic import model_validator
+
+from app.shared.address import Address, Gamma, PageNumber, Text, check_name, one_of
 from backend.prompting import KNOWLEDGE_WORDINGS
-from backend.retrieval import exact_gamma
 
 PATH = "/users"
 # Columns that the list of users and the list of predictions can be sorted by.
@@ -21,8 +18,7 @@ SHOWN_PREDICTIONS = ("all", "wrong", "disagree", "partial")
 AXES = ("time", "order")
 
 
-@dataclass(frozen=True)
-class UsersQuery:
+class UsersQuery(Address):
     """Without ``user``, the list of users; with one (an id), that user.
 
     ``find``: text that a listed user's id holds. ``sort``: a column; "-" before it: largest first; empty: the list's
@@ -31,43 +27,25 @@ class UsersQuery:
     ``dataset``: empty for that of the app's settings.
     """
 
-    user: str = ""
-    find: str = ""
-    sort: str = ""
-    show: str = "all"
-    page: int = 1
-    item: str = ""
-    knowledge: str = ""
-    gamma: float | None = None
-    axis: str = "time"
-    dataset: str = ""
+    path: ClassVar[str] = PATH
 
-    @classmethod
-    def parse(cls, given: Mapping[str, Any] | str) -> UsersQuery:
-        """From an address or its parameters; others are passed over. Raises ``UsageError`` naming the parameter."""
-        if isinstance(given, str):
-            given = dict(parse_qsl(given.partition("?")[2]))
-        texts = {field.name: str(given[field.name]) for field in fields(cls) if given.get(field.name) not in (None, "")}
-        page, gamma = (_number(name, texts.pop(name, None)) for name in ("page", "gamma"))
-        query = cls(**texts, page=max(1, int(page or 1)), gamma=None if gamma is None else exact_gamma(gamma))
-        query._check()
-        return query
+    user: Text = ""
+    find: Text = ""
+    sort: Text = ""
+    show: Text = "all"
+    page: PageNumber = 1
+    item: Text = ""
+    knowledge: Annotated[str, one_of("", *KNOWLEDGE_WORDINGS)] = ""
+    gamma: Gamma = None
+    axis: Annotated[str, one_of(*AXES)] = "time"
+    dataset: Text = ""
 
-    def _check(self) -> None:
-        one = bool(self.user)
-        known = {
-            "sort": ("", *(PREDICTION_COLUMNS if one else USER_COLUMNS)),
-            "show": SHOWN_PREDICTIONS if one else SHOWN_USERS,
-            "knowledge": ("", *KNOWLEDGE_WORDINGS),
-            "axis": AXES,
-        }
-        for name, values in known.items():
-            value = getattr(self, name)
-            value = value.removeprefix("-") if name == "sort" else value
-            if value not in values:
-                raise UnknownNameError(f"{name} of this page", value, filter(None, values), fix="mend the link")
-        if self.gamma is not None and not 0 <= self.gamma <= 1:
-            raise UsageError(f"gamma is {self.gamma:g}", expected="0 to 1", fix="mend the link")
+    @model_validator(mode="after")
+    def _check_list(self) -> Self:
+        columns, shown = (PREDICTION_COLUMNS, SHOWN_PREDICTIONS) if self.user else (USER_COLUMNS, SHOWN_USERS)
+        check_name("sort", self.column, ("", *columns))
+        check_name("show", self.show, shown)
+        return self
 
     @property
     def column(self) -> str:
@@ -76,35 +54,3 @@ class UsersQuery:
     @property
     def falling(self) -> bool:
         return self.sort.startswith("-")
-
-    def link(self, **changes: Any) -> str:
-        """The address that leads to this with some values changed; what has its default is left out."""
-        said = self.said(**changes)
-        # Not "?..." alone: the page's base is the site's root.
-        return f"{PATH}?{said}" if said else PATH
-
-    def said(self, **changes: Any) -> str:
-        """The parameters of :meth:`link`, spelled."""
-        query, nothing = replace(self, **changes), UsersQuery()
-        values = {field.name: getattr(query, field.name) for field in fields(query)}
-        if query.gamma is not None:
-            values["gamma"] = short_gamma(query.gamma)
-        return urlencode({name: value for name, value in values.items() if value != getattr(nothing, name)})
-
-
-def short_gamma(gamma: float) -> str:
-    """Three decimals where they stand for the very same number (0.667 for 2/3), else all of them."""
-    short = f"{gamma:.3f}".rstrip("0").rstrip(".")
-    return short if exact_gamma(float(short)) == gamma else repr(gamma)
-
-
-def _number(name: str, given: str | None) -> float | None:
-    try:
-        value = None if given is None else float(given)
-        if value is not None and not abs(value) < 1e9:  # NaN too
-            raise ValueError
-    except ValueError:
-        raise UsageError(
-            f"{name} is {reprlib.repr(given)}", expected=f"a number, as in {name}=1", fix="mend the link"
-        ) from None
-    return value

@@ -8,18 +8,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from app.predict import choices
-from app.predict.view import Request
+from app.shared import choices
+from app.shared.address import SampleAddress
+from app.shared.controls import short_gamma
 from app.shared.templating import render, symbol
-from app.users.address import UsersQuery, short_gamma
+from app.users.address import UsersQuery
 from app.users.people import Timeline, UserPage, UserProfile
 from app.users.service import PredictionRow, Predictions, kinds
 from backend.datasets import Dataset
@@ -159,7 +158,7 @@ def user_picks(told: Timeline, selected: PredictionRow | None, k: int, data: Dat
 
 
 def user_predictions(
-    predictions: Predictions, profile: UserProfile, open_in_predict: Callable[[PredictionRow], Request]
+    predictions: Predictions, profile: UserProfile, open_in_predict: Callable[[PredictionRow], SampleAddress]
 ) -> str:
     """What is cached, with the truth beside it."""
     query, every = predictions.query, predictions.every
@@ -180,7 +179,7 @@ def user_predictions(
                 "when": day(row.when),
                 "selected": selected is not None and row.row == selected.row,
                 "select": query.link(item=row.item),
-                "predict": predict_link(open_in_predict(row)),
+                "predict": open_in_predict(row).link(),
                 "bars": [("tuned", row.p_g), ("reasoning", row.p_r), ("merged", row.p_final)],
             }
             for row in predictions.rows
@@ -213,12 +212,6 @@ def user_predictions(
 def problem(message: str) -> str:
     """An error in place of everything, and the way back."""
     return render("users/problem.html", message=message)
-
-
-def predict_link(request: Request) -> str:
-    """The address of the Predict page that shows exactly this."""
-    named = asdict(request) | {"gamma": short_gamma(request.gamma)}
-    return "/?" + urlencode({name: value for name, value in named.items() if value != ""})
 
 
 def day(seconds: int | None) -> str:

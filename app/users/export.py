@@ -51,7 +51,7 @@ def users_page(service: UsersService, query: UsersQuery, players: Players, made:
 def _all_users(service: UsersService, query: UsersQuery) -> dict[str, Any]:
     page = service.users(query)
     return {
-        "dataset": service.data.meta.name, "query": asdict(query), "total": page.total, "found": page.found,
+        "dataset": service.data.meta.name, "query": query.model_dump(), "total": page.total, "found": page.found,
         "page": page.page, "pages": page.pages,
         "users": [asdict(row) | {"first": _day(row.first), "last": _day(row.last)} for row in page.rows],
     }  # fmt: skip
@@ -73,7 +73,7 @@ def _one_user(service: UsersService, query: UsersQuery) -> dict[str, Any]:
     rated = zip(told.items.tolist(), told.rating.tolist(), when, told.genre.tolist(), strict=True)
     return {
         "dataset": data.meta.name,
-        "query": asdict(query),
+        "query": query.model_dump(),
         "recipe": predictions.recipe.hash,
         "profile": record,
         "timeline": [

@@ -167,7 +167,7 @@ def _changed(query: UsersQuery, before: str) -> set[str]:
         old = UsersQuery.parse(before)
     except RallrecError:
         old = UsersQuery()
-    return {field.name for field in fields(UsersQuery) if getattr(query, field.name) != getattr(old, field.name)}
+    return {name for name, value in query if value != getattr(old, name)}
 
 
 def _later(services: PerDataset[UsersService], address: str, drawn: str) -> list[Any]:

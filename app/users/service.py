@@ -9,11 +9,11 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from app.predict.view import Request
+from app.shared.address import SampleAddress
 from app.users.address import UsersQuery
 from app.users.people import Profiles, Timeline, UserPage, UserProfile, UserTable
 from backend.datasets import Dataset, Split, build_samples, split
@@ -58,13 +58,9 @@ class UsersService:
         """Raises ``UsageError`` for a user who is not there, and what reading the cache raises."""
         return self._predictions.of(query, self.data.user_code(query.user))
 
-    def predict_request(self, query: UsersQuery, row: PredictionRow) -> Request:
+    def predict_request(self, query: UsersQuery, row: PredictionRow) -> SampleAddress:
         """What the Predict page shows of the same prediction: every choice is named, whatever the settings become."""
-        settings, retrieval = self._workspace.settings, self._predictions.recipe(query).retrieval
-        names = [name.name for name in fields(Request) if name.name != "dataset" and hasattr(settings, name.name)]
-        named = {name: getattr(settings, name) for name in names}
-        named |= {"gamma": retrieval.gamma, "knowledge": query.knowledge or settings.knowledge}
-        return Request(user=query.user, item=row.item, dataset=self._workspace.other, **named)
+        return SampleAddress.of(query.user, row.item, self._predictions.recipe(query), self._workspace.other)
 
     @cached_property
     def _table(self) -> UserTable:

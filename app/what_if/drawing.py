@@ -1,10 +1,18 @@
-"""The What-if page's right side and head: what is changed, and before and after side by side. Pure functions."""
+"""The What-if page's panels, each a pure function of its view: what is changed, the editor, and before and after side
+by side.
+
+A control of the editor says what it does by ``data-do`` and to what by ``data-name``; ``data-key`` finds it again once
+redrawn.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import fields
+import re
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -14,28 +22,34 @@ from app.predict import curves
 from app.predict import view as predict_view
 from app.predict.drawing import reason_panel
 from app.predict.neighbours import Explained
+from app.shared.address import SampleAddress
+from app.shared.controls import options
 from app.shared.templating import render, symbol
-from app.what_if.diff import diff_lines
-from app.what_if.prompt import editor
-from app.what_if.view import Side, View
+from app.what_if.view import WhatIfSide, WhatIfView
 from backend.datasets import Dataset
 from backend.errors import UsageError
-from backend.pipeline import Prediction
-from backend.prompting import build_prompt
-from backend.what_if import Edits
+from backend.knobs import KNOBS
+from backend.pipeline import Prediction, Recipe
+from backend.prompting import build_prompt, knowledge_sentence
+from backend.what_if import HINTS, MAX_PROMPT, MAX_SENTENCE, Edits
 from storage.kept.what_ifs import MAX_NAME, Kept
 
-# What settings are called in a sentence, where it is not by their names.
-SETTING_WORDS = {
-    "k": "K",
-    "max_tokens": "token limit",
-    "top_p": "nucleus",
-    "traces": "chains",
-    "order": "history order",
+# What choices that are no knobs are called, and the labels of knobs that are called otherwise in the editor.
+_WORDS = {"template": "template", "temperature": "temperature", "top_p": "nucleus", "order": "history order"}
+_LABELS = {"k": "K, past items", "knowledge": "Hint's wording", "top_p": "Nucleus (top p)"}
+# The settings that are in sight; the others are in a fold.
+_FIRST = ("template", "k", "temperature", "seed")
+_HINT_WORDS = {
+    "none": "nothing",
+    "yes": f"“{knowledge_sentence(1.0)}”",
+    "no": f"“{knowledge_sentence(0.0)}”",
+    "own": "a sentence of one's own",
 }
+_NUMBER = re.compile(r"^(\d+)\. ")
+_MOST_NAMED = 3
 
 
-def question(view: View) -> str:
+def question(view: WhatIfView) -> str:
     """Who is asked about what, and the list of edits."""
     what_if, data = view.what_if, view.data
     return render(
@@ -52,7 +66,127 @@ def question(view: View) -> str:
     )
 
 
-def status(view: View) -> str:
+def history(view: WhatIfView) -> str:
+    """The past items of both prompts and all that were edited, each to be removed, re-rated or put back."""
+    meta = view.data.meta
+    return render(
+        "what_if/history.html",
+        rows=_rows(view),
+        noun=meta.item_noun,
+        low=meta.rating_min,
+        high=meta.rating_max,
+        step=view.step,
+        past=len(view.after.prediction.question.past),
+        before=len(view.before.prediction.question.past),
+    )
+
+
+def settings(view: WhatIfView) -> str:
+    """Target, hint and settings."""
+    edits, after = view.what_if.edits, view.after.prediction.question
+    more = [name for name in dict.fromkeys([*KNOBS, *_WORDS]) if name not in _FIRST]
+    return render(
+        "what_if/settings.html",
+        target=view.data.item_label(after.item),
+        base=view.data.item_label(view.data.item_code(view.what_if.item)),
+        target_changed=edits.target is not None,
+        hint=edits.hint or "",
+        hints=[(name, _HINT_WORDS[name]) for name in HINTS],
+        wording=view.what_if.edited_recipe.prompting.knowledge,
+        sentence=edits.sentence,
+        most=MAX_SENTENCE,
+        first=[_field(name, view) for name in _FIRST],
+        more=[_field(name, view) for name in more],
+        more_open=any(name in edits.settings for name in more),
+    )
+
+
+def _rows(view: WhatIfView) -> list[dict[str, Any]]:
+    """In the order of the prompt after the edits; what left it stands about where it stood."""
+    data, edits = view.data, view.what_if.edits
+    ranks = [
+        {row.item: place for place, row in enumerate(side.prediction.question.chosen, start=1)}
+        for side in (view.before, view.after)
+    ]
+    added = {data.item_code(row.item): row for row in edits.added}
+    named = [data.item_code(item) for item in (*(row.item for row in edits.rated), *edits.removed)]
+    last = len(ranks[0]) + len(ranks[1]) + 1
+    codes = sorted(
+        dict.fromkeys([*ranks[1], *added, *ranks[0], *named]),
+        key=lambda code: ranks[1].get(code, ranks[0].get(code, last) - 0.5),
+    )
+    gone = {data.item_code(item) for item in edits.removed} - added.keys()
+    return [
+        {
+            "id": data.item_ids[code],
+            "label": data.item_label(code),
+            "own": view.plain.past.rating_of(code),
+            "rating": (view.plain if code in gone else view.after.prediction.question).past.rating_of(code),
+            "before": ranks[0].get(code),
+            "after": ranks[1].get(code),
+            "state": _state(code, view, gone, added),
+            "place": "" if code not in added or added[code].place is None else (added[code].place or 0) + 1,
+        }
+        for code in codes
+    ]
+
+
+def _state(code: int, view: WhatIfView, gone: set[int], added: dict[int, Any]) -> str:
+    """``removed``, ``added``, ``moved``, ``rated``, ``asked`` (it is the target now), or nothing."""
+    if code in gone:
+        return "removed"
+    unedited = view.plain.past.rating_of(code)
+    if code in added:
+        return "added" if unedited is None else "moved"
+    now = view.after.prediction.question.past.rating_of(code)
+    if now is None:
+        return "asked"
+    return "" if now == unedited else "rated"
+
+
+def _field(name: str, view: WhatIfView) -> dict[str, Any]:
+    """One setting: its value, what it was, and what it may be."""
+    before, after = view.what_if.recipe.named[name], view.what_if.edited_recipe.named[name]
+    return {
+        "name": name,
+        "label": _label_of(name),
+        "value": _spelt(after),
+        "was": _spelt(before),
+        "changed": after != before,
+        **_range(name),
+    }
+
+
+def _label_of(name: str) -> str:
+    words, sign = setting_words(name), KNOBS[name].symbol if name in KNOBS else ""
+    if name in _LABELS:
+        return _LABELS[name]
+    return f"{words} ({sign})" if len(sign) == 1 else words[:1].upper() + words[1:]
+
+
+def setting_words(name: str) -> str:
+    """What a choice of the recipe is called in a sentence."""
+    return KNOBS[name].short if name in KNOBS else _WORDS.get(name, name)
+
+
+@cache
+def _range(name: str) -> dict[str, Any]:
+    """What the recipe takes: ``options``, or the ``low`` and ``high`` end of numbers, whole ones or not."""
+    field = Recipe.field(name)
+    limits = {kind: getattr(mark, kind) for mark in field.metadata for kind in ("ge", "le") if hasattr(mark, kind)}
+    return {
+        "options": options(name),
+        "low": limits.get("ge", ""),
+        "high": limits.get("le", ""),
+        "step": 1 if field.annotation is int else "any",
+    }
+
+
+def _spelt(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def status(view: WhatIfView) -> str:
     """One line about what is going on with both questions."""
     named = list(zip(("before", "after"), view.sides, strict=False))
     runs = [(name, side.run) for name, side in named if side.run]
@@ -68,7 +202,7 @@ def status(view: View) -> str:
     )
 
 
-def numbers(view: View) -> str:
+def numbers(view: WhatIfView) -> str:
     """P_G, P_R, P_final and the variances before and after, with the differences, and what became of the answer."""
     before, after = view.before.prediction, view.after.prediction
     rows = [
@@ -95,21 +229,23 @@ def numbers(view: View) -> str:
     )
 
 
-def chosen(view: View) -> str:
+def chosen(view: WhatIfView) -> str:
     """What entered the prompt before and after, with what left, entered, or has another rating."""
     before, after = _rated(view.before.prediction), _rated(view.after.prediction)
     added, label = {view.data.item_code(row.item) for row in view.what_if.edits.added}, view.data.item_label
 
-    def rows(own: dict[int, float], other: dict[int, float], fresh: str, added: set[int]) -> list[dict[str, Any]]:
+    def rows(
+        ratings: dict[int, float], elsewhere: dict[int, float], fresh: str, added: set[int]
+    ) -> list[dict[str, Any]]:
         return [
             {
                 "label": label(code),
                 "rating": rating,
-                "mark": fresh if code not in other else "re-rated" if other[code] != rating else "",
-                "other": other.get(code),
+                "mark": fresh if code not in elsewhere else "re-rated" if elsewhere[code] != rating else "",
+                "other": elsewhere.get(code),
                 "added": code in added,
             }
-            for code, rating in own.items()
+            for code, rating in ratings.items()
         ]
 
     return render(
@@ -121,7 +257,7 @@ def chosen(view: View) -> str:
     )
 
 
-def prompts(view: View) -> str:
+def prompts(view: WhatIfView) -> str:
     """The prompt of the reasoning model before and after, line by line, and a field to edit it."""
     texts = [_prompt(side) for side in (view.before.prediction, view.after.prediction)]
     lines = diff_lines(*texts)
@@ -130,11 +266,11 @@ def prompts(view: View) -> str:
         lines=lines,
         **{kind: sum(line.kind == kind for line in lines) for kind in ("left", "entered", "moved")},
         edited=view.edited,
-        **editor(view),
+        **_prompt_editor(view),
     )
 
 
-def chains(view: View) -> str:
+def chains(view: WhatIfView) -> str:
     """The chains of both, each drawn as on the Predict page."""
     return render(
         "what_if/chains.html",
@@ -146,7 +282,7 @@ def chains(view: View) -> str:
     )
 
 
-def keep_bar(view: View) -> str:
+def keep_bar(view: WhatIfView) -> str:
     """A name for what the page shows: to keep it, or to rename it."""
     words = "; ".join(edits_in_words(view.what_if.edits, view.data))
     return render(
@@ -158,7 +294,7 @@ def keep_bar(view: View) -> str:
     )
 
 
-def kept_list(view: View) -> str:
+def kept_list(view: WhatIfView) -> str:
     """Kept what-ifs: those of this question, and the latest of others."""
     here = [kept for kept in view.others if _same_question(kept, view)]
     rest = [kept for kept in view.others if not _same_question(kept, view)]
@@ -187,7 +323,7 @@ def edits_in_words(edits: Edits, data: Dataset) -> list[str]:
         said.append("no hint" if edits.hint == "none" else f"hint {json.dumps(edits.injected, ensure_ascii=False)}")
     if edits.prompt is not None:
         said.append("the prompt edited by hand")
-    settings = sorted((SETTING_WORDS.get(name, name), value) for name, value in edits.settings.items())
+    settings = sorted((setting_words(name), value) for name, value in edits.settings.items())
     return said + [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in settings]
 
 
@@ -219,27 +355,25 @@ def _prompt(prediction: Prediction) -> str:
     return build_prompt("reason", question.subject, question.lines, hole).text
 
 
-def _predict_view(view: View, side: Side) -> predict_view.View:
+def _predict_view(view: WhatIfView, side: WhatIfSide) -> predict_view.PredictView:
     """One side as Predict's panels take it."""
-    named = side.prediction.recipe.named | {"user": view.what_if.user, "item": view.what_if.item}
-    names = {field.name for field in fields(predict_view.Request)}
-    request = predict_view.Request(**{name: value for name, value in named.items() if name in names})
-    return predict_view.View(
+    request = SampleAddress.of(view.what_if.user, view.what_if.item, side.prediction.recipe)
+    return predict_view.PredictView(
         request, view.data, side.prediction, view.models, view.cast, (), Explained({}, frozenset()), run=side.run
     )
 
 
-def _same_question(kept: Kept, view: View) -> bool:
+def _same_question(kept: Kept, view: WhatIfView) -> bool:
     return (kept.what_if.user, kept.what_if.item) == (view.what_if.user, view.what_if.item)
 
 
-def _own(view: View) -> dict[str, str]:
+def _own(view: WhatIfView) -> dict[str, str]:
     """What the page's address says of its dataset."""
     said = dict(parse_qsl(view.plain_link)).get("dataset")
     return {"dataset": said} if said else {}
 
 
-def _row(kept: Kept, view: View) -> dict[str, Any]:
+def _row(kept: Kept, view: WhatIfView) -> dict[str, Any]:
     what_if = kept.what_if
     return {
         "kept": kept,
@@ -249,3 +383,98 @@ def _row(kept: Kept, view: View) -> dict[str, Any]:
         "date": f"{kept.created_at:%Y-%m-%d}",
         "here": view.kept is not None and view.kept.id == kept.id,
     }
+
+
+def _prompt_editor(view: WhatIfView) -> dict[str, Any]:
+    """What the template of the prompts needs to edit one, and to say what an edited one is not any more.
+
+    ``missing``: past items whose line is not in the edited text; ``extra``: whose line is, and that are of the history
+    before only; ``unhinted``: the hint that it leaves out.
+    """
+    edited, draft = view.what_if.edits.prompt, view.draft
+    told: dict[str, Any] = {"own": edited is not None, "text": edited or draft, "most": MAX_PROMPT}
+    told["waits"] = view.after.prediction.written_prompt is None
+    if edited is None:
+        return told
+    before, after = (_history_lines(side.prediction) for side in (view.before, view.after))
+    missing = [label for block, label in after.items() if not _stands(block, edited)]
+    extra = [label for block, label in before.items() if block not in after and _stands(block, edited)]
+    return told | {"missing": _named(missing), "extra": _named(extra), "unhinted": _left_hint(view, edited)}
+
+
+def _history_lines(prediction: Prediction) -> dict[str, str]:
+    """What the history's lines say, without their numbers, each with its item's label."""
+    question = prediction.question
+    prompt = build_prompt("reason", question.subject, question.lines)
+    lines = sorted(question.lines, key=lambda line: line.position or 0)  # as the spans are
+    spans = zip(prompt.droppable, lines, strict=True)
+    return {_unnumbered(prompt.text[start:end].strip()): line.label for (start, end), line in spans}
+
+
+def _stands(block: str, text: str) -> bool:
+    """Whether the text has these lines, under whatever number."""
+    lines = "\n".join(_unnumbered(line.strip()) for line in text.split("\n"))
+    return f"\n{block}\n" in f"\n{lines}\n"
+
+
+def _named(labels: list[str]) -> str:
+    more = len(labels) - _MOST_NAMED
+    return ", ".join(labels[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _left_hint(view: WhatIfView, edited: str) -> str:
+    written = view.after.prediction.written_prompt
+    if written is None or written.knowledge_span is None:
+        return ""
+    start, end = written.knowledge_span
+    hint = written.text[start:end]
+    return "" if hint in edited else hint
+
+
+@dataclass(frozen=True)
+class PromptLine:
+    """``kind``: ``same``, ``moved`` (of the history, elsewhere now), ``left`` (only before) or ``entered`` (only
+    after). ``was``: the number that a line of the history had before, where it has another one now."""
+
+    kind: str
+    text: str
+    was: str = ""
+
+
+def diff_lines(before: str, after: str) -> list[PromptLine]:
+    """The lines of both texts in order, what left before what entered.
+
+    A line of the history is the same whatever its number: one item that leaves renumbers, and may reorder, the others.
+    """
+    old, new = before.splitlines(), after.splitlines()
+    was, now = ([_unnumbered(line) for line in lines] for lines in (old, new))
+    # Lines of the history that are once in each text, by what they say but for their number before.
+    numbers = {text: _number(line) for text, line in zip(was, old, strict=True) if _number(line)}
+    stay = {text for text in numbers if was.count(text) == now.count(text) == 1}
+    lines: list[PromptLine] = []
+    # No junk: every line counts, also one that is often there.
+    for kind, start, end, new_start, new_end in SequenceMatcher(None, was, now, autojunk=False).get_opcodes():
+        if kind == "equal":
+            lines += [_same(*pair) for pair in zip(old[start:end], new[new_start:new_end], strict=True)]
+            continue
+        lines += [PromptLine("left", old[place]) for place in range(start, end) if was[place] not in stay]
+        for place in range(new_start, new_end):
+            moved = now[place] in stay
+            lines.append(
+                PromptLine("moved", new[place], numbers[now[place]]) if moved else PromptLine("entered", new[place])
+            )
+    return lines
+
+
+def _unnumbered(line: str) -> str:
+    """A line of a history without its number."""
+    return _NUMBER.sub("", line)
+
+
+def _same(was: str, now: str) -> PromptLine:
+    return PromptLine("same", now, "" if was == now else _number(was))
+
+
+def _number(line: str) -> str:
+    match = _NUMBER.match(line)
+    return match[1] if match else ""

@@ -68,17 +68,20 @@ def _rate(parts: Parts, item: str, value: str, plain: Plain) -> None:
     if added:
         return
     parts["rated"] = [row for row in parts["rated"] if row["item"] != item]
-    own = plain.rating(item)
-    if own is None or value != f"{own:g}":
+    unedited = plain.rating(item)
+    if unedited is None or value != f"{unedited:g}":
         parts["rated"].append({"item": item, "rating": value})
 
 
 def _add(parts: Parts, item: str, _value: str, plain: Plain) -> None:
-    own = plain.rating(item)
+    unedited = plain.rating(item)
     _restore(parts, item, "", plain)
-    if own is not None:
+    if unedited is not None:
         parts["removed"] = [*parts["removed"], item]
-    parts["added"] = [*parts["added"], {"item": item, "rating": plain.data.meta.rating_max if own is None else own}]
+    parts["added"] = [
+        *parts["added"],
+        {"item": item, "rating": plain.data.meta.rating_max if unedited is None else unedited},
+    ]
 
 
 def _place(parts: Parts, item: str, value: str, _plain: Plain) -> None:

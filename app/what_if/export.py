@@ -15,7 +15,7 @@ from app.shared.frame import Players
 from app.shared.per_dataset import PerDataset
 from app.what_if import drawing
 from app.what_if.service import WhatIfService
-from app.what_if.view import Session, Side, View
+from app.what_if.view import WhatIfSession, WhatIfSide, WhatIfView
 from backend.numbers import json_ready
 from backend.pipeline import Pipeline
 from backend.record import prediction_record
@@ -33,7 +33,7 @@ def exporter(workspace: Workspace) -> Callable[[Request], Exported]:
 
     def export(request: Request) -> Exported:
         service, predict = services.of(request.query_params.get("dataset", ""))
-        view = service.look(service.open(request.query_params), Session())
+        view = service.look(service.open(request.query_params), WhatIfSession())
         record, question = what_if_record(predict.pipeline, view), view.what_if
         name = safe_name(view.data.meta.name, "user", question.user, "item", question.item, "what-if", question.id)
         return Exported(name, lambda: record, lambda made: what_if_page(view, record, made))
@@ -41,11 +41,11 @@ def exporter(workspace: Workspace) -> Callable[[Request], Exported]:
     return export
 
 
-def what_if_record(pipeline: Pipeline, view: View) -> dict[str, Any]:
+def what_if_record(pipeline: Pipeline, view: WhatIfView) -> dict[str, Any]:
     """Both sides as ``rallrec predict --json`` prints them, without the truth, and after minus before. Without edits,
     ``after`` is ``before``."""
 
-    def side_record(side: Side) -> dict[str, Any]:
+    def side_record(side: WhatIfSide) -> dict[str, Any]:
         return untold(prediction_record(pipeline, side.prediction, cached=not side.missing))
 
     before, after = side_record(view.before), side_record(view.after)
@@ -66,7 +66,7 @@ def what_if_record(pipeline: Pipeline, view: View) -> dict[str, Any]:
     )
 
 
-def what_if_page(view: View, record: Mapping[str, Any], made: str) -> str:
+def what_if_page(view: WhatIfView, record: Mapping[str, Any], made: str) -> str:
     """The question, what is changed of it, and before and after side by side. ``record``: the view's own."""
     meta, before, after = view.data.meta, view.before.prediction, view.after.prediction
     sections = (

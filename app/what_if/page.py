@@ -13,9 +13,9 @@ from app.shared import frame
 from app.shared.per_dataset import PerDataset
 from app.shared.picker import join_within, picker, split_within
 from app.shared.templating import asset
-from app.what_if import drawing, editor
+from app.what_if import drawing
 from app.what_if.service import MAX_LINK, WhatIfService
-from app.what_if.view import Session, View
+from app.what_if.view import WhatIfSession, WhatIfView
 from backend.errors import RallrecError
 from backend.what_if import MAX_PROMPT
 
@@ -32,7 +32,7 @@ _LIVE: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibil
 
 
 @dataclass(frozen=True)
-class Panels:
+class WhatIfPanels:
     """The parts of the page that handlers redraw, in the order of :meth:`all`."""
 
     status: gr.HTML
@@ -59,7 +59,7 @@ class Panels:
 
 
 @dataclass(frozen=True)
-class Layout:
+class WhatIfLayout:
     """All that is wired. ``link``: the query of what is shown, kept in step by the handlers; ``opened``: the same for
     the address of a page just opened, empty where that stays as it is."""
 
@@ -71,7 +71,7 @@ class Layout:
     target: gr.HTML
     ask: gr.Button
     stop: gr.Button
-    panels: Panels
+    panels: WhatIfPanels
 
 
 def page(services: PerDataset[WhatIfService]) -> None:
@@ -82,7 +82,7 @@ def page(services: PerDataset[WhatIfService]) -> None:
     _wire_runs(services, layout)
 
 
-def _lay_out(services: PerDataset[WhatIfService]) -> Layout:
+def _lay_out(services: PerDataset[WhatIfService]) -> WhatIfLayout:
     header = gr.HTML(frame.header(ROUTE, "", ""))
 
     def find_items(text: str, within: str) -> list[tuple[str, str]]:
@@ -106,11 +106,11 @@ def _lay_out(services: PerDataset[WhatIfService]) -> Layout:
             numbers, keep = _panel("what-if-numbers"), _panel("what-if-keep", _SCRIPT)
             chosen, prompts = _panel("what-if-chosen"), _panel("what-if-prompt", _SCRIPT)
     chains, kept = _panel("what-if-chains"), _panel("what-if-kept", _SCRIPT)
-    panels = Panels(status, question, history, settings, numbers, chosen, prompts, chains, keep, kept)
-    return Layout(header, notice, link, opened, add, target, ask, stop, panels)
+    panels = WhatIfPanels(status, question, history, settings, numbers, chosen, prompts, chains, keep, kept)
+    return WhatIfLayout(header, notice, link, opened, add, target, ask, stop, panels)
 
 
-def _wire_opening(services: PerDataset[WhatIfService], layout: Layout) -> None:
+def _wire_opening(services: PerDataset[WhatIfService], layout: WhatIfLayout) -> None:
     panels = layout.panels
 
     def opened(request: gr.Request) -> list[Any]:
@@ -138,11 +138,13 @@ def _wire_opening(services: PerDataset[WhatIfService], layout: Layout) -> None:
     loaded.then(None, layout.opened, None, js=_SHOW_OPENED)
 
 
-def _wire_editor(services: PerDataset[WhatIfService], layout: Layout) -> None:
+def _wire_editor(services: PerDataset[WhatIfService], layout: WhatIfLayout) -> None:
     panels = layout.panels
     outputs = [layout.link, *panels.all()]
 
-    def drawn(request: gr.Request, link: str, change: Callable[[WhatIfService, Session], View]) -> list[Any]:
+    def drawn(
+        request: gr.Request, link: str, change: Callable[[WhatIfService, WhatIfSession], WhatIfView]
+    ) -> list[Any]:
         """The page after a change; where there is none to be made, why not, and the rest left as it is."""
         try:
             service, session = _opened(services, request, link)
@@ -175,7 +177,7 @@ def _wire_editor(services: PerDataset[WhatIfService], layout: Layout) -> None:
         event.then(None, layout.link, None, js=_SHOW)
 
 
-def _wire_runs(services: PerDataset[WhatIfService], layout: Layout) -> None:
+def _wire_runs(services: PerDataset[WhatIfService], layout: WhatIfLayout) -> None:
     panels = layout.panels
 
     def asked(request: gr.Request, link: str) -> Iterator[list[Any]]:
@@ -200,13 +202,13 @@ def _wire_runs(services: PerDataset[WhatIfService], layout: Layout) -> None:
     layout.stop.click(stopped, layout.link, None, **_LIVE)
 
 
-def _opened(services: PerDataset[WhatIfService], request: gr.Request, link: str) -> tuple[WhatIfService, Session]:
+def _opened(services: PerDataset[WhatIfService], request: gr.Request, link: str) -> tuple[WhatIfService, WhatIfSession]:
     """The service of the dataset that the page's link names, and what it remembers of the page."""
     service = services.of(dict(parse_qsl(link)).get("dataset", ""))
     return service, service.session(str(request.session_hash))
 
 
-def _change(service: WhatIfService, session: Session, do: str, name: str, value: str) -> View:
+def _change(service: WhatIfService, session: WhatIfSession, do: str, name: str, value: str) -> WhatIfView:
     if do == "keep":
         return service.keep(value, session)
     if do == "delete":
@@ -216,14 +218,14 @@ def _change(service: WhatIfService, session: Session, do: str, name: str, value:
     return service.act(do, name, value, session)
 
 
-def _draw(view: View) -> list[Any]:
-    """For ``Panels.all()``."""
+def _draw(view: WhatIfView) -> list[Any]:
+    """For ``WhatIfPanels.all()``."""
     status, numbers, prompts, chains = _draw_answers(view)
     return [
         status,
         drawing.question(view),
-        editor.history(view),
-        editor.settings(view),
+        drawing.history(view),
+        drawing.settings(view),
         numbers,
         drawing.chosen(view),
         prompts,
@@ -233,8 +235,8 @@ def _draw(view: View) -> list[Any]:
     ]
 
 
-def _draw_answers(view: View) -> list[Any]:
-    """For ``Panels.answers()``."""
+def _draw_answers(view: WhatIfView) -> list[Any]:
+    """For ``WhatIfPanels.answers()``."""
     return [drawing.status(view), drawing.numbers(view), drawing.prompts(view), drawing.chains(view)]
 
 

@@ -8,7 +8,7 @@ that leaves a prompt as it is asks the models the same, and shares its answer.)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -16,16 +16,16 @@ from urllib.parse import parse_qsl, quote, urlencode
 import numpy as np
 
 from app.predict.service import PredictService
-from app.predict.view import Request
+from app.shared.address import LeftOut, readable
 from app.shared.frame import cast_of
-from app.shared.mended_links import LeftOut, readable
-from app.shared.runs import Run
+from app.shared.runs import LiveRun
 from app.shared.sessions import Sessions
 from app.what_if.edits import Plain, act
-from app.what_if.view import Session, Side, View
+from app.what_if.view import WhatIfSession, WhatIfSide, WhatIfView
 from backend.datasets import Dataset
 from backend.engines import models
 from backend.errors import RallrecError, UsageError
+from backend.knobs import KNOBS
 from backend.merging import MergingConfig
 from backend.pipeline import Prediction, Recipe
 from backend.retrieval import exact_gamma
@@ -45,9 +45,9 @@ class WhatIfService:
 
     def __init__(self, workspace: Workspace, predict: PredictService) -> None:
         self._workspace, self._predict = workspace, predict
-        self._sessions = Sessions(Session)
+        self._sessions = Sessions(WhatIfSession)
 
-    def session(self, page: str) -> Session:
+    def session(self, page: str) -> WhatIfSession:
         """What the open page with this key remembers; the pages used longest ago are forgotten first."""
         return self._sessions.of(page)
 
@@ -86,12 +86,11 @@ class WhatIfService:
                 )
             return kept.what_if
         request = self._predict.request({name: value for name, value in query.items() if name != "near"})
-        named = {name: getattr(request, name) for name in _REQUESTED}
-        more = {name: value for name, value in query.items() if name in _CHOICES - _REQUESTED}
-        recipe = self._workspace.recipe(**named, **more)
+        more = {name: value for name, value in query.items() if name in _CHOICES - KNOBS.keys()}
+        recipe = self._workspace.recipe(**request.choices, **more)
         return WhatIf.of(meta, request.user, request.item, recipe, Edits.read(query.get("edits") or "{}"))
 
-    def look_at(self, link: Mapping[str, str], session: Session) -> tuple[View, tuple[LeftOut, ...]]:
+    def look_at(self, link: Mapping[str, str], session: WhatIfSession) -> tuple[WhatIfView, tuple[LeftOut, ...]]:
         """:meth:`look` at what a link opens, or at as much of it as can be shown, and what was left out.
 
         Raises ``RallrecError`` where nothing can be shown at all.
@@ -100,23 +99,23 @@ class WhatIfService:
             return self.look(self.open(link), session), ()
         except RallrecError:
             known = {name: value for name, value in link.items() if name in _PARAMETERS}
-            kept, left = readable(known, lambda some: self.look(self.open(some), Session()))
+            kept, left = readable(known, lambda some: self.look(self.open(some), WhatIfSession()))
             return self.look(self.open(kept), session), left
 
-    def look(self, what_if: WhatIf, session: Session) -> View:
+    def look(self, what_if: WhatIf, session: WhatIfSession) -> WhatIfView:
         """What is known before and after, without asking any model; remembers it as what the page shows."""
         pipeline, recipe = self._predict.pipeline, what_if.recipe
         data = pipeline.dataset
         user, item = data.user_code(what_if.user), data.item_code(what_if.item)
         question = pipeline.question(user, item, recipe)
-        before = after = Side(look_up(pipeline, question, recipe))
+        before = after = WhatIfSide(look_up(pipeline, question, recipe))
         if what_if.edits:
             edited = pipeline.question(user, item, what_if.edited_recipe, what_if.edits)
-            after = Side(look_up(pipeline, edited, what_if.edited_recipe))
+            after = WhatIfSide(look_up(pipeline, edited, what_if.edited_recipe))
         tuned, reasoning = (self._workspace.model(role) for role in ("tuned", "reasoning"))
         kept = self._kept.find(what_if.id) if what_if.edits else None
         link = self.link(what_if, kept)
-        view = View(
+        view = WhatIfView(
             what_if=what_if,
             data=data,
             plain=Plain(data, question.past, what_if.item, recipe),
@@ -141,7 +140,7 @@ class WhatIfService:
         latest = self._kept.all(what_if.dataset, limit=_MAX_LISTED)
         return tuple({kept.id: kept for kept in (*here, *latest)}.values())
 
-    def act(self, do: str, name: str, value: str, session: Session) -> View:
+    def act(self, do: str, name: str, value: str, session: WhatIfSession) -> WhatIfView:
         """One action in the editor, on what the page shows (:func:`app.what_if.edits.act`)."""
         with session.lock:
             shown = self._shown(session)
@@ -156,13 +155,13 @@ class WhatIfService:
             return urlencode(query | {"id": kept.id}, quote_via=quote)
         usual = self._workspace.recipe().named
         for name, value in what_if.recipe.named.items():
-            if name in _REQUESTED or value != usual[name]:
+            if name in KNOBS or value != usual[name]:
                 query[name] = _spelt(name, value)
         if what_if.edits:
             query["edits"] = what_if.edits.canonical
         return urlencode(query, quote_via=quote)
 
-    def ask(self, session: Session) -> list[Run]:
+    def ask(self, session: WhatIfSession) -> list[LiveRun]:
         """Start asking what is missing before and after, before first; runs of another what-if are stopped."""
         with session.lock:
             view = self._remember(self._shown(session), session)
@@ -172,33 +171,35 @@ class WhatIfService:
                     run.stop()
             for name, side in named.items():
                 if side.missing and not side.live:
-                    asked = side.prediction
-                    session.runs[name] = self._predict.runs.start(self._predict.pipeline, asked.question, asked.recipe)
+                    unanswered = side.prediction
+                    session.runs[name] = self._predict.runs.start(
+                        self._predict.pipeline, unanswered.question, unanswered.recipe
+                    )
             return [session.runs[name] for name in named if name in session.runs]
 
-    def watch(self, session: Session) -> View:
+    def watch(self, session: WhatIfSession) -> WhatIfView:
         """The page's present view with its runs as of now."""
         with session.lock:
             return self._remember(self._shown(session), session)
 
-    def follow(self, session: Session) -> Iterator[View]:
+    def follow(self, session: WhatIfSession) -> Iterator[WhatIfView]:
         """Views as the page's runs go on, until all have ended or others took their place."""
         runs = self.ask(session)
         for run in runs:
             for _ in run.watch():
-                if all(run is not own for own in session.runs.values()):
+                if all(run is not current for current in session.runs.values()):
                     return
                 yield self.watch(session)
         yield self.watch(session)
 
-    def stop(self, session: Session) -> None:
+    def stop(self, session: WhatIfSession) -> None:
         """Stop this page's runs; what has finished is kept."""
         with session.lock:
             for run in session.runs.values():
                 if run.snapshot().live:
                     run.stop()
 
-    def keep(self, name: str, session: Session) -> View:
+    def keep(self, name: str, session: WhatIfSession) -> WhatIfView:
         """Keep what the page shows under a name, or rename it. Raises ``UsageError`` where nothing is edited."""
         with session.lock:
             shown = self._shown(session)
@@ -207,13 +208,13 @@ class WhatIfService:
             self._kept.keep(shown.what_if, name)
             return self.look(shown.what_if, session)
 
-    def delete(self, identifier: str, session: Session) -> View:
+    def delete(self, identifier: str, session: WhatIfSession) -> WhatIfView:
         """Forget a kept what-if; :meth:`restore` brings it back."""
         with session.lock:
             session.deleted = self._kept.delete(identifier)
             return self.look(self._shown(session).what_if, session)
 
-    def restore(self, session: Session) -> View:
+    def restore(self, session: WhatIfSession) -> WhatIfView:
         """Keep again what this page deleted last, as it was."""
         with session.lock:
             if session.deleted is not None:
@@ -222,43 +223,42 @@ class WhatIfService:
             return self.look(self._shown(session).what_if, session)
 
     @staticmethod
-    def _shown(session: Session) -> View:
+    def _shown(session: WhatIfSession) -> WhatIfView:
         if session.view is None:
             raise UsageError("This page was open for too long and is forgotten", fix="load it again")
         return session.view
 
     @staticmethod
-    def _remember(view: View, session: Session) -> View:
+    def _remember(view: WhatIfView, session: WhatIfSession) -> WhatIfView:
         """Join both sides with the page's runs, and keep the view as what the page shows."""
         view = replace(view, before=_joined(view.before, session.runs.get("before")))
         view = replace(view, after=_joined(view.after, session.runs.get("after")) if view.edited else view.before)
-        own = [side.live for side in view.sides]
+        live_sides = [side.live for side in view.sides]
         live = [run for run in session.runs.values() if run.snapshot().live]
-        session.view = replace(view, other_run=len(live) > sum(own))
+        session.view = replace(view, other_run=len(live) > sum(live_sides))
         return session.view
 
 
-_REQUESTED = frozenset(field.name for field in fields(Request)) & _CHOICES
 # What a link can say; the rest of it is none of this page's.
 _PARAMETERS = _CHOICES | {"user", "item", "id", "edits"}
 
 
-def _joined(side: Side, run: Run | None) -> Side:
+def _joined(side: WhatIfSide, run: LiveRun | None) -> WhatIfSide:
     """The side with what its run has reached, if the run is of exactly this question."""
     snapshot = run.snapshot() if run else None
     if snapshot is None or not _same(snapshot.prediction, side.prediction):
         return replace(side, run=None)
-    reached = Side(replace(snapshot.prediction, recipe=side.prediction.recipe), snapshot)
+    reached = WhatIfSide(replace(snapshot.prediction, recipe=side.prediction.recipe), snapshot)
     return reached if reached.missing < side.missing else replace(side, run=snapshot)
 
 
 def _same(one: Prediction, other: Prediction) -> bool:
     """Whether two predictions ask the same (alpha and epsilon do not matter to that)."""
-    asked = []
+    questions = []
     for prediction in (one, other):
         question, recipe = prediction.question, prediction.recipe.model_copy(update={"merging": MergingConfig()})
-        asked.append((question.user, question.item, question.history_rows, _of_question(question.edits), recipe))
-    return asked[0] == asked[1]
+        questions.append((question.user, question.item, question.history_rows, _of_question(question.edits), recipe))
+    return questions[0] == questions[1]
 
 
 def _of_question(edits: Edits) -> Edits:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from app.shared.runs import Run, Snapshot
+from app.shared.runs import LiveRun, Snapshot
 from app.what_if.edits import Plain
 from backend.datasets import Dataset
 from backend.pipeline import Prediction
@@ -15,7 +15,7 @@ from storage.kept.what_ifs import Kept, WhatIf
 
 
 @dataclass(frozen=True)
-class Side:
+class WhatIfSide:
     """The question before or after the edits, and what is known of exactly this one; ``run`` is its live run."""
 
     prediction: Prediction
@@ -32,20 +32,20 @@ class Side:
 
 
 @dataclass(frozen=True)
-class View:
+class WhatIfView:
     """One what-if, ready to be drawn. Without edits, ``after`` is ``before``.
 
     ``link``: the address's query (``plain_link``: without the edits); ``too_long`` for an address, so that only a kept
     one can be sent. ``step``: the least difference of two ratings. ``kept``: as what it is kept, if it is. ``others``:
     kept ones of this question, then the latest of the dataset. ``deleted``: what this page deleted last.
-    ``other_run``: models answer another what-if of this page. ``cast``: as in :class:`app.predict.view.View`.
+    ``other_run``: models answer another what-if of this page. ``cast``: as in :class:`app.predict.view.WhatIfView`.
     """
 
     what_if: WhatIf
     data: Dataset
     plain: Plain
-    before: Side
-    after: Side
+    before: WhatIfSide
+    after: WhatIfSide
     models: Mapping[str, str]
     cast: str
     link: str
@@ -69,16 +69,16 @@ class View:
         return (after.written_prompt or build_prompt("reason", question.subject, question.lines)).text
 
     @property
-    def sides(self) -> tuple[Side, ...]:
+    def sides(self) -> tuple[WhatIfSide, ...]:
         """What there is to ask: one question where nothing is edited."""
         return (self.before, self.after) if self.edited else (self.before,)
 
 
 @dataclass
-class Session:
+class WhatIfSession:
     """What one open page remembers: what it shows, its runs by side, and what it deleted last."""
 
-    view: View | None = None
-    runs: dict[str, Run] = field(default_factory=dict)
+    view: WhatIfView | None = None
+    runs: dict[str, LiveRun] = field(default_factory=dict)
     deleted: Kept | None = None
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)

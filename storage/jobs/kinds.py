@@ -96,7 +96,8 @@ class PrecomputeParams(Params):
 
 class ReasonParams(Asked):
     """``rallrec reason``. ``samples``: the list that ships, or the earliest ``limit`` of a part; every one is asked
-    under each of ``gammas`` with each of ``knowledge``, for ``traces`` chains (0: the tuned model alone).
+    under each of ``gammas`` with each of ``knowledge``, for ``traces`` chains (0: the tuned model alone). ``choices``:
+    further choices of the recipe, by name; not written where there are none, so that jobs of before are the same.
     """
 
     samples: Literal["shipped", "train", "validation", "test"]
@@ -104,6 +105,7 @@ class ReasonParams(Asked):
     gammas: tuple[float, ...] = Field(min_length=1)
     knowledge: tuple[str, ...] = Field(min_length=1)
     traces: int = Field(ge=0, le=64)
+    choices: dict[str, str | int | float] = Field({}, exclude_if=lambda choices: not choices)
 
 
 class EvaluateParams(Asked):

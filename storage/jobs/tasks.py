@@ -66,7 +66,10 @@ def reason(workspace: Workspace, params: ReasonParams, tell: Tell, stop: Stop) -
         _check_player(role, getattr(params, role), workspace.model(role))
     samples = _samples(workspace, params)
     ways = product(params.gammas, params.knowledge)
-    recipes = [workspace.recipe(gamma=gamma, knowledge=wording, traces=params.traces) for gamma, wording in ways]
+    recipes = [
+        workspace.recipe(gamma=gamma, knowledge=wording, traces=params.traces, **params.choices)
+        for gamma, wording in ways
+    ]
     pipeline = workspace.pipeline()
     said = _Said(tell)
 

@@ -64,7 +64,8 @@ class CachedEngine:
         self._recall_answers(asked, on_answer)
         known = sum(item.answer is not None for item in asked)
         if progress is not None and asked:
-            progress("Reading answers from the cache", known / len(asked))
+            read = known == len(asked)
+            progress("reading answers from the cache" if read else "waiting for the model", 1.0 if read else None)
         if known < len(asked):
             with self._turn(stop):
                 # While this call waited, another may have run some of it.
@@ -72,13 +73,16 @@ class CachedEngine:
                 missing = [item for item in asked if item.answer is None]
                 if missing:
                     raise_if(stop)
-                    share = _share(progress, 1 - len(missing) / len(asked))
+                    done = 1 - len(missing) / len(asked)
+                    if progress is not None:
+                        progress("answering", done or None)
+                    share = _share(progress, done)
                     try:
                         self._run_answers(missing, on_answer, share, stop)
                     except PartialError as error:
                         raise PartialError(failures_of(error, missing), len(prompts), fix=error.fix) from error
             if progress is not None:
-                progress("Answering", 1.0)
+                progress("answering", 1.0)
         return [item.answer for item in in_order(asked) if item.answer is not None]
 
     def reason(

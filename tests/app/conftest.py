@@ -12,8 +12,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.predict.service import PredictService
-from app.predict.view import Request, Session, View
+from app.predict.view import PredictSession, PredictView
 from app.server import create_app
+from app.shared.address import SampleAddress
 from backend import datasets
 from backend.engines.scripted import FAIL_MARK, ScriptedEngine
 from backend.pipeline import Pipeline
@@ -108,16 +109,16 @@ def service(workspace: Workspace) -> PredictService:
 
 
 @pytest.fixture
-def session() -> Session:
-    return Session()
+def session() -> PredictSession:
+    return PredictSession()
 
 
 @pytest.fixture
-def request_of(service: PredictService) -> Callable[..., Request]:
+def request_of(service: PredictService) -> Callable[..., SampleAddress]:
     return lambda **more: service.request({"user": "7", "item": "901"} | more)
 
 
-def answered(service: PredictService, request: Request, session: Session) -> View:
+def answered(service: PredictService, request: SampleAddress, session: PredictSession) -> PredictView:
     service.look(request, session)
     *_, last = service.ask(session).watch(0)
     assert last.status == "done"

@@ -13,8 +13,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 import app
-from app.predict.layout import NAMES
 from app.server import create_app
+from app.shared.address import SampleAddress
 from tests.app.conftest import settings_of
 from tests.app.views import Reading
 
@@ -191,7 +191,7 @@ def moved(
     client: TestClient, config: dict[str, Any], values: list[Any], page: str = "stranger", **more: Any
 ) -> dict[str, str]:
     """The panels that a page is sent after a move to these values."""
-    asked = {"page": page, "values": dict(zip(NAMES, values, strict=True)), "truth": False} | more
+    asked = {"page": page, "values": dict(zip(SampleAddress.names(), values, strict=True)), "truth": False} | more
     answer = search(client, picker_of(config, "live"), asked, "move")
     assert answer.status_code == 200, answer.text
     panels: dict[str, str] = answer.json()

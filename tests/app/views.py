@@ -9,10 +9,19 @@ from typing import Any
 
 import pandas as pd
 
-from app.predict.drawing import ask_panel, merge_panel, reason_panel, run_status, target_card
+from app.predict.drawing import (
+    ask_panel,
+    merge_panel,
+    nearest_panel,
+    reason_panel,
+    rerank_panel,
+    retrieve_panel,
+    run_status,
+    target_card,
+)
 from app.predict.neighbours import Explained, Nearest, Neighbour
-from app.predict.retrieval_drawing import nearest_panel, rerank_panel, retrieve_panel
-from app.predict.view import Request, View
+from app.predict.view import PredictView
+from app.shared.address import SampleAddress
 from app.shared.frame import error_box, header, notice
 from app.shared.runs import Snapshot
 from backend.datasets import Dataset
@@ -66,14 +75,13 @@ def prediction_of(data: Dataset, text: str, **recipe: Any) -> Prediction:
     return done.taking_traces(traces)
 
 
-def view_of(prediction: Prediction, data: Dataset, text: str, **more: Any) -> View:
+def view_of(prediction: Prediction, data: Dataset, text: str, **more: Any) -> PredictView:
     question, config = prediction.question, prediction.recipe.retrieval
     codes = [row.item for row in question.chosen]
     both = question.channels
     stretches = gamma_stretches(both.relevant, both.recent, config.k, config.beta, config.combine)
-    chosen = (config.variant, config.strategy, config.gamma, config.beta, config.k)
     given = {
-        "request": Request(text, text, *chosen, text, CHAINS, 128, 0, 0.1, 0.001),
+        "request": SampleAddress.of(text, text, prediction.recipe).choosing(knowledge=text),
         "data": data,
         "prediction": prediction,
         "models": {"tuned": text, "reasoning": text},
@@ -84,7 +92,7 @@ def view_of(prediction: Prediction, data: Dataset, text: str, **more: Any) -> Vi
         "left": (3, 4),
         "truth": True,
     }
-    return View(**given | more)  # type: ignore[arg-type]
+    return PredictView(**given | more)  # type: ignore[arg-type]
 
 
 def explained_of(items: list[int]) -> Explained:
@@ -108,7 +116,7 @@ def snapshot_of(prediction: Prediction, text: str, status: str, fraction: float 
     return Snapshot(status, text, fraction, 2, 1.25, prediction, dict.fromkeys(range(CHAINS), text), text)
 
 
-def every_view(small: Dataset, text: str) -> dict[str, View]:
+def every_view(small: Dataset, text: str) -> dict[str, PredictView]:
     """A view of every state that the page can be in."""
     data = dataset_of(small, text)
     done = prediction_of(data, text)
@@ -150,7 +158,7 @@ PANELS = {
 }  # fmt: skip
 
 
-def every_panel(view: View) -> dict[str, str]:
+def every_panel(view: PredictView) -> dict[str, str]:
     meta = view.data.meta
     drawn = {
         "header": header("/", meta.title, meta.licence),

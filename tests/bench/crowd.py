@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from app.predict.layout import NAMES
+from app.shared.address import SampleAddress
 from storage.precompute.artifacts import BUNDLE
 from storage.shipped import shipped_samples
 from tests.bench.sliders import summary
@@ -36,7 +36,7 @@ class Person:
         self._client = httpx.Client(base_url=url, timeout=30)
         parts = {part["props"].get("elem_id"): part for part in config["components"]}
         self._call = {"component_id": parts["live"]["id"], "fn_name": "move", "session_hash": f"person{number}"}
-        hidden = {name: parts.get(f"{name}-id", parts.get(name)) for name in NAMES}
+        hidden = {name: parts.get(f"{name}-id", parts.get(name)) for name in SampleAddress.names()}
         self._values = {name: part["props"].get("value") for name, part in hidden.items()}
         self._values["user"], self._values["item"] = shipped_samples(BUNDLE, "test")[number]
 

@@ -6,12 +6,12 @@ python -m tests.bench.default_page PORT
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 
 import gradio
 
-from app.predict.retrieval_drawing import rerank_panel
+from app.predict.drawing import rerank_panel
 from app.predict.service import PredictService
+from app.predict.view import PredictSession
 from backend.settings import load_settings
 from storage.workspace import Workspace
 
@@ -20,8 +20,8 @@ def main() -> None:
     service = PredictService(Workspace(load_settings()))
 
     def moved(gamma: float) -> str:
-        request = replace(service.request({"user": "15", "item": "1"}), gamma=gamma)
-        return rerank_panel(service.look(request, service.session("bench")))
+        request = service.request({"user": "15", "item": "1"}).choosing(gamma=gamma)
+        return rerank_panel(service.look(request, PredictSession()))
 
     with gradio.Blocks(analytics_enabled=False) as blocks:
         gamma = gradio.Slider(0, 1, value=0.667, step=0.001, elem_id="gamma")

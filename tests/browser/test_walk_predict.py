@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.shared.controls import BOUNDS
+from backend.knobs import KNOBS
 from backend.prompting import KNOWLEDGE_WORDINGS
 from backend.representation import VARIANTS
 from backend.retrieval import STRATEGIES, exact_gamma
@@ -249,7 +249,7 @@ def drawn(seed: int) -> dict[str, Any]:
     rng = random.Random(seed)
 
     def at(name: str, most: float = math.inf) -> float:
-        low, high, step = BOUNDS[name]
+        low, high, step = KNOBS[name].slider or ()
         return round(low + step * rng.randint(0, round((min(high, most) - low) / step)), 3)
 
     return {

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.predict.service import PredictService
+from app.predict.view import PredictSession
 from backend.datasets import Dataset
 from backend.settings import Settings
 from scripts import shipping
@@ -44,9 +45,9 @@ def test_the_first_page_is_there_without_asking_any_model(shipped: Workspace) ->
     for gamma in shipping.GAMMAS:
         for knowledge in shipping.KNOWLEDGE:
             moved = service.request({"gamma": gamma, "knowledge": knowledge})
-            assert service.look(moved, service.session("page")).prediction.complete
+            assert service.look(moved, PredictSession()).prediction.complete
     assert shipped.cached_engine("tuned").inner.calls == []  # type: ignore[attr-defined]
-    assert not service.look(service.request({"gamma": 0.9}), service.session("page")).prediction.complete
+    assert not service.look(service.request({"gamma": 0.9}), PredictSession()).prediction.complete
 
 
 def test_prepared_users_and_items_come_first_and_say_so(shipped: Workspace) -> None:

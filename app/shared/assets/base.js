@@ -2,6 +2,8 @@
 window.rallrec = {
   // What fills a panel of the page, by the panel's id: each panel's own script puts it here.
   panels: {},
+  // The names of the controls that hold the exponent of what a link says.
+  exponents: [],
   // What is in a control: its hidden box, its slider, what is chosen or typed.
   value(name) {
     const hidden = document.querySelector(`#${name}-id :is(input, textarea)`);
@@ -18,7 +20,7 @@ window.rallrec = {
     names.forEach((name, i) => {
       let value = values[i];
       if (value === null || value === undefined || value === "") return;
-      if (name === "epsilon") value = Number(Math.pow(10, value).toPrecision(9));
+      if (rallrec.exponents.includes(name)) value = Number(Math.pow(10, value).toPrecision(9));
       query.set(name, value);
     });
     const against = new URLSearchParams(location.search).get("against");  // see predict/assets/other_choice.js

@@ -111,7 +111,8 @@ def test_the_samples_behind_every_point(looked: tuple[EvaluateService, State]) -
             assert (f"{own}, " in found.what) == (series.key == own)
             assert row.liked == bool(state.evaluation.samples.labels[place])
             merging = state.merging(query)
-            assert (row.request.user, row.request.knowledge, row.request.alpha) == (row.user, "paper", merging.alpha)
+            choices = row.request.choices
+            assert (row.request.user, choices["knowledge"], choices["alpha"]) == (row.user, "paper", merging.alpha)
     gone = EvaluateQuery(samples="test", view="figure-2", show="length:responses:99")
     assert service.behind(state, gone) is None
     assert service.behind(state, TEST) is None
@@ -228,7 +229,14 @@ def test_addresses_that_are_none_are_refused(address: str) -> None:
 
 
 def test_an_address_comes_back_as_it_was() -> None:
-    query = EvaluateQuery("test", 40, "figure-3", 0.25, 3.162e-05, "ReLLa", "LLM", "variance:windows:7", 3)
+    query = EvaluateQuery(
+        samples="test", limit=40, view="figure-3", alpha=0.25, epsilon=3.162e-05, first="ReLLa", second="LLM",
+        show="variance:windows:7", page=3,
+    )  # fmt: skip
+    assert query.link() == (
+        "/evaluate?samples=test&limit=40&view=figure-3&alpha=0.25&epsilon=3.162e-05&first=ReLLa&second=LLM"
+        "&show=variance%3Awindows%3A7&page=3"
+    )
     assert EvaluateQuery.parse(query.link()) == query
     assert EvaluateQuery().link() == "/evaluate"
     assert EvaluateQuery.parse(query.viewing("risk")).show == ""

@@ -15,9 +15,8 @@ import pytest
 
 import app.shared
 from app.predict import curves
-from app.predict.drawing import ask_panel, merge_panel, reason_panel, target_card
-from app.predict.retrieval_drawing import rerank_panel
-from app.shared.glossary import GLOSSARY
+from app.predict.drawing import ask_panel, merge_panel, reason_panel, rerank_panel, target_card
+from app.shared.glossary import explained, explanation
 from app.shared.templating import probability, significant, symbol
 from backend.datasets import Dataset
 from backend.merging import merge_weights
@@ -160,7 +159,9 @@ def test_stale_answers_are_marked_with_the_setting_they_are_of(small: Dataset, d
     now = replace(done, answers=(None,) * 3, reason_prompt=None, traces=(None,) * 4)
     view = view_of(now, small, "text", stale=done)
     for panel in (ask_panel, reason_panel, merge_panel):
-        assert "of another setting (gamma 0.667, beta 1, K 10" in text_of(panel(view))
+        assert "of another setting (variant concat+ssl, strategy rerank, gamma 0.667, beta 1, K 10" in text_of(
+            panel(view)
+        )
         assert any("stale" in (dict(a).get("class") or "").split() for _, a in Reading(panel(view)).elements)
         assert "another setting" not in panel(replace(view, prediction=done))
 
@@ -180,7 +181,7 @@ def test_the_rerank_table_fills_in_eq_8(small: Dataset, done: Prediction) -> Non
 def test_the_command_line_is_safe_to_paste_and_asks_for_the_same(small: Dataset) -> None:
     data = dataset_of(small, "a b'; echo $HOME")
     view = view_of(prediction_of(data, "text"), data, "x; rm -rf ~ `id` $(id)")
-    request = replace(view.request, gamma=2 / 3, epsilon=0.00501187234, alpha=0.1234567, knowledge="none", seed=3)
+    request = view.request.choosing(gamma=2 / 3, epsilon=0.00501187234, alpha=0.1234567, knowledge="none", seed=3)
     [command] = re.findall(r"<code[^>]*>(.*?)</code>", target_card(replace(view, request=request)), re.DOTALL)
     words = shlex.split(Reading(command).words[0])
     given = dict(zip(words[2:-1:2], words[3:-1:2], strict=True))
@@ -190,7 +191,7 @@ def test_the_command_line_is_safe_to_paste_and_asks_for_the_same(small: Dataset)
     assert given["--user"] == given["--item"] == request.user
     assert given["--dataset"] == data.meta.name
     for name in ("gamma", "beta", "alpha", "epsilon"):
-        assert float(given[f"--{name}"]) == pytest.approx(getattr(request, name), rel=1e-11)
+        assert float(given[f"--{name}"]) == pytest.approx(request.choices[name], rel=1e-11)
     assert int(given["--seed"]) == 3
     [predict] = [c.callback for c in commands.registered_commands if c.callback and c.callback.__name__ == "predict"]
     assert {name[2:].replace("-", "_") for name in given} <= set(predict.__annotations__)
@@ -201,11 +202,11 @@ def test_every_symbol_that_a_template_names_explains_itself() -> None:
     named = sum(path.read_text("utf-8").count("sym(") for path in TEMPLATES)
     assert named == sum(len(re.findall(r'sym\("\w+"\)', p.read_text("utf-8"))) for p in TEMPLATES)
     assert used
-    assert used <= set(GLOSSARY)
-    for name in GLOSSARY:
+    assert used <= set(explained())
+    for name in explained():
         [(tag, attributes)] = Reading(str(symbol(name))).elements[:1]
         assert (tag, dict(attributes)["tabindex"]) == ("abbr", "0")
-        assert GLOSSARY[name].text in Reading(str(symbol(name))).words
+        assert explanation(name).text in Reading(str(symbol(name))).words
 
 
 def test_the_gamma_strip_covers_the_whole_axis(small: Dataset, done: Prediction) -> None:

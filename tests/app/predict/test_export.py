@@ -14,9 +14,8 @@ from fastapi.testclient import TestClient
 
 from app.predict.export import file_name, open_view, predict_page, record_of
 from app.predict.service import PredictService
-from app.predict.view import Session
+from app.predict.view import PredictSession
 from app.server import create_app
-from app.shared.links import address_of
 from backend.datasets import Dataset
 from backend.errors import UsageError
 from backend.record import prediction_record
@@ -28,24 +27,24 @@ QUERY = {"user": "7", "item": "22", "gamma": "0.4", "k": "6", "alpha": "0.35"}
 
 
 def page_of(service: PredictService, query: dict[str, str]) -> str:
-    view = open_view(service, service._workspace.settings, query)
+    view = open_view(service, query)
     return predict_page(view, record_of(service, view), "2026-01-01 00:00 UTC")
 
 
 def test_the_record_is_the_commands_and_holds_the_truth_on_request_only(
-    service: PredictService, workspace: Workspace, session: Session
+    service: PredictService, workspace: Workspace, session: PredictSession
 ) -> None:
     view = answered(service, service.request(QUERY), session)
     wanted = prediction_record(service.pipeline, view.prediction, cached=True)
     assert wanted["label"] is not None
-    told = open_view(service, workspace.settings, QUERY | {"truth": "1"})
+    told = open_view(service, QUERY | {"truth": "1"})
     assert record_of(service, told) == wanted
     for truth in ({}, {"truth": "0"}, {"truth": ""}):
-        untold = record_of(service, open_view(service, workspace.settings, QUERY | truth))
+        untold = record_of(service, open_view(service, QUERY | truth))
         assert untold == {name: value for name, value in wanted.items() if name != "label"}
 
 
-def test_the_page_asks_for_nothing_and_says_the_numbers(service: PredictService, session: Session) -> None:
+def test_the_page_asks_for_nothing_and_says_the_numbers(service: PredictService, session: PredictSession) -> None:
     view = answered(service, service.request(QUERY), session)
     html = page_of(service, QUERY)
     assert fetched_by(html) == []
@@ -65,7 +64,7 @@ def test_the_page_asks_for_nothing_and_says_the_numbers(service: PredictService,
     assert "Not everything was asked" not in said
 
 
-def test_links_inside_the_page_lead_to_places_in_it(service: PredictService, session: Session) -> None:
+def test_links_inside_the_page_lead_to_places_in_it(service: PredictService, session: PredictSession) -> None:
     answered(service, service.request(QUERY), session)
     elements = Reading(page_of(service, QUERY)).elements
     ids = {dict(attributes).get("id") for _, attributes in elements}
@@ -90,9 +89,9 @@ def test_dark_is_the_readers_choice_and_never_on_paper(service: PredictService) 
 
 def test_a_file_is_named_by_what_is_in_it(small: Dataset) -> None:
     view = view_of(prediction_of(small, "text"), small, "text")
-    plain = replace(view, request=replace(view.request, user="298", item="2000"))
+    plain = replace(view, request=view.request.model_copy(update={"user": "298", "item": "2000"}))
     assert file_name(plain) == "rallrec-ml-latest-small-user-298-item-2000"
-    odd = replace(view, request=replace(view.request, user='../"a\r\nb', item="电影" + "x" * 400))
+    odd = replace(view, request=view.request.model_copy(update={"user": '../"a\r\nb', "item": "电影" + "x" * 400}))
     assert re.fullmatch(r"[A-Za-z0-9-]{1,120}", file_name(odd))
 
 
@@ -152,9 +151,9 @@ def test_the_aside_has_the_command_and_the_answered_values(client: TestClient) -
 
 def test_an_address_asks_for_the_same_again(service: PredictService) -> None:
     request: Any = service.request(QUERY | {"epsilon": "0.00501187234", "gamma": "0.667"})
-    assert service.request(dict(parse_qsl(address_of(request)))) == request
+    assert service.request(dict(parse_qsl(request.query()))) == request
 
 
 def test_a_wrong_query_is_a_usage_error_for_who_calls_the_service(service: PredictService) -> None:
     with pytest.raises(UsageError, match="gamma is 7"):
-        open_view(service, service._workspace.settings, QUERY | {"gamma": "7"})
+        open_view(service, QUERY | {"gamma": "7"})

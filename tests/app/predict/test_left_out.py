@@ -12,7 +12,7 @@ import pytest
 
 from app.predict.drawing import ask_panel, reason_panel, run_status
 from app.predict.service import PredictService
-from app.predict.view import Session
+from app.predict.view import PredictSession
 from backend.datasets import Dataset
 from backend.engines import OnAnswer
 from backend.engines.scripted import ScriptedEngine
@@ -93,7 +93,7 @@ class HalfBroken(ScriptedEngine):
 
 
 def test_a_run_that_fails_in_part_says_why_and_keeps_what_succeeded(
-    workspace: Workspace, service: PredictService, session: Session, request_of: Any
+    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
     workspace.cached_engine("reasoning").inner = HalfBroken()
     service.look(request_of(), session)
@@ -111,12 +111,12 @@ def test_a_run_that_fails_in_part_says_why_and_keeps_what_succeeded(
     assert "half a thou" in second
     assert "not written" in third
     assert "writing" not in text_of(html)
-    again = service.look(request_of(), Session())  # another page has it from the cache
+    again = service.look(request_of(), PredictSession())  # another page has it from the cache
     assert [bool(trace) for trace in again.prediction.traces] == [True, False, False]
 
 
 def test_answers_that_came_before_one_failed_stay_on_the_page(
-    workspace: Workspace, service: PredictService, session: Session, request_of: Any
+    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
     engine = HalfBroken()
     workspace.cached_engine("tuned").inner = engine
@@ -128,7 +128,7 @@ def test_answers_that_came_before_one_failed_stay_on_the_page(
     text = text_of(ask_panel(view))
     assert text.count("0.25") >= 3  # P_G and two orders
     assert text.count("not asked") == 1
-    again = service.look(request_of(traces=0), Session())
+    again = service.look(request_of(traces=0), PredictSession())
     assert again.prediction.answers == view.prediction.answers
 
 

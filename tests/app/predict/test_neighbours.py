@@ -11,7 +11,7 @@ import pytest
 from app.predict import neighbours as neighbourhood
 from app.predict.neighbours import COLLABORATIVE
 from app.predict.service import PredictService
-from app.predict.view import Session
+from app.predict.view import PredictSession
 from backend.errors import StorageError
 from backend.representation import VARIANT_PARTS, VARIANTS
 from backend.retrieval import STRATEGIES
@@ -28,7 +28,7 @@ def test_a_variants_parts_are_the_columns_it_compares(workspace: Workspace) -> N
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_similarity_shown_is_the_sum_of_its_parts(
-    service: PredictService, session: Session, request_of: Any, variant: str, strategy: str
+    service: PredictService, session: PredictSession, request_of: Any, variant: str, strategy: str
 ) -> None:
     view = service.look(request_of(variant=variant, strategy=strategy), session)
     both, cosines = view.prediction.question.channels, view.explained.cosines
@@ -44,7 +44,7 @@ def test_every_similarity_shown_is_the_sum_of_its_parts(
 
 
 def test_items_that_no_training_rating_names_are_told(
-    service: PredictService, workspace: Workspace, session: Session, request_of: Any
+    service: PredictService, workspace: Workspace, session: PredictSession, request_of: Any
 ) -> None:
     # 903 was rated by nobody, so as a target it has no collaborative signal.
     view = service.look(request_of(item="903"), session)
@@ -58,7 +58,7 @@ def test_items_that_no_training_rating_names_are_told(
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_nearest_items_are_those_of_a_full_comparison(
-    service: PredictService, workspace: Workspace, session: Session, request_of: Any, variant: str
+    service: PredictService, workspace: Workspace, session: PredictSession, request_of: Any, variant: str
 ) -> None:
     request = request_of(variant=variant, near="3")
     assert service.look(request, session).nearest is None
@@ -85,7 +85,7 @@ def test_only_ratings_given_before_the_target_are_told(
     everything = np.arange(data.n_items)
     monkeypatch.setattr(workspace, "nearest", lambda item, count, variant: (everything, np.zeros(data.n_items)))
     request = request_of(user="7", item=data.item_ids[data.item_index[target_row]])
-    near = service.open_nearest(request, Session()).nearest
+    near = service.open_nearest(request, PredictSession()).nearest
     assert near is not None
     wanted = dict.fromkeys(range(data.n_items), ("unrated", None))
     for row in rows:
@@ -94,14 +94,20 @@ def test_only_ratings_given_before_the_target_are_told(
     assert {row.item: (row.relation, row.rating) for row in near.rows} == wanted
 
 
-def test_an_item_without_a_signal_has_no_nearest(service: PredictService, session: Session, request_of: Any) -> None:
+def test_an_item_without_a_signal_has_no_nearest(
+    service: PredictService, session: PredictSession, request_of: Any
+) -> None:
     near = service.open_nearest(request_of(variant="id", near="903"), session).nearest
     assert near is not None
     assert (near.rows, near.problem, near.item in near.explained.silent) == ((), "", True)
 
 
 def test_what_is_shown_is_not_looked_up_again_and_what_failed_is(
-    service: PredictService, workspace: Workspace, session: Session, request_of: Any, monkeypatch: pytest.MonkeyPatch
+    service: PredictService,
+    workspace: Workspace,
+    session: PredictSession,
+    request_of: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[tuple[Any, ...]] = []
     broken = [True]
@@ -129,7 +135,7 @@ def test_what_is_shown_is_not_looked_up_again_and_what_failed_is(
 
 
 def test_a_strategy_without_gamma_has_no_stretches_of_it(
-    service: PredictService, session: Session, request_of: Any
+    service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
     for strategy in STRATEGIES:
         view = service.look(request_of(strategy=strategy), session)
@@ -137,7 +143,7 @@ def test_a_strategy_without_gamma_has_no_stretches_of_it(
 
 
 def test_an_answer_of_another_strategy_or_variant_is_stale(
-    service: PredictService, session: Session, request_of: Callable[..., Any]
+    service: PredictService, session: PredictSession, request_of: Callable[..., Any]
 ) -> None:
     from tests.app.conftest import answered
 

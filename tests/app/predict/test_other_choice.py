@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.predict.other_choice import Chosen, Side
-from app.predict.other_choice_drawing import against_box, against_table
+from app.predict.drawing import against_box, against_table
+from app.predict.other_choice import ChoiceSide, ChosenItem
 from app.predict.service import PredictService
-from app.predict.view import Request, Session
+from app.predict.view import PredictSession
 from app.server import create_app
+from app.shared.address import SampleAddress
 from backend.datasets import Dataset
 from backend.errors import UnknownNameError, UsageError
 from backend.representation import VARIANTS
@@ -21,10 +22,10 @@ from tests.app.conftest import settings_of
 from tests.app.shared.test_hostile import HOSTILE
 from tests.app.views import Reading, dataset_of
 
-RequestOf = Callable[..., Request]
+RequestOf = Callable[..., SampleAddress]
 SIDES = (
-    Side("concat+ssl", "rerank", (Chosen(1, 2), Chosen(2, None), Chosen(3, 3))),
-    Side("text", "rerank", (Chosen(4, None), Chosen(1, 1), Chosen(3, 3))),
+    ChoiceSide("concat+ssl", "rerank", (ChosenItem(1, 2), ChosenItem(2, None), ChosenItem(3, 3))),
+    ChoiceSide("text", "rerank", (ChosenItem(4, None), ChosenItem(1, 1), ChosenItem(3, 3))),
 )
 
 
@@ -34,8 +35,8 @@ def client(home: Path) -> Iterator[TestClient]:
         yield opened
 
 
-def chosen(service: PredictService, request: Request) -> list[int]:
-    return [row.item for row in service.look(request, Session()).prediction.question.chosen]
+def chosen(service: PredictService, request: SampleAddress) -> list[int]:
+    return [row.item for row in service.look(request, PredictSession()).prediction.question.chosen]
 
 
 @pytest.mark.parametrize("other", [*VARIANTS, *STRATEGIES])

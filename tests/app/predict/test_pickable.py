@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.predict.service import PredictService
+from app.predict.view import PredictSession
 from app.shared.controls import to_control
 from backend import datasets
 from backend.datasets import MIN_HISTORY, build_samples, split
@@ -51,7 +51,7 @@ def test_a_users_own_samples_come_newest_first(service: PredictService, workspac
 def test_every_listed_item_of_a_user_can_be_asked_about(service: PredictService) -> None:
     for user in ids(service.choices.find_users()):
         for item in ids(service.choices.find_items(user)) + ids(service.choices.find_items(user, "movie")):
-            service.look(service.request({"user": user, "item": item}), service.session(user))
+            service.look(service.request({"user": user, "item": item}), PredictSession())
 
 
 def test_a_search_finds_own_items_first_and_then_the_catalogue_by_popularity(
@@ -76,7 +76,7 @@ def test_items_rated_too_early_to_be_a_sample_are_not_offered(service: PredictSe
     early = {data.item_ids[code] for code in data.item_index[rows][:MIN_HISTORY]}
     assert early.isdisjoint(ids(service.choices.find_items("7", "movie")))
     with pytest.raises(UsageError, match="at least 5"):
-        service.look(service.request({"user": "7", "item": early.pop()}), service.session("page"))
+        service.look(service.request({"user": "7", "item": early.pop()}), PredictSession())
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,12 @@ def test_the_default_is_the_first_test_sample_at_the_settings_values(
     workspace = open_workspace(split=how, k=4, gamma=0.25, beta=0.5, knowledge="none", seed=9, alpha=0.3, epsilon=0.01)
     data, service = workspace.dataset(), PredictService(workspace)
     row = split(build_samples(data), data, how).test[0]  # type: ignore[arg-type]
-    asked = service.request({})
-    assert asked == service.default_request
-    assert (asked.user, asked.item) == (data.user_ids[data.user_index[row]], data.item_ids[data.item_index[row]])
+    request = service.request({})
+    assert request == service.default_request
+    assert (request.user, request.item) == (data.user_ids[data.user_index[row]], data.item_ids[data.item_index[row]])
     wanted = {"k": 4, "gamma": 0.25, "beta": 0.5, "knowledge": "none", "seed": 9, "alpha": 0.3, "epsilon": 0.01}
     plain = {"variant": "concat+ssl", "strategy": "rerank", "traces": 3, "max_tokens": 128, "near": "", "dataset": ""}
-    assert asdict(asked) == wanted | plain | {"user": asked.user, "item": asked.item}
+    assert request.parameters == wanted | plain | {"user": request.user, "item": request.item}
 
 
 def test_a_deep_link_sets_every_field_from_text(service: PredictService) -> None:
@@ -135,9 +135,9 @@ def test_a_deep_link_sets_every_field_from_text(service: PredictService) -> None
         "beta": "0.5", "k": "4", "knowledge": "graded", "traces": "2",
         "max_tokens": "32", "seed": "12", "alpha": "0.75", "epsilon": "1e-05", "unknown": "ignored",
     }  # fmt: skip
-    asked = asdict(service.request(link))
-    assert asked.pop("dataset") == "", "which dataset it is, is known before"
-    assert {name: str(value) for name, value in asked.items()} == {n: v for n, v in link.items() if n != "unknown"}
+    parameters = service.request(link).parameters
+    assert parameters.pop("dataset") == "", "which dataset it is, is known before"
+    assert {name: str(value) for name, value in parameters.items()} == {n: v for n, v in link.items() if n != "unknown"}
 
 
 def test_what_a_link_leaves_out_or_empty_keeps_its_default(service: PredictService) -> None:
@@ -156,17 +156,17 @@ def test_what_is_no_sensible_number_is_an_error_that_names_the_parameter(
 ) -> None:
     link = {"user": "7", "item": "901", name: value}
     if value is True:
-        assert getattr(service.request(link), name) == 1
+        assert service.request(link).choices[name] == 1
         return
     with pytest.raises(RallrecError, match=name) as caught:
-        service.look(service.request(link), service.session("page"))
+        service.look(service.request(link), PredictSession())
     assert len(str(caught.value)) < 700
 
 
 @pytest.mark.parametrize("value", ["paper ", "NONE", "<b>"])
 def test_a_wording_that_does_not_exist_is_refused(service: PredictService, value: str) -> None:
     with pytest.raises(SettingsError, match="knowledge"):
-        service.look(service.request({"knowledge": value}), service.session("page"))
+        service.look(service.request({"knowledge": value}), PredictSession())
 
 
 @pytest.mark.parametrize("value", ["", "texts", "CONCAT", "concat ssl", "<b>"])
@@ -179,7 +179,7 @@ def test_a_variant_a_strategy_or_an_item_that_does_not_exist_is_refused_by_its_n
         assert request == service.request({"user": "7", "item": "901"})
         return
     with pytest.raises(UsageError, match="item" if name == "near" else name):
-        service.look(request, service.session("page"))
+        service.look(request, PredictSession())
 
 
 @pytest.mark.parametrize("code", [None, True, -1, 10**9, 1.0, "1", [], {}])
@@ -194,5 +194,5 @@ def test_every_slider_value_shows_as_itself_and_comes_back(service: PredictServi
         assert to_control("gamma", gamma) == step / 1000
         assert exact_gamma(to_control("gamma", gamma)) == gamma
     for tenth in range(-60, -9):
-        epsilon = service.request({"epsilon": 10.0 ** (tenth / 10)}).epsilon
+        epsilon = service.request({"epsilon": 10.0 ** (tenth / 10)}).choices["epsilon"]
         assert to_control("epsilon", epsilon) == tenth / 10

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.predict import choices
-from app.predict.retrieval_drawing import map_overlay, nearest_panel, rerank_panel, retrieve_panel
+from app.predict.drawing import map_overlay, nearest_panel, rerank_panel, retrieve_panel
+from app.shared import choices
 from backend.datasets import Dataset
 from backend.representation import PARTS, VARIANT_PARTS, VARIANTS
 from backend.retrieval import STRATEGIES

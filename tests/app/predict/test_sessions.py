@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.predict.service import PredictService
-from app.predict.view import Session, View
+from app.predict.view import PredictSession, PredictView
 from app.shared import sessions
 from backend.merging import merge
 from backend.pipeline import Prediction
@@ -24,7 +24,7 @@ def without_times(prediction: Prediction) -> Any:
     ]
 
 
-def test_nothing_is_asked_by_looking(service: PredictService, session: Session, request_of: Any) -> None:
+def test_nothing_is_asked_by_looking(service: PredictService, session: PredictSession, request_of: Any) -> None:
     view = service.look(request_of(), session)
     assert view.prediction.answers == (None,) * 3
     assert (view.stale, view.run, view.other_run, view.entered, view.left) == (None, None, False, frozenset(), ())
@@ -32,7 +32,7 @@ def test_nothing_is_asked_by_looking(service: PredictService, session: Session, 
 
 
 def test_what_was_asked_is_shown_and_comes_back_complete(
-    service: PredictService, session: Session, request_of: Any
+    service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
     view = answered(service, request_of(), session)
     assert view.prediction.complete
@@ -42,12 +42,12 @@ def test_what_was_asked_is_shown_and_comes_back_complete(
     assert (away.stale, away.run) == (view.prediction, None)
     back = service.look(request_of(), session)
     assert (back.prediction, back.stale) == (view.prediction, None)
-    other_page = service.look(request_of(), Session())
+    other_page = service.look(request_of(), PredictSession())
     assert (other_page.prediction, other_page.stale, other_page.run) == (view.prediction, None, None)
 
 
 def test_what_is_shown_is_what_the_command_computes(
-    service: PredictService, session: Session, request_of: Any, tmp_path: Any, prepared_home: Any
+    service: PredictService, session: PredictSession, request_of: Any, tmp_path: Any, prepared_home: Any
 ) -> None:
     request = request_of(gamma="0.4", beta="0.7", k=6, alpha="0.35", epsilon="0.02", seed=5, traces=4)
     view = answered(service, request, session)
@@ -68,7 +68,7 @@ def test_what_is_shown_is_what_the_command_computes(
 
 
 def test_an_answer_is_never_stale_for_another_sample(
-    service: PredictService, session: Session, request_of: Any
+    service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
     answered(service, request_of(), session)
     assert service.look(request_of(item="902", k=2), session).stale is None
@@ -76,7 +76,9 @@ def test_an_answer_is_never_stale_for_another_sample(
     assert service.look(request_of(k=2), session).stale is not None
 
 
-def test_the_stale_answer_is_the_last_of_several(service: PredictService, session: Session, request_of: Any) -> None:
+def test_the_stale_answer_is_the_last_of_several(
+    service: PredictService, session: PredictSession, request_of: Any
+) -> None:
     answered(service, request_of(k=3), session)
     second = answered(service, request_of(k=4), session)
     assert service.look(request_of(k=5), session).stale == second.prediction
@@ -87,7 +89,7 @@ def test_the_stale_answer_is_the_last_of_several(service: PredictService, sessio
 @pytest.mark.parametrize("seed", range(5))
 def test_a_random_walk_never_shows_an_answer_of_another_setting(service: PredictService, seed: int) -> None:
     """Against fresh look-ups by a page that remembers nothing."""
-    rng, session = random.Random(seed), Session()
+    rng, session = random.Random(seed), PredictSession()
     for _ in range(25):
         request = service.request(
             {
@@ -99,7 +101,7 @@ def test_a_random_walk_never_shows_an_answer_of_another_setting(service: Predict
         view = service.look(request, session)
         if rng.random() < 0.3:
             view = answered(service, request, session)
-        fresh = service.look(request, Session())
+        fresh = service.look(request, PredictSession())
         assert (view.prediction, view.request) == (fresh.prediction, request)
         if view.stale:
             assert not view.prediction.complete
@@ -110,9 +112,9 @@ def test_a_random_walk_never_shows_an_answer_of_another_setting(service: Predict
 
 
 def test_what_entered_and_left_is_told_against_the_setting_before(
-    service: PredictService, session: Session, request_of: Any
+    service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
-    def chosen(view: View) -> set[Any]:
+    def chosen(view: PredictView) -> set[Any]:
         return {row.item for row in view.prediction.question.chosen}
 
     before = service.look(request_of(gamma=0, k=4), session)
@@ -127,7 +129,7 @@ def test_what_entered_and_left_is_told_against_the_setting_before(
 
 
 def test_merging_anew_is_eq_10_for_any_alpha_and_epsilon(
-    service: PredictService, session: Session, request_of: Any
+    service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
     p = answered(service, request_of(), session).prediction
     rng = random.Random(4)
@@ -135,13 +137,15 @@ def test_merging_anew_is_eq_10_for_any_alpha_and_epsilon(
         alpha, epsilon = rng.random(), 10 ** rng.uniform(-6, -1)
         request = request_of(alpha=alpha, epsilon=epsilon)
         view = service.merge(request, session)
-        expected = merge(p.p_r, p.var_r, p.p_g, p.var_g, alpha, request.epsilon)
+        expected = merge(p.p_r, p.var_r, p.p_g, p.var_g, alpha, request.choices["epsilon"])
         assert view.prediction.p_final == pytest.approx(float(expected), abs=1e-15)
-        assert view.prediction == service.look(request, Session()).prediction
+        assert view.prediction == service.look(request, PredictSession()).prediction
         assert service.watch(session).prediction == view.prediction
 
 
-def test_merging_anew_goes_for_the_stale_answer_too(service: PredictService, session: Session, request_of: Any) -> None:
+def test_merging_anew_goes_for_the_stale_answer_too(
+    service: PredictService, session: PredictSession, request_of: Any
+) -> None:
     old = answered(service, request_of(), session).prediction
     service.look(request_of(k=2), session)
     stale = service.merge(request_of(k=2, alpha=0.9), session).stale
@@ -151,20 +155,22 @@ def test_merging_anew_goes_for_the_stale_answer_too(service: PredictService, ses
 
 
 def test_a_merge_that_overtakes_another_slider_shows_that_sliders_setting(
-    service: PredictService, session: Session, request_of: Any
+    service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
     answered(service, request_of(k=3), session)
     request = request_of(k=5, alpha=0.7)
     view = service.merge(request, session)
-    assert (view.request, view.prediction) == (request, service.look(request, Session()).prediction)
+    assert (view.request, view.prediction) == (request, service.look(request, PredictSession()).prediction)
 
 
-def test_a_page_that_opens_with_a_merge_looks(service: PredictService, session: Session, request_of: Any) -> None:
+def test_a_page_that_opens_with_a_merge_looks(
+    service: PredictService, session: PredictSession, request_of: Any
+) -> None:
     assert service.merge(request_of(), session).request == request_of()
 
 
 def test_a_run_belongs_to_its_setting_alone(
-    service: PredictService, workspace: Workspace, session: Session, request_of: Any, held: HeldEngine
+    service: PredictService, workspace: Workspace, session: PredictSession, request_of: Any, held: HeldEngine
 ) -> None:
     hold(workspace, held)
     service.look(request_of(), session)
@@ -185,10 +191,10 @@ def test_a_run_belongs_to_its_setting_alone(
 
 
 def test_asking_again_replaces_the_pages_run_and_no_other_pages(
-    service: PredictService, workspace: Workspace, session: Session, request_of: Any, held: HeldEngine
+    service: PredictService, workspace: Workspace, session: PredictSession, request_of: Any, held: HeldEngine
 ) -> None:
     hold(workspace, held)
-    other = Session()
+    other = PredictSession()
     service.look(request_of(), session)
     first = service.ask(session)
     assert held.started.wait(10)
@@ -202,13 +208,13 @@ def test_asking_again_replaces_the_pages_run_and_no_other_pages(
 
 
 def test_a_known_answer_stays_in_sight_while_it_is_asked_again_and_has_to_wait(
-    service: PredictService, workspace: Workspace, session: Session, request_of: Any, held: HeldEngine
+    service: PredictService, workspace: Workspace, session: PredictSession, request_of: Any, held: HeldEngine
 ) -> None:
     known = answered(service, request_of(), session).prediction
     more = service.look(request_of(traces=5), session).prediction
     assert sum(trace is not None for trace in more.traces) == 3
     hold(workspace, held)
-    other = Session()
+    other = PredictSession()
     service.look(request_of(k=2), other)
     service.ask(other)
     assert held.started.wait(10)
@@ -220,7 +226,9 @@ def test_a_known_answer_stays_in_sight_while_it_is_asked_again_and_has_to_wait(
     assert without_times(service.watch(session).prediction) == without_times(more)
 
 
-def test_stopping_what_does_not_run_is_nothing(service: PredictService, session: Session, request_of: Any) -> None:
+def test_stopping_what_does_not_run_is_nothing(
+    service: PredictService, session: PredictSession, request_of: Any
+) -> None:
     service.stop(session)
     done = answered(service, request_of(), session)
     service.stop(session)
@@ -228,11 +236,12 @@ def test_stopping_what_does_not_run_is_nothing(service: PredictService, session:
 
 
 def test_the_pages_used_longest_ago_are_forgotten_first(
-    service: PredictService, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sessions, "MOST", 3)
-    kept = {name: service.session(name) for name in "abc"}
-    assert service.session("a") is kept["a"]
-    service.session("d")
-    assert [service.session(name) is kept[name] for name in "ca"] == [True, True]
-    assert service.session("b") is not kept["b"]
+    pages = sessions.Sessions(PredictSession)
+    kept = {name: pages.of(name) for name in "abc"}
+    assert pages.of("a") is kept["a"]
+    pages.of("d")
+    assert [pages.of(name) is kept[name] for name in "ca"] == [True, True]
+    assert pages.of("b") is not kept["b"]

@@ -8,15 +8,16 @@ import pytest
 
 from app.predict.service import PredictService
 from app.predict.slider_marks import Stretch
-from app.predict.view import Request, Session
+from app.predict.view import PredictSession
+from app.shared.address import SampleAddress
 from storage.workspace import Workspace
 from tests.app.conftest import answered
 
-RequestOf = Callable[..., Request]
+RequestOf = Callable[..., SampleAddress]
 
 
-def complete(service: PredictService, request: Request) -> bool:
-    return service.look(request, Session()).prediction.complete
+def complete(service: PredictService, request: SampleAddress) -> bool:
+    return service.look(request, PredictSession()).prediction.complete
 
 
 def inside(stretches: tuple[Stretch, ...], value: float) -> bool:
@@ -29,7 +30,7 @@ def test_nothing_is_answered_before_anything_was_asked(service: PredictService, 
 
 
 def test_every_value_is_in_a_stretch_exactly_if_a_look_at_it_is_complete(
-    service: PredictService, session: Session, request_of: RequestOf
+    service: PredictService, session: PredictSession, request_of: RequestOf
 ) -> None:
     # Few past items enter, so that the list changes along gamma.
     for gamma, k in (("0.5", "5"), ("0.2", "5"), ("0.9", "8")):
@@ -40,7 +41,7 @@ def test_every_value_is_in_a_stretch_exactly_if_a_look_at_it_is_complete(
     assert len(found.gamma) >= 2
     for step in range(0, 1001, 13):
         value = request_of(gamma=str(step / 1000), k="5")
-        assert inside(found.gamma, value.gamma) == complete(service, value), step
+        assert inside(found.gamma, value.choices["gamma"]) == complete(service, value), step
     for k in range(1, 31):
         assert inside(found.k, k) == complete(service, request_of(gamma="0.5", k=str(k))), k
     for stretch in found.gamma:
@@ -49,7 +50,7 @@ def test_every_value_is_in_a_stretch_exactly_if_a_look_at_it_is_complete(
 
 
 def test_fewer_chains_than_there_are_need_no_others(
-    service: PredictService, session: Session, request_of: RequestOf
+    service: PredictService, session: PredictSession, request_of: RequestOf
 ) -> None:
     answered(service, request_of(traces="4"), session)
     assert service.answered(request_of(traces="9")).traces == (Stretch(1, 4, 4),)
@@ -59,7 +60,7 @@ def test_fewer_chains_than_there_are_need_no_others(
 
 
 def test_a_larger_k_than_the_past_asks_the_same(
-    service: PredictService, session: Session, request_of: RequestOf
+    service: PredictService, session: PredictSession, request_of: RequestOf
 ) -> None:
     past = len(service.look(request_of(k="30"), session).prediction.question.chosen)
     assert past < 30
@@ -69,12 +70,12 @@ def test_a_larger_k_than_the_past_asks_the_same(
 
 @pytest.mark.parametrize("strategy", ["recent", "retrieve-then-mix", "mix-then-retrieve"])
 def test_gamma_has_no_answered_values_where_it_does_not_apply(
-    service: PredictService, session: Session, request_of: RequestOf, strategy: str
+    service: PredictService, session: PredictSession, request_of: RequestOf, strategy: str
 ) -> None:
     answered(service, request_of(strategy=strategy), session)
     found = service.answered(request_of(strategy=strategy))
     assert found.gamma == ()
-    assert inside(found.k, request_of().k)
+    assert inside(found.k, request_of().choices["k"])
 
 
 def test_no_model_is_asked(service: PredictService, workspace: Workspace, request_of: RequestOf) -> None:

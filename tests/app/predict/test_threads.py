@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from app.predict.service import PredictService
-from app.predict.view import Session, View
-from app.shared.runs import Run, Snapshot
+from app.predict.view import PredictSession, PredictView
+from app.shared.runs import LiveRun, Snapshot
 from tests.app.conftest import answered
 
 
-class HeldRun(Run):
+class HeldRun(LiveRun):
     """Its first snapshot takes until ``gate`` opens."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -30,10 +30,10 @@ class HeldRun(Run):
 
 @pytest.mark.parametrize("slow", ["watch", "merge"])
 def test_a_slow_redraw_does_not_undo_a_later_slider_move(
-    service: PredictService, request_of: Any, session: Session, slow: str
+    service: PredictService, request_of: Any, session: PredictSession, slow: str
 ) -> None:
     p = service.look(request_of(k=3), session).prediction
-    run = session.run = HeldRun(service.pipeline, p.question, p.recipe, p)
+    run = session.run = HeldRun(service.pipeline, p.question, p.recipe, "")
     calls = {"watch": lambda: service.watch(session), "merge": lambda: service.merge(request_of(k=3), session)}
     redraw = threading.Thread(target=calls[slow])
     move = threading.Thread(target=lambda: service.look(request_of(k=2), session))
@@ -45,18 +45,18 @@ def test_a_slow_redraw_does_not_undo_a_later_slider_move(
     for thread in (redraw, move):
         thread.join(10)
     assert session.view is not None
-    assert session.view.request.k == 2
+    assert session.view.request.choices["k"] == 2
 
 
 def test_two_sliders_of_one_page_at_once_leave_one_whole_setting(
-    service: PredictService, request_of: Any, session: Session
+    service: PredictService, request_of: Any, session: PredictSession
 ) -> None:
     answered(service, request_of(k=3), session)
-    wrong: list[View] = []
-    expected = {k: service.look(request_of(k=k), Session()).prediction.question for k in (2, 3, 4)}
+    wrong: list[PredictView] = []
+    expected = {k: service.look(request_of(k=k), PredictSession()).prediction.question for k in (2, 3, 4)}
 
-    def is_whole(view: View) -> bool:
-        prediction, k = view.prediction, view.request.k
+    def is_whole(view: PredictView) -> bool:
+        prediction, k = view.prediction, view.request.choices["k"]
         return prediction.question == expected[k] and prediction.complete == (k == 3)
 
     def work(number: int) -> None:

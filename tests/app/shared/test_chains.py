@@ -9,8 +9,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.predict.drawing import ask_panel, reason_panel, target_card
-from app.predict.retrieval_drawing import rerank_panel
+from app.predict.drawing import ask_panel, reason_panel, rerank_panel, target_card
 from app.shared.chains import MARKS, Written, read, written
 from backend.datasets import Dataset
 from backend.engines import THINK_CLOSE

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.predict.service import PredictService
-from app.predict.view import Session
+from app.predict.view import PredictSession
 from app.shared.export import safe_name, still
 from app.shared.frame import Players, players_of
 from app.stories.export import stories_record, story_page, story_record
@@ -19,7 +19,7 @@ from app.users.export import users_page, users_record
 from app.users.service import UsersService
 from app.what_if.export import what_if_page, what_if_record
 from app.what_if.service import WhatIfService
-from app.what_if.view import Session as WhatIfSession
+from app.what_if.view import WhatIfSession
 from backend.record import prediction_record
 from backend.stories import Step, Story
 from storage.workspace import Workspace
@@ -65,7 +65,7 @@ def test_each_view_is_two_files_or_a_problem(client: TestClient, view: str) -> N
             assert client.get(f"/export/{view}.{ending}", params=query | {"dataset": "../x"}).status_code == 400
 
 
-def test_a_user_is_whole_in_both_files(workspace: Workspace, service: PredictService, session: Session) -> None:
+def test_a_user_is_whole_in_both_files(workspace: Workspace, service: PredictService, session: PredictSession) -> None:
     done = answered(service, service.request({"user": "7", "item": "22"}), session).prediction
     users, query = UsersService(workspace), UsersQuery(user="7")
     record = json.loads(json.dumps(users_record(users, query), allow_nan=False))

@@ -19,9 +19,9 @@ from app.evaluate import drawing as evaluate
 from app.evaluate.address import EvaluateQuery
 from app.evaluate.samples_behind import Behind, BehindRow
 from app.predict.export import predict_page
+from app.shared.address import LeftOut
 from app.shared.export import document, still
 from app.shared.frame import Players, left_out_box
-from app.shared.mended_links import LeftOut
 from app.stories import drawing as stories
 from app.stories.export import stories_page, story_page
 from app.stories.service import StoryEntry

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.predict.service import PredictService
-from app.predict.services import PredictServices
-from app.predict.view import Session as PredictSession
+from app.predict.service import PredictService, PredictServices
+from app.predict.view import PredictSession
+from app.shared.address import LeftOut, readable
 from app.shared.frame import left_out_box
-from app.shared.mended_links import LeftOut, readable
 from app.what_if.service import WhatIfService
-from app.what_if.view import Session
+from app.what_if.view import WhatIfSession
 from backend.errors import UsageError
 from storage.workspace import Workspace
 
@@ -64,7 +63,7 @@ def test_an_item_that_does_not_fit_the_user_is_left_out_and_not_the_user() -> No
 def test_a_broken_what_if_is_still_of_its_user_and_settings(
     workspace: Workspace, service: PredictService, more: dict[str, str], names: list[str]
 ) -> None:
-    what_ifs, page = WhatIfService(workspace, service), Session()
+    what_ifs, page = WhatIfService(workspace, service), WhatIfSession()
     view, left = what_ifs.look_at(LINK | more, page)
     assert [one.name for one in left] == names
     assert page.view is view
@@ -82,18 +81,18 @@ def test_a_broken_prediction_is_still_of_its_user_and_settings(
     workspace: Workspace, more: dict[str, str], names: list[str]
 ) -> None:
     services, session = PredictServices(workspace), PredictSession()
-    view, left = services.look_at(LINK | more, session, workspace.settings)
+    view, left = services.look_at(LINK | more, session)
     assert [one.name for one in left] == names
-    assert (view.request.user, view.request.seed) == ("7", 9)
+    assert (view.request.user, view.request.choices["seed"]) == ("7", 9)
     assert (view.request.item == "901") is ("item" not in names)
-    assert view.request.gamma == services.request({}).gamma
+    assert view.request.choices["gamma"] == services.request({}).choices["gamma"]
     # What was tried on the way is no setting of this page: nothing is marked as entering since.
     assert (view.entered, view.left) == (frozenset(), ())
 
 
 def test_a_whole_link_has_nothing_left_out(workspace: Workspace, service: PredictService) -> None:
-    assert PredictServices(workspace).look_at(LINK, PredictSession(), workspace.settings)[1] == ()
-    assert WhatIfService(workspace, service).look_at(LINK, Session())[1] == ()
+    assert PredictServices(workspace).look_at(LINK, PredictSession())[1] == ()
+    assert WhatIfService(workspace, service).look_at(LINK, WhatIfSession())[1] == ()
     assert left_out_box(()) == ""
 
 

@@ -16,14 +16,12 @@ from app.evaluate.address import EvaluateQuery
 from app.evaluate.service import EvaluateService
 from app.library import drawing as library
 from app.library.service import LibraryService
-from app.predict.drawing import target_card
-from app.predict.retrieval_drawing import retrieve_panel
-from app.predict.services import PredictServices
-from app.predict.view import Session
+from app.predict.drawing import retrieve_panel, target_card
+from app.predict.service import PredictServices
+from app.predict.view import PredictSession
 from app.server import create_app
 from app.shared.frame import header, notice
 from app.shared.jobs import JobsService
-from app.shared.links import address_of
 from app.shared.per_dataset import PerDataset
 from app.shared.picker import join_within, split_within
 from app.shared.runs import RunQueue
@@ -86,11 +84,11 @@ def test_an_address_names_its_dataset_and_the_settings_own_needs_no_name(workspa
     services = PredictServices(workspace)
     own, books = services.request({}), services.request({"dataset": "books"})
     assert (own.dataset, books.dataset) == ("", "books")
-    assert "dataset" not in address_of(own)
-    assert parse_qs(address_of(books))["dataset"] == ["books"]
+    assert "dataset" not in own.query()
+    assert parse_qs(books.query())["dataset"] == ["books"]
     assert services.request({"dataset": "ml-latest-small"}) == own
     for request, noun in ((own, "movie"), (books, "book")):
-        view = services.look(request, Session())
+        view = services.look(request, PredictSession())
         assert view.data.meta.item_noun == noun
         assert noun in view.prediction.question.prompts[0].text
     with pytest.raises(UnknownNameError, match="books, ml-latest-small"):
@@ -101,7 +99,7 @@ def test_answers_of_both_are_kept_in_one_database_and_never_mixed(workspace: Wor
     services = PredictServices(workspace)
     jobs = []
     for name in ("", "books"):
-        session = Session()
+        session = PredictSession()
         view = services.look(services.request({"dataset": name}), session)
         for snapshot in services.ask(session).watch():
             assert not snapshot.error
@@ -119,7 +117,7 @@ def test_answers_of_both_are_kept_in_one_database_and_never_mixed(workspace: Wor
 
 def test_links_of_every_page_keep_to_the_dataset(workspace: Workspace) -> None:
     services = PredictServices(workspace)
-    view = services.look(services.request({"dataset": "books"}), Session())
+    view = services.look(services.request({"dataset": "books"}), PredictSession())
     hrefs = re.findall(r'href="([^"]+)"', html.unescape(target_card(view)))
     assert parse_qs(urlsplit(next(h for h in hrefs if h.startswith("/users"))).query)["dataset"] == ["books"]
     assert all("dataset=books" in href for href in hrefs if href.startswith("export/"))
@@ -213,15 +211,15 @@ def test_jobs_are_of_the_dataset_that_the_page_is_about(workspace: Workspace) ->
 
 def test_without_times_every_place_that_speaks_of_time_says_so(workspace: Workspace) -> None:
     services = PredictServices(workspace)
-    view = services.look(services.request({"dataset": "books"}), Session())
-    timed = services.look(services.request({}), Session())
+    view = services.look(services.request({"dataset": "books"}), PredictSession())
+    timed = services.look(services.request({}), PredictSession())
     panels = {name: PANELS[name] for name in ("retrieve_panel", "rerank_panel", "ask_panel")}
     for name, draw in panels.items():
         assert "order is arbitrary here" in draw(view).lower(), name
         assert "arbitrary" not in draw(timed), name
     note = notice("", "a", "b", order_note=view.data.meta.order_note)
     assert "a shuffle (seed 0) stands in for them" in note
-    recent = services.look(services.request({"dataset": "books", "strategy": "recent"}), Session())
+    recent = services.look(services.request({"dataset": "books", "strategy": "recent"}), PredictSession())
     assert "Order is arbitrary here." in retrieve_panel(recent)
 
 
@@ -268,7 +266,7 @@ def test_what_two_commands_make_is_all_that_the_app_needs(name: str, tmp_path: P
     made = workspace.precompute().run()
     assert len(made) == len([stage for stage in STAGES if not stage.extra])
     assert {artifact.meta["recipe"]["data"]["hash"] for artifact in made} == {data.meta.data_hash}
-    services, session = PredictServices(workspace), Session()
+    services, session = PredictServices(workspace), PredictSession()
     view = services.look(services.request({}), session)
     assert data.meta.item_noun_plural in view.prediction.question.prompts[0].text
     for snapshot in services.ask(session).watch():

@@ -9,7 +9,7 @@ import pytest
 
 from app.predict.drawing import run_status
 from app.predict.service import PredictService
-from app.predict.view import Session, View
+from app.predict.view import PredictSession, PredictView
 from app.shared.runs import RunQueue
 from backend.engines.scripted import ScriptedEngine
 from backend.errors import UsageError
@@ -30,7 +30,7 @@ def end(run: Any) -> Any:
 
 
 def test_a_run_is_a_job_with_its_counts_and_another_ask_is_another(
-    workspace: Workspace, service: PredictService, session: Session, request_of: Any
+    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
     view = answered(service, request_of(), session)
     [job] = jobs(workspace)
@@ -45,7 +45,7 @@ def test_a_run_is_a_job_with_its_counts_and_another_ask_is_another(
 
 
 def test_a_failure_is_kept_with_its_message(workspace: Workspace, service: PredictService, request_of: Any) -> None:
-    p = service.look(request_of(), Session()).prediction
+    p = service.look(request_of(), PredictSession()).prediction
     end(service.runs.start(over(workspace, BrokenEngine()), p.question, p.recipe))
     [job] = jobs(workspace)
     assert job.state == "failed"
@@ -53,13 +53,13 @@ def test_a_failure_is_kept_with_its_message(workspace: Workspace, service: Predi
 
 
 def test_only_who_started_a_run_stops_it(
-    workspace: Workspace, service: PredictService, session: Session, request_of: Any, held: HeldEngine
+    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any, held: HeldEngine
 ) -> None:
     hold(workspace, held)
     service.look(request_of(), session)
     run = service.ask(session)
     assert held.started.wait(10)
-    stranger = Session()
+    stranger = PredictSession()
     shown = service.look(request_of(), stranger)
     assert shown.run is not None
     assert shown.run.live, "who opens the link watches"
@@ -80,12 +80,12 @@ def test_only_who_started_a_run_stops_it(
 
 
 def test_the_same_browser_in_another_page_stops_its_run(
-    workspace: Workspace, service: PredictService, session: Session, request_of: Any, held: HeldEngine
+    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any, held: HeldEngine
 ) -> None:
     hold(workspace, held)
     service.look(request_of(), session)
     run = service.ask(session)
-    reloaded = Session(owner=session.owner)
+    reloaded = PredictSession(owner=session.owner)
     service.look(request_of(), reloaded)
     service.stop(reloaded)
     held.gate.set()
@@ -95,7 +95,7 @@ def test_the_same_browser_in_another_page_stops_its_run(
 def test_a_queued_run_that_is_stopped_is_stopped_in_the_database_at_once(
     workspace: Workspace, request_of: Any, service: PredictService, held: HeldEngine
 ) -> None:
-    p = service.look(request_of(), Session()).prediction
+    p = service.look(request_of(), PredictSession()).prediction
     queue = RunQueue(workspace.worker)
     queue.start(over(workspace, held), p.question, p.recipe)
     waiting = queue.start(over(workspace, ScriptedEngine()), p.question, p.recipe, "me")
@@ -105,7 +105,7 @@ def test_a_queued_run_that_is_stopped_is_stopped_in_the_database_at_once(
 
 
 def test_an_edited_prediction_is_another_job_and_no_page_of_the_plain_one_joins_it(
-    workspace: Workspace, service: PredictService, session: Session, request_of: Any, held: HeldEngine
+    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any, held: HeldEngine
 ) -> None:
     hold(workspace, held)
     p = service.look(request_of(), session).prediction
@@ -113,7 +113,7 @@ def test_an_edited_prediction_is_another_job_and_no_page_of_the_plain_one_joins_
     edited = service.pipeline.question(p.question.user, p.question.item, p.recipe, edits)
     run = service.runs.start(service.pipeline, edited, p.recipe, "me")
     assert service.runs.live(service.pipeline, p.question, p.recipe) is None
-    view = service.look(request_of(), Session())
+    view = service.look(request_of(), PredictSession())
     assert (view.run, view.earlier) == (None, None)
     held.gate.set()
     assert end(run).status == "done"
@@ -121,7 +121,7 @@ def test_an_edited_prediction_is_another_job_and_no_page_of_the_plain_one_joins_
     assert job.params.edited == edits.canonical  # type: ignore[attr-defined]
 
 
-def interrupted(workspace: Workspace, service: PredictService, session: Session, request: Any) -> View:
+def interrupted(workspace: Workspace, service: PredictService, session: PredictSession, request: Any) -> PredictView:
     """What a new process shows of a prediction whose process died after some of its chains."""
     cached = workspace.cached_engine("tuned")
     cached.inner = ScriptedEngine(delay=0.03)
@@ -132,11 +132,11 @@ def interrupted(workspace: Workspace, service: PredictService, session: Session,
             workspace.worker.store.abandon(workspace.worker.name)  # as the next process does for a dead one
             service.stop(session)
     cached.inner = ScriptedEngine()
-    return service.look(request, Session())
+    return service.look(request, PredictSession())
 
 
 def test_what_was_interrupted_is_said_with_its_chains_and_asking_resumes_the_same_job(
-    workspace: Workspace, service: PredictService, session: Session, request_of: Any
+    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
     view = interrupted(workspace, service, session, request_of(traces=4))
     kept = sum(trace is not None for trace in view.prediction.traces)
@@ -145,9 +145,9 @@ def test_what_was_interrupted_is_said_with_its_chains_and_asking_resumes_the_sam
     assert view.earlier.state == "interrupted"
     said = text_of(run_status(view))
     assert f"A run of this prediction was interrupted at {kept} of 4 chains. Ask resumes it" in said
-    other = service.look(request_of(traces=4, gamma=0.1), Session())
+    other = service.look(request_of(traces=4, gamma=0.1), PredictSession())
     assert other.earlier is None
-    later = Session()
+    later = PredictSession()
     service.look(request_of(traces=4), later)
     assert end(service.ask(later)).status == "done"
     [job] = jobs(workspace)
@@ -158,7 +158,7 @@ def test_what_was_interrupted_is_said_with_its_chains_and_asking_resumes_the_sam
 
 
 def test_the_status_says_how_far_an_earlier_run_came(
-    workspace: Workspace, service: PredictService, session: Session, request_of: Any
+    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
     view = interrupted(workspace, service, session, request_of(traces=4))
     assert view.earlier is not None
@@ -173,10 +173,10 @@ def test_the_status_says_how_far_an_earlier_run_came(
 
 
 def test_alpha_and_epsilon_do_not_make_another_job(
-    workspace: Workspace, service: PredictService, session: Session, request_of: Any
+    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
     view = interrupted(workspace, service, session, request_of(traces=4))
-    moved = service.look(request_of(traces=4, alpha=0.9, epsilon=0.1), Session())
+    moved = service.look(request_of(traces=4, alpha=0.9, epsilon=0.1), PredictSession())
     assert view.earlier is not None
     assert moved.earlier is not None
     assert moved.earlier.number == view.earlier.number

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.shared.runs import Run, RunQueue
+from app.shared.runs import LiveRun, RunQueue
 from backend.engines.scripted import FAIL_MARK, ScriptedEngine
 from backend.pipeline import Pipeline
 from backend.questions import Question
@@ -28,11 +28,11 @@ def question(workspace: Workspace) -> Callable[..., Question]:
     )
 
 
-def start(queue: RunQueue, workspace: Workspace, question: Question, pipeline: Pipeline | None = None) -> Run:
+def start(queue: RunQueue, workspace: Workspace, question: Question, pipeline: Pipeline | None = None) -> LiveRun:
     return queue.start(pipeline or workspace.pipeline(), question, workspace.recipe())
 
 
-def end(run: Run) -> Any:
+def end(run: LiveRun) -> Any:
     [*_, last] = run.watch(0)
     return last
 
@@ -171,7 +171,7 @@ def test_eight_threads_at_once_get_every_run_done_one_at_a_time(
     queue, engine = RunQueue(workspace.worker), HeldEngine()
     engine.gate.set()
     pipeline, asked = over(workspace, engine), question()
-    runs: list[Run] = []
+    runs: list[LiveRun] = []
     together = threading.Barrier(8)
 
     def work() -> None:
@@ -226,3 +226,19 @@ def test_the_cached_engine_runs_a_page_and_a_command_at_once(
     command.join(20)
     assert beside == [end(run).prediction]
     assert sum(count for name, count in held.calls if name == "answer") == 3
+
+
+@pytest.mark.parametrize("reached", [False, True])
+def test_while_a_model_computes_the_status_says_that_and_not_that_the_cache_is_read(
+    workspace: Workspace, question: Callable[..., Question], held: HeldEngine, reached: bool
+) -> None:
+    """The first answer is cached or not; either way an answer is being computed."""
+    if reached:
+        workspace.cached_engine("tuned").answer([question().prompts[0].messages])
+    hold(workspace, held)
+    run = start(RunQueue(workspace.worker), workspace, question())
+    assert held.started.wait(10)
+    now = run.snapshot()
+    assert (now.stage, now.fraction) == ("answering", None)
+    held.gate.set()
+    assert end(run).status == "done"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.shared.controls import short_gamma
 from app.users.address import (
     AXES,
     PREDICTION_COLUMNS,
@@ -16,7 +16,6 @@ from app.users.address import (
     SHOWN_USERS,
     USER_COLUMNS,
     UsersQuery,
-    short_gamma,
 )
 from backend.errors import UsageError
 from backend.prompting import KNOWLEDGE_WORDINGS
@@ -74,5 +73,11 @@ def test_what_no_link_of_the_page_says_is_named(given: dict[str, Any], said: str
 
 
 def test_every_field_is_part_of_the_address() -> None:
-    query = UsersQuery("u", "f", "item", "wrong", 3, "i", "none", 0.25, "order", "d")
-    assert all(f"{field.name}=" in query.link() for field in fields(UsersQuery))
+    query = UsersQuery(
+        user="u", find="f", sort="item", show="wrong", page=3, item="i", knowledge="none", gamma=0.25, axis="order",
+        dataset="d",
+    )  # fmt: skip
+    assert query.link() == (
+        "/users?user=u&find=f&sort=item&show=wrong&page=3&item=i&knowledge=none&gamma=0.25&axis=order&dataset=d"
+    )
+    assert all(f"{name}=" in query.link() for name in UsersQuery.model_fields)

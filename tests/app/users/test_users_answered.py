@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.predict.service import PredictService
-from app.predict.view import Request, Session
+from app.predict.view import PredictSession
+from app.shared.address import SampleAddress
 from app.shared.per_dataset import PerDataset
 from app.users.page import _later
 from app.users.service import UsersService
@@ -84,7 +85,7 @@ def test_samples_are_those_who_rated_all_of_it_before(small: Dataset) -> None:
     assert some > 50
 
 
-def row_of(workspace: Workspace, request: Request) -> int:
+def row_of(workspace: Workspace, request: SampleAddress) -> int:
     data = workspace.dataset()
     row = data.find_row(data.user_code(request.user), data.item_code(request.item))
     assert row is not None
@@ -113,7 +114,7 @@ def test_what_was_asked_is_found_whatever_its_settings_and_nothing_else(
         ("6", six[0], {"knowledge": "none"}),
     ):
         request = service.request({"user": user, "item": item, **more})
-        answered(service, request, Session())
+        answered(service, request, PredictSession())
         asked.add(row_of(workspace, request))
         assert set(samples.rows().tolist()) == asked
     counts = samples.counts()
@@ -123,7 +124,7 @@ def test_what_was_asked_is_found_whatever_its_settings_and_nothing_else(
 
 
 def test_what_nobody_rated_has_no_sample(workspace: Workspace, service: PredictService) -> None:
-    answered(service, service.request({"user": "7", "item": "901"}), Session())
+    answered(service, service.request({"user": "7", "item": "901"}), PredictSession())
     assert AnsweredSamples(workspace).rows().tolist() == []
 
 
@@ -139,7 +140,7 @@ def test_prompts_are_read_once_and_what_is_deleted_is_forgotten(
 
     monkeypatch.setattr(module, "prompt_texts", counted)
     for item in items_of(workspace, "7")[-2:]:
-        answered(service, service.request({"user": "7", "item": item}), Session())
+        answered(service, service.request({"user": "7", "item": item}), PredictSession())
         assert samples.rows().tolist() == samples.rows().tolist()
     assert len(samples.rows()) == 2
     assert reads == [3, 3]
@@ -151,7 +152,7 @@ def test_prompts_are_read_once_and_what_is_deleted_is_forgotten(
 def test_another_model_s_answers_do_not_count(open_workspace: Open) -> None:
     first = open_workspace()
     service = PredictService(first)
-    answered(service, service.request({"user": "7", "item": items_of(first, "7")[-1]}), Session())
+    answered(service, service.request({"user": "7", "item": items_of(first, "7")[-1]}), PredictSession())
     assert len(AnsweredSamples(first).rows()) == 1
     other = open_workspace(tuned_adapter="another")
     assert AnsweredSamples(other).rows().tolist() == []
@@ -175,7 +176,7 @@ def test_a_prompt_of_another_dataset_with_the_same_titles_is_nobody_s(workspace:
 def test_the_list_is_there_where_nothing_can_be_counted(open_workspace: Open) -> None:
     first = open_workspace()
     service = PredictService(first)
-    answered(service, service.request({"user": "7", "item": items_of(first, "7")[-1]}), Session())
+    answered(service, service.request({"user": "7", "item": items_of(first, "7")[-1]}), PredictSession())
     users = PerDataset(open_workspace(encoder="org/another"), UsersService)
     for address in ("", "?show=predicted&sort=-predictions"):
         html, *_ = _later(users, address, "")

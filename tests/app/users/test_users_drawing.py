@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.predict.view import Request
 from app.shared import frame
+from app.shared.address import SampleAddress
 from app.users import drawing
 from app.users.address import UsersQuery
 from app.users.people import Profiles, Timeline, UserProfile, UserTable
@@ -38,8 +38,8 @@ def parts(data: Dataset) -> tuple[UserTable, Profiles]:
     return table, Profiles(data, table)
 
 
-def request_of(text: str) -> Callable[[PredictionRow], Request]:
-    return lambda own: Request(text, own.item, "id", "rerank", 2 / 3, 1.0, 10, text, 6, 128, 0, 0.1, 0.001)
+def request_of(text: str) -> Callable[[PredictionRow], SampleAddress]:
+    return lambda own: SampleAddress.of(text, own.item, Recipe()).choosing(knowledge=text)
 
 
 def every_panel(small: Dataset, text: str) -> dict[str, str]:
@@ -74,7 +74,7 @@ def every_panel(small: Dataset, text: str) -> dict[str, str]:
         "many predictions": drawing.user_predictions(
             Predictions(query, Recipe(), every, every, 3, own, 2, 3), profile, request_of(text)
         ),
-        "none of this kind": predictions(replace(query, show="wrong"), ()),
+        "none of this kind": predictions(query.model_copy(update={"show": "wrong"}), ()),
         "nothing cached": predictions(query, (), every=()),
         "too few ratings": predictions(query, (), profiles.profile(0), every=()),
         "problem": drawing.problem(text),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,10 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from app.predict.service import PredictService
-from app.predict.view import Session
+from app.predict.view import PredictSession
 from app.users import service as module
 from app.users.address import PREDICTION_COLUMNS, UsersQuery
-from app.users.drawing import predict_link
 from app.users.service import PredictionRow, UsersService, _sorted, kinds
 from backend.errors import CorruptCacheError, UsageError
 from storage.workspace import Workspace
@@ -41,7 +40,7 @@ def targets(workspace: Workspace) -> list[str]:
 @pytest.fixture
 def ask(service: PredictService) -> Ask:
     def asked(item: str, **more: Any) -> Any:
-        return answered(service, service.request({"user": "7", "item": item} | more), Session())
+        return answered(service, service.request({"user": "7", "item": item} | more), PredictSession())
 
     return asked
 
@@ -109,15 +108,15 @@ def test_the_link_to_predict_opens_exactly_that_prediction(
 ) -> None:
     for query, more in (
         (SEVEN, {}),
-        (replace(SEVEN, gamma=4 / 5, knowledge="graded"), {"gamma": 0.8, "knowledge": "graded"}),
+        (SEVEN.model_copy(update={"gamma": 4 / 5, "knowledge": "graded"}), {"gamma": 0.8, "knowledge": "graded"}),
     ):
         ask(targets[-1], **more)
         [own] = users.predictions(query).every
-        link = predict_link(users.predict_request(query, own))
+        link = users.predict_request(query, own).link()
         assert link.startswith("/?")
         request = service.request(dict(parse_qsl(link[2:])))
-        assert asdict(request) == asdict(users.predict_request(query, own))
-        prediction = service.look(request, Session()).prediction
+        assert request == users.predict_request(query, own)
+        prediction = service.look(request, PredictSession()).prediction
         assert prediction.complete
         assert (prediction.p_g, prediction.p_final) == (own.p_g, own.p_final)
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from app.what_if import drawing, editor
-from app.what_if.diff import Line, diff_lines
+from app.what_if import drawing
+from app.what_if.drawing import PromptLine, diff_lines
 from app.what_if.edits import Plain
-from app.what_if.view import Side, View
+from app.what_if.view import WhatIfSide, WhatIfView
 from backend.datasets import Dataset
 from backend.engines.scripted import ScriptedEngine
 from backend.pipeline import Pipeline, Recipe
@@ -29,10 +29,10 @@ from tests.app.shared.test_hostile import HOSTILE, PLAIN
 from tests.app.views import Reading, dataset_of, snapshot_of
 from tests.conftest import random_space
 
-PANELS: dict[str, Callable[[View], str]] = {
+PANELS: dict[str, Callable[[WhatIfView], str]] = {
     "question": drawing.question, "status": drawing.status, "numbers": drawing.numbers, "chosen": drawing.chosen,
     "prompts": drawing.prompts, "chains": drawing.chains, "keep bar": drawing.keep_bar, "kept list": drawing.kept_list,
-    "history": editor.history, "settings": editor.settings,
+    "history": drawing.history, "settings": drawing.settings,
 }  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def every_edit(data: Dataset, chosen: list[int], new: int, text: str) -> Edits:
     )
 
 
-def view_of(data: Dataset, text: str, edits: Edits | None = None, **more: Any) -> View:
+def view_of(data: Dataset, text: str, edits: Edits | None = None, **more: Any) -> WhatIfView:
     """The last sample of the data, with both sides answered; by default under every kind of edit."""
     pipeline = Pipeline(data, random_space(data.n_items, 3), ScriptedEngine(), ScriptedEngine())
     user, item, recipe = int(data.user_index[-1]), int(data.item_index[-1]), Recipe().replacing(k=6, traces=2)
@@ -70,7 +70,7 @@ def view_of(data: Dataset, text: str, edits: Edits | None = None, **more: Any) -
         asked = asked or pipeline.question(user, item, used, edits)
         taken = pipeline.with_answers(pipeline.unasked(asked, used), [Answer(said, 9, 0.1)] * 3)
         traces = [Trace(n, f"{text} thinks</think>Yes", said + n / 10, 7, 0.5, "stop") for n in range(2)]
-        sides.append(Side(taken.taking_traces(traces)))
+        sides.append(WhatIfSide(taken.taking_traces(traces)))
     kept = Kept("abcdefabcdef", what_if, text, datetime(2026, 11, 25, tzinfo=UTC))
     other = replace(kept, id="0123456789ab", what_if=replace(what_if, user=text, item=text))
     given = {
@@ -78,7 +78,7 @@ def view_of(data: Dataset, text: str, edits: Edits | None = None, **more: Any) -
         "before": sides[0], "after": sides[1], "models": {"tuned": text, "reasoning": text}, "cast": "", "step": 0.5,
         "link": "user=1&item=2", "plain_link": "user=1&item=2", "kept": kept, "others": (kept, other), "deleted": kept,
     }  # fmt: skip
-    return View(**given | more)  # type: ignore[arg-type]
+    return WhatIfView(**given | more)  # type: ignore[arg-type]
 
 
 def sendable(text: str) -> str:
@@ -86,10 +86,10 @@ def sendable(text: str) -> str:
     return "".join(sign for sign in " ".join(text.split()) if unicodedata.category(sign) != "Cc") or "-"
 
 
-def every_view(small: Dataset, text: str) -> dict[str, View]:
+def every_view(small: Dataset, text: str) -> dict[str, WhatIfView]:
     data = dataset_of(small, text)
     done = view_of(data, text)
-    nobody = Side(replace(done.after.prediction, answers=(None,) * 3, reason_prompt=None, traces=(None,) * 2))
+    nobody = WhatIfSide(replace(done.after.prediction, answers=(None,) * 3, reason_prompt=None, traces=(None,) * 2))
     views = {
         "done": done,
         "unedited": view_of(data, text, Edits(), kept=None, others=()),
@@ -181,13 +181,13 @@ def test_what_left_entered_or_has_another_rating_is_marked(small: Dataset) -> No
 
 def test_the_editor_says_what_was_made_of_every_item(small: Dataset) -> None:
     view = view_of(small, "x")
-    html = editor.history(view)
+    html = drawing.history(view)
     rows = re.findall(r'<tr class="(\w*)[^"]*">.*?<span class="title">(.*?)</span>', html, re.DOTALL)
     said = {title: state for state, title in rows}
     assert set(said.values()) >= {"removed", "rated", "added", "moved", "asked"}
     chosen = [small.item_label(row.item) for row in view.before.prediction.question.chosen]
     assert [said[title] for title in chosen[:4]] == ["removed", "rated", "asked", "moved"]
-    html = editor.settings(view)
+    html = drawing.settings(view)
     assert html.count('class="field changed"') == 3
     assert "was 6</button>" in html
     assert '<option value="answered" selected>' in html
@@ -207,21 +207,21 @@ def test_edits_are_told_in_words(small: Dataset) -> None:
     ]
 
 
-def prompt_words(view: View) -> str:
+def prompt_words(view: WhatIfView) -> str:
     return " ".join(" ".join(Reading(drawing.prompts(view)).words).split())
 
 
-def unedited(small: Dataset) -> View:
+def unedited(small: Dataset) -> WhatIfView:
     view = view_of(small, "x", Edits(), kept=None, others=())
     return replace(view, after=view.before)
 
 
-def with_prompt(view: View, text: str | None) -> View:
+def with_prompt(view: WhatIfView, text: str | None) -> WhatIfView:
     """The view with the text of its prompt edited, and nothing else changed."""
     edits = view.what_if.edits.model_copy(update={"prompt": text})
     question = replace(view.after.prediction.question, edits=edits)
     prompt = view.after.prediction.written_prompt if text is None else Prompt(text)
-    after = Side(replace(view.after.prediction, question=question, reason_prompt=prompt))
+    after = WhatIfSide(replace(view.after.prediction, question=question, reason_prompt=prompt))
     return replace(view, what_if=replace(view.what_if, edits=edits), after=after)
 
 
@@ -271,7 +271,7 @@ def test_an_edited_prompt_says_where_it_no_longer_follows_history_and_hint(small
 
 def test_the_field_begins_without_a_hint_that_is_not_known_and_says_so(small: Dataset) -> None:
     plain = unedited(small)
-    nobody = Side(replace(plain.after.prediction, answers=(None,) * 3, reason_prompt=None, traces=(None,) * 2))
+    nobody = WhatIfSide(replace(plain.after.prediction, answers=(None,) * 3, reason_prompt=None, traces=(None,) * 2))
     waits = replace(plain, before=nobody, after=nobody)
     hint = "Another one think the answer might be No."
     assert [line for line in waits.draft.split("\n") if line] == [
@@ -287,8 +287,9 @@ def test_a_line_that_only_got_another_number_is_the_same() -> None:
     before = "Past:\n1. A\n2. B\n3. C\nWill they like D?"
     after = "Past:\n1. B\n2. C\nWill they like D?\nYes."
     assert diff_lines(before, after) == [
-        Line("same", "Past:"), Line("left", "1. A"), Line("same", "1. B", "2"), Line("same", "2. C", "3"),
-        Line("same", "Will they like D?"), Line("entered", "Yes."),
+        PromptLine("same", "Past:"), PromptLine("left", "1. A"),
+        PromptLine("same", "1. B", "2"), PromptLine("same", "2. C", "3"),
+        PromptLine("same", "Will they like D?"), PromptLine("entered", "Yes."),
     ]  # fmt: skip
 
 

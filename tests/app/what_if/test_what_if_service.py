@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from app.predict.service import PredictService
-from app.predict.view import Session as PredictSession
+from app.predict.view import PredictSession
 from app.what_if.service import MAX_LINK, WhatIfService
-from app.what_if.view import Session, View
+from app.what_if.view import WhatIfSession, WhatIfView
 from backend.batch import unasked_predictions
 from backend.datasets import build_samples
 from backend.errors import CorruptCacheError, RallrecError, UsageError
@@ -34,21 +34,21 @@ def what_ifs(workspace: Workspace, service: PredictService) -> WhatIfService:
 
 
 @pytest.fixture
-def page() -> Session:
-    return Session()
+def page() -> WhatIfSession:
+    return WhatIfSession()
 
 
 @pytest.fixture
-def opened(what_ifs: WhatIfService, page: Session) -> View:
+def opened(what_ifs: WhatIfService, page: WhatIfSession) -> WhatIfView:
     return what_ifs.look(what_ifs.open(LINK), page)
 
 
-def first(view: View, place: int = 0) -> str:
+def first(view: WhatIfView, place: int = 0) -> str:
     """The id of an item of the prompt before the edits."""
     return view.data.item_ids[view.before.prediction.question.chosen[place].item]
 
 
-def asked(what_ifs: WhatIfService, page: Session) -> View:
+def asked(what_ifs: WhatIfService, page: WhatIfSession) -> WhatIfView:
     *_, last = what_ifs.follow(page)
     return last
 
@@ -60,7 +60,7 @@ def calls(workspace: Workspace) -> list[tuple[str, int]]:
 
 
 def test_without_edits_it_is_the_prediction_of_the_predict_page(
-    what_ifs: WhatIfService, service: PredictService, opened: View
+    what_ifs: WhatIfService, service: PredictService, opened: WhatIfView
 ) -> None:
     plain = service.look(service.request(LINK), PredictSession())
     assert opened.before.prediction == opened.after.prediction == plain.prediction
@@ -69,7 +69,7 @@ def test_without_edits_it_is_the_prediction_of_the_predict_page(
 
 
 def test_nothing_is_asked_by_opening_or_editing(
-    what_ifs: WhatIfService, workspace: Workspace, page: Session, opened: View
+    what_ifs: WhatIfService, workspace: Workspace, page: WhatIfSession, opened: WhatIfView
 ) -> None:
     view = what_ifs.act("remove", first(opened), "", page)
     assert calls(workspace) == []
@@ -86,7 +86,7 @@ def test_nothing_is_asked_by_opening_or_editing(
         {"template": "answered", "temperature": "0.9", "order": "chronological", "p_g": "mean"},
     ],
 )
-def test_a_link_opens_what_it_was_made_of(what_ifs: WhatIfService, page: Session, more: dict[str, str]) -> None:
+def test_a_link_opens_what_it_was_made_of(what_ifs: WhatIfService, page: WhatIfSession, more: dict[str, str]) -> None:
     view = what_ifs.look(what_ifs.open(LINK | more), page)
     actions = [("remove", first(view), ""), ("rate", first(view, 1), "0.5"), ("add", "905", ""), ("set", "k", "3")]
     actions += [("hint", "", "own"), ("sentence", "", "Ünlike & <odd> “words” %"), ("target", "902", "")]
@@ -94,7 +94,7 @@ def test_a_link_opens_what_it_was_made_of(what_ifs: WhatIfService, page: Session
         view = what_ifs.act(*action, page)
     assert what_ifs.open(view.link) == view.what_if
     assert what_ifs.open(view.plain_link).edits.canonical == "{}"
-    assert what_ifs.look(what_ifs.open(view.link), Session()).link == view.link
+    assert what_ifs.look(what_ifs.open(view.link), WhatIfSession()).link == view.link
     assert view.what_if.recipe.retrieval.gamma == pytest.approx(2 / 3, abs=1e-15)
 
 
@@ -112,14 +112,14 @@ def test_a_link_opens_what_it_was_made_of(what_ifs: WhatIfService, page: Session
     ],
 )
 def test_a_wrong_link_says_what_is_wrong(
-    what_ifs: WhatIfService, page: Session, query: dict[str, str], said: str
+    what_ifs: WhatIfService, page: WhatIfSession, query: dict[str, str], said: str
 ) -> None:
     with pytest.raises(RallrecError, match=said):
         what_ifs.look(what_ifs.open(LINK | query), page)
 
 
 def test_asking_runs_what_is_missing_on_both_sides_and_nothing_else(
-    what_ifs: WhatIfService, service: PredictService, workspace: Workspace, page: Session, opened: View
+    what_ifs: WhatIfService, service: PredictService, workspace: Workspace, page: WhatIfSession, opened: WhatIfView
 ) -> None:
     plain = answered(service, service.request(LINK), PredictSession())
     ran = len(calls(workspace))
@@ -140,7 +140,7 @@ def test_asking_runs_what_is_missing_on_both_sides_and_nothing_else(
 
 
 def test_what_it_says_is_what_the_pipeline_says_of_the_edited_question(
-    what_ifs: WhatIfService, workspace: Workspace, page: Session, opened: View
+    what_ifs: WhatIfService, workspace: Workspace, page: WhatIfSession, opened: WhatIfView
 ) -> None:
     for action in (("rate", first(opened), "0.5"), ("hint", "", "no"), ("set", "temperature", "0.9")):
         view = what_ifs.act(*action, page)
@@ -156,7 +156,9 @@ def test_what_it_says_is_what_the_pipeline_says_of_the_edited_question(
     assert view.after.prediction.p_final == done.p_final
 
 
-def test_an_answer_is_never_shown_for_other_edits(what_ifs: WhatIfService, page: Session, opened: View) -> None:
+def test_an_answer_is_never_shown_for_other_edits(
+    what_ifs: WhatIfService, page: WhatIfSession, opened: WhatIfView
+) -> None:
     what_ifs.act("remove", first(opened), "", page)
     one = asked(what_ifs, page)
     other = what_ifs.act("remove", first(opened, 1), "", page)
@@ -168,7 +170,7 @@ def test_an_answer_is_never_shown_for_other_edits(what_ifs: WhatIfService, page:
 
 
 def test_a_merge_setting_needs_no_model(
-    what_ifs: WhatIfService, workspace: Workspace, page: Session, opened: View
+    what_ifs: WhatIfService, workspace: Workspace, page: WhatIfSession, opened: WhatIfView
 ) -> None:
     asked(what_ifs, page)
     ran = len(calls(workspace))
@@ -178,7 +180,7 @@ def test_a_merge_setting_needs_no_model(
 
 
 def test_both_sides_are_asked_one_after_the_other_and_can_be_stopped(
-    what_ifs: WhatIfService, workspace: Workspace, page: Session, opened: View, held: HeldEngine
+    what_ifs: WhatIfService, workspace: Workspace, page: WhatIfSession, opened: WhatIfView, held: HeldEngine
 ) -> None:
     hold(workspace, held)
     what_ifs.act("remove", first(opened), "", page)
@@ -204,7 +206,7 @@ def test_both_sides_are_asked_one_after_the_other_and_can_be_stopped(
 
 
 def test_an_edited_prompt_asks_the_reasoner_only_and_is_kept_whatever_else_is_edited(
-    what_ifs: WhatIfService, service: PredictService, workspace: Workspace, page: Session, opened: View
+    what_ifs: WhatIfService, service: PredictService, workspace: Workspace, page: WhatIfSession, opened: WhatIfView
 ) -> None:
     answered(service, service.request(LINK), PredictSession())
     view = what_ifs.act("prompt", "", opened.draft + "\n<b>Be brief.</b>", page)
@@ -224,23 +226,23 @@ def test_an_edited_prompt_asks_the_reasoner_only_and_is_kept_whatever_else_is_ed
     assert what_ifs.act("prompt", "", done.draft, page).edited is False
 
 
-def service_prompt(view: View) -> str:
+def service_prompt(view: WhatIfView) -> str:
     assert view.before.prediction.reason_prompt is not None
     return view.before.prediction.reason_prompt.text
 
 
 def test_it_is_kept_found_by_its_link_renamed_and_deleted_with_a_way_back(
-    what_ifs: WhatIfService, workspace: Workspace, page: Session, opened: View
+    what_ifs: WhatIfService, workspace: Workspace, page: WhatIfSession, opened: WhatIfView
 ) -> None:
     edited = what_ifs.act("remove", first(opened), "", page)
     kept = what_ifs.keep("without the best", page)
     assert kept.kept is not None
     assert kept.link == f"user=7&item=901&id={kept.kept.id}"
     elsewhere = WhatIfService(workspace, what_ifs._predict)
-    found = elsewhere.look(elsewhere.open(kept.link), Session())
+    found = elsewhere.look(elsewhere.open(kept.link), WhatIfSession())
     assert (found.what_if, found.kept, found.others) == (edited.what_if, kept.kept, (kept.kept,))
     # The same edits by hand are the same what-if, others are not.
-    by_hand = elsewhere.look(elsewhere.open(edited.link), Session())
+    by_hand = elsewhere.look(elsewhere.open(edited.link), WhatIfSession())
     assert by_hand.kept == kept.kept
     assert what_ifs.act("remove", first(opened, 1), "", page).kept is None
     what_ifs.act("restore", first(opened, 1), "", page)
@@ -252,13 +254,13 @@ def test_it_is_kept_found_by_its_link_renamed_and_deleted_with_a_way_back(
     assert (what_ifs.restore(page).deleted, len(what_ifs.restore(page).others)) == (None, 1)
 
 
-def test_what_is_not_edited_is_not_kept(what_ifs: WhatIfService, page: Session, opened: View) -> None:
+def test_what_is_not_edited_is_not_kept(what_ifs: WhatIfService, page: WhatIfSession, opened: WhatIfView) -> None:
     with pytest.raises(UsageError, match="Nothing is changed"):
         what_ifs.keep("a name", page)
 
 
 def test_one_that_was_kept_for_other_data_is_not_shown_as_if_it_fitted(
-    what_ifs: WhatIfService, workspace: Workspace, page: Session, opened: View
+    what_ifs: WhatIfService, workspace: Workspace, page: WhatIfSession, opened: WhatIfView
 ) -> None:
     other = replace(what_ifs.act("remove", first(opened), "", page).what_if, data_hash="0" * 64)
     kept = WhatIfs(workspace.database).keep(other, "of old data")
@@ -267,7 +269,7 @@ def test_one_that_was_kept_for_other_data_is_not_shown_as_if_it_fitted(
 
 
 def test_a_link_that_grows_too_long_says_so_and_a_kept_one_is_short(
-    what_ifs: WhatIfService, page: Session, opened: View
+    what_ifs: WhatIfService, page: WhatIfSession, opened: WhatIfView
 ) -> None:
     view = opened
     for code in opened.before.prediction.question.past.items.tolist():
@@ -281,18 +283,18 @@ def test_a_link_that_grows_too_long_says_so_and_a_kept_one_is_short(
 
 
 def test_what_no_edit_can_be_made_of_leaves_the_page_as_it_was(
-    what_ifs: WhatIfService, page: Session, opened: View
+    what_ifs: WhatIfService, page: WhatIfSession, opened: WhatIfView
 ) -> None:
     for action in (("rate", first(opened), "9"), ("add", "901", ""), ("set", "seed", "-1"), ("boil", "", "")):
         with pytest.raises(UsageError):
             what_ifs.act(*action, page)
         assert what_ifs.watch(page).what_if == opened.what_if
     with pytest.raises(UsageError, match="load it again"):
-        what_ifs.act("clear", "", "", Session())
+        what_ifs.act("clear", "", "", WhatIfSession())
 
 
 def test_a_damaged_row_is_said_where_it_is_opened(
-    what_ifs: WhatIfService, workspace: Workspace, page: Session, opened: View
+    what_ifs: WhatIfService, workspace: Workspace, page: WhatIfSession, opened: WhatIfView
 ) -> None:
     what_ifs.act("remove", first(opened), "", page)
     kept = what_ifs.keep("mine", page).kept
@@ -312,7 +314,7 @@ def everything(workspace: Workspace, *recipes: Any) -> list[Prediction]:
 
 
 def test_an_evaluation_reads_the_same_whatever_was_asked_here(
-    what_ifs: WhatIfService, service: PredictService, workspace: Workspace, page: Session
+    what_ifs: WhatIfService, service: PredictService, workspace: Workspace, page: WhatIfSession
 ) -> None:
     """Of an evaluated sample, and with every kind of edit that makes another prompt."""
     data = workspace.dataset()
