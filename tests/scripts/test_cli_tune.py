@@ -22,6 +22,12 @@ LITTLE = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def rallrec(process: Rallrec) -> Rallrec:
+    """A process for each command: how many threads it trains with is said in its environment."""
+    return process
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny(tmp_path_factory.mktemp("models") / "tiny-llama")
