@@ -166,10 +166,3 @@ def test_what_ships_is_whole_and_small(rallrec: Rallrec) -> None:
     assert report["damaged"] == []
     assert len(report["artifacts"]) >= 6
     assert report["compressed"] < 25_000_000
-
-
-@pytest.mark.parametrize("name", ["build", "verify", "export", "import"])
-def test_every_command_of_the_group_explains_itself(name: str, rallrec: Rallrec) -> None:
-    done = rallrec("bundle", name, "--help")
-    assert done.returncode == 0
-    assert f"Example: rallrec bundle {name}" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -196,33 +197,23 @@ def test_wrong_use_is_one_line(rallrec: Rallrec, options: tuple[Any, ...], said:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "said"),
+    ("content", "said"),
     [
-        ("user,item\n5,1\n5,nothing\n", 3, "'nothing'"),
-        ("user,item\n\nnobody,1\n", 3, "No user 'nobody'"),
-        ("user,item\n5\n", 2, "1 values"),
-        ("user;item\n5;1\n", 1, "the columns user,item"),
-        ("", 1, "the columns user,item"),
+        (b"user,item\n5,1\n5,nothing\n", ", line 3: .*'nothing'"),
+        (b"user,item\n\nnobody,1\n", ", line 3: .*No user 'nobody'"),
+        (b"user,item\n5\n", ", line 2: .*1 values"),
+        (b"user;item\n5;1\n", ", line 1: .*the columns user,item"),
+        (b"", ", line 1: .*the columns user,item"),
+        (b"user,item\n", ".*lists no sample"),
+        (b"user,item\n\xff\xfe,1\n", " cannot be read"),
     ],
 )
 def test_a_list_that_cannot_be_asked_is_refused_with_its_line(
-    small: Dataset, tmp_path: Path, text: str, line: int, said: str
+    small: Dataset, tmp_path: Path, content: bytes, said: str
 ) -> None:
     path = tmp_path / "list.csv"
-    path.write_text(text, "utf-8")
-    with pytest.raises(UsageError) as refused:
-        read_samples(path, small)
-    assert str(refused.value).startswith(f"{path}, line {line}: ")
-    assert said in str(refused.value)
-
-
-def test_a_list_without_samples_and_one_that_is_no_text(small: Dataset, tmp_path: Path) -> None:
-    path = tmp_path / "list.csv"
-    path.write_text("user,item\n", "utf-8")
-    with pytest.raises(UsageError, match="lists no sample"):
-        read_samples(path, small)
-    path.write_bytes(b"user,item\n\xff\xfe,1\n")
-    with pytest.raises(UsageError, match=r"list\.csv cannot be read"):
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=rf"{re.escape(str(path))}{said}"):
         read_samples(path, small)
 
 
