@@ -54,9 +54,9 @@ def process(home: Path, tmp_path: Path) -> Rallrec:
     """As ``rallrec``, in a process of its own, for what depends on one."""
 
     def run(*arguments: Any, cwd: Path = tmp_path, **environment: Any) -> subprocess.CompletedProcess[str]:
-        own = os.environ | _environment(home, environment)
+        variables = os.environ | _environment(home, environment)
         return subprocess.run(
-            command(*arguments), cwd=cwd, env=own, capture_output=True, text=True, timeout=120, check=False
+            command(*arguments), cwd=cwd, env=variables, capture_output=True, text=True, timeout=120, check=False
         )
 
     return run

@@ -134,31 +134,26 @@ def test_results_travel_from_one_home_to_another(made: Path, tmp_path: Path, ral
 
 
 def test_exports_are_chosen_by_model_and_adapter(made: Path, tmp_path: Path, rallrec: Rallrec) -> None:
-    own: dict[str, Any] = {"RALLREC_HOME": made / "home"} | SMALL
+    environment: dict[str, Any] = {"RALLREC_HOME": made / "home"} | SMALL
     arguments = ("bundle", "export", tmp_path / "x.gz")
-    assert as_json(rallrec(*arguments, "--model", "scripted", "--json", **own))["manifest"]["answers"] > 3
-    assert "one of scripted" in one_line_error(rallrec(*arguments, "--model", "llama", **own), 2)
-    assert "lora" in one_line_error(rallrec(*arguments, "--adapter", "lora", **own), 2)
+    assert as_json(rallrec(*arguments, "--model", "scripted", "--json", **environment))["manifest"]["answers"] > 3
+    assert "one of scripted" in one_line_error(rallrec(*arguments, "--model", "llama", **environment), 2)
+    assert "lora" in one_line_error(rallrec(*arguments, "--adapter", "lora", **environment), 2)
 
 
 def test_wrong_files_are_one_line(made: Path, tmp_path: Path, rallrec: Rallrec) -> None:
-    own: dict[str, Any] = {"RALLREC_HOME": tmp_path / "home"} | SMALL
-    (tmp_path / "ratings.csv").write_text("userId,movieId\n")
+    environment: dict[str, Any] = {"RALLREC_HOME": tmp_path / "home"} | SMALL
     whole = made / "bundle" / "results.jsonl.gz"
-    (tmp_path / "cut.gz").write_bytes(whole.read_bytes()[:-50])
     lines = gzip.decompress(whole.read_bytes()).splitlines()
-    chain = json.loads(lines[-1])
-    lines[-1] = json.dumps(chain | {"text": "Yes"}).encode()
+    lines[-1] = json.dumps(json.loads(lines[-1]) | {"text": "Yes"}).encode()
     (tmp_path / "changed.gz").write_bytes(gzip.compress(b"\n".join(lines) + b"\n"))
-    for name, code, said in (
-        ("none.gz", 2, "no file"),
-        ("ratings.csv", 1, "not a file of results"),
-        ("cut.gz", 1, "cannot be unpacked"),
-        ("changed.gz", 1, f"Line {len(lines)} of"),
+    for arguments, code, said in (
+        (("import", tmp_path / "none.gz"), 2, "no file"),
+        (("import", tmp_path / "changed.gz"), 1, f"Line {len(lines)} of"),
+        (("export", "nowhere/x.gz"), 2, "folder that exists"),
+        (("verify", "nowhere"), 2, "no folder"),
     ):
-        assert said in one_line_error(rallrec("bundle", "import", tmp_path / name, **own), code)
-    assert "folder that exists" in one_line_error(rallrec("bundle", "export", "nowhere/x.gz", **own), 2)
-    assert "no folder" in one_line_error(rallrec("bundle", "verify", "nowhere"), 2)
+        assert said in one_line_error(rallrec("bundle", *arguments, **environment), code)
 
 
 def test_what_ships_is_whole_and_small(rallrec: Rallrec) -> None:

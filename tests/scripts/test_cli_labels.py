@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.scripts.cli_process import Rallrec, as_json, command, one_line_error
 
 
 @pytest.fixture
-def own(rallrec: Rallrec, tmp_path: Path) -> Rallrec:
+def labelling(rallrec: Rallrec, tmp_path: Path) -> Rallrec:
     """``rallrec`` with a database of its own."""
     return lambda *arguments, **more: rallrec(
         *arguments, RALLREC_DATABASE_URL=f"sqlite:///{tmp_path / 'own.db'}", **more
@@ -21,47 +22,45 @@ def own(rallrec: Rallrec, tmp_path: Path) -> Rallrec:
 
 
 def add(tmp_path: Path, name: str, *more: str, given: str = "a long password\n") -> subprocess.CompletedProcess[str]:
-    import os
-
     return subprocess.run(
         command("users", "add", name, "--password-stdin", *more), input=given, capture_output=True, text=True,
         env=os.environ | {"RALLREC_DATABASE_URL": f"sqlite:///{tmp_path / 'own.db'}"}, check=False,
     )  # fmt: skip
 
 
-def test_the_first_admin_is_made_here_and_can_log_in(own: Rallrec, tmp_path: Path) -> None:
+def test_the_first_admin_is_made_here_and_can_log_in(labelling: Rallrec, tmp_path: Path) -> None:
     done = add(tmp_path, "root", "--role", "admin")
     assert (done.returncode, done.stdout.strip()) == (0, "Added: root (admin)"), done.stderr
     one_line_error(add(tmp_path, "ROOT"), 2)
     one_line_error(add(tmp_path, "ann", given="short\n"), 2)
-    [found] = as_json(own("users", "list", "--json"))["accounts"]
-    assert found == {"name": "root", "role": "admin", "can_log_in": True}
+    [account] = as_json(labelling("users", "list", "--json"))["accounts"]
+    assert account == {"name": "root", "role": "admin", "can_log_in": True}
     database = open_database(f"sqlite:///{tmp_path / 'own.db'}")
     assert log_in(database, "root", "a long password")
     database.close()
-    assert "last admin" in one_line_error(own("users", "disable", "root"), 2)
-    assert "there is no account" in one_line_error(own("users", "role", "nobody", "viewer"), 2).lower()
+    assert "last admin" in one_line_error(labelling("users", "disable", "root"), 2)
+    assert "there is no account" in one_line_error(labelling("users", "role", "nobody", "viewer"), 2).lower()
 
 
-def test_without_a_terminal_a_password_is_asked_of_nobody(own: Rallrec) -> None:
-    assert "--password-stdin" in one_line_error(own("users", "add", "ann"), 2)
-    assert "--password " not in own("users", "add", "--help").stdout
+def test_without_a_terminal_a_password_is_asked_of_nobody(labelling: Rallrec) -> None:
+    assert "--password-stdin" in one_line_error(labelling("users", "add", "ann"), 2)
+    assert "--password " not in labelling("users", "add", "--help").stdout
 
 
-def test_a_backup_is_made_and_put_back(own: Rallrec, tmp_path: Path) -> None:
+def test_a_backup_is_made_and_put_back(labelling: Rallrec, tmp_path: Path) -> None:
     add(tmp_path, "root", "--role", "admin")
-    made = as_json(own("labels", "backup", str(tmp_path / "b.db"), "--json"))
+    made = as_json(labelling("labels", "backup", str(tmp_path / "b.db"), "--json"))
     assert made["labels"] == 0
     add(tmp_path, "ann")
-    back = as_json(own("labels", "restore", str(tmp_path / "b.db"), "--json"))
+    back = as_json(labelling("labels", "restore", str(tmp_path / "b.db"), "--json"))
     assert Path(back["replaced"]).is_file()
-    assert len(as_json(own("users", "list", "--json"))["accounts"]) == 1
-    told = own("labels", "audit", "--limit", "1").stdout
+    assert len(as_json(labelling("users", "list", "--json"))["accounts"]) == 1
+    told = labelling("labels", "audit", "--limit", "1").stdout
     assert "database.restore" in told
-    changes = as_json(own("labels", "audit", "--json"))["changes"]
+    changes = as_json(labelling("labels", "audit", "--json"))["changes"]
     assert [change["what"] for change in changes] == ["database.restore", "account.add"]
 
 
-def test_a_project_of_nothing_is_refused(own: Rallrec, home: Path) -> None:
-    assert as_json(own("labels", "project", "list", "--json")) == {"projects": []}
-    assert "lowest:highest" in one_line_error(own("labels", "project", "create", "P", "--gap", "much"), 2)
+def test_a_project_of_nothing_is_refused(labelling: Rallrec, home: Path) -> None:
+    assert as_json(labelling("labels", "project", "list", "--json")) == {"projects": []}
+    assert "lowest:highest" in one_line_error(labelling("labels", "project", "create", "P", "--gap", "much"), 2)

@@ -77,9 +77,9 @@ def test_ctrl_c_keeps_what_was_finished_and_the_next_run_goes_on(rallrec: Rallre
     home = tmp_path / "home"
     shutil.copytree(made / "home" / "datasets", home / "datasets")
     longer = SMALL | {"RALLREC_COLLABORATIVE": '{"dimensions": 8, "max_epochs": 400, "patience": 400}'}
-    own = os.environ | longer | {"RALLREC_HOME": str(home)}
+    environment = os.environ | longer | {"RALLREC_HOME": str(home)}
     code, stderr = interrupted(
-        ("collaborative",), own, lambda: list(home.glob("artifacts/.*.part/scratch/checkpoint*"))
+        ("collaborative",), environment, lambda: list(home.glob("artifacts/.*.part/scratch/checkpoint*"))
     )
     assert code == 1
     assert stderr.splitlines()[-1] == "rallrec: stopped; what was finished is kept"

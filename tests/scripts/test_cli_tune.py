@@ -101,9 +101,9 @@ def test_ctrl_c_keeps_finished_rounds_and_the_next_run_goes_on(
 ) -> None:
     home = Path(shutil.copytree(ready, tmp_path / "home"))
     longer = settings | {"RALLREC_TUNE": json.dumps(LITTLE | {"epochs": 400, "rounds": 400, "patience": 400})}
-    own = os.environ | longer | {"RALLREC_HOME": str(home)}
+    environment = os.environ | longer | {"RALLREC_HOME": str(home)}
     code, stderr = interrupted(
-        ("tune",), own, lambda: list(home.glob("artifacts/.rallrec-*.part/scratch/checkpoint.pt"))
+        ("tune",), environment, lambda: list(home.glob("artifacts/.rallrec-*.part/scratch/checkpoint.pt"))
     )
     assert code == 1
     assert stderr.splitlines()[-1] == "rallrec: stopped; what was finished is kept"
