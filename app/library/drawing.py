@@ -66,7 +66,7 @@ _CURVES = {"loss": "Training loss", "recall": "Validation recall", "held_out_los
 
 
 def own_artifacts(shelf: Shelf, opened: str) -> str:
-    """The plan of the page's dataset; ``opened``: the key of the fold that is open, from the page's link."""
+    """Draws the plan of the page's dataset. ``opened`` is the key of the open fold, from the page's link."""
     return render(
         "library/own.html",
         folds=[_fold(entry, opened, shelf.dataset) for entry in shelf.own],
@@ -79,14 +79,14 @@ def own_artifacts(shelf: Shelf, opened: str) -> str:
 
 
 def other_artifacts(shelf: Shelf, opened: str) -> str:
-    """What else the store holds."""
+    """Draws what else the store holds."""
     total = sum(entry.bytes or 0 for entry in shelf.others)
     folds = [_fold(entry, opened, shelf.dataset) for entry in shelf.others]
     return render("library/others.html", folds=folds, size=size(total or None))
 
 
 def datasets_table(entries: Sequence[DatasetEntry]) -> str:
-    """Every known dataset."""
+    """Lists every known dataset."""
     rows = [
         {"entry": entry, "state": _state(entry.state, _DATASET_STATES), "size": size(entry.bytes)} for entry in entries
     ]
@@ -94,7 +94,7 @@ def datasets_table(entries: Sequence[DatasetEntry]) -> str:
 
 
 def models_table(entries: Sequence[ModelEntry]) -> str:
-    """Who plays each role."""
+    """Lists who plays each role."""
     rows = [
         {"entry": entry, "state": _state(entry.state), "size": size(entry.bytes), "does": _ROLES.get(entry.role, "")}
         for entry in entries
@@ -103,19 +103,19 @@ def models_table(entries: Sequence[ModelEntry]) -> str:
 
 
 def cache_table(cache: Cache) -> str:
-    """What is cached of each model."""
+    """Lists what is cached of each model."""
     rows = [{"entry": entry, "latest": moment(entry.latest)} for entry in cache.models]
     return render("library/cache.html", cache=cache, rows=rows, size=size(cache.bytes))
 
 
 def looked(when: str, space: Space | None = None) -> str:
-    """When the page's content was read, and how much room there was then."""
+    """Says when the page's content was read, and how much room there was then."""
     sizes = (size(space.bytes), size(space.free)) if space else ("", "")
     return render("library/looked.html", when=when, folder=space.folder if space else "", sizes=sizes)
 
 
 def size(count: int | None) -> str:
-    """Bytes in words: 12 bytes, 3.4 MB; empty where it is not known."""
+    """Writes bytes in words (12 bytes, 3.4 MB); the text is empty where they are not known."""
     if count is None:
         return ""
     if count < 1000:
@@ -129,7 +129,7 @@ def size(count: int | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds in words: < 0.1 s, 0.4 s, 12 s, 3 min 20 s, 2 h 5 min; empty where it is not known."""
+    """Writes seconds in words (< 0.1 s, 0.4 s, 12 s, 3 min 20 s, 2 h 5 min); empty where they are not known."""
     if seconds is None:
         return ""
     if seconds < 0.05:
@@ -145,13 +145,13 @@ def duration(seconds: float | None) -> str:
 
 
 def moment(when: str) -> str:
-    """``2026-11-22T21:23:30Z`` as ``2026-11-22 21:23``; anything else as it is."""
+    """Writes ``2026-11-22T21:23:30Z`` as ``2026-11-22 21:23``, and anything else as it is."""
     day, marked, clock = when.partition("T")
     return f"{day} {clock[:5]}" if marked and clock.endswith("Z") else when
 
 
 def cell(value: Any) -> str:
-    """A value of any table: numbers to four decimals, whole ones with their thousands, a dash for nothing."""
+    """Writes a value of any table: numbers with four decimals, whole ones with their thousands, a dash for nothing."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool):
@@ -162,7 +162,7 @@ def cell(value: Any) -> str:
 
 
 def _fold(entry: ArtifactEntry, opened: str, dataset: str) -> dict[str, Any]:
-    """One artifact as the templates draw it, on the page of a dataset."""
+    """Returns one artifact as the templates draw it on the page of a dataset."""
     shape = f"{entry.rows:,}" if entry.rows is not None else ""
     if shape and entry.dimensions is not None:
         shape = f"{shape} × {entry.dimensions:,}"
@@ -190,7 +190,7 @@ def _fold(entry: ArtifactEntry, opened: str, dataset: str) -> dict[str, Any]:
 
 
 def _open(key: str, dataset: str) -> str:
-    """The link to a fold of a dataset's page."""
+    """Returns the link to a fold of a dataset's page."""
     return "?" + urlencode(({"dataset": dataset} if dataset else {}) | {"artifact": key}, quote_via=quote)
 
 
@@ -249,12 +249,12 @@ _PLANNED = {"ready": "ready", "shipped": "shipped with the program", "begun": "b
 
 
 def jobs_list(entries: Sequence[JobEntry]) -> str:
-    """Every job that is listed, with what can be done with it."""
+    """Lists the jobs, each with what can be done with it."""
     return render("library/jobs.html", rows=[_row(entry) for entry in entries])
 
 
 def plan_table(planned: Sequence[Planned]) -> str:
-    """What ``precompute`` would make, and why."""
+    """Lists what ``precompute`` would make, and why."""
     rows = [
         {"kind": item.node.stage.kind, "state": _PLANNED.get(item.state, "to be made"), "why": item.why,
          "runs": item.will_run}
@@ -265,7 +265,7 @@ def plan_table(planned: Sequence[Planned]) -> str:
 
 
 def told(message: str, problem: bool = False) -> str:
-    """One line about what was just asked for."""
+    """Draws one line about what was just asked for."""
     return render("library/told.html", message=message, problem=problem)
 
 
@@ -313,7 +313,7 @@ def _some(params: ReasonParams | EvaluateParams) -> str:
 
 
 def _link(params: Params | None, dataset: str = "") -> str:
-    """Where a prediction, a what-if, or what was evaluated is to be seen."""
+    """Returns the address where a prediction, a what-if or an evaluation can be seen; empty for other jobs."""
     if isinstance(params, EvaluateParams):
         named = {"samples": params.samples, "limit": params.limit, "dataset": dataset}
         return "/evaluate?" + urlencode({name: value for name, value in named.items() if value})
@@ -349,7 +349,7 @@ _FINDING_STATES = {"ok": ("✓", "ok"), "missing": ("✗", "missing"), "optional
 
 
 def doctor_panel(findings: Sequence[Finding] | None, when: str = "") -> str:
-    """Every finding, with what to do about it, and ``when`` it was looked for; None: it is being looked for."""
+    """Lists every finding with what to do about it, and ``when`` it was looked for. None means that the look goes on."""
     rows = [
         {"finding": one, "sign": _FINDING_STATES[one.state][0], "word": _FINDING_STATES[one.state][1]}
         for one in findings or ()
@@ -363,7 +363,7 @@ _W, _H, _LEFT, _RIGHT, _TOP, _BOTTOM = 320, 110, 40, 12, 10, 22
 
 
 def training_curve(values: Sequence[float | None], best: int) -> Markup:
-    """The values of epochs 1, 2, ... with ``best`` marked; empty where fewer than one of them is known."""
+    """Draws the values of epochs 1, 2, ... with ``best`` marked; empty where none of them is known."""
     known = [(epoch, value) for epoch, value in enumerate(values, start=1) if value is not None]
     if not known:
         return Markup("")
@@ -398,7 +398,7 @@ def training_curve(values: Sequence[float | None], best: int) -> Markup:
 
 
 def _epochs(last: int, best: int, x: object) -> Markup:
-    """The first, the best and the last epoch below the curve; an end that the best would overlap is left out."""
+    """Writes the first, the best and the last epoch below the curve; an end that the best would overlap is left out."""
     assert callable(x)
     shown = {1: "start", last: "end"} if last > 1 else {1: "middle"}
     if best:

@@ -18,7 +18,7 @@ from storage.workspace import Workspace
 
 
 def exporter(workspace: Workspace) -> Callable[[Request], Exported]:
-    """The page of the dataset that the address names."""
+    """Exports the page of the dataset that the address names."""
     services = PerDataset(workspace, lambda workspace: (LibraryService(workspace), workspace))
 
     def export(request: Request) -> Exported:
@@ -50,7 +50,8 @@ def library_record(service: LibraryService) -> dict[str, Any]:
 
 
 def library_page(service: LibraryService, players: Players, address: str, made: str) -> str:
-    """All of it but jobs and doctor, which are of the moment. Raises ``RallrecError`` where a part cannot be read."""
+    """Makes a page of all but the jobs and the doctor, which change by the moment. Raises ``RallrecError`` where a part
+    cannot be read."""
     shelf, meta = service.shelf(), service.dataset().meta
     parts = {
         "own": drawing.own_artifacts(shelf, ""),

@@ -25,7 +25,7 @@ _SAMPLES = 6
 
 
 def facts_of(kind: str, artifact: Artifact, dataset: Dataset) -> Facts | None:
-    """The facts of a finished artifact; None for a kind that has none. Raises ``CorruptCacheError``."""
+    """Reads the facts of a finished artifact; None for a kind that has none. Raises ``CorruptCacheError``."""
     read = _FACTS.get(kind)
     try:
         if read:
@@ -41,19 +41,19 @@ def facts_of(kind: str, artifact: Artifact, dataset: Dataset) -> Facts | None:
 
 
 def table_of(rows: Iterable[Mapping[str, Any]]) -> FactTable:
-    """Columns in the order in which they first appear."""
+    """Makes a table of the rows, with columns in the order in which they first appear."""
     kept = tuple(dict(row) for row in rows)
     return FactTable(tuple(dict.fromkeys(str(name) for row in kept for name in row)), kept)
 
 
 def model_of(recipe: Mapping[str, Any]) -> ModelRef | None:
-    """The model that a recipe names, or None."""
+    """Returns the model that a recipe names, or None."""
     named = recipe.get("model")
     return ModelRef(named["name"], named["revision"], named.get("adapter")) if isinstance(named, Mapping) else None
 
 
 def number(value: Any) -> float:
-    """The number, NaN for what is none."""
+    """Returns the number, or NaN for what is no number."""
     return float(value) if isinstance(value, (int, float)) else math.nan
 
 
@@ -87,7 +87,7 @@ def _descriptions(artifact: Artifact, dataset: Dataset) -> Facts:
 
 
 def _training(*names: str) -> Callable[[Artifact, Dataset], Facts]:
-    """Facts of something trained: its curves, and these numbers of ``meta.json``."""
+    """Makes a reader of facts for something trained: its curves, and these numbers of ``meta.json``."""
 
     def facts(artifact: Artifact, _dataset: Dataset) -> Facts:
         path = artifact.folder / CURVE
@@ -105,7 +105,7 @@ def _training(*names: str) -> Callable[[Artifact, Dataset], Facts]:
 
 
 def _adapter(artifact: Artifact, dataset: Dataset) -> Facts:
-    """The curves of a tuned adapter, and its scores on the held-out samples."""
+    """Reads the curves of a tuned adapter, and its scores on the held-out samples."""
     trained, scores = _training("parameters", "held_out")(artifact, dataset), artifact.meta["scores"]
     return replace(trained, table=table_of([scores]) if scores else None)
 

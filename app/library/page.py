@@ -90,7 +90,7 @@ def _draw(services: PerDataset[LibraryService], here: LibraryQuery) -> list[Any]
 
 
 def _guard(draw: Callable[[], str]) -> str:
-    """One part of the page, or its error in its place."""
+    """Draws one part of the page, or its error in its place."""
     try:
         return draw()
     except RallrecError as error:

@@ -79,7 +79,7 @@ class Rest:
 
 
 def lay_out_jobs(service: JobsService) -> Jobs:
-    """Put the jobs into the current Blocks."""
+    """Puts the jobs into the current Blocks."""
     panel = _panel("library-jobs", _SCRIPT)
     told = _panel("jobs-told")
     with gr.Accordion("Start a job: make what is missing (rallrec precompute)", open=False, elem_id="start-precompute"):
@@ -124,7 +124,7 @@ def wire_jobs(
 
 
 def _follow(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) -> None:
-    """What runs is looked at while it does, and the rest of the page follows when it has ended."""
+    """Looks at what runs while it runs, and draws the rest of the page anew when it has ended."""
     panels = rest.panels
 
     def opened(until: str, request: gr.Request) -> list[Any]:
@@ -151,7 +151,7 @@ def _follow(service: JobsService, jobs: Jobs, refresh: gr.Button, rest: Rest) ->
 
 
 def _start(service: JobsService, jobs: Jobs, address: gr.Textbox) -> None:
-    """The forms, and the buttons of each job."""
+    """Wires the forms and the buttons of each job."""
 
     def act(do: Callable[[], str], request: gr.Request) -> list[Any]:
         try:
@@ -161,7 +161,7 @@ def _start(service: JobsService, jobs: Jobs, address: gr.Textbox) -> None:
         return [*_drawn(service, request), said]
 
     def picked(event: gr.EventData, request: gr.Request) -> list[Any]:
-        """Stop or Resume; who may is checked by the service."""
+        """Stops or resumes a job; the service checks who may."""
         number, what, owner = getattr(event, "job", None), getattr(event, "act", None), owner_of(request)
 
         def do() -> str:
@@ -230,7 +230,7 @@ def _evaluate_form() -> dict[str, Any]:
 
 
 def _drawn(service: JobsService, request: gr.Request) -> list[Any]:
-    """The panel, its clock, and what tells the next look whether anything changed."""
+    """Returns the panel, its clock, and the text by which the next look knows whether anything changed."""
     try:
         entries = service.jobs(owner_of(request))
     except RallrecError as error:

@@ -54,11 +54,11 @@ class LibraryService:
         self._facts: dict[tuple[Path, str], Facts | None] = {}
 
     def dataset(self) -> Dataset:
-        """The dataset that the page is about."""
+        """Returns the dataset that the page is about."""
         return self._workspace.dataset()
 
     def shelf(self) -> Shelf:
-        """The plan of the dataset, and the other artifacts of the store. Never raises."""
+        """Lists the plan of the dataset and the other artifacts of the store. It never raises."""
         named = {"dataset": self._workspace.other, "command": self._command}
         try:
             work, data = self._workspace.precompute(), self.dataset()
@@ -69,13 +69,13 @@ class LibraryService:
         return Shelf(tuple(plan), tuple(self._others(keys)), **named)
 
     def datasets(self) -> list[DatasetEntry]:
-        """Those that ship and those that were imported, the page's own first."""
+        """Lists the datasets that ship and those that were imported; the page's own comes first."""
         settings = self._workspace.settings
         names = dict.fromkeys([settings.dataset, *datasets.known_names(settings.home / "datasets")])
         return [self._dataset_entry(name) for name in names]
 
     def models(self) -> list[ModelEntry]:
-        """Who plays each role under the settings."""
+        """Lists who plays each role under the settings."""
         work = self._workspace
         roles = {role: role_of(work.settings, role) for role in WRITERS}
         entries = {
@@ -86,11 +86,11 @@ class LibraryService:
         return [entries[role] for role in (*ROLES, "encoder", "describer")]
 
     def space(self) -> Space:
-        """What the home folder takes, and what is free beside it."""
+        """Measures what the home folder takes, and what is free beside it."""
         return inventory.home_space(self._workspace.settings.home)
 
     def cache(self) -> Cache:
-        """The cached answers and chains. A database that is not there yet is not made."""
+        """Counts the cached answers and chains. It makes no database where there is none yet."""
         url = self._workspace.settings.url
         file = inventory.database_file(url)
         if file is not None and not file.exists():
@@ -225,7 +225,7 @@ def _inputs(named: Any, keys: Mapping[str, str]) -> tuple[Input, ...]:
 
 
 def _known(artifact: Artifact) -> dict[str, Any]:
-    """What ``meta.json`` says of any artifact. Raises ``KeyError`` and the like where it does not."""
+    """Reads what ``meta.json`` says of any artifact. Raises ``KeyError`` and the like where it does not."""
     meta = artifact.meta
     width = meta.get("dimensions")
     if isinstance(width, Mapping):
@@ -249,7 +249,7 @@ def _unlike(artifact: Artifact, error: Exception) -> str:
 
 
 def _missing_or_cut(artifact: Artifact) -> str:
-    """The first file that is gone or has another size than it was written with. Reads no file."""
+    """Names the first file that is gone or has another size than it was written with. It reads no file."""
     for name, noted in artifact.meta["files"].items():
         try:
             size = (artifact.folder / name).stat().st_size
@@ -295,7 +295,7 @@ class Origins:
             self._readers |= {artifact_name(kind, node.recipe): (name, kind) for kind, node in nodes.items()}
 
     def of(self, folder: str, recipe: Mapping[str, Any]) -> Origin:
-        """Of the artifact in this folder of the store."""
+        """Tells the origin of the artifact in this folder of the store."""
         data = recipe.get("data", {})
         name, code = str(data.get("name", "")), data.get("hash")
         reader, place = self._readers.get(folder, ("", ""))
@@ -322,7 +322,8 @@ class DoctorService:
         self._found: tuple[float, list[Finding]] | None = None
 
     def findings(self) -> list[Finding]:
-        """What the checks find now. It may wait for model servers; who asks meanwhile shares the next look."""
+        """Returns what the checks find now. It may wait for model servers; callers who come meanwhile share the next
+        look."""
         called = time.monotonic()
         with self._lock:
             if self._found is None or self._found[0] < called:

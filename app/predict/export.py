@@ -22,7 +22,7 @@ _TRUTH = {"": False, "0": False, "1": True}
 
 
 def exporter(services: PerDataset[PredictService]) -> Callable[[HttpRequest], Exported]:
-    """One prediction, by the page's own address."""
+    """Exports one prediction, by the page's own address."""
 
     def export(request: HttpRequest) -> Exported:
         service = services.of(request.query_params.get("dataset", ""))
@@ -52,17 +52,17 @@ def record_of(service: PredictService, view: PredictView) -> dict[str, Any]:
 
 
 def untold(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of a prediction without the truth."""
+    """Returns the record of a prediction without the truth."""
     return {name: value for name, value in record.items() if name != "label"}
 
 
 def file_name(view: PredictView) -> str:
-    """A name, without an ending, that says what is in the file."""
+    """Names the file, without an ending, by what is in it."""
     return safe_name(view.data.meta.name, "user", view.request.user, "item", view.request.item)
 
 
 def predict_page(view: PredictView, record: Mapping[str, Any], made: str) -> str:
-    """All steps of the view, one under the other. ``record``: the view's own; ``made``: when, in words."""
+    """Makes a page of all steps of the view. ``record`` is the view's own; ``made`` says when, in words."""
     steps = (
         ("asked", "", target_card),
         ("retrieve", "1 · Retrieve: what in the user's past bears on this", retrieve_panel),

@@ -55,7 +55,7 @@ class Exported:
 
 
 def add_export(app: FastAPI, view: str, export: Callable[[Request], Exported]) -> None:
-    """Serve a view as files. ``export`` reads the page's query and raises ``UsageError`` for a wrong one."""
+    """Serves a view as files. ``export`` reads the page's query and raises ``UsageError`` for a wrong one."""
 
     @app.get(f"/export/{view}.{{ending}}")
     def file(ending: str, request: Request) -> Response:
@@ -76,7 +76,7 @@ def add_export(app: FastAPI, view: str, export: Callable[[Request], Exported]) -
 
 
 def csv_of(records: Sequence[Mapping[str, Any]]) -> str:
-    """A header and a line for each record; what is not known is empty, and no cell is a formula."""
+    """Writes a header and a line for each record; what is not known is empty, and no cell is a formula."""
 
     def cell(value: Any) -> Any:
         return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
@@ -90,7 +90,7 @@ def csv_of(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def safe_name(*parts: str) -> str:
-    """A name of letters, digits and hyphens, whatever the parts hold."""
+    """Makes a file name of letters, digits and hyphens, whatever the parts hold."""
     said = (re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in ("rallrec", *parts))
     return "-".join(filter(None, said))[:120]
 
@@ -128,7 +128,7 @@ def document(
 
 
 def recipe_facts(recipe: Recipe) -> Facts:
-    """The choices that a prediction was made with, in words."""
+    """Says in words which choices a prediction was made with."""
     sampling = recipe.reasoning.sampling
     chains = (
         f"{recipe.reasoning.traces} of at most {sampling.max_tokens} tokens, temperature "
@@ -146,7 +146,7 @@ def recipe_facts(recipe: Recipe) -> Facts:
 
 
 def model_facts(models: Mapping[str, Mapping[str, Any]]) -> Facts:
-    """Who played which role."""
+    """Says which model played which role."""
     return [
         (f"{role} model", ", ".join(f"{key} {value}" for key, value in model.items() if value is not None))
         for role, model in models.items()
@@ -167,7 +167,8 @@ def still(html: str) -> Markup:
 
 @cache
 def _styles(more: tuple[str, ...]) -> Markup:
-    """The app's own styles; what is dark there by a class is dark here by the reader's choice, and never on paper."""
+    """Returns the app's own styles. What a class makes dark there, the reader's choice makes dark here, and never on
+    paper."""
     names = ("shared/base.css", "predict/page.css", *more, "shared/export.css")
     css = "\n".join((*(asset(name) for name in names), exhibit_styles() if more else ""))
     return Markup(

@@ -27,7 +27,8 @@ ROUTES = (
 
 
 def header(current: str, dataset: str, licence: str, choices: Sequence[DatasetChoice] = ()) -> str:
-    """The navigation and the dataset at hand; where there are several ``choices``, each can be opened on this page."""
+    """Draws the navigation and the dataset at hand; where there are several ``choices``, each can be opened on this
+    page."""
     query = next((one.query for one in choices if one.current), "")
     return render(
         "shared/header.html",
@@ -57,7 +58,7 @@ class Players:
 
 
 def players_of(workspace: Workspace) -> Players:
-    """Those of a dataset; no model is loaded."""
+    """Tells who answers for a dataset. It loads no model."""
     tuned, reasoning = (workspace.model(role) for role in ("tuned", "reasoning"))
     known = {"tuned": asdict(tuned), "reasoning": asdict(reasoning)}
     return Players(cast_of(tuned, reasoning), display_name(tuned), display_name(reasoning), known)
@@ -77,17 +78,17 @@ def cast_of(tuned: ModelRef, reasoning: ModelRef) -> str:
 
 
 def pending(what: str) -> str:
-    """That something is being looked up."""
+    """Says that something is being looked up."""
     return render("shared/pending.html", what=what)
 
 
 def error_box(message: str) -> str:
-    """One error, as text."""
+    """Draws one error as text."""
     return render("shared/error.html", message=message)
 
 
 def left_out_box(left: Sequence[LeftOut]) -> str:
-    """What of a page's link is not shown, and why; empty where all is."""
+    """Says what of a page's link is not shown, and why; empty where all is shown."""
     return (
         render("shared/left_out.html", left=left, other=any(one.name in ("user", "item") for one in left))
         if left

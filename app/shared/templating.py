@@ -16,13 +16,13 @@ _SCREENS = Path(__file__).parents[1]
 
 
 def asset_path(name: str) -> Path:
-    """Where a script or style lies: ``predict/page.js`` is ``app/predict/assets/page.js``."""
+    """Returns where a script or style lies: ``predict/page.js`` is ``app/predict/assets/page.js``."""
     screen, _, file = name.partition("/")
     return _SCREENS / screen / "assets" / file
 
 
 def asset(name: str) -> str:
-    """The text of a script or style."""
+    """Reads the text of a script or style."""
     return asset_path(name).read_text("utf-8")
 
 
@@ -44,17 +44,17 @@ def symbol(name: str, focusable: bool = True) -> Markup:
 
 
 def probability(value: float | None) -> str:
-    """Two decimals; an en dash where it is not known."""
+    """Writes a probability with two decimals, and an en dash where it is not known."""
     return "–" if value is None or math.isnan(value) else f"{value:.2f}"
 
 
 def percent(value: float | None) -> str:
-    """A share in whole percent; an en dash where it is not known."""
+    """Writes a share in whole percent, and an en dash where it is not known."""
     return "–" if value is None or math.isnan(value) else f"{100 * value:.0f} %"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """A number in a few significant digits, small and large ones as powers of ten."""
+    """Writes a number in a few significant digits, small and large ones as powers of ten."""
     if value is None or math.isnan(value):
         return "–"
     text = f"{value:.{digits}g}"

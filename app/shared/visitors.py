@@ -40,5 +40,5 @@ class Visitors:
 
 
 def owner_of(request: Any) -> str:
-    """The key of whoever sends a request (a ``gradio.Request``): the browser's, or else the page's own."""
+    """Returns the key of whoever sends a request (a ``gradio.Request``): the browser's, or else the page's own."""
     return str(request.cookies.get(COOKIE) or request.session_hash)

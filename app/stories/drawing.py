@@ -7,11 +7,12 @@ from app.stories.service import StoryEntry
 
 
 def story_list(shipped: list[StoryEntry], told: list[StoryEntry]) -> str:
-    """All stories, and how to tell one."""
+    """Lists all stories, and says how to tell one."""
     return render("stories/list.html", shipped=shipped, told=told)
 
 
 def presenter(shown: StoryEntry, step: int) -> str:
-    """One story at a step (from 1; what is out of range is the nearest): its sentence and the view it is about."""
+    """Draws one story at a step: its sentence and the view it is about. Steps count from 1; a step out of range is the
+    nearest one."""
     count = len(shown.story.steps)
     return render("stories/story.html", key=shown.key, story=shown.story, at=min(max(step, 1), count), count=count)

@@ -17,7 +17,7 @@ from storage.workspace import Workspace
 
 
 def exporter(service: StoryService, workspace: Workspace) -> Callable[[Request], Exported]:
-    """The list, or the story that the page's own address names."""
+    """Exports the list, or the story that the page's own address names."""
 
     def export(request: Request) -> Exported:
         key, base = request.query_params.get("story", ""), str(request.base_url).rstrip("/")
@@ -40,14 +40,14 @@ def exporter(service: StoryService, workspace: Workspace) -> Callable[[Request],
 
 
 def story_record(listed: StoryEntry, base: str) -> dict[str, Any]:
-    """A story with its steps; ``base``: where the app is, for links that lead there from anywhere."""
+    """Returns a story with its steps. ``base`` is where the app runs, so that links lead there from anywhere."""
     steps = [step.model_dump() | {"link": base + step.view} for step in listed.story.steps]
     return {"story": listed.key, "title": listed.story.title, "about": listed.story.about, "told": listed.told or None,
             "steps": steps}  # fmt: skip
 
 
 def stories_record(shipped: list[StoryEntry], told: list[StoryEntry]) -> dict[str, Any]:
-    """All stories by their titles."""
+    """Returns all stories by their titles."""
 
     def said(entry: StoryEntry) -> dict[str, Any]:
         count = len(entry.story.steps)
@@ -60,7 +60,7 @@ def stories_record(shipped: list[StoryEntry], told: list[StoryEntry]) -> dict[st
 
 
 def story_page(listed: StoryEntry, base: str, players: Players, made: str) -> str:
-    """A story told: every step with its sentence and a link to its view. ``base``: where the app is."""
+    """Makes a page of a story: every step with its sentence and a link to its view. ``base`` is where the app runs."""
     steps = [{"sentence": step.sentence, "link": base + step.view} for step in listed.story.steps]
     html = render("stories/export.html", story=listed.story, told=listed.told, steps=steps)
     return document(
@@ -71,7 +71,7 @@ def story_page(listed: StoryEntry, base: str, players: Players, made: str) -> st
 
 
 def stories_page(shipped: list[StoryEntry], told: list[StoryEntry], players: Players, made: str) -> str:
-    """All stories."""
+    """Makes a page of all stories."""
     return document(
         "stories", "walkthroughs of its views", [("stories", "", still(drawing.story_list(shipped, told)))], [],
         address="/stories", made=made,

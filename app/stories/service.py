@@ -29,16 +29,16 @@ class StoryService:
         self._workspace = workspace
 
     def shipped(self) -> list[StoryEntry]:
-        """Stories found in the results that ship; none where other models play than made these."""
+        """Lists the stories found in the results that ship; there are none where other models play than made these."""
         return [StoryEntry(key, story) for key, story in self._workspace.prepared_stories().items()]
 
     def told(self) -> list[StoryEntry]:
-        """What people told, the newest first."""
+        """Lists what people told, the newest first."""
         kept = kept_stories(self._workspace.database)
         return [StoryEntry(story.key, story.story, story.created_at.strftime("%Y-%m-%d %H:%M UTC")) for story in kept]
 
     def find(self, key: str) -> StoryEntry:
-        """One story. Raises ``UnknownNameError`` naming the ones that ship."""
+        """Finds one story. Raises ``UnknownNameError`` naming the ones that ship."""
         shipped = {entry.key: entry for entry in self.shipped()}
         if key in shipped:
             return shipped[key]
@@ -49,5 +49,5 @@ class StoryService:
         return StoryEntry(kept.key, kept.story, kept.created_at.strftime("%Y-%m-%d %H:%M UTC"))
 
     def keep(self, body: bytes) -> str:
-        """Keep a story out of a browser's JSON and return its key. Raises ``UsageError``."""
+        """Keeps a story out of a browser's JSON and returns its key. Raises ``UsageError``."""
         return keep_story(self._workspace.database, parse_story(body))

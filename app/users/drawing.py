@@ -45,7 +45,7 @@ _KINDS = {
 
 
 def users_list(page: UserPage, problem: str = "") -> str:
-    """A page of all users. ``problem``: why predictions cannot be counted."""
+    """Draws a page of all users. ``problem`` says why predictions cannot be counted."""
     query = page.query
     most = max((row.ratings for row in page.rows), default=1)
     rows = [
@@ -80,7 +80,7 @@ def everybody(query: UsersQuery) -> str:
 
 
 def user_profile(profile: UserProfile, query: UsersQuery, data: Dataset) -> str:
-    """Who it is, and how they rate against everybody."""
+    """Draws who the user is, and how they rate compared with everybody."""
     return render(
         "users/profile.html",
         everybody=everybody(query),
@@ -97,7 +97,8 @@ def user_profile(profile: UserProfile, query: UsersQuery, data: Dataset) -> str:
 def user_timeline(
     told: Timeline, query: UsersQuery, selected: PredictionRow | None, data: Dataset, *, still: bool = False
 ) -> str:
-    """The whole history, and what retrieval picked of it for the selected prediction. ``still``: for reading alone."""
+    """Draws the whole history and what retrieval picked of it for the selected prediction. ``still`` makes it for
+    reading only."""
     counts = np.bincount(told.genre, minlength=len(told.genres)).tolist()
     legend = [
         {"name": name, "count": counts[place], "mark": shape(place)}
@@ -125,7 +126,8 @@ def user_timeline(
 
 
 def timeline_point(told: Timeline, axis: str, where: int | tuple[float, float], data: Dataset) -> dict[str, Any] | None:
-    """The rating at a place of the history, or nearest to a point of the drawing: where it stands, and words.
+    """Finds the rating at a place of the history, or the one nearest to a point of the drawing, with its place and
+    words.
 
     None where there is none.
     """
@@ -144,7 +146,8 @@ def timeline_point(told: Timeline, axis: str, where: int | tuple[float, float], 
 
 
 def user_picks(told: Timeline, selected: PredictionRow | None, k: int, data: Dataset) -> str:
-    """The past items in the selected prediction's prompt, with who picked them; empty where none is selected."""
+    """Lists the past items in the selected prediction's prompt with the channels that picked them; empty if none is
+    selected."""
     if selected is None:
         return ""
     return render(
@@ -160,7 +163,7 @@ def user_picks(told: Timeline, selected: PredictionRow | None, k: int, data: Dat
 def user_predictions(
     predictions: Predictions, profile: UserProfile, open_in_predict: Callable[[PredictionRow], SampleAddress]
 ) -> str:
-    """What is cached, with the truth beside it."""
+    """Lists the cached predictions with the truth beside them."""
     query, every = predictions.query, predictions.every
     recipe = predictions.recipe
     selected = predictions.selected
@@ -210,17 +213,17 @@ def user_predictions(
 
 
 def problem(message: str) -> str:
-    """An error in place of everything, and the way back."""
+    """Draws an error in place of everything, and the way back."""
     return render("users/problem.html", message=message)
 
 
 def day(seconds: int | None) -> str:
-    """``2016-09-30`` (UTC); empty where there is no time."""
+    """Writes seconds as ``2016-09-30`` (UTC); the text is empty where there is no time."""
     return "" if seconds is None else time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 
 def _heads(query: UsersQuery, heads: tuple[tuple[str, str, bool], ...]) -> list[dict[str, Any]]:
-    """The headings of a table as links: the first click on one sorts by it, the second turns that round."""
+    """Makes the headings of a table links: the first click on one sorts by it, the second reverses the order."""
     return [
         {
             "name": name,
@@ -239,7 +242,7 @@ def _next_sort(query: UsersQuery, name: str, numeric: bool) -> str:
 
 
 def _turns(query: UsersQuery, now: int, last: int) -> list[dict[str, Any]]:
-    """To the first, previous, next and last page; no link where one is there already."""
+    """Links to the first, previous, next and last page; the page that is shown has no link."""
     turns = (("first", 1), ("previous", now - 1), ("next", now + 1), ("last", last))
     return [
         {"words": words, "key": words, "link": query.link(page=to) if 1 <= to <= last and to != now else ""}
@@ -264,7 +267,7 @@ def _picks(told: Timeline, selected: PredictionRow, data: Dataset) -> list[dict[
 
 
 def _summary(every: tuple[PredictionRow, ...]) -> dict[str, Any] | None:
-    """Over the complete predictions: how many are right, by each of the three, and the mean error."""
+    """Counts, over the complete predictions, how many of each of the three numbers are right, and takes the mean error."""
     done = [row for row in every if row.complete]
     if not done:
         return None
@@ -298,13 +301,13 @@ _TICKS = 5
 
 
 def shape(genre: int) -> Markup:
-    """A genre's mark, alone, for the legend."""
+    """Draws a genre's mark alone, for the legend."""
     place = min(genre, len(_SHAPES) - 1)
     return Markup(f'<svg class="mark-key" viewBox="-6 -6 12 12" aria-hidden="true">{_path(place, ["M0 0"])}</svg>')
 
 
 def mark_keys() -> dict[str, Markup]:
-    """The marks of the target and of what was picked by either channel, alone, for the legend."""
+    """Draws the marks of the target and of what either channel picked, each alone, for the legend."""
     drawn = {
         "target": f'<path class="target-star" d="M0 0{_STAR}"/>',
         "first": '<rect x="-7" y="-7" width="14" height="14" class="pick first"/>',
@@ -315,8 +318,8 @@ def mark_keys() -> dict[str, Markup]:
 
 
 def timeline_drawing(told: Timeline, axis: str, selected: PredictionRow | None, *, still: bool = False) -> Markup:
-    """Every rating, by time or by order, and what retrieval picked for the selected prediction. ``still``: for reading
-    alone, with no mark to step to."""
+    """Draws every rating, by time or by order, and what retrieval picked for the selected prediction. If ``still``, no
+    mark can be stepped to."""
     x, y = places(told, axis)
     paths = []
     for genre in range(len(told.genres)):
@@ -336,7 +339,8 @@ def timeline_drawing(told: Timeline, axis: str, selected: PredictionRow | None, 
 
 
 def places(told: Timeline, axis: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where each rating stands. Equal ratings are spread a little up and down, in turns, so that fewer are hidden."""
+    """Says where each rating stands: x and y, float64[n]. Equal ratings are spread a little up and down, so that fewer
+    are hidden."""
     n = len(told.items)
     order = np.arange(n, dtype=np.float64)
     along = (told.when - told.when[0]).astype(np.float64) if axis == "time" and told.time_ordered and n else order
@@ -348,7 +352,7 @@ def places(told: Timeline, axis: str) -> tuple[NDArray[np.float64], NDArray[np.f
 
 
 def crowded(told: Timeline) -> bool:
-    """Whether more than half of the ratings lie within a hundredth of the whole time."""
+    """Says whether more than half of the ratings lie within a hundredth of the whole time."""
     n = len(told.when)
     span = int(told.when[-1] - told.when[0]) if n else 0
     if not told.time_ordered or n < 10 or not span:
@@ -358,7 +362,7 @@ def crowded(told: Timeline) -> bool:
 
 
 def histogram(values: Sequence[float], shares: Sequence[float], everybody: Sequence[float]) -> Markup:
-    """The share of each rating: bars for the user, a line across for everybody."""
+    """Draws the share of each rating: a bar for the user, a line across it for everybody."""
     width, height, base = 320, 130, 112
     step = width / max(len(values), 1)
     top = max([*shares, *everybody, 1e-9])

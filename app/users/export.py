@@ -23,7 +23,7 @@ _STYLES = ("library/page.css", "users/page.css")
 
 
 def exporter(workspace: Workspace) -> Callable[[Request], Exported]:
-    """What the page's own address shows."""
+    """Exports what the page's own address shows."""
     services = PerDataset(workspace, lambda workspace: (UsersService(workspace), workspace))
 
     def export(request: Request) -> Exported:
@@ -39,7 +39,7 @@ def exporter(workspace: Workspace) -> Callable[[Request], Exported]:
 
 
 def users_record(service: UsersService, query: UsersQuery) -> dict[str, Any]:
-    """The page of the list of users that the query shows, or its one user."""
+    """Returns the page of the list of users that the query shows, or its one user."""
     return json_ready(_one_user(service, query) if query.user else _all_users(service, query))
 
 
@@ -107,7 +107,7 @@ def _item(data: Dataset, item: int) -> dict[str, Any]:
 
 
 def _day(seconds: int | None) -> str | None:
-    """``2016-09-30`` (UTC)."""
+    """Writes seconds as ``2016-09-30`` (UTC)."""
     return None if seconds is None else time.strftime("%Y-%m-%d", time.gmtime(seconds))
 
 

@@ -126,7 +126,7 @@ def _wire(services: PerDataset[UsersService], layout: UsersLayout) -> None:
 
 
 def _top(services: PerDataset[UsersService], address: str) -> list[Any]:
-    """Header and the box to find users."""
+    """Draws the header and the box to find users."""
     try:
         query = UsersQuery.parse(address)
         meta = services.of(query.dataset).data.meta
@@ -136,7 +136,7 @@ def _top(services: PerDataset[UsersService], address: str) -> list[Any]:
 
 
 def _draw(services: PerDataset[UsersService], address: str, before: str) -> list[Any]:
-    """List, profile, timeline, predictions and picks as far as no look-up is needed; what stays is left alone."""
+    """Draws list, profile, timeline, predictions and picks as far as no look-up is needed; what stays is left alone."""
     skip: Any = gr.skip()
     try:
         query = UsersQuery.parse(address)
@@ -171,7 +171,7 @@ def _changed(query: UsersQuery, before: str) -> set[str]:
 
 
 def _later(services: PerDataset[UsersService], address: str, drawn: str) -> list[Any]:
-    """The list once predictions are counted, or a user's predictions and what was picked for one of them."""
+    """Draws the list once predictions are counted, or a user's predictions and what was picked for one of them."""
     skip: Any = gr.skip()
     try:
         query = UsersQuery.parse(address)
@@ -202,7 +202,7 @@ def _later(services: PerDataset[UsersService], address: str, drawn: str) -> list
 
 
 def _counted(service: UsersService, query: UsersQuery) -> str:
-    """The list with its predictions counted, or why they cannot be."""
+    """Draws the list with its predictions counted, or says why they cannot be."""
     try:
         return drawing.users_list(service.users(query))
     except RallrecError as error:

@@ -63,7 +63,7 @@ class UserTable:
         self.liked = self._share(data.labels)
 
     def page(self, query: UsersQuery, predictions: Ints | None) -> UserPage:
-        """The users that ``query`` shows; ``predictions``: int64[users], None while they are being counted."""
+        """Returns the users that ``query`` shows. ``predictions``: int64[users], None while they are being counted."""
         codes = self._sorted(self._shown(query, predictions), query, predictions)
         pages = max(1, -(-len(codes) // PAGE))
         page = min(query.page, pages)
@@ -72,7 +72,7 @@ class UserTable:
         return UserPage(query, rows, len(codes), self._data.n_users, page, pages, ordered, counted)
 
     def genres(self, user: int) -> Sequence[str]:
-        """The genres of a user code that most of the rated items have, at most three."""
+        """Returns the genres that most of the items rated by a user code have, at most three."""
         # One user's at a time: a table of all users by all authors of a book set would not fit.
         items = self._data.item_index[self._data.user_rows(user)]
         counts = self.count_genres(np.zeros(len(items), dtype=np.int64), items, 1)[0]
@@ -81,11 +81,11 @@ class UserTable:
 
     @cached_property
     def genre_names(self) -> list[str]:
-        """By genre code, those of the most items first."""
+        """The names by genre code; the genres of the most items come first."""
         return self._item_genres[0]
 
     def count_genres(self, groups: Ints, items: Ints, size: int) -> NDArray[np.int32]:
-        """int32[size, genres]: how many of each group's ``items`` (codes, beside their groups) have each genre."""
+        """Counts how many of each group's ``items`` (codes, beside their groups) have each genre: int32[size, genres]."""
         names, ptr, genres = self._item_genres
         counts = np.zeros(size * len(names), dtype=np.int32)
         lengths = np.diff(ptr)[items]
@@ -121,7 +121,7 @@ class UserTable:
         return codes
 
     def _sorted(self, codes: Ints, query: UsersQuery, predictions: Ints | None) -> Ints:
-        """Equal users in the order of their ids; those without a value last, either way."""
+        """Sorts user codes. Equal users stay in the order of their ids; users without a value come last, either way."""
         values = self._column(query.column, predictions)
         if values is None:
             return codes[::-1] if query.falling and query.column == "user" else codes
@@ -151,7 +151,7 @@ class UserTable:
         )
 
     def _share(self, values: NDArray[np.generic]) -> Floats:
-        """float64[users]: the mean of one value per interaction; NaN where a user has none."""
+        """Takes the mean of one value per interaction: float64[users], NaN where a user has none."""
         sums = np.bincount(self._data.user_index, weights=values, minlength=len(self.ratings))
         return np.divide(sums, self.ratings, out=np.full(len(sums), np.nan), where=self.ratings > 0)
 
@@ -220,7 +220,7 @@ class Timeline:
 
 
 class Profiles:
-    """Of one dataset; what all users share is counted once."""
+    """Makes the profiles and timelines of one dataset; what all users share is counted once."""
 
     def __init__(self, data: Dataset, table: UserTable) -> None:
         self._data, self._table = data, table

@@ -37,13 +37,13 @@ class UsersService:
         return self._workspace.dataset()
 
     def users(self, query: UsersQuery, count: bool = True) -> UserPage:
-        """The list. Without ``count``, predictions are those of the last count, or not known: counting takes a moment
-        where many came since."""
+        """Returns a page of the list. Without ``count``, predictions are those of the last count, or not known:
+        counting takes a moment where many came since."""
         return self._table.page(query, self._answered.counts(read=count))
 
     @property
     def counted(self) -> bool:
-        """Whether predictions have been counted before."""
+        """Says whether predictions have been counted before."""
         return self._answered.counts(read=False) is not None
 
     def profile(self, query: UsersQuery) -> UserProfile:
@@ -59,7 +59,8 @@ class UsersService:
         return self._predictions.of(query, self.data.user_code(query.user))
 
     def predict_request(self, query: UsersQuery, row: PredictionRow) -> SampleAddress:
-        """What the Predict page shows of the same prediction: every choice is named, whatever the settings become."""
+        """Returns the question of the Predict page that shows the same prediction. Every choice is named, so that it
+        stays the same when the settings change."""
         return SampleAddress.of(query.user, row.item, self._predictions.recipe(query), self._workspace.other)
 
     @cached_property
@@ -158,7 +159,8 @@ class UserPredictions:
         self._complete: OrderedDict[tuple[int, str], dict[int, PredictionRow]] = OrderedDict()
 
     def of(self, query: UsersQuery, user: int) -> Predictions:
-        """Of a user code. Raises ``NotPreparedError``, ``StorageError``, ``CorruptCacheError``."""
+        """Returns the cached predictions of a user code. Raises ``NotPreparedError``, ``StorageError``,
+        ``CorruptCacheError``."""
         recipe = self.recipe(query)
         samples = self._answered.of_user(user).tolist()
         every = tuple(sorted(self._rows(user, samples, recipe), key=lambda row: -row.row))
@@ -171,11 +173,12 @@ class UserPredictions:
         return Predictions(query, recipe, rows, every, len(samples) - len(every), selected, page, pages)
 
     def recipe(self, query: UsersQuery) -> Recipe:
-        """The settings' recipe with the query's choices."""
+        """Returns the settings' recipe with the query's choices."""
         return self._workspace.recipe(gamma=query.gamma, knowledge=query.knowledge or None)
 
     def _rows(self, user: int, samples: Sequence[int], recipe: Recipe) -> list[PredictionRow]:
-        """Those of the samples of which something is cached under the recipe. Complete ones are looked up once."""
+        """Returns a row for each sample of which something is cached under the recipe. Complete ones are looked up
+        once."""
         with self._lock:
             known = self._complete.setdefault((user, recipe.hash), {})
             self._complete.move_to_end((user, recipe.hash))
@@ -244,12 +247,12 @@ _KEYS: dict[str, Callable[[PredictionRow], Any]] = {
 
 
 def kinds(rows: Sequence[PredictionRow]) -> dict[str, int]:
-    """How many rows each filter shows."""
+    """Counts how many rows each filter shows."""
     return {name: sum(map(fits, rows)) for name, fits in _KINDS.items()}
 
 
 def _sorted(rows: Iterable[PredictionRow], query: UsersQuery) -> list[PredictionRow]:
-    """Rows without the value come last, either way; equal ones stay newest first."""
+    """Sorts rows as the query says. Rows without the value come last, either way; equal ones stay newest first."""
     if not query.column:
         return list(rows)
     if query.column not in _KEYS:

@@ -23,7 +23,7 @@ from storage.workspace import Workspace
 
 
 def exporter(workspace: Workspace) -> Callable[[Request], Exported]:
-    """One what-if, by the page's own address."""
+    """Exports one what-if, by the page's own address."""
 
     def both(workspace: Workspace) -> tuple[WhatIfService, PredictService]:
         predict = PredictService(workspace)
