@@ -27,7 +27,7 @@ from scripts.options import Json
 
 if TYPE_CHECKING:
     from backend.labelling import Judgement, Label, Project
-    from backend.labelling.agreement import Report
+    from backend.labelling.agreement import AgreementReport
     from backend.labelling.measures import Measure
     from storage.database.connection import Database
     from storage.labels.backup import Copied
@@ -323,7 +323,7 @@ def agreement(project: ProjectKey = None, source: Source = None, as_json: Json =
         note(f"- : {why}")
 
 
-def _dimensions(measured: Report) -> Table:
+def _dimensions(measured: AgreementReport) -> Table:
     from backend.labelling.agreement import gwet_name
 
     table = Table("of", box=None, pad_edge=False)
@@ -342,7 +342,7 @@ def _dimensions(measured: Report) -> Table:
     return table
 
 
-def _gold(measured: Report) -> Table:
+def _gold(measured: AgreementReport) -> Table:
     table = Table("on gold tasks", box=None, pad_edge=False)
     for name in ("tasks", "steps right", "scales off by", "verdict right", "pairs right"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -375,12 +375,12 @@ class _LabelSource:
 def _read(project: str | None, source: str | None) -> _LabelSource:
     """Raises ``UsageError`` where it is not clear which project is meant, ``DataError`` for a broken file."""
     from backend.labelling.formats import read_labels
-    from storage.labels import records, results
+    from storage.labels import records
 
     if source is None:
         with open_settings_database() as database:
             key = project or _only_project(database)
-            known = results.known_answers(database, key)
+            known = records.known_answers(database, key)
             return _LabelSource(list(records.labels(database, key)), list(records.resolved(database, key)), known)
     with _lines(source) as lines:
         read = [label for label in read_labels(lines, source) if project in (None, label.project_key)]

@@ -41,15 +41,15 @@ class CachedChains:
             reader.start()
         return self._warming[dataset]
 
-    def of(self, wanted: Project) -> Iterator[Exhibit]:
+    def of(self, project: Project) -> Iterator[Exhibit]:
         """All that fits the project's filter. Raises as :func:`exhibits` does."""
-        return self._read(wanted.dataset, wanted.chains)
+        return self._read(project.dataset, project.chains)
 
-    def count(self, wanted: Project) -> dict[str, int]:
+    def count(self, project: Project) -> dict[str, int]:
         """How many samples, chains and tasks the project would have: of :meth:`of`, without reading it again."""
-        every = self._every(wanted.dataset)
-        tasks = tasks_of(wanted, (own for own in every if fits(*own, wanted.chains)))
-        chains = [chain for own, _ in tasks for chain in own]
+        every = self._every(project.dataset)
+        tasks = tasks_of(project, (exhibit for exhibit in every if fits(*exhibit, project.chains)))
+        chains = [chain for exhibit, _ in tasks for chain in exhibit]
         return {
             "samples": len({(chain.user, chain.item) for chain in chains}),
             "chains": len({chain.id for chain in chains}),
@@ -62,13 +62,13 @@ class CachedChains:
             state = self._state(dataset)
             if dataset not in self._kept or self._kept[dataset][0] != state:
                 bare = {"prompt": "", "history": ()}
-                found = self._read(dataset, ChainFilter())
-                self._kept[dataset] = state, [(chain.model_copy(update=bare), setting) for chain, setting in found]
+                read = self._read(dataset, ChainFilter())
+                self._kept[dataset] = state, [(chain.model_copy(update=bare), setting) for chain, setting in read]
             return self._kept[dataset][1]
 
-    def _read(self, dataset: str, wanted: ChainFilter) -> Iterator[Exhibit]:
+    def _read(self, dataset: str, chain_filter: ChainFilter) -> Iterator[Exhibit]:
         answered = self._answered.setdefault(dataset, AnsweredSamples(self._workspace, dataset))
-        return exhibits(self._workspace, wanted, dataset, answered)
+        return exhibits(self._workspace, chain_filter, dataset, answered)
 
     def _state(self, dataset: str) -> Any:
         with self._workspace.database.session(read_only=True) as session:

@@ -29,7 +29,7 @@ from backend.labelling import Account, ChainFilter, Judgement, Project
 from backend.labelling import agreement as agreement_report
 from backend.labelling import insight as insight_report
 from backend.labelling.formats import read_labels
-from storage.labels.logins import LIFETIME
+from storage.labels.accounts import LIFETIME
 from storage.labels.values import Nothing
 from storage.workspace import Workspace
 

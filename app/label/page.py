@@ -15,7 +15,7 @@ _SCRIPTS = (
     "label/timer.js",
     "label/sheet.js",
     "label/history.js",
-    "label/voice.js",
+    "label/notices.js",
     "label/work.js",
     "label/forms.js",
     "label/page.js",

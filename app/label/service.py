@@ -20,29 +20,15 @@ from app.label.cached_chains import CachedChains
 from app.label.task_view import rules_view, task_view
 from backend.errors import ForbiddenError, NotFoundError, UnknownNameError, UsageError
 from backend.labelling import Account, Judgement, Label, Project, Version
-from backend.labelling.agreement import Confusion, Report, confusion, record, report
+from backend.labelling.agreement import AgreementReport, Confusion, confusion, record, report
 from backend.labelling.disputed import Dispute, disputed
 from backend.labelling.formats import FORMATS
 from backend.labelling.formats.label_studio import setup
 from backend.labelling.insight import Insight, insight
 from storage.database.connection import Database
-from storage.labels import (
-    accounts,
-    audit,
-    gold,
-    logins,
-    progress,
-    projects,
-    queue,
-    records,
-    resolve,
-    results,
-    taking_over,
-    undoing,
-    work,
-)
+from storage.labels import accounts, audit, projects, queue, records, resolve, taking_over, work
 from storage.labels.roles import may
-from storage.labels.values import Nothing, Own, OwnLabel, Saved, SideBySide, Submitted, Task
+from storage.labels.values import LabelState, Nothing, OwnLabel, Saved, SideBySide, Submitted, Task
 from storage.workspace import Workspace
 
 MOST_CHANGES = 1000
@@ -81,27 +67,27 @@ class LabelService:
 
     def who(self, token: str | None) -> Account | None:
         """Whose token this is. Opens no database for somebody without one."""
-        return logins.who(self.database, token) if token else None
+        return accounts.who(self.database, token) if token else None
 
     @needs("counts")
     def log_in(self, _account: Account | None, name: str, password: str) -> tuple[str, Account]:
         """A token for the browser, and whose it is. Raises ``NotLoggedInError``, ``LockedOutError``."""
-        token = logins.log_in(self.database, name, password)
-        account = logins.who(self.database, token)
+        token = accounts.log_in(self.database, name, password)
+        account = accounts.who(self.database, token)
         assert account is not None
         return token, account
 
     @needs("counts")
     def log_out(self, _account: Account | None, token: str | None) -> None:
         """This works for somebody whose login has expired, too."""
-        logins.log_out(self.database, token)
+        accounts.log_out(self.database, token)
 
     @needs("account")
     def change_password(self, account: Account, old: str, new: str, token: str) -> None:
-        logins.change_password(self.database, account, old, new, token)
+        accounts.change_password(self.database, account, old, new, token)
 
     @needs("administer")
-    def accounts(self, _account: Account) -> list[accounts.Listed]:
+    def accounts(self, _account: Account) -> list[accounts.ListedAccount]:
         return accounts.accounts(self.database)
 
     @needs("projects")
@@ -141,7 +127,7 @@ class LabelService:
     # --- projects ---
 
     @needs("counts")
-    def projects(self, account: Account | None) -> list[projects.Listed]:
+    def projects(self, account: Account | None) -> list[projects.ListedProject]:
         """All projects and how much was done in each; nobody's labels."""
         return projects.projects(self.database, account)
 
@@ -160,8 +146,8 @@ class LabelService:
             "member": projects.is_member(self.database, key, account),
         }
         if may(account, "agreement"):
-            return told | {"progress": asdict(progress.progress(self.database, key))}
-        return told | {"own": asdict(progress.own_progress(self.database, key, account))}
+            return told | {"progress": asdict(projects.progress(self.database, key))}
+        return told | {"own": asdict(projects.own_progress(self.database, key, account))}
 
     @needs("projects")
     def preview(self, _account: Account, project: Project) -> dict[str, int]:
@@ -220,8 +206,8 @@ class LabelService:
     def view(self, account: Account, task: Task, unblinded: bool = False) -> dict[str, Any]:
         """What whoever asks may see of a task that they were given."""
         done = left = 0
-        if task.own is not None:
-            done, left = progress.place(self.database, task.key, task.project, account.name)
+        if task.state is not None:
+            done, left = projects.place(self.database, task.key, task.project, account.name)
         return task_view(self.workspace, task, {"done": done, "left": left}, unblinded and may(account, "review"))
 
     @needs("label")
@@ -237,12 +223,12 @@ class LabelService:
         return work.submit(self.database, task, account, judgement, seconds, version, submission)
 
     @needs("label")
-    def skip(self, account: Account, task: str, reason: str) -> Own:
+    def skip(self, account: Account, task: str, reason: str) -> LabelState:
         self._check_member_at(account, task)
         return work.skip(self.database, task, account, reason)
 
     @needs("label")
-    def requeue(self, account: Account, task: str, author: str | None = None) -> Own:
+    def requeue(self, account: Account, task: str, author: str | None = None) -> LabelState:
         """Put back a task that one skipped oneself; for reviewers, one that ``author`` skipped."""
         author = author or account.name
         if author == account.name:
@@ -254,27 +240,27 @@ class LabelService:
     @needs("label")
     def undo(self, account: Account, key: str) -> Task | None:
         self._check_member(account, key)
-        return undoing.undo(self.database, key, account)
+        return work.undo(self.database, key, account)
 
     @needs("label")
     def reopen(self, account: Account, label: str) -> Task:
-        return undoing.reopen(self.database, label, account)
+        return work.reopen(self.database, label, account)
 
     @needs("label")
     def leave(self, account: Account, label: str) -> None:
         """Give up editing a submitted label."""
-        undoing.leave_as_it_was(self.database, label, account)
+        work.leave_as_it_was(self.database, label, account)
 
     @needs("label")
     def own_labels(self, account: Account, key: str) -> list[OwnLabel]:
-        return undoing.own_labels(self.database, key, account)
+        return work.own_labels(self.database, key, account)
 
     @needs("label")
     def history(self, account: Account, label: str) -> list[Version]:
         """What a label said before: one's own, or anybody's for reviewers."""
-        if not may(account, "review") and undoing.author_of(self.database, label) != account.name:
+        if not may(account, "review") and work.author_of(self.database, label) != account.name:
             raise NotFoundError(f"The label {label!r} is not one of yours")
-        return undoing.history(self.database, label)
+        return work.history(self.database, label)
 
     def _check_member(self, account: Account, key: str) -> None:
         check_member(projects.is_member(self.database, key, account))
@@ -295,7 +281,7 @@ class LabelService:
 
     @needs("review")
     def set_gold(self, account: Account, task: str, judgement: Judgement | None, qualification: bool) -> None:
-        gold.set_gold(self.database, task, judgement, account.name, qualification)
+        resolve.set_gold(self.database, task, judgement, account.name, qualification)
 
     @needs("administer")
     def take_over(self, account: Account, labels: Iterable[Label]) -> taking_over.Counts:
@@ -304,7 +290,7 @@ class LabelService:
     # --- results ---
 
     @needs("agreement")
-    def report(self, _account: Account, key: str) -> Report:
+    def report(self, _account: Account, key: str) -> AgreementReport:
         """How well people agree. Raises ``NotFoundError``, as all of these do where there is no such project."""
         return self._report(key)
 
@@ -326,7 +312,7 @@ class LabelService:
     @needs("agreement")
     def counts(self, _account: Account, key: str) -> dict[str, int]:
         """How many labels there are of each status, and how many tasks are ``resolved``."""
-        return results.counts(self.database, key)
+        return records.counts(self.database, key)
 
     @needs("agreement")
     def export(self, account: Account, key: str, name: str, status: str = "submitted") -> Export:
@@ -362,9 +348,9 @@ class LabelService:
             raise ForbiddenError("What each person said is for reviewers", fix="export with status=resolved")
         return records.labels(self.database, key, status=None if status == "all" else ("submitted",))
 
-    def _report(self, key: str) -> Report:
+    def _report(self, key: str) -> AgreementReport:
         return self._once(
-            "report", key, lambda: report(self._submitted(key), results.known_answers(self.database, key))
+            "report", key, lambda: report(self._submitted(key), records.known_answers(self.database, key))
         )
 
     def _submitted(self, key: str) -> list[Label]:
@@ -373,7 +359,7 @@ class LabelService:
     def _once(self, what: str, key: str, make: Callable[[], Made]) -> Made:
         """What was made of the project's labels as they are now; made by one thread while the others wait."""
         with self._lock:
-            state = results.state(self.database, key)
+            state = records.state(self.database, key)
             known = self._made.get((what, key))
             if known is None or known[0] != state:
                 known = state, make()

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from app.label.drawing import (
-    own,
-    people,
-    projects,
-    results_adjudicate,
-    results_agreement,
-    results_export,
-    results_insight,
-    task,
-)
+from app.label.drawing import lists, results, work
 from app.label.drawing.frame import address, frame
 from app.label.service import LabelService
 from app.shared.errors import status_of
@@ -29,8 +20,8 @@ Drawn = Callable[[LabelService, Account | None, Query], str]
 
 
 def page(service: LabelService, account: Account | None, query: Query) -> tuple[str, int]:
-    """The view that the query names, with its frame; and the HTTP status. Somebody who must log in first is shown
-    how; for other refusals the status says which.
+    """Returns the view that the query names, with its frame, and the HTTP status. Somebody who must log in first is
+    shown how; other refusals have a status of their own.
     """
     name, status = "", 200
     view = query.get("view") or ("work" if query.get("project") else "projects")
@@ -48,43 +39,43 @@ def page(service: LabelService, account: Account | None, query: Query) -> tuple[
 
 
 def _projects(service: LabelService, account: Account | None, query: Query) -> str:
-    html = projects.project_list(service.projects(account), account)
+    html = lists.project_list(service.projects(account), account)
     if may(account, "projects"):
         service.warm(account)
     if account:
         return html
     then = {name: value for name, value in query.items() if name in ("project", "task", "label")}
     view = query.get("view") or ("work" if then else "projects")
-    return html + people.login(address(view, then.pop("project", ""), **then))
+    return html + lists.login(address(view, then.pop("project", ""), **then))
 
 
 def _progress(service: LabelService, account: Account | None, query: Query) -> str:
-    return projects.progress(service.project(account, query.get("project", "")))
+    return lists.progress(service.project(account, query.get("project", "")))
 
 
 def _work(service: LabelService, account: Account | None, query: Query) -> str:
     key = query.get("project", "")
     rules = service.rules(account, key)
     if query.get("nothing"):
-        return task.nothing(query["nothing"], query.get("until", ""), query.get("skipped", ""), key)
+        return work.nothing(query["nothing"], query.get("until", ""), query.get("skipped", ""), key)
     if not query.get("task"):
-        return task.fetching()
+        return work.fetching()
     assert account is not None
     unblinded = query.get("unblinded") == "1"
     shown = service.view(account, service.task(account, query["task"], unblinded), unblinded)
-    return task.work(shown, rubric(rules.rubric), account, edits=query.get("edit") == "1")
+    return work.work(shown, rubric(rules.rubric), account, edits=query.get("edit") == "1")
 
 
 def _mine(service: LabelService, account: Account | None, query: Query) -> str:
     key = query.get("project", "")
-    return own.own_labels(service.own_labels(account, key), key)
+    return lists.own_labels(service.own_labels(account, key), key)
 
 
 def _history(service: LabelService, account: Account | None, query: Query) -> str:
     key, label = query.get("project", ""), query.get("label", "")
     version = service.rules(account, key).rubric
     mine = next((mine for mine in service.own_labels(account, key) if mine.label == label), None)
-    return own.versions(service.history(account, label), rubric(version), key, mine)
+    return lists.versions(service.history(account, label), rubric(version), key, mine)
 
 
 def _project(service: LabelService, account: Account | None, query: Query) -> str:
@@ -99,15 +90,15 @@ def _project(service: LabelService, account: Account | None, query: Query) -> st
         project, is_open = Project(name="-", dataset=service.workspace.settings.dataset), True
         members = []
     datasets = {name: name for name in dict.fromkeys((project.dataset, *DATASETS))}
-    return projects.project_form(project, key, members, names, datasets, is_open=is_open)
+    return lists.project_form(project, key, members, names, datasets, is_open=is_open)
 
 
 def _people(service: LabelService, account: Account | None, _query: Query) -> str:
-    return people.everybody(service.accounts(account), account)
+    return lists.everybody(service.accounts(account), account)
 
 
 def _account(service: LabelService, account: Account | None, query: Query) -> str:
-    return people.own_account(account) if account else _projects(service, account, query)
+    return lists.own_account(account) if account else _projects(service, account, query)
 
 
 def _agreement(service: LabelService, account: Account | None, query: Query) -> str:
@@ -118,34 +109,36 @@ def _agreement(service: LabelService, account: Account | None, query: Query) -> 
     matrix = None
     if query.get("first") and query.get("second"):
         matrix = service.confusion(account, key, dimension, query["first"], query["second"])
-    return results_agreement.agreement(report, key, dimension, matrix)
+    return results.agreement(report, key, dimension, matrix)
 
 
 def _disputed(service: LabelService, account: Account | None, query: Query) -> str:
     key = query.get("project", "")
-    return results_agreement.disputes(service.disputed(account, key), key, unresolved=query.get("open") == "1")
+    return results.disputes(service.disputed(account, key), key, unresolved=query.get("open") == "1")
 
 
 def _adjudicate(service: LabelService, account: Account | None, query: Query) -> str:
-    """Without a task: the most disputed one that nobody resolved yet; where there is none, the list says so."""
+    """Shows the task of the address, or else the most disputed one that is not resolved; or the list, which says that
+    there is none.
+    """
     key, task_id = query.get("project", ""), query.get("task", "")
     disputes = service.disputed(account, key)
     waiting = [dispute.task for dispute in disputes if not dispute.resolved]
     if not task_id and not waiting:
-        return results_agreement.disputes(disputes, key, unresolved=True)
+        return results.disputes(disputes, key, unresolved=True)
     beside = service.side_by_side(account, task_id or waiting[0])
     upcoming = next((task_id for task_id in waiting if task_id != beside.task.id), "")
-    return results_adjudicate.adjudicate(beside, rubric(beside.task.project.rubric), upcoming)
+    return results.adjudicate(beside, rubric(beside.task.project.rubric), upcoming)
 
 
 def _insight(service: LabelService, account: Account | None, query: Query) -> str:
-    return results_insight.insight(service.insight(account, query.get("project", "")))
+    return results.insight(service.insight(account, query.get("project", "")))
 
 
 def _export(service: LabelService, account: Account | None, query: Query) -> str:
     key = query.get("project", "")
     counts = service.counts(account, key)
-    return results_export.exports(key, counts, everything=may(account, "review"), imports=may(account, "administer"))
+    return results.exports(key, counts, everything=may(account, "review"), imports=may(account, "administer"))
 
 
 VIEWS: dict[str, Drawn] = {

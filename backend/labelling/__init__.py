@@ -2,21 +2,21 @@
 
 from backend.labelling.judgement import Judgement, Problem, StepJudgement, missing
 from backend.labelling.project import ChainFilter, Project
-from backend.labelling.record import Account, Chain, Label, PastItem, Setting, Version
+from backend.labelling.record import Account, ChainRecord, Label, Setting, ShownItem, Version
 from backend.labelling.rubric import RUBRICS, Rubric, rubric
 
 __all__ = [
     "RUBRICS",
     "Account",
-    "Chain",
     "ChainFilter",
+    "ChainRecord",
     "Judgement",
     "Label",
-    "PastItem",
     "Problem",
     "Project",
     "Rubric",
     "Setting",
+    "ShownItem",
     "StepJudgement",
     "Version",
     "missing",

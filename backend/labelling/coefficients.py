@@ -48,14 +48,14 @@ def gwet(counts: Counts, level: Level, times: Float64 | None = None) -> Float64:
     with one answer or more.
     """
     q = counts.shape[1]
-    own = weights(level, q)
+    weight = weights(level, q)
     drawn = _times(counts, times)
     answers = counts.sum(axis=1)
     shares = counts / np.maximum(answers, 1)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         p = drawn @ shares / (drawn @ (answers > 0))[:, None]
-        chance = own.sum() / (q * (q - 1)) * (p * (1 - p)).sum(axis=1)
-        value: Float64 = (_observed(counts, own, times) - chance) / (1 - chance)
+        chance = weight.sum() / (q * (q - 1)) * (p * (1 - p)).sum(axis=1)
+        value: Float64 = (_observed(counts, weight, times) - chance) / (1 - chance)
     return value
 
 
@@ -73,11 +73,11 @@ def alphas(counts: Counts, level: Level, times: Float64) -> Float64:
     The naive equivalent is :func:`alpha` of the units, each repeated so often.
     """
     q = counts.shape[1]
-    own = counts.astype(np.float64)
-    answers = own.sum(axis=1)
-    pairs = own[:, :, None] * own[:, None, :] - own[:, :, None] * np.eye(q)
+    table = counts.astype(np.float64)
+    answers = table.sum(axis=1)
+    pairs = table[:, :, None] * table[:, None, :] - table[:, :, None] * np.eye(q)
     together = pairs / np.maximum(answers - 1, 1)[:, None, None] * (answers > 1)[:, None, None]
-    observed = (times @ together.reshape(len(own), -1)).reshape(-1, q, q)
+    observed = (times @ together.reshape(len(table), -1)).reshape(-1, q, q)
     n = observed.sum(axis=2)
     total = n.sum(axis=1)[:, None, None]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -114,12 +114,12 @@ def _times(counts: Counts, times: Float64 | None) -> Float64:
     return np.ones((1, len(counts))) if times is None else times
 
 
-def _observed(counts: Counts, own: Float64, times: Float64 | None) -> Float64:
+def _observed(counts: Counts, weight: Float64, times: Float64 | None) -> Float64:
     """float64[draws]: mean weighted agreement of two people about a unit, over the units with two answers or more."""
     drawn, answers = _times(counts, times), counts.sum(axis=1)
     pairs = answers * (answers - 1)
-    agreed = (counts * (counts @ own - 1)).sum(axis=1)
-    each = np.where(pairs > 0, agreed / np.maximum(pairs, 1), 0.0)
+    agreed = (counts * (counts @ weight - 1)).sum(axis=1)
+    shares = np.where(pairs > 0, agreed / np.maximum(pairs, 1), 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        value: Float64 = drawn @ each / (drawn @ (pairs > 0))
+        value: Float64 = drawn @ shares / (drawn @ (pairs > 0))
     return value

@@ -53,7 +53,7 @@ class Dispute:
             "score": self.score,
             "resolved": self.resolved,
             "divided_steps": list(self.divided),
-            "parts": [{"name": own.name, "score": own.score, "answers": dict(own.answers)} for own in self.parts],
+            "parts": [{"name": part.name, "score": part.score, "answers": dict(part.answers)} for part in self.parts],
         }
 
 
@@ -74,14 +74,14 @@ def disputed(labels: Iterable[Label], resolved: Iterable[Label] = ()) -> list[Di
 
 def _dispute(labels: Sequence[Label], parts: Sequence[tuple[Part, tuple[str, ...]]], done: bool) -> Dispute:
     chain = labels[0].chains[0]
-    own = tuple(sorted((part for part, _ in parts), key=lambda part: -part.score))
+    worst_first = tuple(sorted((part for part, _ in parts), key=lambda part: -part.score))
     return Dispute(
         labels[0].task,
         chain.title,
         chain.user,
         tuple(label.author for label in labels),
-        float(np.mean([part.score for part in own])) if own else 0.0,
-        own,
+        float(np.mean([part.score for part in worst_first])) if worst_first else 0.0,
+        worst_first,
         tuple(step for _, steps in parts for step in steps),
         done,
     )
@@ -95,20 +95,20 @@ def _parts(table: Ratings) -> dict[str, tuple[Part, tuple[str, ...]]]:
     for row, task in enumerate(table.tasks):
         if not np.isnan(scores[row]):
             of_task.setdefault(task, []).append(row)
-    found = {}
+    parts = {}
     for task, rows in of_task.items():
         divided = tuple(table.units[row] for row in rows if scores[row] > 0) if dimension.name == STEPS else ()
         part = Part(dimension.name, dimension.label, float(scores[rows].mean()), _answers(table, rows))
-        found[task] = part, divided
-    return found
+        parts[task] = part, divided
+    return parts
 
 
 def _distances(table: Ratings) -> NDArray[np.float64]:
     """float64[units]: the mean distance between two people's answers, NaN where fewer than two gave one."""
     far = np.full(len(table.values), np.nan)
     spread = max(len(table.dimension.categories) - 1, 1)
-    for row, own in enumerate(table.values):
-        known = own[~np.isnan(own)]
+    for row, answers in enumerate(table.values):
+        known = answers[~np.isnan(answers)]
         if len(known) > 1:
             apart = np.abs(known[:, None] - known)
             if table.dimension.level == "nominal":

@@ -81,22 +81,22 @@ def missing(
         if judgement.preferred in (*pair, TIE, CANNOT):
             return []
         return [Problem("preferred", "Say which of the two is better, or that they are alike, or that you can't tell")]
-    found = _of_steps(judgement, rubric, steps, first_error)
+    problems = _of_steps(judgement, rubric, steps, first_error)
     graded = {scale.name for scale in rubric.scales}
     for scale in rubric.scales:
         if scale.name not in judgement.scales:
-            found.append(Problem(f"scale:{scale.name}", f"{scale.label} has no number yet"))
+            problems.append(Problem(f"scale:{scale.name}", f"{scale.label} has no number yet"))
     for name in judgement.scales.keys() - graded:
-        found.append(Problem(f"scale:{name}", f"The rubric has no scale {name!r}"))
+        problems.append(Problem(f"scale:{name}", f"The rubric has no scale {name!r}"))
     if judgement.verdict is None:
-        found.append(Problem("verdict", "Say what you would answer: yes or no"))
+        problems.append(Problem("verdict", "Say what you would answer: yes or no"))
     elif judgement.confidence is None:
-        found.append(Problem("confidence", "Say how sure you are of your own answer"))
-    return found
+        problems.append(Problem("confidence", "Say how sure you are of your own answer"))
+    return problems
 
 
 def _of_steps(judgement: Judgement, rubric: Rubric, steps: Sequence[Step], first_error: bool) -> list[Problem]:
-    found, known = [], {choice.name for choice in rubric.steps}
+    problems, known = [], {choice.name for choice in rubric.steps}
     tags = {tag.name for tag in rubric.tags}
     bad_before = False
     for number, step in enumerate(steps, 1):
@@ -104,16 +104,16 @@ def _of_steps(judgement: Judgement, rubric: Rubric, steps: Sequence[Step], first
         where = f"step:{step.id}"
         if said is None:
             if not (first_error and bad_before):
-                found.append(Problem(where, f"Step {number} is not judged yet"))
+                problems.append(Problem(where, f"Step {number} is not judged yet"))
         elif said.value not in known:
-            found.append(Problem(where, f"Step {number}: the rubric has no judgement {said.value!r}"))
+            problems.append(Problem(where, f"Step {number}: the rubric has no judgement {said.value!r}"))
         elif wrong := set(said.tags) - tags:
-            found.append(Problem(where, f"Step {number}: the rubric has no error tag {min(wrong)!r}"))
+            problems.append(Problem(where, f"Step {number}: the rubric has no error tag {min(wrong)!r}"))
         elif said.value == "bad" and not said.tags:
-            found.append(Problem(where, f"Step {number} is bad: say what is wrong with it"))
+            problems.append(Problem(where, f"Step {number} is bad: say what is wrong with it"))
         elif said.value != "bad" and said.tags:
-            found.append(Problem(where, f"Step {number} has an error tag, and is not bad"))
+            problems.append(Problem(where, f"Step {number} has an error tag, and is not bad"))
         bad_before = bad_before or (said is not None and said.value == "bad")
     for stray in judgement.steps.keys() - {step.id for step in steps}:
-        found.append(Problem(f"step:{stray}", f"The chain has no step {stray!r}"))
-    return found
+        problems.append(Problem(f"step:{stray}", f"The chain has no step {stray!r}"))
+    return problems

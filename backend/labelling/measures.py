@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.numbers import or_null
+from backend.numbers import json_ready
 
 Float64 = NDArray[np.float64]
 DRAWS, SEED, LEVEL = 500, 0, 0.95
@@ -32,11 +32,13 @@ class Measure:
     of: int
     why: str = ""
 
-    @property
-    def record(self) -> dict[str, Any]:
-        """JSON-ready: null for what is not defined."""
-        known = {"value": or_null(self.value), "low": or_null(self.low), "high": or_null(self.high), "of": self.of}
-        return known | ({"why": self.why} if self.why else {})
+
+def plain(value: Any) -> Any:
+    """JSON's own types: dataclasses by their fields, what is not defined as null, ``why`` where there is one."""
+    if is_dataclass(value):
+        names = [field.name for field in fields(value)]
+        return {name: plain(getattr(value, name)) for name in names if name != "why" or getattr(value, name)}
+    return [plain(part) for part in value] if isinstance(value, tuple) else json_ready(value)
 
 
 def undefined(why: str, of: int = 0) -> Measure:
@@ -51,8 +53,8 @@ def measure(value: float, drawn: Sequence[float] | Float64, of: int, why: str) -
     """
     if math.isnan(value):
         return undefined(why, of)
-    own = np.asarray(drawn, dtype=np.float64)
-    known = own[~np.isnan(own)]
+    values = np.asarray(drawn, dtype=np.float64)
+    known = values[~np.isnan(values)]
     if not len(known):
         return Measure(value, math.nan, math.nan, of)
     low, high = np.quantile(known, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))

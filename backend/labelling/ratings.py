@@ -67,11 +67,11 @@ def dimensions(version: str, mode: str) -> tuple[Dimension, ...]:
     """What people are asked under a version of the rubric, in a project of this mode. Raises ``UnknownNameError``."""
     if mode == "pair":
         return (Dimension(PREFERRED, "Better chain", "nominal", PREFERENCES),)
-    asked = rubric(version)
+    questions = rubric(version)
     grades = ("1", "2", "3", "4", "5")
     return (
-        Dimension(STEPS, "Steps", "nominal", tuple(choice.name for choice in asked.steps)),
-        *(Dimension(scale.name, scale.label, "ordinal", grades) for scale in asked.scales),
+        Dimension(STEPS, "Steps", "nominal", tuple(choice.name for choice in questions.steps)),
+        *(Dimension(scale.name, scale.label, "ordinal", grades) for scale in questions.scales),
         Dimension(MISSING_STEP, "A step is missing", "nominal", ("no", "yes")),
         Dimension(VERDICT, "Own verdict", "nominal", ("no", "yes")),
     )
@@ -83,12 +83,12 @@ def ratings(labels: Iterable[Label]) -> tuple[Ratings, ...]:
     The labels are of one project: its rubric and mode are the first label's. What another version of the rubric does
     not ask is missing.
     """
-    own = counted(labels)
-    if not own:
+    kept = counted(labels)
+    if not kept:
         return ()
-    raters = tuple(sorted({label.author for label in own}))
-    asked = dimensions(own[0].rubric, own[0].project.mode)
-    return tuple(_table(dimension, own, raters) for dimension in asked)
+    raters = tuple(sorted({label.author for label in kept}))
+    questions = dimensions(kept[0].rubric, kept[0].project.mode)
+    return tuple(_table(dimension, kept, raters) for dimension in questions)
 
 
 def said(dimension: Dimension, judgement: Judgement, chains: Sequence[str]) -> dict[str, str]:
@@ -98,7 +98,7 @@ def said(dimension: Dimension, judgement: Judgement, chains: Sequence[str]) -> d
     """
     name = dimension.name
     if name == STEPS:
-        return {step: own.value for step, own in judgement.steps.items() if own.value in dimension.categories}
+        return {step: judged.value for step, judged in judgement.steps.items() if judged.value in dimension.categories}
     if name == VERDICT:
         return {"": judgement.verdict} if judgement.verdict else {}
     if name == MISSING_STEP:
@@ -116,15 +116,15 @@ def _table(dimension: Dimension, labels: Sequence[Label], raters: tuple[str, ...
     # A task has one order of its chains, however the rows of a file give them.
     chains: dict[str, list[str]] = {}
     for label in labels:
-        own = said(dimension, label.judgement, chains.setdefault(label.task, [chain.id for chain in label.chains]))
+        answers = said(dimension, label.judgement, chains.setdefault(label.task, [chain.id for chain in label.chains]))
         # In the chain's order, so that figures and lists read as the text does.
         order = [step.id for step in split_steps(label.chains[0].text)] if dimension.name == STEPS else [""]
-        for unit in (*order, *(unit for unit in own if unit not in order)):
-            if unit in own:
-                rows.setdefault((label.task, unit), {})[column[label.author]] = category[own[unit]]
+        for unit in (*order, *(unit for unit in answers if unit not in order)):
+            if unit in answers:
+                rows.setdefault((label.task, unit), {})[column[label.author]] = category[answers[unit]]
     values = np.full((len(rows), len(raters)), np.nan)
-    for row, found in enumerate(rows.values()):
-        for place, value in found.items():
+    for row, answers_by_place in enumerate(rows.values()):
+        for place, value in answers_by_place.items():
             values[row, place] = value
     tasks = tuple(task for task, _unit in rows)
     return Ratings(dimension, raters, tasks, tuple(unit or task for task, unit in rows), values)

@@ -27,7 +27,7 @@ class Account(_Frozen):
     role: Literal["admin", "reviewer", "annotator", "viewer"]
 
 
-class PastItem(_Frozen):
+class ShownItem(_Frozen):
     """A past item that the prompt showed. Ranks as in eq. 8: from 1, or None where it is not of that channel."""
 
     item: str
@@ -37,7 +37,7 @@ class PastItem(_Frozen):
     recency_rank: int | None = None
 
 
-class Chain(_Frozen):
+class ChainRecord(_Frozen):
     """One reasoning chain as it was written, under its key in the cache (``id``, 64 hexadecimal characters).
 
     ``truth``: what really happened, None where nobody knows. ``p_yes`` in [0, 1]; ``model`` is M_R's whole name as
@@ -51,7 +51,7 @@ class Chain(_Frozen):
     item: str
     title: str
     truth: bool | None
-    history: tuple[PastItem, ...]
+    history: tuple[ShownItem, ...]
     prompt: str
     prompt_hash: str
     knowledge: str
@@ -122,5 +122,5 @@ class Label(_Frozen):
     skip_reason: str = ""
     judgement: Judgement = Judgement()
     history: tuple[Version, ...] = ()
-    chains: tuple[Chain, ...]
+    chains: tuple[ChainRecord, ...]
     setting: Setting

@@ -12,7 +12,7 @@ from backend.errors import UnknownNameError
 
 
 @dataclass(frozen=True)
-class Choice:
+class RubricChoice:
     """One thing that can be said. ``value``: its number in figures (None: it has none); ``key``: its shortcut."""
 
     name: str
@@ -23,7 +23,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Scale:
+class RubricScale:
     """A question about a whole chain, answered 1 to 5; ``anchors`` says what each number means, from 1."""
 
     name: str
@@ -32,7 +32,7 @@ class Scale:
     anchors: tuple[str, str, str, str, str]
 
 
-Named = TypeVar("Named", Choice, Scale)
+Named = TypeVar("Named", RubricChoice, RubricScale)
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ class Rubric:
     """``steps``: what a step can be; ``tags``: what can be wrong with one that is bad; ``scales``: of the whole."""
 
     version: str
-    steps: tuple[Choice, ...]
-    tags: tuple[Choice, ...]
-    scales: tuple[Scale, ...]
+    steps: tuple[RubricChoice, ...]
+    tags: tuple[RubricChoice, ...]
+    scales: tuple[RubricScale, ...]
 
-    def step(self, name: str) -> Choice:
+    def step(self, name: str) -> RubricChoice:
         """The choice of this name. Raises ``UnknownNameError``."""
         return _named("judgement of a step", self.steps, name)
 
-    def tag(self, name: str) -> Choice:
+    def tag(self, name: str) -> RubricChoice:
         """The error tag of this name. Raises ``UnknownNameError``."""
         return _named("error tag", self.tags, name)
 
-    def scale(self, name: str) -> Scale:
+    def scale(self, name: str) -> RubricScale:
         """The scale of this name. Raises ``UnknownNameError``."""
         return _named("scale", self.scales, name)
 
@@ -74,22 +74,22 @@ def _named(kind: str, choices: tuple[Named, ...], name: str) -> Named:
 _FIRST = Rubric(
     version="1",
     steps=(
-        Choice("good", "Good", "right, and brings the argument forward", "g", 1),
-        Choice("neutral", "Neutral", "not wrong, but no progress", "n", 0),
-        Choice("bad", "Bad", "wrong, or does not follow: say what is wrong with it", "b", -1),
-        Choice("unsure", "Can't judge", "what is shown does not tell", "u"),
+        RubricChoice("good", "Good", "right, and brings the argument forward", "g", 1),
+        RubricChoice("neutral", "Neutral", "not wrong, but no progress", "n", 0),
+        RubricChoice("bad", "Bad", "wrong, or does not follow: say what is wrong with it", "b", -1),
+        RubricChoice("unsure", "Can't judge", "what is shown does not tell", "u"),
     ),
     tags=(
-        Choice("contradicts_history", "Contradicts the history", "the history shows something else", "h"),
-        Choice("invented_fact", "Invented item fact", "says of an item what is not so", "i"),
-        Choice("contradicts_step", "Contradicts an earlier step", "the chain said the opposite before", "c"),
-        Choice("does_not_follow", "Does not follow", "the conclusion is not in what was said", "f"),
-        Choice("irrelevant", "Irrelevant", "has nothing to do with the question", "r"),
-        Choice("repeats", "Repeats", "says again what was said", "p"),
-        Choice("wrong_arithmetic", "Wrong arithmetic", "a count, an average or a comparison is wrong", "a"),
+        RubricChoice("contradicts_history", "Contradicts the history", "the history shows something else", "h"),
+        RubricChoice("invented_fact", "Invented item fact", "says of an item what is not so", "i"),
+        RubricChoice("contradicts_step", "Contradicts an earlier step", "the chain said the opposite before", "c"),
+        RubricChoice("does_not_follow", "Does not follow", "the conclusion is not in what was said", "f"),
+        RubricChoice("irrelevant", "Irrelevant", "has nothing to do with the question", "r"),
+        RubricChoice("repeats", "Repeats", "says again what was said", "p"),
+        RubricChoice("wrong_arithmetic", "Wrong arithmetic", "a count, an average or a comparison is wrong", "a"),
     ),
     scales=(
-        Scale(
+        RubricScale(
             "groundedness",
             "Groundedness",
             "Do its claims match the history and the item?",
@@ -101,7 +101,7 @@ _FIRST = Rubric(
                 "Every claim that can be checked matches the history and the item.",
             ),
         ),
-        Scale(
+        RubricScale(
             "validity",
             "Validity",
             "Does each inference follow from what was said before it?",
@@ -113,7 +113,7 @@ _FIRST = Rubric(
                 "Each inference follows.",
             ),
         ),
-        Scale(
+        RubricScale(
             "coherence",
             "Coherence",
             "Does the text support its own yes or no?",
@@ -125,7 +125,7 @@ _FIRST = Rubric(
                 "The verdict is what the text as a whole argues for.",
             ),
         ),
-        Scale(
+        RubricScale(
             "informativeness",
             "Informativeness",
             "Does it name evidence that tells this user from another?",
@@ -137,7 +137,7 @@ _FIRST = Rubric(
                 "The evidence that matters is named and used.",
             ),
         ),
-        Scale(
+        RubricScale(
             "personalisation",
             "Personalisation",
             "Is it about this user, not about items in general?",

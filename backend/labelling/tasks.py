@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 
 from backend.labelling.project import Project
-from backend.labelling.record import Chain, Setting
+from backend.labelling.record import ChainRecord, Setting
 from backend.prompting.knowledge import KNOWLEDGE_WORDINGS
 from backend.seeding import digest
 
-Exhibit = tuple[Chain, Setting]
+Exhibit = tuple[ChainRecord, Setting]
 # A task: one chain, or two of the same sample and recipe.
-Exhibits = tuple[tuple[Chain, ...], Setting]
+Exhibits = tuple[tuple[ChainRecord, ...], Setting]
 _Drawn = Callable[..., str]
 
 
@@ -37,10 +37,10 @@ def tasks_of(project: Project, exhibits: Iterable[Exhibit]) -> list[Exhibits]:
     for sample in order:
         if left == 0:
             break
-        own = _of_sample(project, _once(samples[sample]), drawn)
-        if own and left is not None:
+        tasks = _of_sample(project, _once(samples[sample]), drawn)
+        if tasks and left is not None:
             left -= 1
-        made += own
+        made += tasks
     return made
 
 
@@ -63,20 +63,20 @@ def _of_sample(project: Project, exhibits: Sequence[Exhibit], drawn: _Drawn) -> 
     those that ``chains_per_sample`` leaves can be compared.
     """
     most = project.chains.chains_per_sample
-    own = sorted(exhibits, key=lambda exhibit: drawn("chain", exhibit[0].id))
+    shuffled = sorted(exhibits, key=lambda exhibit: drawn("chain", exhibit[0].id))
     if project.mode == "chain":
-        return [((chain,), setting) for chain, setting in own[:most]]
+        return [((chain,), setting) for chain, setting in shuffled[:most]]
     recipes: dict[str, list[Exhibit]] = {}
-    for exhibit in own:
+    for exhibit in shuffled:
         recipes.setdefault(exhibit[1].recipe, []).append(exhibit)
     comparable = [recipe for recipe, of_recipe in recipes.items() if len(of_recipe) > 1]
     comparable.sort(key=lambda recipe: drawn("recipe", recipe, *_sample(exhibits)))
     return [
-        ((one, other), setting)
-        for (one, setting), (other, others) in combinations(
+        ((one, two), setting)
+        for (one, setting), (two, setting_of_two) in combinations(
             [exhibit for recipe in comparable for exhibit in recipes[recipe]][:most], 2
         )
-        if setting.recipe == others.recipe and one.text.split() != other.text.split()
+        if setting.recipe == setting_of_two.recipe and one.text.split() != two.text.split()
     ]
 
 

@@ -19,7 +19,7 @@ from storage.database.schema import known_revisions
 from storage.database.tables import utc_now
 from storage.labels.audit import audit
 
-# Of the pages of a database, copied between two looks at whether somebody writes.
+# How many pages of the database are copied before it is looked whether somebody writes.
 _PAGES = 1000
 
 
@@ -84,14 +84,14 @@ def _copy_checked(file: Path, to: Path) -> None:
             closing(sqlite3.connect(f"file:{file.resolve()}?mode=ro", uri=True)) as read,
             closing(sqlite3.connect(to)) as written,
         ):
-            found = read.execute("SELECT version_num FROM alembic_version").fetchone()
+            revision = read.execute("SELECT version_num FROM alembic_version").fetchone()
             read.backup(written)
             written.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.Error as error:
         raise UsageError(
             f"{file} is no backup ({error})", expected="a file that rallrec labels backup wrote"
         ) from error
-    if found is None or found[0] not in known_revisions():
+    if revision is None or revision[0] not in known_revisions():
         raise UsageError(f"{file} is at a revision that this program does not know", fix="upgrade the program")
 
 
@@ -122,12 +122,12 @@ def _alone(target: Path) -> Iterator[None]:
     if not target.exists():
         yield
         return
-    with closing(sqlite3.connect(target, timeout=0, isolation_level=None)) as held:
+    with closing(sqlite3.connect(target, timeout=0, isolation_level=None)) as connection:
         try:
-            [(mode,)] = held.execute("PRAGMA journal_mode=DELETE").fetchall()
+            [(mode,)] = connection.execute("PRAGMA journal_mode=DELETE").fetchall()
             if mode != "delete":
                 raise sqlite3.OperationalError("database is locked")
-            held.execute("BEGIN EXCLUSIVE")
+            connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.DatabaseError as error:
             if "locked" not in str(error):  # damaged: all the more reason to replace it
                 yield

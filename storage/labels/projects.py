@@ -1,34 +1,36 @@
-"""Projects: making one out of chains, changing its rules, and who is a member. How far it is: ``progress``."""
+"""Projects: making one out of chains, changing its rules, who is a member, and how far it is."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from backend.errors import UsageError
-from backend.labelling import Account, Chain, Project, Setting, rubric
+from backend.labelling import Account, ChainRecord, Project, Setting, rubric
 from backend.labelling.tasks import Exhibits, tasks_of
 from backend.seeding import digest
 from storage.database.connection import Database
 from storage.database.tables import insert_or_pass, utc_now
 from storage.labels.accounts import get as get_account
 from storage.labels.audit import note
-from storage.labels.rows import project_row, read_project, task_row
-from storage.labels.tables import ChainRow, LabelRow, MemberRow, ProjectRow, TaskRow
+from storage.labels.queue import left_for
+from storage.labels.rows import project_row, read_project, settle, task_row
+from storage.labels.tables import ChainRow, LabelRow, MemberRow, ProjectRow, ResolvedRow, TaskRow
 
 # What may change once labels are there: none of it changes what a label means.
 CHANGEABLE = ("name", "overlap", "minutes", "gold", "qualification", "pass_share", "guidelines")
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedProject:
     """A project in a list. ``member``: whether whoever asked may label in it. ``submitted``: labels, of everybody."""
 
     key: str
@@ -43,7 +45,7 @@ class Listed:
 def create_project(
     database: Database,
     project: Project,
-    exhibits: Iterable[tuple[Chain, Setting]],
+    exhibits: Iterable[tuple[ChainRecord, Setting]],
     members: Collection[str] = (),
     by: str = "rallrec",
 ) -> str:
@@ -72,14 +74,14 @@ def create_project(
 
 def add_tasks(session: Session, key: str, tasks: Collection[Exhibits], first: int = 0) -> None:
     """Tasks at the places from ``first`` on; one with the same chains is there once."""
-    chains = {chain_hash(chain): chain for own, _ in tasks for chain in own}
+    chains = {chain_hash(chain): chain for of_task, _ in tasks for chain in of_task}
     session.execute(
         insert_or_pass(session, ChainRow),
         [{"hash": name, "chain": chain.model_dump_json()} for name, chain in sorted(chains.items())],
     )
     rows = []
-    for place, (own, setting) in enumerate(tasks, first):
-        names = [chain_hash(chain) for chain in own]
+    for place, (of_task, setting) in enumerate(tasks, first):
+        names = [chain_hash(chain) for chain in of_task]
         rows.append(
             {
                 "id": digest([key, *names], 24), "project_key": key, "place": place, "chain": names[0],
@@ -90,7 +92,7 @@ def add_tasks(session: Session, key: str, tasks: Collection[Exhibits], first: in
     session.execute(insert_or_pass(session, TaskRow), rows)
 
 
-def chain_hash(chain: Chain) -> str:
+def chain_hash(chain: ChainRecord) -> str:
     """Names all that is kept of a chain."""
     return digest(chain.model_dump(mode="json"))
 
@@ -101,7 +103,7 @@ def project(database: Database, key: str) -> Project:
         return read_project(project_row(session, key))
 
 
-def projects(database: Database, account: Account | None) -> list[Listed]:
+def projects(database: Database, account: Account | None) -> list[ListedProject]:
     """All projects, the newest first, with how much was done in each."""
     with database.session(read_only=True) as session:
         tasks: dict[str, int] = dict(
@@ -119,7 +121,7 @@ def projects(database: Database, account: Account | None) -> list[Listed]:
         mine = set(session.scalars(select(MemberRow.project_key).where(MemberRow.account == name)))
         rows = session.scalars(select(ProjectRow).order_by(ProjectRow.created_at.desc(), ProjectRow.key))
         return [
-            Listed(
+            ListedProject(
                 row.key, read_project(row), row.open, row.key in mine, tasks.get(row.key, 0), done.get(row.key, 0),
                 row.created_at,
             )
@@ -174,30 +176,14 @@ def members(database: Database, key: str) -> list[str]:
 
 def is_member(database: Database, key: str, account: Account) -> bool:
     """Whether somebody may label in a project. Raises ``NotFoundError``."""
-    query = (
-        select(ProjectRow.key, MemberRow.account)
-        .outerjoin(MemberRow, and_(MemberRow.project_key == ProjectRow.key, MemberRow.account == account.name))
-        .where(ProjectRow.key == key)
-    )
     with database.session(read_only=True) as session:
-        found = session.execute(query).first()
-        if found is None:
-            project_row(session, key)
-        return found is not None and found[1] is not None
+        return session.get(MemberRow, (project_row(session, key).key, account.name)) is not None
 
 
 def is_member_at(database: Database, task: str, account: Account) -> bool:
     """Whether somebody may label in the project of a task. Raises ``NotFoundError``."""
-    query = (
-        select(TaskRow.id, MemberRow.account)
-        .outerjoin(MemberRow, and_(MemberRow.project_key == TaskRow.project_key, MemberRow.account == account.name))
-        .where(TaskRow.id == task)
-    )
     with database.session(read_only=True) as session:
-        found = session.execute(query).first()
-        if found is None:
-            task_row(session, task)
-        return found is not None and found[1] is not None
+        return session.get(MemberRow, (task_row(session, task).project_key, account.name)) is not None
 
 
 def is_open(database: Database, key: str) -> bool:
@@ -219,8 +205,120 @@ def _members(session: Session, key: str) -> list[str]:
 
 
 def _set_members(session: Session, key: str, names: Collection[str]) -> None:
-    wanted = {get_account(session, name).name for name in names}
-    session.execute(delete(MemberRow).where(MemberRow.project_key == key, MemberRow.account.not_in(wanted)))
-    if wanted:
-        rows = [{"project_key": key, "account": name} for name in sorted(wanted)]
+    named = {get_account(session, name).name for name in names}
+    session.execute(delete(MemberRow).where(MemberRow.project_key == key, MemberRow.account.not_in(named)))
+    if named:
+        rows = [{"project_key": key, "account": name} for name in sorted(named)]
         session.execute(insert_or_pass(session, MemberRow), rows)
+
+
+@dataclass(frozen=True)
+class PersonProgress:
+    """``left``: tasks that are new to them and have a place. ``seconds``: the median of what they submitted, or None.
+    ``reserved``: what they have before them now, drafts included; ``drafts``: what they began and did not submit.
+    """
+
+    name: str
+    member: bool
+    submitted: int
+    skipped: int
+    drafts: int
+    reserved: int
+    left: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """``wanted``: labels that the project asks for: its ordinary tasks times its overlap; ``filled``: how many of these
+    places are filled by submitted labels. ``submitted``, ``skipped``, ``drafts`` and ``reserved`` are of all people,
+    hidden tasks included. ``resolved``, ``hidden``: how many tasks.
+    """
+
+    tasks: int
+    hidden: int
+    resolved: int
+    overlap: int
+    wanted: int
+    filled: int
+    submitted: int
+    skipped: int
+    drafts: int
+    reserved: int
+    seconds: float | None
+    people: tuple[PersonProgress, ...]
+
+
+def progress(database: Database, key: str, now: datetime | None = None) -> Progress:
+    """Raises ``NotFoundError``."""
+    now = now or utc_now()
+    settle(database, key, now)
+    with database.session(read_only=True) as session:
+        project = read_project(project_row(session, key))
+        tasks = _count(session, TaskRow.project_key == key, TaskRow.gold.is_(None))
+        hidden = _count(session, TaskRow.project_key == key, TaskRow.gold.is_not(None))
+        labels = _labels(session, key)
+        members = set(session.scalars(select(MemberRow.account).where(MemberRow.project_key == key)))
+        names = sorted(members | {row.author for row in labels})
+        people = tuple(_person(session, key, project, name, name in members, labels, now) for name in names)
+        resolved = session.scalar(
+            select(func.count()).select_from(ResolvedRow).join(TaskRow).where(TaskRow.project_key == key)
+        )
+        ordinary = sum(row.status == "submitted" and not row.gold for row in labels)
+        return Progress(
+            tasks, hidden, resolved or 0, project.overlap, tasks * project.overlap, ordinary,
+            sum(person.submitted for person in people), sum(person.skipped for person in people),
+            sum(person.drafts for person in people), sum(person.reserved for person in people), _median(labels), people,
+        )  # fmt: skip
+
+
+def own_progress(database: Database, key: str, account: Account, now: datetime | None = None) -> PersonProgress:
+    """How far one person is. Raises ``NotFoundError``."""
+    now = now or utc_now()
+    with database.session(read_only=True) as session:
+        project = read_project(project_row(session, key))
+        member = session.get(MemberRow, (key, account.name)) is not None
+        labels = _labels(session, key, account.name)
+        return _person(session, key, project, account.name, member, labels, now)
+
+
+def place(database: Database, key: str, project: Project, author: str, now: datetime | None = None) -> tuple[int, int]:
+    """How many tasks somebody has done (submitted or skipped), and how many are new to them and have a place."""
+    done = (
+        select(func.count())
+        .select_from(LabelRow)
+        .join(TaskRow, TaskRow.id == LabelRow.task)
+        .where(TaskRow.project_key == key, LabelRow.author == author, LabelRow.status != "draft")
+    )
+    with database.session(read_only=True) as session:
+        return session.scalar(done) or 0, left_for(session, key, project, author, now or utc_now())
+
+
+def _labels(session: Session, key: str, author: str | None = None) -> Sequence[LabelRow]:
+    query = select(LabelRow).join(TaskRow, TaskRow.id == LabelRow.task).where(TaskRow.project_key == key)
+    return session.scalars(query if author is None else query.where(LabelRow.author == author)).all()
+
+
+def _person(
+    session: Session, key: str, project: Project, name: str, member: bool, labels: Sequence[LabelRow], now: datetime
+) -> PersonProgress:
+    theirs = [row for row in labels if row.author == name]
+    drafts = [row for row in theirs if row.status == "draft"]
+    return PersonProgress(
+        name, member,
+        sum(row.status == "submitted" for row in theirs),
+        sum(row.status == "skipped" for row in theirs),
+        sum(row.version > 0 for row in drafts),
+        sum(row.reserved_until is not None and row.reserved_until > now for row in drafts),
+        left_for(session, key, project, name, now),
+        _median(theirs),
+    )  # fmt: skip
+
+
+def _median(labels: Sequence[LabelRow]) -> float | None:
+    seconds = [row.seconds for row in labels if row.status == "submitted"]
+    return float(median(seconds)) if seconds else None
+
+
+def _count(session: Session, *where: object) -> int:
+    return session.scalar(select(func.count()).select_from(TaskRow).where(*where)) or 0  # type: ignore[arg-type]

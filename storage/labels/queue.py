@@ -2,6 +2,10 @@
 
 Nothing is locked beyond it: a task is reserved until a time that is written in its label's row, and whoever asks after
 that time finds the place free. So a browser or a server that dies holds nothing back.
+
+Some tasks are hidden ones whose answer is known: a qualification before the first real task, and checks among the
+others. Which of a person's tasks is a hidden one is drawn from the project's seed, the person and how many they had:
+asking again changes nothing, and nobody can tell which it is.
 """
 
 from __future__ import annotations
@@ -12,11 +16,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
-from backend.labelling import Account, Project
+from backend.labelling import Account, Judgement, Project
+from backend.seeding import derive_seed
 from storage.database.connection import Database
 from storage.database.tables import utc_now
 from storage.labels.audit import has_seen
-from storage.labels.gold import next_hidden
 from storage.labels.roles import may
 from storage.labels.rows import (
     EMPTY,
@@ -44,26 +48,35 @@ def next_task(database: Database, key: str, account: Account, now: datetime | No
     with database.session(durable=True) as session:
         row = project_row(session, key)
         project = read_project(row)
-        found = _own_draft(session, key, project, account, now, put_back=False)
-        if found is None and not row.open:
+        reserved = _own_draft(session, key, project, account, now, put_back=False)
+        if reserved is None and not row.open:
             return Nothing("closed", "This project gives out no tasks at present")
-        hidden = None if found else next_hidden(session, key, project, account.name)
+        hidden = None if reserved else next_hidden(session, key, project, account.name)
         if isinstance(hidden, str):
             says = "You did not pass this project's qualification, or skipped some of it: ask its reviewer"
             return Nothing(hidden, says, _skipped(session, key, account))
         if hidden is not None:
-            found = hidden, _reserve(session, hidden, project, account, now)
-        found = found or _new_task(session, key, project, account, now)
-        found = found or _own_draft(session, key, project, account, now, put_back=True)
-        if found is None:
+            reserved = hidden, _reserve(session, hidden, project, account, now)
+        reserved = reserved or _new_task(session, key, project, account, now)
+        reserved = reserved or _own_draft(session, key, project, account, now, put_back=True)
+        if reserved is None:
             return _why_nothing(session, key, account, now)
-        return read_task(session, *found, project)
+        return read_task(session, *reserved, project)
 
 
 def left_for(session: Session, key: str, project: Project, author: str, now: datetime) -> int:
     """How many ordinary tasks are new to somebody and have a place left."""
     query = select(func.count()).select_from(TaskRow).where(*_free(key, project, author, now))
     return session.scalar(query) or 0
+
+
+def keep_place(session: Session, task: TaskRow, draft: LabelRow, project: Project, now: datetime) -> bool:
+    """Reserve a draft's task for longer, if its place is still its author's, or free again. Returns whether it is."""
+    still = draft.stands or (draft.reserved_until is not None and draft.reserved_until > now)
+    if still or has_place(session, task, project, draft.author, now):
+        renew(draft, project, now)
+        return True
+    return False
 
 
 def renew(row: LabelRow, project: Project, now: datetime) -> None:
@@ -88,9 +101,7 @@ def _own_draft(
     ).all()
     for draft in drafts:
         task = task_row(session, draft.task, lock=True)
-        held = draft.stands or (draft.reserved_until is not None and draft.reserved_until > now)
-        if held or has_place(session, task, project, account.name, now):
-            renew(draft, project, now)
+        if keep_place(session, task, draft, project, now):
             draft.deferred_at = None
             return task, draft
     return None
@@ -169,3 +180,83 @@ def _skipped(session: Session, key: str, account: Account) -> int:
 
 def _tasks(key: str) -> Select[Any]:
     return select(TaskRow.id).where(TaskRow.project_key == key)
+
+
+def agreement(judgement: Judgement, known: Judgement) -> tuple[int, int]:
+    """How many of the known answers a judgement gives, and how many there are: one per step, or the preferred chain."""
+    if known.preferred is not None:
+        return int(judgement.preferred == known.preferred), 1
+    same = sum(
+        step in judgement.steps and judgement.steps[step].value == said.value for step, said in known.steps.items()
+    )
+    return same, len(known.steps)
+
+
+def next_hidden(session: Session, key: str, project: Project, author: str) -> TaskRow | str | None:
+    """The hidden task that is due for somebody; ``unqualified`` where they did not pass; None where none is due."""
+    to_pass = min(project.qualification, _count(session, key, qualification=True))
+    if to_pass:
+        done = _done(session, key, author, qualification=True)
+        if len(done) < to_pass:
+            # Who skips a task of the qualification has not passed it.
+            return _first(session, key, author, qualification=True) or "unqualified"
+        right, known = (sum(column) for column in zip(*(agreement(*pair) for pair in done), strict=True))
+        if known and right / known < project.pass_share:
+            return "unqualified"
+    if project.gold and _is_due(session, key, project, author):
+        return _first(session, key, author, qualification=False)
+    return None
+
+
+def _is_due(session: Session, key: str, project: Project, author: str) -> bool:
+    query = (
+        select(func.count())
+        .select_from(LabelRow)
+        .join(TaskRow, TaskRow.id == LabelRow.task)
+        .where(TaskRow.project_key == key, LabelRow.author == author, LabelRow.qualification.is_(False))
+    )
+    had = session.scalar(query) or 0
+    return derive_seed(project.seed, "hidden", key, author, had) / 2**63 < project.gold
+
+
+def _first(session: Session, key: str, author: str, qualification: bool) -> TaskRow | None:
+    mine = select(LabelRow.id).where(LabelRow.task == TaskRow.id, LabelRow.author == author)
+    query = (
+        select(TaskRow)
+        .where(
+            TaskRow.project_key == key,
+            TaskRow.gold.is_not(None),
+            TaskRow.qualification.is_(qualification),
+            ~mine.exists(),
+        )
+        .order_by(TaskRow.place)
+        .limit(1)
+    )
+    return session.scalars(query).first()
+
+
+def _count(session: Session, key: str, qualification: bool) -> int:
+    query = select(func.count()).where(
+        TaskRow.project_key == key, TaskRow.gold.is_not(None), TaskRow.qualification.is_(qualification)
+    )
+    return session.scalar(query) or 0
+
+
+def _done(session: Session, key: str, author: str, qualification: bool) -> list[tuple[Judgement, Judgement]]:
+    """(what this person said, what is right) of the hidden tasks that they submitted."""
+    query = (
+        select(LabelRow.judgement, TaskRow.gold)
+        .join(TaskRow, TaskRow.id == LabelRow.task)
+        .where(
+            TaskRow.project_key == key,
+            TaskRow.gold.is_not(None),
+            TaskRow.qualification.is_(qualification),
+            LabelRow.author == author,
+            LabelRow.status == "submitted",
+        )
+    )
+    return [
+        (Judgement.model_validate_json(said), Judgement.model_validate_json(known))
+        for said, known in session.execute(query)
+        if known is not None
+    ]

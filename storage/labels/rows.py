@@ -9,12 +9,12 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFoundError
-from backend.labelling import Chain, Judgement, Problem, Project, Setting, missing, rubric
+from backend.labelling import ChainRecord, Judgement, Problem, Project, Setting, missing, rubric
 from backend.labelling.record import Status
 from backend.seeding import digest
 from storage.database.connection import Database
 from storage.labels.tables import ChainRow, LabelRow, ProjectRow, ResolvedRow, TaskRow, VersionRow
-from storage.labels.values import Own, Task
+from storage.labels.values import LabelState, Task
 
 EMPTY = Judgement().model_dump_json()
 
@@ -35,7 +35,7 @@ def task_row(session: Session, task: str, lock: bool = False) -> TaskRow:
     return row
 
 
-def own_row(session: Session, task: str, author: str) -> LabelRow | None:
+def label_row(session: Session, task: str, author: str) -> LabelRow | None:
     return session.scalars(select(LabelRow).where(LabelRow.task == task, LabelRow.author == author)).first()
 
 
@@ -43,18 +43,20 @@ def read_project(row: ProjectRow) -> Project:
     return Project.model_validate_json(row.project)
 
 
-def read_task(session: Session, row: TaskRow, own: LabelRow | None = None, project: Project | None = None) -> Task:
+def read_task(session: Session, row: TaskRow, label: LabelRow | None = None, project: Project | None = None) -> Task:
     """The whole task, with what ``own`` says."""
     project = project or read_project(project_row(session, row.project_key))
     chains = tuple(
-        Chain.model_validate_json(session.get_one(ChainRow, chain).chain) for chain in (row.chain, row.other) if chain
+        ChainRecord.model_validate_json(session.get_one(ChainRow, chain).chain)
+        for chain in (row.chain, row.other)
+        if chain
     )
     setting = Setting.model_validate_json(row.setting)
-    return Task(row.id, row.project_key, project, chains, setting, read_own(own) if own else None)
+    return Task(row.id, row.project_key, project, chains, setting, read_state(label) if label else None)
 
 
-def read_own(row: LabelRow) -> Own:
-    return Own(
+def read_state(row: LabelRow) -> LabelState:
+    return LabelState(
         row.id, cast(Status, row.status), row.version, Judgement.model_validate_json(row.judgement), row.seconds,
         row.skip_reason, row.reserved_until, row.updated_at, row.submitted_at,
     )  # fmt: skip
@@ -62,10 +64,10 @@ def read_own(row: LabelRow) -> Own:
 
 def lacks(task: Task, judgement: Judgement, own_answer: bool = True) -> tuple[Problem, ...]:
     """What a judgement of the task lacks. ``own_answer``: whether it needs its author's own yes or no."""
-    found = missing(
+    problems = missing(
         judgement, rubric(task.project.rubric), task.steps, first_error=task.project.first_error, pair=task.pair
     )
-    return tuple(problem for problem in found if own_answer or problem.where not in ("verdict", "confidence"))
+    return tuple(problem for problem in problems if own_answer or problem.where not in ("verdict", "confidence"))
 
 
 def takes_place(now: datetime) -> ColumnElement[bool]:
@@ -73,8 +75,8 @@ def takes_place(now: datetime) -> ColumnElement[bool]:
 
     Labels of hidden tasks fill none: everybody judges these.
     """
-    held = and_(LabelRow.status == "draft", or_(LabelRow.stands, LabelRow.reserved_until > now))
-    return and_(LabelRow.gold.is_(False), or_(LabelRow.status == "submitted", held))
+    may_submit = and_(LabelRow.status == "draft", or_(LabelRow.stands, LabelRow.reserved_until > now))
+    return and_(LabelRow.gold.is_(False), or_(LabelRow.status == "submitted", may_submit))
 
 
 def places_taken(task: Any, now: datetime, but: str | None = None) -> Select[Any]:

@@ -77,7 +77,7 @@ class MemberRow(Base):
 
 
 class ChainRow(Base):
-    """A chain as it was when a project took it (:class:`backend.labelling.Chain` as JSON), under its own hash."""
+    """A chain as it was when a project took it (:class:`backend.labelling.ChainRecord` as JSON), under its own hash."""
 
     __tablename__ = "label_chains"
 

@@ -15,7 +15,7 @@ from storage.database.tables import insert_or_pass, utc_now
 from storage.labels.accounts import checked_name, find, folded
 from storage.labels.audit import note
 from storage.labels.projects import chain_hash
-from storage.labels.records import Reading
+from storage.labels.records import LabelReader
 from storage.labels.rows import read_project
 from storage.labels.tables import (
     AccountRow,
@@ -79,7 +79,7 @@ class _Taking:
 
     def _compare(self, record: Label, row: LabelRow | ResolvedRow) -> None:
         task = self._session.get_one(TaskRow, row.task)
-        here = Reading(self._session, task.project_key, task.id).label(row, task)
+        here = LabelReader(self._session, task.project_key, task.id).label(row, task)
         if here.project != record.project:
             self.differing.add(task.project_key)
         if here.model_copy(update={"project": record.project}) == record:
@@ -143,8 +143,8 @@ class _Taking:
             self._session.flush()
 
     def _need_project(self, record: Label) -> None:
-        found = self._session.get(ProjectRow, record.project_key)
-        if found is None:
+        row = self._session.get(ProjectRow, record.project_key)
+        if row is None:
             self._session.add(
                 ProjectRow(
                     key=record.project_key, project=record.project.model_dump_json(), open=True, created_by=self._by,
@@ -154,7 +154,7 @@ class _Taking:
             after = {"name": record.project.name, "imported": True}
             note(self._session, self._by, "project.add", record.project_key, after=after)
             self._session.flush()
-        elif read_project(found) != record.project:
+        elif read_project(row) != record.project:
             self.differing.add(record.project_key)
         member = {"project_key": record.project_key, "account": record.author}
         self._session.execute(insert_or_pass(self._session, MemberRow), [member])

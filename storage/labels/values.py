@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from backend.labelling import Chain, Judgement, Label, Problem, Project, Setting
+from backend.labelling import ChainRecord, Judgement, Label, Problem, Project, Setting
 from backend.labelling.record import Status
 from backend.prompting import split_steps
 from backend.prompting.steps import Step
 
 
 @dataclass(frozen=True)
-class Own:
+class LabelState:
     """What one person said of a task so far. ``version`` 0: nothing yet, the task is only reserved for them.
 
     ``reserved_until``: until when a draft keeps its place; None where it has none (any more).
@@ -33,15 +33,15 @@ class Own:
 class Task:
     """One chain to judge, or two to choose from, under the ``setting`` that they were predicted under.
 
-    ``own``: of whoever it was given to; None for a reviewer who looks at it.
+    ``state``: what whoever it was given to said of it so far; None for a reviewer who looks at it.
     """
 
     id: str
     key: str
     project: Project
-    chains: tuple[Chain, ...]
+    chains: tuple[ChainRecord, ...]
     setting: Setting
-    own: Own | None = None
+    state: LabelState | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -1,25 +1,40 @@
-"""Work on a task: drafts, submitting, skipping, putting back. Taking something back is ``undoing``.
+"""Work on a task: drafts, submitting, skipping, putting back, and taking back what was done. Nothing is ever lost.
 
-Every change names the version that it was made from. What is older than what is kept is refused, with what is kept, so
-that two pages of the same person never overwrite each other unseen.
+Every change names the version that it was made from. If that is older than what is kept, the change is refused with
+what is kept, so that two pages of the same person never overwrite each other unseen. What was submitted stays in the
+label's history: an undone label is a draft and counts no more; one that is opened to be edited stands again as it was,
+should nothing come of it before its reservation ends.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backend.errors import ConflictError, NotFoundError, UsageError
-from backend.labelling import Account, Judgement
+from backend.labelling import Account, ChainRecord, Judgement, Version
 from storage.database.connection import Database
 from storage.database.tables import utc_now
 from storage.labels.audit import note
-from storage.labels.queue import renew
-from storage.labels.rows import has_place, lacks, own_row, project_row, read_own, read_project, read_task, task_row
-from storage.labels.tables import LabelRow, TaskRow, VersionRow
-from storage.labels.values import Own, Saved, Submitted, Task
+from storage.labels.queue import keep_place, renew
+from storage.labels.records import read_version
+from storage.labels.rows import (
+    has_place,
+    keep_version,
+    label_row,
+    lacks,
+    project_row,
+    read_project,
+    read_state,
+    read_task,
+    settle,
+    stand_again,
+    task_row,
+)
+from storage.labels.tables import ChainRow, LabelRow, TaskRow, VersionRow
+from storage.labels.values import LabelState, OwnLabel, Saved, Submitted, Task
 
 MOST_REASON = 500
 _MOST_SECONDS = 7 * 24 * 3600
@@ -82,13 +97,13 @@ def submit(
     if full:
         raise ConflictError(
             "Your reservation had run out, and others have done this task meanwhile",
-            kept_of(read_own(kept)),
+            kept_of(kept),
             fix="your draft is kept; go on with the next task",
         )
     return Submitted(row.id, row.version)
 
 
-def skip(database: Database, task: str, account: Account, reason: str, now: datetime | None = None) -> Own:
+def skip(database: Database, task: str, account: Account, reason: str, now: datetime | None = None) -> LabelState:
     """Pass a task over, for a reason; its place is free for others. What was said so far is kept, and it comes back by
     :func:`requeue`, or ``undoing.undo``. Raises ``UsageError``, ``ConflictError`` for what is submitted.
     """
@@ -98,15 +113,15 @@ def skip(database: Database, task: str, account: Account, reason: str, now: date
     with database.session(durable=True) as session:
         _, row = _mine(session, task, account)
         if row.status == "submitted":
-            raise ConflictError("This task is submitted", kept_of(read_own(row)), fix="undo it first")
+            raise ConflictError("This task is submitted", kept_of(row), fix="undo it first")
         if row.status == "draft":
             row.status, row.skip_reason, row.updated_at, row.version = "skipped", reason, now, row.version + 1
             row.reserved_until, row.stands, row.deferred_at = None, False, None
             note(session, account.name, "label.skip", row.id, after={"task": task, "reason": reason})
-        return read_own(row)
+        return read_state(row)
 
 
-def requeue(database: Database, task: str, author: str, by: Account, now: datetime | None = None) -> Own:
+def requeue(database: Database, task: str, author: str, by: Account, now: datetime | None = None) -> LabelState:
     """Put a task that ``author`` skipped, or has open, back into the queue: it comes to them again, after all others.
 
     Its draft is kept, its place is free. Raises ``ConflictError`` for what is submitted, ``NotFoundError``.
@@ -114,15 +129,15 @@ def requeue(database: Database, task: str, author: str, by: Account, now: dateti
     now = now or utc_now()
     with database.session(durable=True) as session:
         task_row(session, task, lock=True)
-        row = own_row(session, task, author)
+        row = label_row(session, task, author)
         if row is None:
             raise NotFoundError(f"The task {task!r} is not one of {author}'s")
         if row.status == "submitted" or row.stands:
-            raise ConflictError("This task is submitted", kept_of(read_own(row)), fix="undo it first")
+            raise ConflictError("This task is submitted", kept_of(row), fix="undo it first")
         before = row.status
         row.status, row.skip_reason, row.reserved_until, row.deferred_at = "draft", "", None, now
         note(session, by.name, "label.requeue", row.id, {"status": before}, {"task": task})
-        return read_own(row)
+        return read_state(row)
 
 
 def open_task(database: Database, task: str, account: Account | None = None, unblinded: bool = False) -> Task:
@@ -133,30 +148,30 @@ def open_task(database: Database, task: str, account: Account | None = None, unb
     """
     with database.session(durable=unblinded, read_only=not unblinded) as session:
         row = task_row(session, task)
-        own = own_row(session, task, account.name) if account else None
-        if account and own is None:
+        label = label_row(session, task, account.name) if account else None
+        if account and label is None:
             raise NotFoundError(f"The task {task!r} is not one of yours", fix="open /label and go on from there")
-        if own is not None and unblinded:
-            own.blind = False
-        return read_task(session, row, own)
+        if label is not None and unblinded:
+            label.blind = False
+        return read_task(session, row, label)
 
 
-def kept_of(own: Own) -> dict[str, object]:
-    """What is kept, as JSON: for whoever has to choose between it and their own."""
+def kept_of(row: LabelRow) -> dict[str, object]:
+    """What is kept, as JSON: for whoever has to choose between it and what they have."""
     return {
-        "status": own.status,
-        "version": own.version,
-        "judgement": own.judgement.model_dump(mode="json"),
-        "seconds": own.seconds,
-        "at": own.updated_at.isoformat(),
-        "reserved_until": own.reserved_until.isoformat() if own.reserved_until else None,
+        "status": row.status,
+        "version": row.version,
+        "judgement": read_state(row).judgement.model_dump(mode="json"),
+        "seconds": row.seconds,
+        "at": row.updated_at.isoformat(),
+        "reserved_until": row.reserved_until.isoformat() if row.reserved_until else None,
     }
 
 
 def _mine(session: Session, task: str, account: Account) -> tuple[TaskRow, LabelRow]:
     """The task, locked, and this person's row of it."""
     locked = task_row(session, task, lock=True)
-    row = own_row(session, task, account.name)
+    row = label_row(session, task, account.name)
     if row is None:
         raise NotFoundError(f"The task {task!r} is not one of yours", fix="open /label and go on from there")
     return locked, row
@@ -169,19 +184,16 @@ def _keep(
     said = judgement.model_dump_json()
     if row.status != "draft":
         words = "submitted already" if row.status == "submitted" else "skipped"
-        raise ConflictError(f"This task is {words}", kept_of(read_own(row)), fix="undo that, or go on with the next")
+        raise ConflictError(f"This task is {words}", kept_of(row), fix="undo that, or go on with the next")
     again = version == row.version - 1 and said == row.judgement  # its reply was lost
     if version != row.version and not again:
         raise ConflictError(
             "A newer draft of this task is kept, from another page",
-            kept_of(read_own(row)),
+            kept_of(row),
             fix="choose which of the two it should be",
         )
     project = read_project(project_row(session, task.project_key))
-    held = row.stands or (row.reserved_until is not None and row.reserved_until > now)
-    if held or has_place(session, task, project, row.author, now):
-        renew(row, project, now)
-    else:
+    if not keep_place(session, task, row, project, now):
         row.reserved_until = None
     if not again:
         row.judgement, row.version = said, version + 1
@@ -190,7 +202,105 @@ def _keep(
 
 def _was_taken_in(session: Session, row: LabelRow, submission: str) -> bool:
     """Whether this submission came before; it may have been undone since."""
-    if row.submission == submission and (row.status == "submitted"):
+    if row.submission == submission and row.status == "submitted":
         return True
     before = select(VersionRow.number).where(VersionRow.label == row.id, VersionRow.submission == submission)
     return session.scalars(before.limit(1)).first() is not None
+
+
+def undo(database: Database, key: str, account: Account, now: datetime | None = None) -> Task | None:
+    """Take back what this person submitted or skipped last; called again, what they did before. None: nothing left."""
+    now = now or utc_now()
+    with database.session(durable=True) as session:
+        done = LabelRow.author == account.name, LabelRow.status.in_(("submitted", "skipped"))
+        query = select(LabelRow).join(TaskRow, TaskRow.id == LabelRow.task).where(TaskRow.project_key == key, *done)
+        row = session.scalars(query.order_by(LabelRow.updated_at.desc(), LabelRow.id).limit(1)).first()
+        return None if row is None else _take_back(session, row, account, now, stands=False)
+
+
+def reopen(database: Database, label: str, account: Account, now: datetime | None = None) -> Task:
+    """Open one of one's own labels to edit it. Raises ``NotFoundError`` for a label that is not one's own."""
+    now = now or utc_now()
+    with database.session(durable=True) as session:
+        return _take_back(session, _my_label(session, label, account), account, now, stands=True)
+
+
+def leave_as_it_was(database: Database, label: str, account: Account) -> None:
+    """Give up editing a submitted label: it stands again as it was. Raises ``NotFoundError``."""
+    with database.session(durable=True) as session:
+        row = _my_label(session, label, account)
+        task_row(session, row.task, lock=True)
+        if row.status == "draft" and row.stands:
+            stand_again(session, row)
+
+
+def own_labels(database: Database, key: str, account: Account, now: datetime | None = None) -> list[OwnLabel]:
+    """All that this person did in a project, the latest first; what is merely reserved is not among it."""
+    settle(database, key, now or utc_now())
+    edits = (
+        select(func.count())
+        .where(VersionRow.label == LabelRow.id, VersionRow.status == "submitted")
+        .correlate(LabelRow)
+        .scalar_subquery()
+    )
+    query = (
+        select(LabelRow, ChainRow.chain, edits)
+        .join(TaskRow, TaskRow.id == LabelRow.task)
+        .join(ChainRow, ChainRow.hash == TaskRow.chain)
+        .where(TaskRow.project_key == key, LabelRow.author == account.name, LabelRow.version > 0)
+        .order_by(LabelRow.updated_at.desc(), LabelRow.id)
+    )
+    with database.session(read_only=True) as session:
+        project_row(session, key)
+        made = []
+        for row, kept, count in session.execute(query):
+            chain = ChainRecord.model_validate_json(kept)
+            made.append(
+                OwnLabel(
+                    row.id, row.task, row.status, chain.user, chain.title, row.created_at, row.updated_at,
+                    row.submitted_at, row.seconds, row.skip_reason, count, chain.id,
+                )
+            )  # fmt: skip
+        return made
+
+
+def author_of(database: Database, label: str) -> str:
+    """Whose label this is. Raises ``NotFoundError``."""
+    with database.session(read_only=True) as session:
+        row = session.get(LabelRow, label)
+        if row is None:
+            raise NotFoundError(f"There is no label {label!r}")
+        return row.author
+
+
+def history(database: Database, label: str) -> list[Version]:
+    """What a label said before, the oldest first."""
+    with database.session(read_only=True) as session:
+        rows = session.scalars(select(VersionRow).where(VersionRow.label == label).order_by(VersionRow.number))
+        return [read_version(row) for row in rows]
+
+
+def _my_label(session: Session, label: str, account: Account) -> LabelRow:
+    row = session.get(LabelRow, label)
+    if row is None or row.author != account.name:
+        raise NotFoundError(f"The label {label!r} is not one of yours", fix="choose one of your own list")
+    return row
+
+
+def _take_back(session: Session, row: LabelRow, account: Account, now: datetime, stands: bool) -> Task:
+    task = task_row(session, row.task, lock=True)
+    session.refresh(row)
+    project = read_project(project_row(session, task.project_key))
+    before = row.status
+    if before != "draft":
+        keep_version(session, row)
+        note(session, account.name, "label.reopen" if stands else "label.undo", row.id, {"status": before})
+        row.stands = stands and before == "submitted"
+        row.status, row.version, row.updated_at, row.skip_reason = "draft", row.version + 1, now, ""
+        row.submission, row.deferred_at = None, None
+    if before == "submitted" or row.stands or has_place(session, task, project, account.name, now):
+        renew(row, project, now)
+    else:
+        row.reserved_until = None
+    session.flush()
+    return read_task(session, task, row, project)

@@ -40,6 +40,7 @@ from storage.labels.queue import next_task
 from storage.labels.tables import LabelRow, TaskRow
 from storage.labels.values import Task
 from storage.workspace import Workspace
+from tests.app.label.browsing import whole
 from tests.bench.sliders import summary
 from tests.browser.serving import served
 
@@ -76,7 +77,7 @@ class Site:
 
 
 @dataclass
-class Person:
+class Annotator:
     """``kept``: (label, task) of each submission that the server acknowledged. ``times``: seconds of each submission
     that was answered at the first try; ``warm``: of those among them that came later than :data:`_WARMING` after a
     start. ``refused``: answers that a person would have to read.
@@ -137,22 +138,13 @@ class Person:
         raise AssertionError(f"{self.name}: no answer to {path}")
 
 
-def whole(task: dict[str, Any]) -> dict[str, Any]:
-    """A judgement that lacks nothing."""
-    return {
-        "steps": {step["id"]: {"value": "good"} for step in task["chains"][0]["steps"]},
-        "scales": {scale["name"]: 4 for scale in task["project"]["rubric"]["scales"]},
-        "verdict": "yes", "confidence": 4,
-    }  # fmt: skip
-
-
 def crowd(
     home: Path, key: str, names: list[str], each: int, kills: int, think: float = 0.0, **settings: Any
 ) -> dict[str, Any]:
     """Let these people label, kill the server in between, and say what is found afterwards."""
     site = Site(home, settings)
     site.start()
-    people = [Person(name, key, site, think=think) for name in names]
+    people = [Annotator(name, key, site, think=think) for name in names]
     threads = [threading.Thread(target=person.work, args=(each,)) for person in people]
     begun, downs = time.perf_counter(), []
     try:
@@ -182,7 +174,7 @@ def crowd(
     }  # fmt: skip
 
 
-def _found(database: Database, key: str, people: list[Person]) -> dict[str, int]:
+def _found(database: Database, key: str, people: list[Annotator]) -> dict[str, int]:
     """Faults, each counted; ``submitted``: rows. Time is moved on to see whether all that is reserved comes back."""
     with database.session(read_only=True) as session:
         of_project = select(LabelRow).join(TaskRow, TaskRow.id == LabelRow.task).where(TaskRow.project_key == key)

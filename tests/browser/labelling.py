@@ -11,9 +11,9 @@ from backend.settings import Settings
 from storage.database.connection import Database
 from storage.labels import accounts, exhibits, projects, records
 from storage.workspace import Workspace
+from tests.storage.labels.conftest import PASSWORD as PASSWORD
+from tests.storage.labels.conftest import PEOPLE
 
-PASSWORD = "a long password"
-PEOPLE = {"root": "admin", "rita": "reviewer", "ann": "annotator", "bob": "annotator", "vic": "viewer"}
 # Of these users, the predictions of two items each are made ahead: eight samples, three chains each.
 _USERS = ("15", "19", "23", "30")
 
@@ -107,6 +107,29 @@ def chosen(page: Any, row: str) -> str | None:
 
 def steps_of(page: Any) -> list[str]:
     return [str(row) for row in page.eval_on_selector_all(".row.step", "rows => rows.map((row) => row.dataset.row)")]
+
+
+def begin(
+    page: Any, site: LabelSite, name: str, chains: int | None = 1, who: str = "ann", **more: Any
+) -> tuple[str, str]:
+    """A new project of one chain each of so many samples (None: all that are cached), with its first task open: the
+    keys of both.
+    """
+    key = site.project(name, **({} if chains is None else {"chains": one_chain_of_each(chains)}) | more)
+    log_in(page, site.url, who)
+    return key, open_task(page, site.url, key)
+
+
+def serious(page: Any, what: str) -> list[tuple[str, str, list[str]]]:
+    """What axe has to say against the page that is serious or worse."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    rules = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        (what, rule["id"], [node["html"][:200] for node in rule["nodes"]])
+        for rule in rules
+        if rule["impact"] in ("serious", "critical")
+    ]
 
 
 def tab_to(page: Any, selector: str, key: str = "Tab") -> None:

@@ -11,6 +11,7 @@ from storage.labels import projects
 from tests.browser.labelling import (
     PASSWORD,
     LabelSite,
+    begin,
     chosen,
     log_in,
     next_after,
@@ -18,6 +19,7 @@ from tests.browser.labelling import (
     open_task,
     saved,
     say_all,
+    serious,
     steps_of,
     task_of,
 )
@@ -31,9 +33,7 @@ WINDOWS: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
 
 
 def test_the_pointer_does_all_of_it_too_and_enter_still_submits(page: Any, label_site: LabelSite) -> None:
-    key = label_site.project("By pointer", chains=one_chain_of_each(2))
-    log_in(page, label_site.url, "ann")
-    task = open_task(page, label_site.url, key)
+    key, task = begin(page, label_site, "By pointer", 2)
     for step in steps_of(page):
         page.click(f".row[data-row='{step}'] [data-value=neutral]")
     for row in page.locator(".row.scale").all():
@@ -59,9 +59,7 @@ def test_the_pointer_does_all_of_it_too_and_enter_still_submits(page: Any, label
 
 
 def test_what_lacks_is_said_where_it_lacks(page: Any, label_site: LabelSite) -> None:
-    key = label_site.project("Lacking", chains=one_chain_of_each(2))
-    log_in(page, label_site.url, "ann")
-    open_task(page, label_site.url, key)
+    key, _ = begin(page, label_site, "Lacking", 2)
     steps = steps_of(page)
     page.keyboard.press("b")
     for _ in steps:
@@ -77,9 +75,7 @@ def test_what_lacks_is_said_where_it_lacks(page: Any, label_site: LabelSite) -> 
 
 
 def test_the_history_is_found_and_pointed_at(page: Any, label_site: LabelSite) -> None:
-    key = label_site.project("History", chains=one_chain_of_each(1))
-    log_in(page, label_site.url, "ann")
-    open_task(page, label_site.url, key)
+    begin(page, label_site, "History")
     rows = page.locator(".past tbody tr")
     every = rows.count()
     shown = page.locator(".past tbody tr.shown")
@@ -99,9 +95,7 @@ def test_the_history_is_found_and_pointed_at(page: Any, label_site: LabelSite) -
 
 
 def test_a_skipped_task_is_passed_on_and_comes_back(page: Any, label_site: LabelSite) -> None:
-    key = label_site.project("Skipped", chains=one_chain_of_each(1))
-    log_in(page, label_site.url, "ann")
-    task = open_task(page, label_site.url, key)
+    key, task = begin(page, label_site, "Skipped")
     page.keyboard.press("s")
     page.keyboard.press("2")
     page.wait_for_selector(".nothing")
@@ -115,9 +109,7 @@ def test_a_skipped_task_is_passed_on_and_comes_back(page: Any, label_site: Label
 
 
 def test_a_task_that_is_put_off_comes_back_after_the_others(page: Any, label_site: LabelSite) -> None:
-    key = label_site.project("Put off", chains=one_chain_of_each(2))
-    log_in(page, label_site.url, "ann")
-    first = open_task(page, label_site.url, key)
+    _, first = begin(page, label_site, "Put off", 2)
     page.keyboard.press("g")
     page.keyboard.press("s")
     page.keyboard.press("l")
@@ -131,9 +123,7 @@ def test_a_task_that_is_put_off_comes_back_after_the_others(page: Any, label_sit
 
 
 def test_two_chains_are_compared(page: Any, label_site: LabelSite) -> None:
-    key = label_site.project("Pairs", mode="pair")
-    log_in(page, label_site.url, "ann")
-    task = open_task(page, label_site.url, key)
+    key, task = begin(page, label_site, "Pairs", None, mode="pair")
     second = page.locator("[data-row=preferred] [role=radio]").nth(1).get_attribute("data-value")
     assert page.locator(".pair-chain").count() == 2
     page.keyboard.press("2")
@@ -144,9 +134,7 @@ def test_two_chains_are_compared(page: Any, label_site: LabelSite) -> None:
 
 
 def test_behind_the_first_bad_step_nothing_is_asked(page: Any, label_site: LabelSite) -> None:
-    key = label_site.project("First error", first_error=True, chains=one_chain_of_each(2))
-    log_in(page, label_site.url, "ann")
-    task = open_task(page, label_site.url, key)
+    key, task = begin(page, label_site, "First error", 2, first_error=True)
     page.keyboard.press("b")
     page.keyboard.press("f")
     page.keyboard.press("j")
@@ -161,9 +149,7 @@ def test_behind_the_first_bad_step_nothing_is_asked(page: Any, label_site: Label
 
 
 def test_a_reviewer_may_see_everything_and_the_label_says_so(page: Any, label_site: LabelSite) -> None:
-    key = label_site.project("Reviewed", chains=one_chain_of_each(1))
-    log_in(page, label_site.url, "rita")
-    task = open_task(page, label_site.url, key)
+    key, task = begin(page, label_site, "Reviewed", who="rita")
     assert page.query_selector(".hidden-facts") is None
     page.click(".show-all")
     page.wait_for_selector(".hidden-facts")
@@ -227,22 +213,15 @@ def test_nobody_logged_in_reads_counts_and_is_told_so(page: Any, label_site: Lab
 
 @pytest.mark.parametrize("window", WINDOWS)
 def test_nothing_serious_for_axe_on_any_view(chromium: Any, label_site: LabelSite, window: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     width, height, scheme, views = WINDOWS[window]
     chain, pair = label_site.project("Axe", guidelines="Look twice."), label_site.project("Axe, pairs", mode="pair")
     context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
     log_in(page, label_site.url, "root")
-    serious: list[Any] = []
+    problems: list[Any] = []
 
     def check(what: str) -> None:
-        found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-        serious.extend(
-            (what, rule["id"], [node["html"][:200] for node in rule["nodes"]])
-            for rule in found
-            if rule["impact"] in ("serious", "critical")
-        )
+        problems.extend(serious(page, what))
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{what} is too wide"
 
     open_task(page, label_site.url, chain)
@@ -259,4 +238,4 @@ def test_nothing_serious_for_axe_on_any_view(chromium: Any, label_site: LabelSit
         page.wait_for_selector(".label-frame")
         check(view)
     context.close()
-    assert serious == []
+    assert problems == []

@@ -11,6 +11,7 @@ import pytest
 from tests.browser.actions import wait_until
 from tests.browser.labelling import (
     LabelSite,
+    begin,
     chosen,
     log_in,
     next_after,
@@ -32,9 +33,7 @@ def unsteady(chromium: Any) -> Iterator[Any]:
 
 
 def test_argilla_3098_no_visible_saved_state(page: Any, label_site: LabelSite) -> None:
-    key = label_site.project("3098", chains=one_chain_of_each(1))
-    log_in(page, label_site.url, "ann")
-    open_task(page, label_site.url, key)
+    begin(page, label_site, "3098")
     assert page.inner_text(".saved") == "Nothing to save yet"
     page.keyboard.press("g")
     assert page.inner_text(".saved") in ("Not saved yet", "Saving")
@@ -50,9 +49,7 @@ def test_argilla_3098_no_visible_saved_state(page: Any, label_site: LabelSite) -
 
 
 def test_doccano_718_no_single_key_to_approve_and_advance(page: Any, label_site: LabelSite) -> None:
-    key = label_site.project("718", chains=one_chain_of_each(2))
-    log_in(page, label_site.url, "ann")
-    first = open_task(page, label_site.url, key)
+    _, first = begin(page, label_site, "718", 2)
     say_all(page)
     page.keyboard.press("Enter")
     next_after(page, first)
@@ -61,9 +58,7 @@ def test_doccano_718_no_single_key_to_approve_and_advance(page: Any, label_site:
 
 
 def test_label_studio_1957_shortcut_collisions(page: Any, label_site: LabelSite) -> None:
-    key = label_site.project("1957", chains=one_chain_of_each(1))
-    log_in(page, label_site.url, "ann")
-    open_task(page, label_site.url, key)
+    begin(page, label_site, "1957")
     page.keyboard.press("b")  # with error tags in sight
     found = page.evaluate(
         """() => {
@@ -89,9 +84,7 @@ def test_label_studio_1957_shortcut_collisions(page: Any, label_site: LabelSite)
 
 
 def test_doccano_2154_enter_in_a_comment_finishes_the_item(page: Any, label_site: LabelSite) -> None:
-    key = label_site.project("2154", chains=one_chain_of_each(2))
-    log_in(page, label_site.url, "ann")
-    task = open_task(page, label_site.url, key)
+    key, task = begin(page, label_site, "2154", 2)
     say_all(page)
     page.keyboard.press("w")
     page.keyboard.type("One line\nand another")
@@ -106,10 +99,8 @@ def test_doccano_2154_enter_in_a_comment_finishes_the_item(page: Any, label_site
 
 
 def test_label_studio_6675_lost_labels_after_a_network_failure(unsteady: Any, label_site: LabelSite) -> None:
-    key = label_site.project("6675", chains=one_chain_of_each(2))
     page = unsteady.new_page()
-    log_in(page, label_site.url, "ann")
-    first = open_task(page, label_site.url, key)
+    key, first = begin(page, label_site, "6675", 2)
     unsteady.set_offline(True)
     say_all(page, number="2")
     page.wait_for_selector(".saved:has-text('Not saved: will try again')")

@@ -1,10 +1,7 @@
-"""Results of labelling in a browser: a dispute is found, resolved and made gold; a file is taken along and imported;
-no view has anything serious to be said against it.
-"""
+"""Results of labelling in a browser: a dispute is found, resolved and made gold, and axe finds nothing serious."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +13,9 @@ from storage import open_database
 from storage.labels import accounts
 from storage.labels.taking_over import take_over
 from tests.backend.labelling.making import judgement, label
+from tests.browser.labelling import PASSWORD, log_in, serious
 from tests.browser.serving import SCRIPTED, server
 
-PASSWORD = "a long password"
 VIEWS = ("agreement&dimension=validity&first=ann&second=bob", "disputed", "adjudicate", "insight", "export")
 
 
@@ -44,8 +41,7 @@ def labelled(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 
 def open_view(page: Any, site: str, view: str, name: str = "rita") -> None:
-    done = page.context.request.post(f"{site}/labels/login", data={"name": name, "password": PASSWORD})
-    assert done.ok, done.text()
+    log_in(page, site, name)
     page.goto(f"{site}/label?project=spring&view={view}")
     page.wait_for_selector(".results")
 
@@ -78,39 +74,17 @@ def test_a_dispute_is_resolved_and_made_gold(page: Any, labelled: str) -> None:
     page.wait_for_selector("h3:has-text('Gold tasks')")
 
 
-def test_labels_are_taken_along_and_imported_twice_add_nothing(page: Any, labelled: str, tmp_path: Path) -> None:
-    open_view(page, labelled, "export", "root")
-    with page.expect_download() as download:
-        page.click("a[aria-label='Canonical JSON lines, submitted']")
-    file = tmp_path / download.value.suggested_filename
-    download.value.save_as(file)
-    assert file.name == "chains-of-spring-submitted.jsonl"
-    assert {json.loads(line)["author"] for line in file.read_text("utf-8").splitlines()} == {"ann", "bob"}
-    page.click("[data-import]")
-    page.wait_for_selector(".import-said:has-text('Choose a file first')")
-    page.set_input_files("#import-file", file)
-    page.click("[data-import]")
-    page.wait_for_selector(".import-said:has-text('0 labels are new, 8 were here already')")
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_serious(scheme: str, chromium: Any, labelled: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     context = chromium.new_context(color_scheme=scheme)
     page = context.new_page()
-    serious = []
+    problems = []
     for view in VIEWS:
         page.set_viewport_size({"width": 1280, "height": 900})
         open_view(page, labelled, view)
         for width in (1280, 390):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{view} is wider than the window"
-            found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-            serious += [
-                (view, width, rule["id"], [node["html"][:200] for node in rule["nodes"]])
-                for rule in found
-                if rule["impact"] in ("serious", "critical")
-            ]
+            problems += serious(page, f"{view}, {width}")
     context.close()
-    assert serious == []
+    assert problems == []

@@ -163,6 +163,8 @@ def _import(page: Any, label_site: LabelSite, key: str, file: Path, home: Path, 
         log_in(page, site, "root")
         page.goto(f"{site}/label?view=projects")
         page.wait_for_selector(".label-projects .empty")
+        page.click("button[data-import]")
+        page.wait_for_selector(".import-said:has-text('Choose a file first')")
         for said in ("3 labels are new", "3 were here already"):
             page.set_input_files("#import-file", file)
             page.click("button[data-import]")

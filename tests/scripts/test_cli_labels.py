@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storage import open_database
-from storage.labels.logins import log_in
+from storage.labels.accounts import log_in
 from tests.scripts.cli_process import Rallrec, as_json, command, one_line_error
 
 

@@ -15,7 +15,7 @@ from backend.labelling import Account
 from backend.labelling.formats import FORMATS
 from scripts.cli import app
 from storage import Database
-from storage.labels import gold, queue, resolve, work
+from storage.labels import queue, resolve, work
 from tests.storage.labels.conftest import judged
 
 
@@ -28,10 +28,10 @@ def done(database: Database, people: dict[str, Account], make: Callable[..., str
         for turn in range(3):
             task = queue.next_task(database, key, people[name])
             said = judged(task, value, scales=dict.fromkeys(SCALES, 1 + turn))  # type: ignore[arg-type]
-            work.submit(database, task.id, people[name], said, 5.0, task.own.version, f"submission-{name}-{turn}")  # type: ignore[union-attr]
+            work.submit(database, task.id, people[name], said, 5.0, task.state.version, f"submission-{name}-{turn}")  # type: ignore[union-attr]
             tasks.append(task)
     resolve.resolve(database, tasks[0].id, judged(tasks[0]), "rita")  # type: ignore[arg-type]
-    gold.set_gold(database, tasks[0].id, judged(tasks[0]), "rita")  # type: ignore[union-attr, arg-type]
+    resolve.set_gold(database, tasks[0].id, judged(tasks[0]), "rita")  # type: ignore[union-attr, arg-type]
     return key
 
 

@@ -12,19 +12,19 @@
       const { task, project, draft } = root.dataset;
       const kept = JSON.parse(draft);
       this.project = project;
-      this.voice = new rallrec.LabelVoice(root);
+      this.notices = new rallrec.LabelNotices(root);
       this.sheet = new rallrec.LabelSheet(root);
       this.history = new rallrec.LabelHistory(root);
       this.keeper = new Keeper({
         account, project, task, draft: kept,
-        told: (...state) => this.voice.state(...state),
-        ask: (theirs, ours) => this.voice.ask(theirs, ours),
+        told: (...state) => this.notices.state(...state),
+        ask: (theirs, ours) => this.notices.ask(theirs, ours),
         take: (judgement) => this.sheet.show(judgement),
       });
       this.timer = new rallrec.LabelTimer(root, this.keeper.seconds);
       this.listen();
       this.sheet.show(this.keeper.judgement);
-      if (kept.at) this.voice.state("saved", kept.at);
+      if (kept.at) this.notices.state("saved", kept.at);
       this.recover(kept);
       const { rows } = this.sheet;
       this.to(rows.find((row) => this.sheet.open(row)) ?? rows[0], true);
@@ -199,8 +199,8 @@
         await this.next(this.project);
         return;
       }
-      if (answer.status !== 422) { this.voice.state("refused", answer.said.problem, answer.status); return; }
-      this.voice.state("saved", new Date());
+      if (answer.status !== 422) { this.notices.state("refused", answer.said.problem, answer.status); return; }
+      this.notices.state("saved", new Date());
       this.lacking(answer.said.problems);
     }
 
@@ -235,7 +235,7 @@
       await this.keeper.settled();
       const done = await this.act("undo", { project: this.project });
       if (!done) return;
-      if (!done.task) { this.voice.say("Nothing is left to take back."); return; }
+      if (!done.task) { this.notices.say("Nothing is left to take back."); return; }
       this.close(false);
       this.go(`/label?${new URLSearchParams({ project: this.project, view: "work", task: done.task.task })}`);
     }
@@ -247,7 +247,7 @@
       this.go(`/label?${new URLSearchParams({ project: this.project, view: "mine" })}`);
     }
 
-    async act(path, body, problem = (why) => this.voice.say(why)) {
+    async act(path, body, problem = (why) => this.notices.say(why)) {
       try {
         const { ok, said } = await call(path, body);
         if (ok) return said;

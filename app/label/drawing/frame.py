@@ -56,5 +56,5 @@ def frame(account: Account | None, view: str, project: str, name: str, body: str
 
 def address(view: str, project: str = "", **more: str) -> str:
     """The page's address of a view."""
-    asked = {"project": project, "view": view} | more
-    return "/label?" + urlencode({name: value for name, value in asked.items() if value})
+    query = {"project": project, "view": view} | more
+    return "/label?" + urlencode({name: value for name, value in query.items() if value})

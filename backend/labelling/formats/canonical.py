@@ -22,8 +22,8 @@ def write(labels: Iterable[Label], out: BinaryIO) -> int:
 def write_lines(rows: Iterable[dict[str, Any]], out: BinaryIO) -> int:
     """A line of JSON per row; returns how many."""
     count = 0
-    for own in rows:
-        out.write(json_line(own))
+    for line in rows:
+        out.write(json_line(line))
         count += 1
     return count
 
@@ -69,9 +69,9 @@ def json_line(value: dict[str, Any]) -> bytes:
 
 
 def _problems(error: ValidationError) -> Iterator[str]:
-    found = error.errors(include_url=False, include_context=False)
-    for own in found[:_SHOWN]:
-        where = ".".join(str(part) for part in own["loc"])
-        yield f"{where or 'the label'}: {own['msg']}"
-    if len(found) > _SHOWN:
-        yield f"and {len(found) - _SHOWN} more"
+    errors = error.errors(include_url=False, include_context=False)
+    for problem in errors[:_SHOWN]:
+        where = ".".join(str(part) for part in problem["loc"])
+        yield f"{where or 'the label'}: {problem['msg']}"
+    if len(errors) > _SHOWN:
+        yield f"and {len(errors) - _SHOWN} more"

@@ -15,7 +15,7 @@ from xml.sax.saxutils import quoteattr
 from backend.labelling.formats.canonical import json_line
 from backend.labelling.judgement import PREFERENCES, preferred_side
 from backend.labelling.record import Label
-from backend.labelling.rubric import Choice, rubric
+from backend.labelling.rubric import RubricChoice, rubric
 from backend.prompting.steps import split_steps
 
 _TEXT = "chain"
@@ -32,9 +32,9 @@ def write(labels: Iterable[Label], out: BinaryIO) -> int:
     for label in labels:
         by_task.setdefault(label.task, []).append(label)
     out.write(b"[\n")
-    for number, own in enumerate(by_task.values()):
+    for number, task in enumerate(by_task.values()):
         out.write(b",\n" if number else b"")
-        out.write(json_line(_task(own)).rstrip(b"\n"))
+        out.write(json_line(_task(task)).rstrip(b"\n"))
     out.write(b"\n]\n")
     return len(by_task)
 
@@ -44,7 +44,7 @@ def setup(version: str = "1") -> str:
 
     Raises ``UnknownNameError``.
     """
-    asked = rubric(version)
+    questions = rubric(version)
     lines = [
         "<View>",
         '  <Header value="$title"/>',
@@ -52,10 +52,10 @@ def setup(version: str = "1") -> str:
         f'  <Text name="{_TEXT}" value="$chain"/>',
         '  <Text name="second" value="$second_chain"/>',
         f'  <Labels name="step" toName="{_TEXT}">',
-        *(f"    <Label value={quoteattr(choice.name)}/>" for choice in asked.steps),
+        *(f"    <Label value={quoteattr(choice.name)}/>" for choice in questions.steps),
         "  </Labels>",
-        *_choices("tags", asked.tags, ' choice="multiple" perRegion="true"'),
-        *(f'  <Rating name={quoteattr(scale.name)} toName="{_TEXT}" maxRating="5"/>' for scale in asked.scales),
+        *_choices("tags", questions.tags, ' choice="multiple" perRegion="true"'),
+        *(f'  <Rating name={quoteattr(scale.name)} toName="{_TEXT}" maxRating="5"/>' for scale in questions.scales),
         *_choices("missing_step", ("yes", "no")),
         *_choices("verdict", ("yes", "no")),
         f'  <Rating name="confidence" toName="{_TEXT}" maxRating="5"/>',
@@ -69,15 +69,15 @@ def setup(version: str = "1") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _choices(name: str, own: Sequence[str | Choice], more: str = "") -> list[str]:
-    values = [choice if isinstance(choice, str) else choice.name for choice in own]
+def _choices(name: str, choices: Sequence[str | RubricChoice], more: str = "") -> list[str]:
+    values = [choice if isinstance(choice, str) else choice.name for choice in choices]
     options = [f"    <Choice value={quoteattr(value)}/>" for value in values]
     return [f'  <Choices name="{name}" toName="{_TEXT}"{more}>', *options, "  </Choices>"]
 
 
 def _task(labels: Sequence[Label]) -> dict[str, Any]:
     label = labels[0]
-    chain, chains = label.chains[0], [own.id for own in label.chains]
+    chain, chains = label.chains[0], [one.id for one in label.chains]
     return {
         "data": {
             "title": f"{chain.title}, user {chain.user}",
@@ -91,11 +91,11 @@ def _task(labels: Sequence[Label]) -> dict[str, Any]:
             "verdict": chain.verdict,
             "p_yes": chain.p_yes,
         },
-        "annotations": [_annotation(own, chains) for own in labels if own.status != "draft"],
+        "annotations": [_annotation(one, chains) for one in labels if one.status != "draft"],
         "drafts": [
-            {"result": _result(own, chains), "lead_time": own.seconds, "created_at": own.created_at.isoformat()}
-            for own in labels
-            if own.status == "draft"
+            {"result": _result(one, chains), "lead_time": one.seconds, "created_at": one.created_at.isoformat()}
+            for one in labels
+            if one.status == "draft"
         ],
         "predictions": [],
     }
@@ -114,17 +114,17 @@ def _annotation(label: Label, chains: Sequence[str]) -> dict[str, Any]:
 
 def _result(label: Label, chains: Sequence[str]) -> list[dict[str, Any]]:
     """``chains``: the ids of the task's chains, in its order."""
-    own = label.judgement
+    judgement = label.judgement
     answers: list[dict[str, Any]] = [*_steps(label)]
-    answers += [_answer(name, "rating", grade) for name, grade in own.scales.items()]
-    answers.append(_answer("missing_step", "choices", ["yes" if own.missing_step else "no"]))
-    if own.verdict:
-        answers.append(_answer("verdict", "choices", [own.verdict]))
-    if own.confidence:
-        answers.append(_answer("confidence", "rating", own.confidence))
-    if side := preferred_side(own, chains):
+    answers += [_answer(name, "rating", grade) for name, grade in judgement.scales.items()]
+    answers.append(_answer("missing_step", "choices", ["yes" if judgement.missing_step else "no"]))
+    if judgement.verdict:
+        answers.append(_answer("verdict", "choices", [judgement.verdict]))
+    if judgement.confidence:
+        answers.append(_answer("confidence", "rating", judgement.confidence))
+    if side := preferred_side(judgement, chains):
         answers.append(_answer("preferred", "choices", [side]))
-    written = {"corrected": own.corrected, "comment": own.comment, "skip_reason": label.skip_reason}
+    written = {"corrected": judgement.corrected, "comment": judgement.comment, "skip_reason": label.skip_reason}
     written["author"] = label.author
     return answers + [_answer(name, "textarea", [text]) for name, text in written.items() if text]
 
@@ -136,11 +136,11 @@ def _answer(name: str, kind: str, value: Any) -> dict[str, Any]:
 
 def _steps(label: Label) -> Iterable[dict[str, Any]]:
     for step in split_steps(label.chains[0].text):
-        own = label.judgement.steps.get(step.id)
-        if own is None:
+        judged = label.judgement.steps.get(step.id)
+        if judged is None:
             continue
         place = {"start": step.start, "end": step.end, "text": step.text}
         plain = {"id": step.id, "to_name": _TEXT}
-        yield plain | {"from_name": "step", "type": "labels", "value": place | {"labels": [own.value]}}
-        if own.tags:
-            yield plain | {"from_name": "tags", "type": "choices", "value": place | {"choices": list(own.tags)}}
+        yield plain | {"from_name": "step", "type": "labels", "value": place | {"labels": [judged.value]}}
+        if judged.tags:
+            yield plain | {"from_name": "tags", "type": "choices", "value": place | {"choices": list(judged.tags)}}

@@ -25,8 +25,8 @@ class Format:
 
 _LINES = "application/x-ndjson"
 FORMATS: dict[str, Format] = {
-    own.name: own
-    for own in (
+    known.name: known
+    for known in (
         Format(
             "jsonl", "Canonical JSON lines", "jsonl", _LINES,
             "Everything, a line per label. The one that imports back without loss.", canonical.write,

@@ -90,23 +90,23 @@ def _columns() -> list[str]:
 def _wide(label: Label) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
     plain = {name: _of(label, name) for name in _FLAT}
     plain |= {f"scale_{name}": label.judgement.scales.get(name) for name in _scales()}
-    return plain, [(own["value"] or "", " ".join(own["tags"]), own["text"]) for own in _judged(label)]
+    return plain, [(step["value"] or "", " ".join(step["tags"]), step["text"]) for step in _judged(label)]
 
 
 def _judged(label: Label) -> list[dict[str, Any]]:
     """The first chain's steps, judged or not."""
-    found = []
+    steps = []
     for step in split_steps(label.chains[0].text):
-        own = label.judgement.steps.get(step.id)
-        found.append(
+        judged = label.judgement.steps.get(step.id)
+        steps.append(
             {
                 "id": step.id,
                 "text": step.text,
-                "value": own.value if own else None,
-                "tags": list(own.tags) if own else [],
+                "value": judged.value if judged else None,
+                "tags": list(judged.tags) if judged else [],
             }
         )
-    return found
+    return steps
 
 
 # Flat columns: the name, the type in Parquet, and where it is found.
@@ -186,7 +186,7 @@ def _of(label: Label, column: str) -> Any:
     for part in rest:
         value = None if value is None else getattr(value, part)
     if kind == "string" and isinstance(value, dict):
-        return " ".join(f"{name}={own}" for name, own in sorted(value.items()) if own is not None)
+        return " ".join(f"{name}={part}" for name, part in sorted(value.items()) if part is not None)
     return value.isoformat() if kind == "time" and value is not None else value
 
 
@@ -198,8 +198,8 @@ def _nested(label: Label) -> dict[str, Any]:
         "scales": {name: label.judgement.scales.get(name) for name in _scales()},
         "judged_steps": _judged(label),
         "chains": [
-            {"id": own.id, "prompt": own.prompt, "text": own.text, "verdict": own.verdict, "p_yes": own.p_yes}
-            for own in label.chains
+            {"id": chain.id, "prompt": chain.prompt, "text": chain.text, "verdict": chain.verdict, "p_yes": chain.p_yes}
+            for chain in label.chains
         ],
         "history": [past.model_dump() for past in label.chains[0].history],
     }
@@ -210,8 +210,8 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
-        return {name: _encodable(own) for name, own in value.items()}
-    return [_encodable(own) for own in value] if isinstance(value, Sequence) else value
+        return {name: _encodable(part) for name, part in value.items()}
+    return [_encodable(part) for part in value] if isinstance(value, Sequence) else value
 
 
 def _schema() -> pa.Schema:

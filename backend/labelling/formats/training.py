@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from backend.labelling.formats.canonical import write_lines
-from backend.labelling.record import Chain, Label
+from backend.labelling.record import ChainRecord, Label
 from backend.labelling.rubric import rubric
 from backend.prompting.steps import Step, split_steps
 
@@ -18,7 +18,7 @@ def write_prm800k(labels: Iterable[Label], out: BinaryIO) -> int:
     they don't know how to label"), null alone where it was not judged. The rubric's scales, tags, comment and author
     stand beside PRM800K's own fields, under ``rallrec``.
     """
-    return write_lines(map(_prm800k, (own for own in labels if len(own.chains) == 1 and own.status != "draft")), out)
+    return write_lines((_prm800k(label) for label in labels if len(label.chains) == 1 and label.status != "draft"), out)
 
 
 def write_trl(labels: Iterable[Label], out: BinaryIO) -> int:
@@ -27,7 +27,7 @@ def write_trl(labels: Iterable[Label], out: BinaryIO) -> int:
     A line per submitted label of one chain. It ends before the first step that nobody judged or that can't be judged:
     a trainer knows no third answer, and a step is read behind those before it. Without any step: no line.
     """
-    return write_lines((own for label in labels for own in _stepwise(label)), out)
+    return write_lines((line for label in labels for line in _stepwise(label)), out)
 
 
 def write_preferences(labels: Iterable[Label], out: BinaryIO) -> int:
@@ -36,14 +36,14 @@ def write_preferences(labels: Iterable[Label], out: BinaryIO) -> int:
     Of two chains the better one is chosen (ties have no line, nor chains that answered different prompts); a chain
     that its labeller corrected is rejected for the corrected text.
     """
-    return write_lines((own for label in labels for own in _preferences(label)), out)
+    return write_lines((line for label in labels for line in _preferences(label)), out)
 
 
 def _prm800k(label: Label) -> dict[str, Any]:
     chain = label.chains[0]
     steps = split_steps(chain.text)
     judged = label.judgement.steps
-    bad = any(own.value == "bad" for own in judged.values())
+    bad = any(step.value == "bad" for step in judged.values())
     finish = "give_up" if label.status == "skipped" else "found_error" if bad else "solution"
     return {
         "labeler": label.author,
@@ -84,11 +84,11 @@ def _prm800k(label: Label) -> dict[str, Any]:
 
 
 def _rating(label: Label, step: Step) -> dict[str, Any]:
-    own = label.judgement.steps.get(step.id)
-    if own is None:
+    judged = label.judgement.steps.get(step.id)
+    if judged is None:
         return {"rating": None, "flagged": None}
     values = {choice.name: choice.value for choice in rubric(label.rubric).steps}
-    rating = values.get(own.value)
+    rating = values.get(judged.value)
     return {"rating": rating, "flagged": rating is None}
 
 
@@ -101,11 +101,11 @@ def _stepwise(label: Label) -> Iterator[dict[str, Any]]:
         return
     completions, marks = [], []
     for step in split_steps(label.chains[0].text):
-        own = label.judgement.steps.get(step.id)
-        if own is None or own.value == "unsure":
+        judged = label.judgement.steps.get(step.id)
+        if judged is None or judged.value == "unsure":
             break
         completions.append(step.text)
-        marks.append(own.value != "bad")
+        marks.append(judged.value != "bad")
     if completions:
         yield {"prompt": label.chains[0].prompt, "completions": completions, "labels": marks}
 
@@ -113,10 +113,10 @@ def _stepwise(label: Label) -> Iterator[dict[str, Any]]:
 def _preferences(label: Label) -> Iterator[dict[str, Any]]:
     if label.status != "submitted":
         return
-    by_id: dict[str, Chain] = {chain.id: chain for chain in label.chains}
+    by_id: dict[str, ChainRecord] = {chain.id: chain for chain in label.chains}
     better, corrected = label.judgement.preferred, label.judgement.corrected.strip()
     if len(by_id) == 2 and better in by_id:
-        chosen, rejected = by_id[better], next(own for name, own in by_id.items() if name != better)
+        chosen, rejected = by_id[better], next(chain for name, chain in by_id.items() if name != better)
         if chosen.prompt == rejected.prompt:
             yield {"prompt": chosen.prompt, "chosen": chosen.text, "rejected": rejected.text}
     elif len(by_id) == 1 and corrected and corrected != label.chains[0].text.strip():

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from app.label.drawing import own, people, projects, task
+from app.label.drawing import lists, work
 from app.label.drawing.frame import TABS, frame
 from backend.labelling import RUBRICS, Account, Judgement, Project, Rubric, StepJudgement, Version, rubric
-from storage.labels.accounts import Listed as ListedAccount
-from storage.labels.projects import Listed
+from storage.labels.accounts import ListedAccount
+from storage.labels.projects import ListedProject
 from storage.labels.roles import MAY
 from storage.labels.values import OwnLabel
 from tests.app.label.test_access import VIEW_NEEDS
@@ -48,28 +48,28 @@ def task_json(text: str = PLAIN, *, mode: str = "chain", hidden: bool = False) -
 def every_view(text: str) -> Iterator[tuple[str, str]]:
     """(name, HTML) of each view, with ``text`` wherever somebody's words are."""
     made = Project(name=text, dataset=text, guidelines=text)
-    listed = Listed("k1", made, True, True, 3, 1, NOON)
+    listed = ListedProject("k1", made, True, True, 3, 1, NOON)
     label = OwnLabel(text, text, "skipped", text, text, NOON, NOON, None, 65.0, text, 1, text)
     said = Judgement(steps={"a": StepJudgement(value="bad", tags=("irrelevant",))}, comment=text, corrected=text)
     person = {"name": text, "member": False, "submitted": 1, "skipped": 0, "drafts": 0, "reserved": 0, "left": 2,
               "seconds": None}  # fmt: skip
     account = ListedAccount(Account(name=text, role="viewer"), False, True, NOON)
-    yield "work", task.work(task_json(text), rubric("1"), ANN, edits=True)
-    yield "everything shown", task.work(task_json(text, hidden=True), rubric("1"), RITA)
-    yield "pair", task.work(task_json(text, mode="pair"), rubric("1"), ANN)
-    yield "nothing", task.nothing(text, text, text, text)
-    yield "mine", own.own_labels([label], text)
+    yield "work", work.work(task_json(text), rubric("1"), ANN, edits=True)
+    yield "everything shown", work.work(task_json(text, hidden=True), rubric("1"), RITA)
+    yield "pair", work.work(task_json(text, mode="pair"), rubric("1"), ANN)
+    yield "nothing", work.nothing(text, text, text, text)
+    yield "mine", lists.own_labels([label], text)
     yield (
         "history",
-        own.versions([Version(judgement=said, status="submitted", at=NOON, seconds=1)], rubric("1"), text, label),
+        lists.versions([Version(judgement=said, status="submitted", at=NOON, seconds=1)], rubric("1"), text, label),
     )
-    yield "projects", projects.project_list([listed], RITA)
-    yield "progress", projects.progress({"own": person})
-    yield "project", projects.project_form(made, text, [text], [text], {text: text}, is_open=False)
-    yield "new project", projects.project_form(made, "", [text], [text], {text: text}, is_open=True)
-    yield "people", people.everybody([account], RITA)
-    yield "account", people.own_account(Account(name=text, role="admin"))
-    yield "login", people.login(text)
+    yield "projects", lists.project_list([listed], RITA)
+    yield "progress", lists.progress({"own": person})
+    yield "project", lists.project_form(made, text, [text], [text], {text: text}, is_open=False)
+    yield "new project", lists.project_form(made, "", [text], [text], {text: text}, is_open=True)
+    yield "people", lists.everybody([account], RITA)
+    yield "account", lists.own_account(Account(name=text, role="admin"))
+    yield "login", lists.login(text)
     yield "frame", frame(Account(name=text, role="admin"), "work", text, text, "")
 
 
@@ -91,12 +91,12 @@ def _shape(found: Reading) -> list[Any]:
 def test_a_step_is_cut_at_the_titles_it_cites_the_longest_first() -> None:
     titles = {"Heat (1995)": "6", "Dead Heat (1995)": "7", "": "8"}
     text = "They gave Dead Heat (1995) 2 and Heat (1995) 5, Heat (1995) twice."
-    assert task.pieces(text, titles) == [
+    assert work.pieces(text, titles) == [
         ("They gave ", ""), ("Dead Heat (1995)", "7"), (" 2 and ", ""), ("Heat (1995)", "6"), (" 5, ", ""),
         ("Heat (1995)", "6"), (" twice.", ""),
     ]  # fmt: skip
-    assert task.pieces("Nothing.", titles) == [("Nothing.", "")]
-    assert task.pieces("Heat (1995)", titles) == [("Heat (1995)", "6")]
+    assert work.pieces("Nothing.", titles) == [("Nothing.", "")]
+    assert work.pieces("Heat (1995)", titles) == [("Heat (1995)", "6")]
 
 
 def test_a_profile_counts_what_came_before_and_no_more() -> None:
@@ -106,16 +106,16 @@ def test_a_profile_counts_what_came_before_and_no_more() -> None:
         {"rating": 4.0, "genres": [], "retrieved": False},
         {"rating": None, "genres": [], "retrieved": False},
     ]
-    told = task.profile(rows)
+    told = work.profile(rows)
     assert (told["count"], told["mean"], told["retrieved"]) == (4, 3.0, 1)
     assert told["ratings"] == [{"value": 1.0, "count": 1, "height": 50}, {"value": 4.0, "count": 2, "height": 100}]
     assert told["genres"] == [("Drama", 2), ("War", 1)]
-    assert task.profile([])["mean"] is None
+    assert work.profile([])["mean"] is None
 
 
 def test_the_letter_that_is_a_key_is_underlined() -> None:
-    assert task.underlined("Can't judge", "u") == "Can&#39;t j<u>u</u>dge"
-    assert task.underlined("Good", "x") == "Good <kbd>x</kbd>"
+    assert work.underlined("Can't judge", "u") == "Can&#39;t j<u>u</u>dge"
+    assert work.underlined("Good", "x") == "Good <kbd>x</kbd>"
 
 
 @pytest.mark.parametrize("version", RUBRICS)
@@ -130,11 +130,11 @@ def test_no_key_of_a_rubric_means_two_things(version: str) -> None:
 
 
 def test_a_blind_task_shows_nothing_of_what_is_hidden() -> None:
-    blind, shown = task.work(task_json(), rubric("1"), ANN), task.work(task_json(hidden=True), rubric("1"), RITA)
+    blind, shown = work.work(task_json(), rubric("1"), ANN), work.work(task_json(hidden=True), rubric("1"), RITA)
     assert "hidden-facts" not in blind
     assert "Show everything" not in blind
     assert "hidden-facts" in shown
-    assert "Show everything" in task.work(task_json(), rubric("1"), RITA)
+    assert "Show everything" in work.work(task_json(), rubric("1"), RITA)
 
 
 def test_nobody_has_a_tab_that_is_refused() -> None:
@@ -144,5 +144,10 @@ def test_nobody_has_a_tab_that_is_refused() -> None:
         )
 
 
+def test_a_project_without_a_submitted_label_has_no_time_per_task() -> None:
+    counts = dict.fromkeys(("filled", "wanted", "tasks", "overlap", "hidden", "resolved"), 0)
+    assert "– per task" in lists.progress({"progress": counts | {"seconds": None, "people": []}})
+
+
 def test_times_are_told_in_minutes_and_seconds() -> None:
-    assert [own.clock(seconds) for seconds in (0, 65.9, 3600, None)] == ["0:00", "1:05", "60:00", "–"]
+    assert [lists.clock(seconds) for seconds in (0, 65.9, 3600, None)] == ["0:00", "1:05", "60:00", "–"]

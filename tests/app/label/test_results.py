@@ -4,7 +4,6 @@ from, and how a dispute is resolved.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from typing import Any
@@ -12,11 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from backend.labelling.formats import FORMATS, read_labels
-from storage import Database
-from storage.labels import records
-from storage.labels.results import known_answers
-from storage.labels.taking_over import take_over
+from backend.labelling.formats import FORMATS
 from tests.app.label.browsing import Browser
 
 SCALES = ("groundedness", "validity", "coherence", "informativeness", "personalisation")
@@ -82,34 +77,23 @@ def lines(answer: Any) -> list[dict[str, Any]]:
 def test_others_labels_are_not_visible_to_annotators_badgerdoc_539(named: Any, done: tuple[str, list[str]]) -> None:
     """badgerdoc 539: the labels of other annotators are visible to the annotator."""
     key, tasks = done
-    for path, query in (
-        ("side_by_side", {"task": tasks[0]}),
-        ("disputed", {"project": key}),
-        ("agreement", {"project": key}),
-        ("insight", {"project": key}),
-        ("export", {"project": key, "format": "jsonl"}),
-        ("export", {"project": key, "format": "jsonl", "status": "resolved"}),
-    ):
-        assert named("ann").get(path, **query).status_code == 403, path
-        assert named(None).get(path, **query).status_code == 401, path
+    for path in ("side_by_side", "disputed", "agreement", "insight", "export"):
+        refused = named("ann").get(path, project=key, task=tasks[0], format="jsonl", status="resolved")
+        assert refused.status_code == 403, path
     for name in VIEWS:
         shown = view(named("ann"), key, name, task=tasks[0])
         assert shown.status_code == 403
-        assert "alert(1)" not in shown.text
         assert "bob" not in shown.text
         assert "bob" not in view(named(None), key, name, task=tasks[0]).text
 
 
 def test_a_viewer_reads_agreement_and_resolved_labels_alone(named: Any, done: tuple[str, list[str]]) -> None:
-    key, tasks = done
+    key, _ = done
     viewer = named("vic")
     assert viewer.get("agreement", project=key).status_code == 200
     assert viewer.get("export", project=key, format="csv", status="resolved").status_code == 200
     for status in ("submitted", "all"):
         assert viewer.get("export", project=key, format="csv", status=status).status_code == 403
-    assert viewer.get("disputed", project=key).status_code == 403
-    assert viewer.get("side_by_side", task=tasks[0]).status_code == 403
-    assert viewer.post("resolve", {"task": tasks[0], "judgement": {}}).status_code == 403
     assert "status=submitted" not in view(viewer, key, "export").text
 
 
@@ -170,23 +154,11 @@ def test_every_format_can_be_taken_along(named: Any, done: tuple[str, list[str]]
     assert named("rita").get("export", project=key, format="xml").status_code == 400
 
 
-def test_the_sheet_has_authors_and_statuses_and_no_formula(named: Any, done: tuple[str, list[str]]) -> None:
-    key, _ = done
-    text = named("rita").get("export", project=key, format="csv", status="all").content.decode("utf-8-sig")
-    rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    assert {row["author"] for row in rows} == {"ann", "bob"}
-    assert {row["comment"] for row in rows if row["author"] == "bob"} == {"'=1+1 <script>alert(1)</script>"}
-    assert [row["skip_reason"] for row in rows if row["status"] == "skipped"] == ["'=no, thanks"]
-
-
 def test_a_discarded_record_comes_back_and_its_export_says_so(named: Any, done: tuple[str, list[str]]) -> None:
     """argilla 5113: a discarded record that cannot come back."""
     key, _ = done
-    (skipped,) = [
-        own
-        for own in lines(named("rita").get("export", project=key, format="jsonl", status="all"))
-        if own["status"] == "skipped"
-    ]
+    everything = lines(named("rita").get("export", project=key, format="jsonl", status="all"))
+    (skipped,) = [label for label in everything if label["status"] == "skipped"]
     assert named("ann").post("requeue", {"task": skipped["task"]}).status_code == 200
     task = named("ann").get(f"tasks/{skipped['task']}").json()
     sent = {"task": task["task"], "judgement": said(task, "good", 4), "seconds": 3, "version": task["version"],
@@ -227,23 +199,6 @@ def test_a_dispute_is_resolved_and_made_gold(named: Any, done: tuple[str, list[s
     assert gold["ann"]["steps"]["value"] < 1
     assert (gold["ann"]["scales"]["value"], gold["bob"]["scales"]["value"]) == (1, 1)
     assert "Make it an ordinary task again" in view(rita, key, "adjudicate", task=task).text
-
-
-def test_an_export_imports_into_an_empty_database_and_twice_adds_nothing(
-    named: Any, done: tuple[str, list[str]], database: Database
-) -> None:
-    key, _ = done
-    for status in ("all", "resolved"):
-        content = named("rita").get("export", project=key, format="jsonl", status=status).content
-        count = len(content.splitlines())
-        first = take_over(database, read_labels(io.BytesIO(content), "mine.jsonl"), "root")
-        second = take_over(database, read_labels(io.BytesIO(content), "mine.jsonl"), "root")
-        assert (first.new, first.same, first.conflicting) == (count, 0, ())
-        assert (second.new, second.same, second.conflicting) == (0, count, ())
-        out = io.BytesIO()
-        FORMATS["jsonl"].write((records.labels if status == "all" else records.resolved)(database, key), out)
-        assert out.getvalue() == content
-    assert len(known_answers(database, key)) == 1, "what was made gold is gold there"
 
 
 def test_an_import_says_what_it_did_and_what_is_no_label_is_refused_with_its_line(

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from app.label.drawing import results_adjudicate, results_agreement, results_export, results_insight
-from app.label.drawing.results_figures import Mark, rows, told, trend_figure
+from app.label.drawing import results
+from app.label.drawing.figures import Mark, rows, told, trend_figure
 from backend.labelling import Label, rubric
 from backend.labelling.agreement import confusion, report
 from backend.labelling.disputed import disputed
@@ -65,13 +65,13 @@ def test_a_trend_has_a_dot_for_each_chain_and_a_mean_for_each_part() -> None:
 
 def test_what_all_say_alike_is_where_the_resolved_label_begins() -> None:
     one, other = judgement("gbn", [1, 2, 3, 4, 5]), judgement("gbg", [1, 2, 3, 4, 4], "no")
-    alike = results_adjudicate.consensus([one, other])
+    alike = results.consensus([one, other])
     assert {step: own.value for step, own in alike.steps.items()} == {STEPS[0]: "good", STEPS[1]: "bad"}
     assert alike.steps[STEPS[1]].tags == ("irrelevant",)
     assert alike.scales == {"groundedness": 1, "validity": 2, "coherence": 3, "informativeness": 4}
     assert (alike.verdict, alike.confidence) == (None, 3)
-    assert results_adjudicate.consensus([one]).steps == {}, "nobody confirmed what one alone said"
-    assert results_adjudicate.consensus([]).scales == {}
+    assert results.consensus([one]).steps == {}, "nobody confirmed what one alone said"
+    assert results.consensus([]).scales == {}
 
 
 def test_adjudication_marks_what_differs_and_escapes_what_people_wrote() -> None:
@@ -80,7 +80,7 @@ def test_adjudication_marks_what_differs_and_escapes_what_people_wrote() -> None
         label("t1", "bob", judgement("ggg", 4)),
         label("t1", "cyd", status="skipped", skip_reason=EVIL),
     ]
-    page = results_adjudicate.adjudicate(beside(labels), rubric("1"), "")
+    page = results.adjudicate(beside(labels), rubric("1"), "")
     assert page.count("≠ differs</span>") == 1
     assert "<img" not in page
     assert page.count("&lt;img") >= 6
@@ -89,9 +89,7 @@ def test_adjudication_marks_what_differs_and_escapes_what_people_wrote() -> None
 
 
 def test_tags_can_be_chosen_for_bad_steps_alone() -> None:
-    page = results_adjudicate.adjudicate(
-        beside([label("t1", name, judgement("gbg")) for name in "ab"]), rubric("1"), ""
-    )
+    page = results.adjudicate(beside([label("t1", name, judgement("gbg")) for name in "ab"]), rubric("1"), "")
     fields = re.findall(r'<input type="checkbox" data-kind="chosen"[^>]*>', page)
     assert len(fields) == 3 * len(rubric("1").tags)
     assert sum("disabled" not in field for field in fields) == len(rubric("1").tags)
@@ -100,26 +98,24 @@ def test_tags_can_be_chosen_for_bad_steps_alone() -> None:
 def test_a_step_that_an_imported_label_judges_in_other_words_is_shown_as_it_is() -> None:
     own = judgement("g..").model_dump()
     own["steps"][STEPS[0]] = {"value": "splendid", "tags": ["witty"]}
-    page = results_adjudicate.adjudicate(
-        beside([label("t1", "ann", type(judgement()).model_validate(own))]), rubric("1"), ""
-    )
+    page = results.adjudicate(beside([label("t1", "ann", type(judgement()).model_validate(own))]), rubric("1"), "")
     assert "splendid: witty" in page
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_pages_without_anything_to_tell_say_so(count: int) -> None:
     labels = [label("t1", "ann")][:count]
-    told_of = results_agreement.agreement(report(labels), "spring", "steps", None)
+    told_of = results.agreement(report(labels), "spring", "steps", None)
     assert ("Nobody has submitted a label" in told_of) == (count == 0)
-    assert "nothing can be disputed" in results_agreement.disputes(disputed(labels), "spring", unresolved=False)
-    assert ("No chain has a submitted label yet" in results_insight.insight(insight(labels))) == (count == 0)
+    assert "nothing can be disputed" in results.disputes(disputed(labels), "spring", unresolved=False)
+    assert ("No chain has a submitted label yet" in results.insight(insight(labels))) == (count == 0)
 
 
 def test_insight_of_pairs_says_who_won_and_of_how_many() -> None:
     two = (chain("a", tokens=50), chain("b", "No.", verdict="no", tokens=20))
     pair = PROJECT.model_copy(update={"mode": "pair"})
     labels = [label("t1", name, judgement("...", preferred=two[0].id), chains=two, project=pair) for name in "xy"]
-    page = results_insight.insight(insight(labels))
+    page = results.insight(insight(labels))
     assert "No chain has a submitted label yet" not in page
     assert "1 compared pair of 1 user" in page
     cells = {
@@ -134,9 +130,9 @@ def test_names_are_escaped_wherever_they_stand() -> None:
     labels = [label("t1", EVIL), label("t1", "bob", judgement("gbg", 2, "no"))]
     matrix = confusion(labels, "steps", EVIL, "bob")
     pages = (
-        results_agreement.agreement(report(labels, {"t1": judgement()}), "spring", "steps", matrix),
-        results_agreement.disputes(disputed(labels), "spring", unresolved=True),
-        results_export.exports("a&b", COUNTS, everything=True, imports=True),
+        results.agreement(report(labels, {"t1": judgement()}), "spring", "steps", matrix),
+        results.disputes(disputed(labels), "spring", unresolved=True),
+        results.exports("a&b", COUNTS, everything=True, imports=True),
     )
     for page in pages:
         assert "<img" not in page
@@ -144,7 +140,7 @@ def test_names_are_escaped_wherever_they_stand() -> None:
 
 
 def test_who_may_not_see_everybodys_labels_is_offered_resolved_ones_alone() -> None:
-    page = results_export.exports("spring", COUNTS, everything=False, imports=False)
+    page = results.exports("spring", COUNTS, everything=False, imports=False)
     assert "status=resolved" in page
     assert "status=submitted" not in page
     assert "data-import" not in page

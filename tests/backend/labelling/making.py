@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from backend.labelling import Chain, Judgement, Label, PastItem, Project, Setting, StepJudgement, Version, rubric
+from backend.labelling import ChainRecord, Judgement, Label, Project, Setting, ShownItem, StepJudgement, Version, rubric
 from backend.prompting.steps import split_steps
 from backend.seeding import digest
 
@@ -19,15 +19,15 @@ PROJECT = Project(name="Chains of spring", dataset="ml-latest-small", overlap=3)
 _MODEL: dict[str, str | int | None] = {"name": "smollm2", "revision": "r1", "adapter": None, "context": 2048}
 
 
-def chain(name: str = "chain", text: str = TEXT, **more: Any) -> Chain:
+def chain(name: str = "chain", text: str = TEXT, **more: Any) -> ChainRecord:
     plain: dict[str, Any] = {
         "id": digest(name, 64), "dataset": "ml-latest-small", "data_hash": "d" * 16, "user": "15", "item": "1",
         "title": "Toy Story (1995)", "truth": True,
-        "history": (PastItem(item="6", title="Heat (1995)", rating=4.5, relevance_rank=1, recency_rank=None),),
+        "history": (ShownItem(item="6", title="Heat (1995)", rating=4.5, relevance_rank=1, recency_rank=None),),
         "prompt": "Will they like Toy Story?", "prompt_hash": "p" * 16, "knowledge": "", "model": _MODEL, "index": 0,
         "seed": 0, "text": text, "verdict": "yes", "p_yes": 0.75, "tokens": 40, "finish": "stop",
     }  # fmt: skip
-    return Chain(**plain | more)
+    return ChainRecord(**plain | more)
 
 
 def setting(**more: Any) -> Setting:
@@ -76,9 +76,9 @@ _times = st.datetimes(
 )  # fmt: skip
 _ranks = st.none() | st.integers(1, 60)
 _grades = st.integers(1, 5)
-_past = st.builds(PastItem, item=_names, title=_texts, rating=_maybe, relevance_rank=_ranks, recency_rank=_ranks)
+_past = st.builds(ShownItem, item=_names, title=_texts, rating=_maybe, relevance_rank=_ranks, recency_rank=_ranks)
 chains = st.builds(
-    Chain, id=_hashes, dataset=_names, data_hash=_hashes, user=_names, item=_names, title=_texts,
+    ChainRecord, id=_hashes, dataset=_names, data_hash=_hashes, user=_names, item=_names, title=_texts,
     truth=st.none() | st.booleans(), history=st.lists(_past, max_size=3).map(tuple), prompt=_texts,
     prompt_hash=_hashes, knowledge=_texts, model=_models, index=st.integers(0, 9), seed=st.integers(0, 2**31),
     text=_texts, verdict=st.sampled_from(["yes", "no", None]), p_yes=_shares, tokens=st.integers(0, 9999),

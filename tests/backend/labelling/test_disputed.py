@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.labelling import Label
+from backend.labelling import Label, agreement, insight
+from backend.labelling.agreement import gold_results
 from backend.labelling.disputed import disputed
-from backend.labelling.gold import gold_results
 from backend.labelling.ratings import STEPS, VERDICT
 from tests.backend.labelling import making
 from tests.backend.labelling.making import judgement, label
@@ -44,7 +46,10 @@ def test_a_small_difference_on_a_scale_counts_less_than_a_large_one() -> None:
 
 @settings(max_examples=15)
 @given(st.lists(making.labels, max_size=5))
-def test_no_labels_whatever_make_it_fail(labels: list[Label]) -> None:
+def test_no_labels_whatever_make_a_result_fail(labels: list[Label]) -> None:
+    known = {label.task: label.judgement for label in labels}
+    json.dumps(agreement.record(agreement.report(labels, known)), allow_nan=False)
+    json.dumps(insight.record(insight.insight(labels, labels)), allow_nan=False)
     scores = [own.score for own in disputed(labels, labels)]
     assert scores == sorted(scores, reverse=True)
 

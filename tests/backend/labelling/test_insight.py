@@ -7,15 +7,22 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.stats import spearmanr
 
 from backend.labelling import Label
-from backend.labelling.insight import _spearman, insight, record
-from backend.labelling.quality import FIRST_BAD, FLAWLESS, GOOD_SHARE, judged_chains, measured
-from tests.backend.labelling import making
+from backend.labelling.insight import (
+    FIRST_BAD,
+    FLAWLESS,
+    GOOD_SHARE,
+    _spearman,
+    insight,
+    judged_chains,
+    measured,
+    record,
+)
 from tests.backend.labelling.making import STEPS, chain, judgement, label, setting
 
 
@@ -93,9 +100,3 @@ def test_what_cannot_be_compared_says_why() -> None:
     assert own.length[0].rank.why
     assert own.length[0].groups[0].name == "40"
     assert insight([]).correctness == ()
-
-
-@settings(max_examples=15)
-@given(st.lists(making.labels, max_size=5))
-def test_no_labels_whatever_make_it_fail(labels: list[Label]) -> None:
-    json.dumps(record(insight(labels, labels)), allow_nan=False)

@@ -6,28 +6,27 @@ import json
 
 import pytest
 
-from backend.labelling import Chain, Label
-from backend.labelling.insight import insight, record
-from backend.labelling.pairs import NO_PAIR, Contest, pairs
+from backend.labelling import ChainRecord, Label
+from backend.labelling.insight import NO_PAIR, ChainContest, insight, pairs, record
 from tests.backend.labelling.making import PROJECT, chain, judgement, label
 
 PAIR = PROJECT.model_copy(update={"mode": "pair"})
 
 
-def pair(task: str, user: str = "15", **more: dict) -> tuple[Chain, Chain]:
+def pair(task: str, user: str = "15", **more: dict) -> tuple[ChainRecord, ChainRecord]:
     """Of a sample that came out well: the first chain is right and long, the second wrong and short."""
     first = {"user": user, "truth": True, "verdict": "yes", "tokens": 50} | more.get("first", {})
     second = {"user": user, "truth": True, "verdict": "no", "tokens": 20} | more.get("second", {})
     return chain(f"{task}z", "One.", **first), chain(f"{task}a", "Two.", **second)
 
 
-def said(task: str, author: str, two: tuple[Chain, Chain], preferred: int | str, **more: object) -> Label:
+def said(task: str, author: str, two: tuple[ChainRecord, ChainRecord], preferred: int | str, **more: object) -> Label:
     chosen = two[preferred].id if isinstance(preferred, int) else preferred
     own = judgement("...", preferred=chosen).model_copy(update={"scales": {}, "verdict": None})
     return label(task, author, own, chains=two, project=PAIR, **more)
 
 
-def contests(labels: list[Label], *resolved: Label) -> dict[str, Contest]:
+def contests(labels: list[Label], *resolved: Label) -> dict[str, ChainContest]:
     return {own.name: own for own in pairs(labels, resolved).contests}
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backend.labelling import Account, Chain, Judgement, PastItem, Project, Setting, StepJudgement
-from backend.prompting import split_steps
+from backend.labelling import Account, ChainRecord, Judgement, Project, Setting, StepJudgement
 from storage import Database, open_database
 from storage.labels import accounts, projects, tables
 from storage.labels.values import Task
+from tests.backend.labelling import making
+from tests.backend.labelling.making import NOON as NOON
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PASSWORD = "a long password"
 PEOPLE = {"root": "admin", "rita": "reviewer", "ann": "annotator", "bob": "annotator", "vic": "viewer"}
 TEXT = "The user liked Heat (1995) with 5 stars. It is a thriller. So is this one.</think> The answer is: {}."
@@ -25,32 +25,24 @@ def after(minutes: float) -> datetime:
     return NOON + timedelta(minutes=minutes)
 
 
-def chain(sample: int, index: int, **more: Any) -> Chain:
+def chain(sample: int, index: int, **more: Any) -> ChainRecord:
     """The ``index``-th chain of a sample; every third says no."""
     verdict = "no" if index % 3 == 2 else "yes"
     plain: dict[str, Any] = {
-        "id": f"{sample:032x}{index:032x}", "dataset": "ml-latest-small", "data_hash": "d" * 64, "user": str(sample),
-        "item": str(100 + sample), "title": f"Film {sample} (1999)", "truth": sample % 2 == 0,
-        "history": (PastItem(item="6", title="Heat (1995)", rating=5.0, relevance_rank=1),), "prompt": "…",
-        "prompt_hash": "e" * 64, "knowledge": "Another one think the answer might be Yes.",
-        "model": {"name": "reasoner", "revision": "1", "adapter": None, "context": None, "quantized": None},
-        "index": index, "seed": 0, "text": f"Take {index}. " + TEXT.format(verdict), "verdict": verdict,
-        "p_yes": 0.25 + 0.1 * (index % 5), "tokens": 30 + index, "finish": "stop",
+        "id": f"{sample:032x}{index:032x}", "user": str(sample), "item": str(100 + sample),
+        "title": f"Film {sample} (1999)", "truth": sample % 2 == 0, "index": index,
+        "knowledge": "Another one think the answer might be Yes.", "text": f"Take {index}. " + TEXT.format(verdict),
+        "verdict": verdict, "p_yes": 0.25 + 0.1 * (index % 5), "tokens": 30 + index,
     }  # fmt: skip
-    return Chain(**plain | more)
+    return making.chain(**plain | more)
 
 
 def setting(sample: int, **more: Any) -> Setting:
-    plain: dict[str, Any] = {
-        "recipe": "r" * 16, "gamma": 2 / 3, "beta": 1.0, "k": 10, "alpha": 0.1, "epsilon": 1e-3, "traces": 3, "seed": 0,
-        "strategy": "rerank", "variant": "concat+ssl", "knowledge": "paper",
-        "tuned_model": {"name": "tuned", "revision": "1", "adapter": None, "context": None, "quantized": None},
-        "p_g": 0.5, "var_g": 0.01, "p_r": 0.5 + 0.01 * sample, "var_r": 0.02 * sample, "p_final": 0.5,
-    }  # fmt: skip
-    return Setting(**plain | more)
+    plain = {"recipe": "r" * 16, "knowledge": "paper", "p_g": 0.5, "p_r": 0.5 + 0.01 * sample, "var_r": 0.02 * sample}
+    return making.setting(**plain | more)
 
 
-def exhibits(samples: int, chains: int = 1) -> list[tuple[Chain, Setting]]:
+def exhibits(samples: int, chains: int = 1) -> list[tuple[ChainRecord, Setting]]:
     return [(chain(sample, index), setting(sample)) for sample in range(1, samples + 1) for index in range(chains)]
 
 
@@ -65,15 +57,9 @@ def judged(task: Task, value: str = "good", **more: Any) -> Judgement:
     tags = ("irrelevant",) if value == "bad" else ()
     plain: dict[str, Any] = {
         "steps": {step.id: StepJudgement(value=value, tags=tags) for step in task.steps},
-        "scales": dict.fromkeys(("groundedness", "validity", "coherence", "informativeness", "personalisation"), 4),
-        "verdict": "yes",
-        "confidence": 3,
-    }
+        "scales": dict.fromkeys(making.SCALES, 4), "verdict": "yes", "confidence": 3,
+    }  # fmt: skip
     return Judgement(**plain | more)
-
-
-def steps_of(task: Task) -> list[str]:
-    return [step.id for step in split_steps(task.chains[0].text)]
 
 
 @pytest.fixture

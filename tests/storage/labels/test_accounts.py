@@ -15,8 +15,18 @@ from sqlalchemy import text
 import storage.labels.accounts as module
 from backend.errors import LockedOutError, NotFoundError, NotLoggedInError, UsageError
 from storage import Database, open_database
-from storage.labels.accounts import accounts, add_account, disable, set_password, set_role
-from storage.labels.logins import LIFETIME, change_password, log_in, log_out, who
+from storage.labels.accounts import (
+    LIFETIME,
+    accounts,
+    add_account,
+    change_password,
+    disable,
+    log_in,
+    log_out,
+    set_password,
+    set_role,
+    who,
+)
 from tests.storage.labels.conftest import NOON, PASSWORD, after
 
 
@@ -107,14 +117,14 @@ def test_a_stranger_cannot_tell_whether_a_name_exists(database: Database) -> Non
     said, calls = set(), []
     real = module._hasher()
 
-    class Counting:
+    class CountingHasher:
         def verify(self, *given: Any) -> Any:
             calls.append(given)
             return real.verify(*given)
 
     module._nobodys()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_hasher", Counting)
+        patch.setattr(module, "_hasher", CountingHasher)
         for name in ("ann", "gone", "imported", "nobody"):
             with pytest.raises(NotLoggedInError) as refused:
                 log_in(database, name, PASSWORD + "?")

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from backend.labelling import Account, Judgement, StepJudgement
 from storage import Database
 from storage.labels import projects
-from storage.labels.gold import agreement, set_gold
-from storage.labels.queue import next_task
+from storage.labels.queue import agreement, next_task
 from storage.labels.records import labels
-from storage.labels.resolve import side_by_side
+from storage.labels.resolve import set_gold, side_by_side
 from storage.labels.values import Nothing, Task
 from storage.labels.work import skip, submit
 from tests.storage.labels.conftest import after, judged
@@ -39,7 +38,7 @@ def work(database: Database, key: str, account: Account, value: str = "good", mo
     """The tasks somebody gets, in order, each judged alike."""
     seen: list[str] = []
     while len(seen) < most and isinstance(task := next_task(database, key, account, after(0)), Task):
-        assert task.own
+        assert task.state
         submit(database, task.id, account, judged(task, value), 1, 0, f"submission-{task.id}", after(0))
         seen.append(task.id)
     return seen

@@ -13,7 +13,7 @@ from backend.labelling import Account, Judgement, Label
 from storage import Database
 from storage.labels import projects, queue, records, work
 from storage.labels.resolve import side_by_side
-from storage.labels.undoing import own_labels
+from storage.labels.work import own_labels
 from tests.storage.labels.conftest import exhibits, project_of
 
 WORDS = {"first": "The first is better", "second": "The second is better", "tie": "They are alike"}
@@ -28,7 +28,7 @@ def compared(database: Database, people: dict[str, Account]) -> tuple[str, list[
         for turn in range(12):
             task: Any = queue.next_task(database, key, people[name])
             said = Judgement(preferred=task.pair[1 if name == "bob" else turn % 2])
-            work.submit(database, task.id, people[name], said, 5.0, task.own.version, f"submission-{name}-{turn}")
+            work.submit(database, task.id, people[name], said, 5.0, task.state.version, f"submission-{name}-{turn}")
     return key, list(records.labels(database, key, status=("submitted",)))
 
 
@@ -41,8 +41,8 @@ def places(labels: list[Label], author: str) -> dict[str, str]:
 def test_the_preferred_chain_has_one_name_in_all_that_tells_of_it(
     compared: tuple[str, list[Label]], database: Database, people: dict[str, Account]
 ) -> None:
-    from app.label.drawing.own import in_words
-    from app.label.drawing.results_adjudicate import adjudicate
+    from app.label.drawing.lists import in_words
+    from app.label.drawing.results import adjudicate
     from backend.labelling import rubric
     from backend.labelling.agreement import confusion
     from backend.labelling.disputed import disputed

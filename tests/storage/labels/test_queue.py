@@ -11,9 +11,19 @@ from backend.labelling import Account, Judgement
 from storage import Database
 from storage.labels import projects
 from storage.labels.queue import next_task
-from storage.labels.undoing import history, leave_as_it_was, own_labels, reopen, undo
 from storage.labels.values import Nothing, Submitted, Task
-from storage.labels.work import open_task, requeue, save_draft, skip, submit
+from storage.labels.work import (
+    history,
+    leave_as_it_was,
+    open_task,
+    own_labels,
+    reopen,
+    requeue,
+    save_draft,
+    skip,
+    submit,
+    undo,
+)
 from tests.storage.labels.conftest import after, judged, rows
 
 Make = Callable[..., str]
@@ -27,8 +37,10 @@ def get(database: Database, key: str, account: Account, minute: float = 0) -> Ta
 
 
 def done(database: Database, task: Task, account: Account, minute: float = 1, name: str = "submission") -> Submitted:
-    assert task.own
-    return submit(database, task.id, account, judged(task), 12.5, task.own.version, f"{name}-{task.id}", after(minute))
+    assert task.state
+    return submit(
+        database, task.id, account, judged(task), 12.5, task.state.version, f"{name}-{task.id}", after(minute)
+    )
 
 
 def test_a_task_stays_somebodys_until_it_is_done(database: Database, people: People, make: Make) -> None:
@@ -47,8 +59,8 @@ def test_what_is_incomplete_is_kept_and_said(database: Database, people: People,
     result = submit(database, task.id, people["ann"], Judgement(comment="hm"), 3, 0, "submission", after(1))
     assert {problem.where for problem in result.problems} >= {"verdict", "scale:validity"}
     kept = open_task(database, task.id, people["ann"])
-    assert kept.own
-    assert (kept.own.status, kept.own.version, kept.own.judgement.comment) == ("draft", 1, "hm")
+    assert kept.state
+    assert (kept.state.status, kept.state.version, kept.state.judgement.comment) == ("draft", 1, "hm")
 
 
 def test_a_draft_from_an_older_version_is_refused_with_what_is_kept(
@@ -56,10 +68,12 @@ def test_a_draft_from_an_older_version_is_refused_with_what_is_kept(
 ) -> None:
     task = get(database, make(), people["ann"])
     one, two = Judgement(comment="tab one"), Judgement(comment="tab two")
-    assert save_draft(database, task.id, people["ann"], one, 1, 0, after(1)).version == 1
+    saved = save_draft(database, task.id, people["ann"], one, 1, 0, after(1))
+    assert (saved.version, saved.at, saved.reserved_until) == (1, after(1), after(31))
     with pytest.raises(ConflictError) as refused:
         save_draft(database, task.id, people["ann"], two, 1, 0, after(2))
-    assert refused.value.kept["judgement"]["comment"] == "tab one"
+    kept = refused.value.kept
+    assert (kept["judgement"]["comment"], kept["at"]) == ("tab one", after(1).isoformat())
     # The same again is one whose reply was lost.
     assert save_draft(database, task.id, people["ann"], one, 1, 0, after(3)).version == 1
     assert save_draft(database, task.id, people["ann"], two, 1, 1, after(4)).version == 2
@@ -83,7 +97,7 @@ def test_only_whose_task_it_is_may_work_on_it(database: Database, people: People
         lambda: submit(database, task.id, people["bob"], judged(task), 0, 0, "submission"),
         lambda: skip(database, task.id, people["bob"], "no"),
         lambda: open_task(database, task.id, people["bob"]),
-        lambda: reopen(database, task.own.label if task.own else "", people["bob"]),
+        lambda: reopen(database, task.state.label if task.state else "", people["bob"]),
     ):
         with pytest.raises(NotFoundError):
             attempt()
@@ -98,14 +112,14 @@ def test_a_late_submission_is_taken_where_its_place_is_free_and_kept_where_it_is
     with pytest.raises(ConflictError, match="others have done") as refused:
         done(database, task, people["ann"], 32)
     assert refused.value.kept["status"] == "draft"
-    kept = open_task(database, task.id, people["ann"]).own
+    kept = open_task(database, task.id, people["ann"]).state
     assert kept
     assert kept.judgement == judged(task)
     bobs = skip(database, task.id, people["bob"], "cannot read it", after(33))
     assert bobs.status == "skipped"
     again = get(database, key, people["ann"], 34)
-    assert again.own
-    assert (again.id, again.own.judgement) == (task.id, judged(task))
+    assert again.state
+    assert (again.id, again.state.judgement) == (task.id, judged(task))
     assert done(database, again, people["ann"], 35).problems == ()
 
 
@@ -127,7 +141,7 @@ def test_undo_goes_back_one_by_one_through_submitted_and_skipped(
         assert back.id == expected
     assert undo(database, key, ann, after(20)) is None
     assert get(database, key, ann, 21).id == order[0]  # the one that was undone last comes first
-    [version] = history(database, get(database, key, ann, 21).own.label)  # type: ignore[union-attr]
+    [version] = history(database, get(database, key, ann, 21).state.label)  # type: ignore[union-attr]
     assert (version.status, version.seconds) == ("submitted", 12.5)
 
 
@@ -135,13 +149,13 @@ def test_an_edited_label_stands_again_where_nothing_came_of_it(database: Databas
     key, ann = make(samples=1, minutes=30), people["ann"]
     result = done(database, get(database, key, ann), ann)
     opened = reopen(database, result.label, ann, after(5))
-    assert opened.own
-    save_draft(database, opened.id, ann, Judgement(comment="half"), 1, opened.own.version, after(6))
+    assert opened.state
+    save_draft(database, opened.id, ann, Judgement(comment="half"), 1, opened.state.version, after(6))
     # Its place is nobody else's meanwhile.
     assert isinstance(next_task(database, key, people["bob"], after(35)), Nothing)
     [own] = own_labels(database, key, ann, after(40))
     assert (own.status, own.edits) == ("submitted", 1)
-    kept = open_task(database, opened.id, ann).own
+    kept = open_task(database, opened.id, ann).state
     assert kept
     assert kept.judgement == judged(opened)
     assert [version.judgement.comment for version in history(database, result.label)] == ["", "half"]
@@ -154,10 +168,10 @@ def test_editing_is_given_up_or_ends_in_another_submission(database: Database, p
     leave_as_it_was(database, label, ann)
     assert [row.status for row in rows(database)] == ["submitted"]
     opened = reopen(database, label, ann, after(6))
-    assert opened.own
-    submit(database, opened.id, ann, judged(opened, "bad"), 20, opened.own.version, "another-one", after(7))
+    assert opened.state
+    submit(database, opened.id, ann, judged(opened, "bad"), 20, opened.state.version, "another-one", after(7))
     assert [row.status for row in rows(database)] == ["submitted"]
-    assert {said.value for said in open_task(database, opened.id, ann).own.judgement.steps.values()} == {"bad"}  # type: ignore[union-attr]
+    assert {said.value for said in open_task(database, opened.id, ann).state.judgement.steps.values()} == {"bad"}  # type: ignore[union-attr]
 
 
 def test_what_is_put_back_comes_last_with_its_draft(database: Database, people: People, make: Make) -> None:
@@ -172,8 +186,8 @@ def test_what_is_put_back_comes_last_with_its_draft(database: Database, people: 
         done(database, task, ann, minute + 0.5)
     assert first.id not in seen
     last = get(database, key, ann, 5)
-    assert last.own
-    assert (last.id, last.own.judgement.comment) == (first.id, "later")
+    assert last.state
+    assert (last.id, last.state.judgement.comment) == (first.id, "later")
 
 
 def test_a_skip_needs_a_reason(database: Database, people: People, make: Make) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.labelling import Account, ChainFilter
+from backend.labelling import ChainFilter
 from backend.labelling.tasks import Exhibit, tasks_of
-from storage import Database
-from storage.labels import projects
 from tests.storage.labels.conftest import chain, exhibits, project_of, setting
 
 
@@ -95,12 +92,3 @@ def test_samples_that_cannot_be_compared_do_not_count() -> None:
     found = [*exhibits(1, 3), *((own, under) for own, under in exhibits(4, 1) if own.user != "1")]
     wanted = project_of(mode="pair", order="variance", chains=ChainFilter(limit=1))
     assert samples_of(tasks_of(wanted, found)) == ["1"]
-
-
-@pytest.mark.parametrize("mode", ["chain", "pair"])
-def test_a_project_has_the_tasks_that_were_counted(database: Database, people: dict[str, Account], mode: str) -> None:
-    for wanted in (ChainFilter(), ChainFilter(limit=2), ChainFilter(limit=2, chains_per_sample=2)):
-        project = project_of(mode=mode, chains=wanted)
-        key = projects.create_project(database, project, worded(4), ["ann"], "rita")
-        [made] = [own for own in projects.projects(database, None) if own.key == key]
-        assert made.tasks == len(tasks_of(project, worded(4)))

@@ -91,16 +91,16 @@ def nothing(reason: str, until: str, skipped: str, project: str) -> str:
 
 def pieces(text: str, titles: Mapping[str, str]) -> list[tuple[str, str]]:
     """``text`` cut at the titles of the history that it names: (words, item), with no item for what is between."""
-    found: list[tuple[int, int, str]] = []
+    cited: list[tuple[int, int, str]] = []
     for title in sorted((title for title in titles if title and title in text), key=len, reverse=True):
         at = text.find(title)
         while at >= 0:
             end = at + len(title)
-            if not any(at < other_end and start < end for start, other_end, _ in found):
-                found.append((at, end, titles[title]))
+            if not any(at < stop and start < end for start, stop, _ in cited):
+                cited.append((at, end, titles[title]))
             at = text.find(title, end)
     cut, begin = [], 0
-    for start, end, item in sorted(found):
+    for start, end, item in sorted(cited):
         cut += [(text[begin:start], ""), (text[start:end], item)]
         begin = end
     return [piece for piece in (*cut, (text[begin:], "")) if piece[0]]
@@ -110,7 +110,7 @@ def profile(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """How the user rates, as far as the history tells: count, mean, how often each rating, the main genres."""
     ratings = [row["rating"] for row in history if row["rating"] is not None]
     counts = Counter(ratings)
-    genres = Counter(genre for row in history for genre in _genres(row["genres"]))
+    genres = Counter(genre for row in history for genre in row["genres"])
     most = max(counts.values(), default=1)
     return {
         "count": len(history),
@@ -122,10 +122,6 @@ def profile(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "genres": genres.most_common(6),
         "retrieved": sum(bool(row["retrieved"]) for row in history),
     }
-
-
-def _genres(told: str | Sequence[str]) -> list[str]:
-    return [part.strip() for part in told.split(",")] if isinstance(told, str) else list(told)
 
 
 def underlined(label: str, key: str) -> Markup:

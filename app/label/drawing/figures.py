@@ -15,7 +15,7 @@ from app.shared.templating import significant
 from backend.labelling.insight import Trend
 from backend.labelling.measures import Measure
 
-Scale = Callable[[float], float]
+Place = Callable[[float], float]
 # One viewBox for each kind of drawing; CSS sizes them.
 _ROW_W, _ROW_H, _ROW_PAD = 240, 14, 6
 _W, _H, _LEFT, _RIGHT, _TOP, _BOTTOM = 300, 150, 34, 8, 8, 24
@@ -95,7 +95,7 @@ def trend_figure(trend: Trend, number: str) -> Markup:
     )
 
 
-def _axes(trend: Trend, low: float, high: float, x: Scale, y: Scale) -> str:
+def _axes(trend: Trend, low: float, high: float, x: Place, y: Place) -> str:
     worst, best = trend.quality.low, trend.quality.high
     marks = "".join(
         f'<line x1="{_LEFT}" y1="{y(at):.1f}" x2="{_W - _RIGHT}" y2="{y(at):.1f}" class="rule"/>'
@@ -108,28 +108,27 @@ def _axes(trend: Trend, low: float, high: float, x: Scale, y: Scale) -> str:
     return marks
 
 
-def _mark(mark: Mark, x: Scale, y: float) -> str:
-    own = mark.measure
-    at = x(own.value)
+def _mark(mark: Mark, x: Place, y: float) -> str:
+    measure = mark.measure
+    at, kind, line = x(measure.value), escape(mark.kind), ""
+    if not math.isnan(measure.low):
+        line = f'<line x1="{x(measure.low):.1f}" y1="{y}" x2="{x(measure.high):.1f}" y2="{y}" class="span {kind}"/>'
+    shape = _SHAPES[mark.shape].format(x=at, x0=at - 3.3, x1=at - 1, y=y, y0=y - 3.3, y1=y - 5, kind=kind)
+    return f"<g><title>{escape(mark.says)} {told(measure)}, of {measure.of}</title>{line}{shape}</g>"
+
+
+def _upright(measure: Measure, x: float, y: Place, says: str) -> str:
     line = ""
-    if not math.isnan(own.low):
+    if not math.isnan(measure.low):
         line = (
-            f'<line x1="{x(own.low):.1f}" y1="{y}" x2="{x(own.high):.1f}" y2="{y}" class="span {escape(mark.kind)}"/>'
+            f'<line x1="{x:.1f}" y1="{y(measure.low):.1f}" x2="{x:.1f}" y2="{y(measure.high):.1f}" class="span mean"/>'
         )
-    shape = _SHAPES[mark.shape].format(x=at, x0=at - 3.3, x1=at - 1, y=y, y0=y - 3.3, y1=y - 5, kind=escape(mark.kind))
-    return f"<g><title>{escape(mark.says)} {told(own)}, of {own.of}</title>{line}{shape}</g>"
-
-
-def _upright(own: Measure, x: float, y: Scale, says: str) -> str:
-    line = ""
-    if not math.isnan(own.low):
-        line = f'<line x1="{x:.1f}" y1="{y(own.low):.1f}" x2="{x:.1f}" y2="{y(own.high):.1f}" class="span mean"/>'
-    shape = _SHAPES["square"].format(x0=x - 3.3, y0=y(own.value) - 3.3, kind="mean")
+    shape = _SHAPES["square"].format(x0=x - 3.3, y0=y(measure.value) - 3.3, kind="mean")
     return f"<g><title>{escape(says)}</title>{line}{shape}</g>"
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Scale:
-    """From a number to its place; beyond the ends, the end. All alike: the middle."""
+def _scale(low: float, high: float, start: float, end: float) -> Place:
+    """Returns what maps a number to its place: beyond the ends to the end, and to the middle where all are alike."""
     if high <= low:
         return lambda _value: (start + end) / 2
     return lambda value: start + (end - start) * min(max((value - low) / (high - low), 0.0), 1.0)

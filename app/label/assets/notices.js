@@ -2,7 +2,7 @@
 (() => {
   const KEPT = "What you said is kept in this browser and is sent as soon as the server answers, even if you close the page.";
 
-  rallrec.LabelVoice = class {
+  rallrec.LabelNotices = class {
     constructor(root) {
       this.root = root;
     }
