@@ -16,7 +16,10 @@ from backend.labelling.formats import FORMATS
 from scripts.cli import app
 from storage import Database
 from storage.labels import queue, resolve, work
+from tests.storage.labels.conftest import database as database
 from tests.storage.labels.conftest import judged
+from tests.storage.labels.conftest import make as make
+from tests.storage.labels.conftest import people as people
 
 
 @pytest.fixture
