@@ -19,7 +19,8 @@ from app.shared.templating import significant
 
 
 def exporter(services: PerDataset[EvaluateService]) -> Callable[[Request], Exported]:
-    """Exports what the page's own address shows, also as rows. Raises ``NotLookedUpError`` where a job must run first."""
+    """Exports what the page's own address shows, also as rows. Raises ``NotLookedUpError`` where a job must run
+    first."""
 
     def export(request: Request) -> Exported:
         query = EvaluateQuery.parse(dict(request.query_params))

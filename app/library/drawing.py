@@ -349,7 +349,8 @@ _FINDING_STATES = {"ok": ("✓", "ok"), "missing": ("✗", "missing"), "optional
 
 
 def doctor_panel(findings: Sequence[Finding] | None, when: str = "") -> str:
-    """Lists every finding with what to do about it, and ``when`` it was looked for. None means that the look goes on."""
+    """Lists every finding with what to do about it, and ``when`` it was looked for. None means that the look goes
+    on."""
     rows = [
         {"finding": one, "sign": _FINDING_STATES[one.state][0], "word": _FINDING_STATES[one.state][1]}
         for one in findings or ()

@@ -12,7 +12,8 @@ OTHER = "other"
 
 
 def first_genres(data: Dataset) -> tuple[list[int], list[str]]:
-    """Returns, by item code, the place of its first category in a second list: the most common ones, then all others."""
+    """Returns, by item code, the place of its first category in a second list: the most common ones, then all
+    others."""
     first = [names[0] if names else OTHER for names in data.categories]
     common = [name for name, _ in Counter(name for name in first if name != OTHER).most_common(GENRES)]
     place = {name: number for number, name in enumerate(common)}

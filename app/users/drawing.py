@@ -267,7 +267,8 @@ def _picks(told: Timeline, selected: PredictionRow, data: Dataset) -> list[dict[
 
 
 def _summary(every: tuple[PredictionRow, ...]) -> dict[str, Any] | None:
-    """Counts, over the complete predictions, how many of each of the three numbers are right, and takes the mean error."""
+    """Counts, over the complete predictions, how many of each of the three numbers are right, and takes the mean
+    error."""
     done = [row for row in every if row.complete]
     if not done:
         return None

@@ -85,7 +85,8 @@ class UserTable:
         return self._item_genres[0]
 
     def count_genres(self, groups: Ints, items: Ints, size: int) -> NDArray[np.int32]:
-        """Counts how many of each group's ``items`` (codes, beside their groups) have each genre: int32[size, genres]."""
+        """Counts how many of each group's ``items`` (codes, beside their groups) have each genre: int32[size,
+        genres]."""
         names, ptr, genres = self._item_genres
         counts = np.zeros(size * len(names), dtype=np.int32)
         lengths = np.diff(ptr)[items]
