@@ -109,18 +109,31 @@ class Encoder(Protocol):
         ...
 
     def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        pooling: str = "mean",
-        progress: Progress | None = None,
-        stop: Stop | None = None,
+        self, texts: Sequence[str], *, pooling: str = "mean", progress: Progress | None = None, stop: Stop | None = None
     ) -> np.ndarray:
         """Final hidden states, float32 of shape [len(texts), d], not normalised (eq. 2).
 
         ``pooling``: the ``mean`` over a text's tokens, or its ``last`` token. Raises ``UnknownNameError``.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asked an engine: what of the work is told, and whether it is to go on."""
+
+    progress: Progress | None
+    stop: Stop | None
+    on_piece: OnPiece | None = None
+
+    def tell(self, what: str) -> None:
+        """Tell what is being done, however long it takes."""
+        if self.progress:
+            self.progress(what, None)
+
+    def check(self) -> None:
+        """Raise ``Stopped`` once a stop is asked for."""
+        raise_if(self.stop)
 
 
 class EngineBase:
@@ -158,7 +171,7 @@ class EngineBase:
                 progress("answering", len(answers) / len(prompts))
 
         if prompts:
-            self._answer(prompts, hear, progress, stop)
+            self._answer(prompts, hear, Caller(progress, stop))
         return [answers[number] for number in range(len(prompts))]
 
     def reason(
@@ -182,23 +195,14 @@ class EngineBase:
                 on_trace(number, trace)
 
         if prompts and indices:
-            self._reason(prompts, indices, sampling, on_piece, hear, progress, stop)
+            self._reason(prompts, indices, sampling, hear, Caller(progress, stop, on_piece))
         return [[traces[number, index] for index in indices] for number in range(len(prompts))]
 
-    def _answer(
-        self, prompts: Sequence[Messages], hear: OnAnswer, progress: Progress | None, stop: Stop | None
-    ) -> None:
+    def _answer(self, prompts: Sequence[Messages], hear: OnAnswer, caller: Caller) -> None:
         raise NotImplementedError
 
     def _reason(
-        self,
-        prompts: Sequence[Messages],
-        indices: Sequence[int],
-        sampling: Sampling,
-        on_piece: OnPiece | None,
-        hear: OnTrace,
-        progress: Progress | None,
-        stop: Stop | None,
+        self, prompts: Sequence[Messages], indices: Sequence[int], sampling: Sampling, hear: OnTrace, caller: Caller
     ) -> None:
         raise NotImplementedError
 

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -56,24 +56,13 @@ class Row:
     read: bool = False
 
 
-class _Rows(Protocol):
-    """Rows that are fed side by side. A row's number is its place in ``Decoder._rows``."""
-
-    def start(self, prompt: Sequence[int], count: int) -> Tensor: ...
-
-    def step(self, tokens: Sequence[int]) -> Tensor: ...
-
-    def remove(self, row: int) -> None: ...
-
-    def close(self, row: int, tokens: list[int], kept: int, closing: list[int]) -> list[int] | Tensor: ...
-
-
 class Decoder:
     """Draws the rows of many prompts. ``stop`` is called before every step, and raises to end the work."""
 
     def __init__(self, lm: CausalLM, sampling: Sampling, stop: Callable[[], None]) -> None:
         self._lm, self._sampling, self._stop = lm, sampling, stop
-        self._held: _Rows = _SharedRows(lm) if lm.shares_prefix else _CopiedRows(lm)
+        # A row's number there is its place in ``_rows``.
+        self._cached = _SharedRows(lm) if lm.shares_prefix else _CopiedRows(lm)
         self._most = lm.rows_of(sampling.max_tokens) if lm.shares_prefix else 0
         self._rows: list[Row] = []
 
@@ -99,10 +88,10 @@ class Decoder:
             if not self._rows:
                 break
             self._stop()
-            self._take(self._held.step([row.feed.popleft() for row in self._rows]))
+            self._take(self._cached.step([row.feed.popleft() for row in self._rows]))
 
     def _start(self, group: RowGroup) -> None:
-        logits = self._held.start(group.prompt.ids, len(group.samples))
+        logits = self._cached.start(group.prompt.ids, len(group.samples))
         words = [message.content for message in group.messages]
         started = time.perf_counter()
         for sample in group.samples:
@@ -142,7 +131,7 @@ class Decoder:
         if row.sample is None:
             return
         kept, closing = self._lm.chat.before_reading(row.tokens)
-        rest = self._held.close(number, row.tokens, kept, closing)
+        rest = self._cached.close(number, row.tokens, kept, closing)
         if isinstance(rest, Tensor):
             self._end(row, rest)
         else:
@@ -163,7 +152,7 @@ class Decoder:
             elif not row.read:
                 assert logits is not None
                 self._end(row, logits[number])
-            self._held.remove(number)
+            self._cached.remove(number)
             self._rows[number] = self._rows[-1]
             self._rows.pop()
 

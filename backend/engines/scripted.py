@@ -17,9 +17,9 @@ import numpy as np
 from backend.engines.base import (
     SCRIPTED,
     THINK_CLOSE,
+    Caller,
     EngineBase,
     OnAnswer,
-    OnPiece,
     OnTrace,
     check_pooling,
     parts,
@@ -48,16 +48,10 @@ class ScriptedEngine(EngineBase):
     def load(self, progress: Progress | None = None) -> None:
         """There is nothing to load."""
 
-    def _answer(
-        self,
-        prompts: Sequence[Messages],
-        hear: OnAnswer,
-        progress: Progress | None,  # noqa: ARG002
-        stop: Stop | None,
-    ) -> None:
+    def _answer(self, prompts: Sequence[Messages], hear: OnAnswer, caller: Caller) -> None:
         """Answer each prompt with a pseudo-random number that is fixed by its words."""
         self.calls.append(("answer", len(prompts)))
-        fitting = FittedPrompts(prompts, lambda prompt: self._fitted(prompt, 1, stop))
+        fitting = FittedPrompts(prompts, lambda prompt: self._fitted(prompt, 1, caller.stop))
         for number, (prompt, dropped) in fitting:
             words = _text(prompt)
             p_yes = _unit("answer", *self._named(self.model.name), words)
@@ -65,29 +59,21 @@ class ScriptedEngine(EngineBase):
         fitting.raise_failures()
 
     def _reason(
-        self,
-        prompts: Sequence[Messages],
-        indices: Sequence[int],
-        sampling: Sampling,
-        on_piece: OnPiece | None,
-        hear: OnTrace,
-        progress: Progress | None,
-        stop: Stop | None,
+        self, prompts: Sequence[Messages], indices: Sequence[int], sampling: Sampling, hear: OnTrace, caller: Caller
     ) -> None:
         """All chains of a prompt advance word by word, side by side, as sampled ones do."""
         self.calls.append(("reason", len(prompts) * len(indices)))
-        if progress:
-            progress("reasoning", None)
-        fitting = FittedPrompts(prompts, lambda prompt: self._fitted(prompt, sampling.max_tokens, stop))
+        caller.tell("reasoning")
+        fitting = FittedPrompts(prompts, lambda prompt: self._fitted(prompt, sampling.max_tokens, caller.stop))
         for number, (prompt, dropped) in fitting:
             started = time.perf_counter()
             words = {index: _script(prompt, index, sampling, self._named(index)) for index in indices}
             for position in range(max(map(len, words.values()), default=0)):
-                raise_if(stop)
+                caller.check()
                 time.sleep(self.delay)
                 for index, chain in words.items():
-                    if position < len(chain) and on_piece:
-                        on_piece(number, index, chain[position])
+                    if position < len(chain) and caller.on_piece:
+                        caller.on_piece(number, index, chain[position])
                     if position == len(chain) - 1:
                         text = "".join(chain)
                         p_yes = _unit("chain", sampling.seed, text, *self._named(index))
@@ -97,12 +83,7 @@ class ScriptedEngine(EngineBase):
         fitting.raise_failures()
 
     def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        pooling: str = "mean",
-        progress: Progress | None = None,
-        stop: Stop | None = None,
+        self, texts: Sequence[str], *, pooling: str = "mean", progress: Progress | None = None, stop: Stop | None = None
     ) -> np.ndarray:
         """Returns the mean of one fixed random vector per word, so that texts that share words are close."""
         check_pooling(pooling)

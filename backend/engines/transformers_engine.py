@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backend.engines import models
-from backend.engines.base import EngineBase, OnAnswer, OnPiece, OnTrace, check_pooling, parts, raise_if
+from backend.engines.base import Caller, EngineBase, OnAnswer, OnTrace, check_pooling, parts, raise_if
 from backend.engines.chat import FittedPrompts
 from backend.errors import EngineError
 from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop
@@ -55,18 +55,16 @@ class TransformersEngine(EngineBase):
         """Fetch the weights where they are missing, then load them. Raises ``EngineError``."""
         self._lm(progress)
 
-    def _answer(
-        self, prompts: Sequence[Messages], hear: OnAnswer, progress: Progress | None, stop: Stop | None
-    ) -> None:
+    def _answer(self, prompts: Sequence[Messages], hear: OnAnswer, caller: Caller) -> None:
         """Answer prompts that begin alike side by side, so that what they have in common is read once."""
         with self._base.lock:
-            lm = self._lm(progress)
+            lm = self._lm(caller.progress)
             from backend.engines.causal_lm import answer_batch, plan_batches
 
             fitting = FittedPrompts(prompts, lm.chat.answer_prompt)
             fitted = list(fitting)
             for batch in plan_batches([prompt.ids for _, prompt in fitted], lm.tokens):
-                raise_if(stop)
+                caller.check()
                 started = time.perf_counter()
                 chances = answer_batch(lm, [fitted[place][1].ids for place in batch])
                 seconds = (time.perf_counter() - started) / len(batch)
@@ -76,34 +74,21 @@ class TransformersEngine(EngineBase):
             fitting.raise_failures()
 
     def _reason(
-        self,
-        prompts: Sequence[Messages],
-        indices: Sequence[int],
-        sampling: Sampling,
-        on_piece: OnPiece | None,
-        hear: OnTrace,
-        progress: Progress | None,
-        stop: Stop | None,
+        self, prompts: Sequence[Messages], indices: Sequence[int], sampling: Sampling, hear: OnTrace, caller: Caller
     ) -> None:
         """Draw the chains of many prompts side by side."""
         with self._base.lock:
-            lm = self._lm(progress)
-            if progress:
-                progress("reasoning", None)
+            lm = self._lm(caller.progress)
+            caller.tell("reasoning")
             from backend.engines.decoding import Decoder, RowGroup
 
             fitting = FittedPrompts(prompts, lambda prompt: lm.chat.reason_prompt(prompt, sampling.max_tokens))
             groups = [RowGroup(number, prompts[number], fitted, tuple(indices)) for number, fitted in fitting]
-            Decoder(lm, sampling, lambda: raise_if(stop)).run(groups, on_piece=on_piece, on_trace=hear)
+            Decoder(lm, sampling, caller.check).run(groups, on_piece=caller.on_piece, on_trace=hear)
             fitting.raise_failures()
 
     def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        pooling: str = "mean",
-        progress: Progress | None = None,
-        stop: Stop | None = None,
+        self, texts: Sequence[str], *, pooling: str = "mean", progress: Progress | None = None, stop: Stop | None = None
     ) -> np.ndarray:
         """Returns final hidden states, the mean over each text's tokens or the last one: [len(texts), d], float32."""
         check_pooling(pooling)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backend.engines import models
-from backend.engines.base import EngineBase, OnAnswer, OnPiece, OnTrace, parts, raise_if
+from backend.engines.base import Caller, EngineBase, OnAnswer, OnTrace, parts, raise_if
 from backend.engines.chat import Chat, FittedPrompt, FittedPrompts, TokenizerVocabulary
 from backend.engines.config import VllmConfig
 from backend.errors import EngineError
@@ -115,12 +115,10 @@ class VllmEngine(EngineBase):
         with self._shared.lock:
             self._load(progress)
 
-    def _answer(
-        self, prompts: Sequence[Messages], hear: OnAnswer, progress: Progress | None, stop: Stop | None
-    ) -> None:
+    def _answer(self, prompts: Sequence[Messages], hear: OnAnswer, caller: Caller) -> None:
         """All prompts at once."""
         with self._shared.lock:
-            loaded, loop = self._load(progress)
+            loaded, loop = self._load(caller.progress)
             from backend.engines.vllm_requests import AnswerReading
 
             fitting = FittedPrompts(prompts, loaded.chat.answer_prompt)
@@ -133,42 +131,30 @@ class VllmEngine(EngineBase):
                     reading = AnswerReading(loaded.chat, partial(known, number, prompt, time.perf_counter()))
                     yield reading.request(prompt.ids)
 
-            loop.run(requests(), partial(raise_if, stop))
+            loop.run(requests(), caller.check)
             fitting.raise_failures()
 
     def _reason(
-        self,
-        prompts: Sequence[Messages],
-        indices: Sequence[int],
-        sampling: Sampling,
-        on_piece: OnPiece | None,
-        hear: OnTrace,
-        progress: Progress | None,
-        stop: Stop | None,
+        self, prompts: Sequence[Messages], indices: Sequence[int], sampling: Sampling, hear: OnTrace, caller: Caller
     ) -> None:
         """The chains of all prompts, side by side; each is read as soon as it ends."""
         with self._shared.lock:
-            loaded, loop = self._load(progress)
+            loaded, loop = self._load(caller.progress)
             from backend.engines.vllm_requests import ChainRequest
 
-            if progress:
-                progress("reasoning", None)
+            caller.tell("reasoning")
             fitting = FittedPrompts(prompts, lambda prompt: loaded.chat.reason_prompt(prompt, sampling.max_tokens))
 
             def requests() -> Iterator[Request]:
                 for number, prompt in fitting:
+                    on_piece = partial(caller.on_piece, number) if caller.on_piece else None
                     for index in indices:
+                        seed, on_trace = _seed(sampling, prompts[number], index), partial(hear, number)
                         yield ChainRequest(
-                            loaded.chat,
-                            prompt,
-                            sampling,
-                            _seed(sampling, prompts[number], index),
-                            index=index,
-                            on_piece=partial(on_piece, number) if on_piece else None,
-                            on_trace=partial(hear, number),
+                            loaded.chat, prompt, sampling, seed, index=index, on_piece=on_piece, on_trace=on_trace
                         ).request()
 
-            loop.run(requests(), partial(raise_if, stop))
+            loop.run(requests(), caller.check)
             fitting.raise_failures()
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:

@@ -159,17 +159,9 @@ class ChainRequest(Text):
         return [AnswerReading(self.chat, self._read).request([*self.prompt.ids, *self.tokens[:kept], *closing])]
 
     def _read(self, p_yes: float) -> None:
-        self.on_trace(
-            Trace(
-                index=self.index,
-                text=self.chat.text(self.tokens),
-                p_yes=p_yes,
-                tokens=len(self.tokens),
-                seconds=time.perf_counter() - self.started,
-                finish=self.finish or "",
-                dropped=self.prompt.dropped,
-            )
-        )
+        text, seconds = self.chat.text(self.tokens), time.perf_counter() - self.started
+        finish, dropped = self.finish or "", self.prompt.dropped
+        self.on_trace(Trace(self.index, text, p_yes, len(self.tokens), seconds, finish, dropped))
 
 
 def sampled(sampling: Sampling, seed: int) -> SamplingParams:

@@ -15,7 +15,7 @@ from functools import partial
 from threading import Event, RLock
 from typing import Any
 
-from backend.engines.base import EngineBase, OnAnswer, OnPiece, OnTrace, parts, raise_if
+from backend.engines.base import Caller, EngineBase, OnAnswer, OnPiece, OnTrace, parts, raise_if
 from backend.engines.config import ServerConfig
 from backend.engines.openai.chat_dialect import ChatDialect
 from backend.engines.openai.client import ServerClient
@@ -55,42 +55,32 @@ class OpenAIEngine(EngineBase):
     def load(self, progress: Progress | None = None) -> None:
         """Reach the server, and learn how to speak with it. Raises ``EngineError``."""
         with self._connection.lock:
-            self._open(progress, None)
+            self._open(Caller(progress, None))
 
-    def _answer(
-        self, prompts: Sequence[Messages], hear: OnAnswer, progress: Progress | None, stop: Stop | None
-    ) -> None:
+    def _answer(self, prompts: Sequence[Messages], hear: OnAnswer, caller: Caller) -> None:
         def units(_calls: Calls) -> list[Unit]:
             ask = partial(self._connection.dialect.answer, self._served_name)
             return [Unit(number, partial(ask, prompt), partial(hear, number)) for number, prompt in enumerate(prompts)]
 
-        self._run(prompts, units, progress, stop)
+        self._run(prompts, units, caller)
 
     def _reason(
-        self,
-        prompts: Sequence[Messages],
-        indices: Sequence[int],
-        sampling: Sampling,
-        on_piece: OnPiece | None,
-        hear: OnTrace,
-        progress: Progress | None,
-        stop: Stop | None,
+        self, prompts: Sequence[Messages], indices: Sequence[int], sampling: Sampling, hear: OnTrace, caller: Caller
     ) -> None:
         """Draw the chains, several at once; those of the first prompts are begun first."""
 
         def units(calls: Calls) -> list[Unit]:
-            if progress:
-                progress("reasoning", None)
+            caller.tell("reasoning")
             chains = []
             for number, prompt in enumerate(prompts):
                 draw_chain = self._connection.dialect.chains(prompt)
                 for index in dict.fromkeys(indices):
                     draw = self._draw(sampling, prompt, index)
-                    show = partial(_tell, calls, on_piece, number, index) if on_piece else None
+                    show = partial(_tell, calls, caller.on_piece, number, index) if caller.on_piece else None
                     chains.append(Unit(number, partial(draw_chain, draw, show), partial(hear, number)))
             return chains
 
-        self._run(prompts, units, progress, stop)
+        self._run(prompts, units, caller)
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """Returns parts by position: the server itself groups what it runs."""
@@ -108,36 +98,29 @@ class OpenAIEngine(EngineBase):
                 for number, (prompt, draw) in enumerate(zip(prompts, draws, strict=True))
             ]
 
-        self._run(prompts, units, None, stop)
+        self._run(prompts, units, Caller(None, stop))
         return [texts[number] for number in range(len(prompts))]
 
     def _draw(self, sampling: Sampling, prompt: Messages, *index: int) -> Draw:
         seed = derive_seed(sampling.seed, [message.content for message in prompt], *index) % _SEEDS
         return Draw(self._served_name, sampling, seed, *index)
 
-    def _run(
-        self,
-        prompts: Sequence[Messages],
-        units: Callable[[Calls], list[Unit]],
-        progress: Progress | None,
-        stop: Stop | None,
-    ) -> None:
+    def _run(self, prompts: Sequence[Messages], units: Callable[[Calls], list[Unit]], caller: Caller) -> None:
         if not prompts:
             return
-        with holding(self._connection.lock, stop):
-            raise_if(stop)
-            self._open(progress, stop)
-            calls = Calls(self._connection.client, len(prompts), stop)
+        with holding(self._connection.lock, caller.stop):
+            caller.check()
+            self._open(caller)
+            calls = Calls(self._connection.client, len(prompts), caller.stop)
             calls.run(units(calls))
 
-    def _open(self, progress: Progress | None, stop: Stop | None) -> None:
+    def _open(self, caller: Caller) -> None:
         connection, name = self._connection, self._served_name
         if connection.is_open(name):
             return
-        if progress:
-            progress(f"asking the server for {name}", None)
+        caller.tell(f"asking the server for {name}")
         opening = Unit(0, partial(connection.open, name, self.model.context), lambda _nothing: None)
-        Calls(connection.client, 1, stop).run([opening])
+        Calls(connection.client, 1, caller.stop).run([opening])
 
     @property
     def _served_name(self) -> str:

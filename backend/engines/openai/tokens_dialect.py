@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from typing import Any, SupportsIndex, TypeVar, overload
 
 from backend.engines.base import THINK_CLOSE, THINK_OPEN
 from backend.engines.chat import Chat, FittedPrompt, PieceReader
@@ -248,50 +248,36 @@ def texts(given: object) -> list[str]:
     return [text if isinstance(text, str) else "" for text in given] if isinstance(given, list) else []
 
 
-class Spoken(Sequence[int]):
+class Spoken(list[int]):
     """A chain's token ids with the text that the server sent beside them, so that they need not be sent back to be
     decoded. Its beginnings (``spoken[:n]``) know their text too.
     """
 
-    def __init__(self, parts: Sequence[tuple[tuple[int, ...], str | None]] = ()) -> None:
-        self._parts = list(parts)
-        self._length = sum(len(tokens) for tokens, _ in parts)
-        self._text = "".join(text for _, text in parts if text is not None)
+    def __init__(self, tokens: Sequence[int] = (), text: str = "", ends: Sequence[tuple[int, int]] = ((0, 0),)) -> None:
+        """``ends``: after how many tokens, and how many characters, the parts end that the tokens came in."""
+        super().__init__(tokens)
+        self._text, self._ends = text, list(ends)
 
     def add(self, tokens: Sequence[int], text: str) -> None:
-        """Add what came next."""
-        self._parts.append((tuple(tokens), text))
-        self._length += len(tokens)
+        """Add the part that came next."""
+        self.extend(tokens)
         self._text += text
+        self._ends.append((len(self), len(self._text)))
 
     def known(self) -> tuple[str, tuple[int, ...]]:
         """Returns the text as far as it is known, and the tokens after it (of a part that was cut) without a text."""
-        tokens, text = self._parts[-1] if self._parts else ((), "")
-        return self._text, () if text is not None else tokens
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[int]:
-        return (token for tokens, _ in self._parts for token in tokens)
+        tokens, characters = self._ends[-1]
+        return self._text[:characters], tuple(self)[tokens:]
 
     @overload
-    def __getitem__(self, place: int) -> int: ...
+    def __getitem__(self, place: SupportsIndex) -> int: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[int]: ...
-    def __getitem__(self, place: int | slice) -> int | Sequence[int]:
-        if isinstance(place, slice) and not place.start and place.step is None:
-            return self._beginning(range(len(self))[place].stop)
-        return list(self)[place]
-
-    def _beginning(self, length: int) -> Spoken:
-        parts: list[tuple[tuple[int, ...], str | None]] = []
-        for tokens, text in self._parts:
-            if len(tokens) > length:
-                return Spoken([*parts, (tokens[:length], None)] if length else parts)
-            parts.append((tokens, text))
-            length -= len(tokens)
-        return Spoken(parts)
+    def __getitem__(self, place: slice) -> list[int]: ...
+    def __getitem__(self, place: SupportsIndex | slice) -> int | list[int]:
+        if not isinstance(place, slice) or place.start or place.step is not None:
+            return super().__getitem__(place)
+        tokens = super().__getitem__(place)
+        return Spoken(tokens, self._text, [end for end in self._ends if end[0] <= len(tokens)])
 
 
 class _Interrupted(BaseException):
