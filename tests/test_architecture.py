@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -69,6 +70,7 @@ def test_no_engine_name_outside_its_record() -> None:
     """
     from backend.engines import ENGINES
     from backend.settings import Settings
+    from scripts.options import EngineName
 
     modules = {record.path.partition(":")[0].replace(".", "/") for record in ENGINES.values()}
     allowed = {"backend/engines/base.py", "backend/settings.py", *modules, *(f"{module}.py" for module in modules)}
@@ -85,5 +87,6 @@ def test_no_engine_name_outside_its_record() -> None:
         for node in ast.walk(ast.parse((ROOT / file).read_text("utf-8"))) if names_an_engine(node)
     ]  # fmt: skip
     assert outside == []
-    # What a person reads beside the setting is the one other list.
-    assert all(name in str(Settings.model_fields["engine"].description) for name in ENGINES)
+    # What a person reads beside the setting and the option is the one other list.
+    for help_text in (Settings.model_fields["engine"].description, get_args(EngineName)[1].help):
+        assert all(name in help_text for name in ENGINES)

@@ -17,7 +17,7 @@ from tests.scripts.cli_process import Rallrec, as_json, one_line_error
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
+def profile_file(tmp_path: Path) -> Path:
     """A profile of one's own: half of the paper's chains at another server."""
     file = tmp_path / "mine.toml"
     file.write_text(
@@ -52,10 +52,16 @@ def test_the_default_profile_says_what_the_defaults_are(monkeypatch: pytest.Monk
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
     given = read_profile("cpu-default").settings
     # What a small model needs, and the paper's do not.
-    own = {name: given.pop(name) for name in ("tuned_adapter", "reasoning_adapter", "template", "tune", "reasoner")}
-    assert (own["tuned_adapter"], own["reasoning_adapter"], own["template"]) == ("rallrec", "reasoner", "answered")
-    assert TuneConfig(**own["tune"]).samples < TuneConfig().samples
-    assert ReasonerConfig(**own["reasoner"]).template == "answered"
+    small_model = {
+        name: given.pop(name) for name in ("tuned_adapter", "reasoning_adapter", "template", "tune", "reasoner")
+    }
+    assert (small_model["tuned_adapter"], small_model["reasoning_adapter"], small_model["template"]) == (
+        "rallrec",
+        "reasoner",
+        "answered",
+    )
+    assert TuneConfig(**small_model["tune"]).samples < TuneConfig().samples
+    assert ReasonerConfig(**small_model["reasoner"]).template == "answered"
     assert given == {name: defaults[name] for name in given}
 
 
@@ -74,7 +80,9 @@ def test_the_papers_profile_has_the_papers_numbers() -> None:
     assert 2 * engine_tables(settings)["vllm"]["gpu_memory"] < 0.9, "two models side by side"
 
 
-def test_option_environment_file_profile_default_win_in_this_order(rallrec: Rallrec, tmp_path: Path, own: Path) -> None:
+def test_option_environment_file_profile_default_win_in_this_order(
+    rallrec: Rallrec, tmp_path: Path, profile_file: Path
+) -> None:
     def shown(*options: object, **environment: object) -> dict[str, tuple[object, str]]:
         rows = as_json(rallrec("settings", "--json", *options, **environment))
         return {name: (row["value"], row["from"]) for name, row in rows.items()}
@@ -85,13 +93,13 @@ def test_option_environment_file_profile_default_win_in_this_order(rallrec: Rall
     rows = shown()
     assert rows["profile"] == ("paper", "rallrec.toml")
     assert (rows["k"], rows["traces"]) == ((30, "profile paper"), (4, "rallrec.toml"))
-    rows = shown(RALLREC_PROFILE=own, RALLREC_K=7)
-    assert rows["profile"] == (str(own), "RALLREC_PROFILE")
+    rows = shown(RALLREC_PROFILE=profile_file, RALLREC_K=7)
+    assert rows["profile"] == (str(profile_file), "RALLREC_PROFILE")
     assert (rows["k"], rows["traces"], rows["engine"]) == (
-        (7, "RALLREC_K"), (4, "rallrec.toml"), ("openai", f"profile {own}"),
+        (7, "RALLREC_K"), (4, "rallrec.toml"), ("openai", f"profile {profile_file}"),
     )  # fmt: skip
     assert rows["max_tokens"] == (128, "default"), "one profile knows nothing of another"
-    rows = shown("--profile", "server", RALLREC_PROFILE=own)
+    rows = shown("--profile", "server", RALLREC_PROFILE=profile_file)
     assert rows["profile"] == ("server", "option")
     assert rows["k"] == (30, "profile server")
 
@@ -103,20 +111,20 @@ def test_an_empty_variable_chooses_no_profile(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_entries_of_a_table_come_from_all_that_give_some(
-    own: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    profile_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RALLREC_SERVER__TIMEOUT", "7")
-    table = engine_tables(load_settings(profile=str(own)))["server"]
+    table = engine_tables(load_settings(profile=str(profile_file)))["server"]
     assert (table["retries"], table["timeout"]) == (1, 7)
     assert table.keys() > {"retries", "timeout"}, "defaults are filled in"
 
 
-def test_a_profile_is_a_file_relative_to_where_one_is(own: Path) -> None:
-    settings = load_settings(profile=own.name)
+def test_a_profile_is_a_file_relative_to_where_one_is(profile_file: Path) -> None:
+    settings = load_settings(profile=profile_file.name)
     assert (settings.profile, settings.traces) == ("mine.toml", 3)
-    assert read_profile(own.name).about.title == "Mine"
-    own.write_text("k = 4\n", "utf-8")
-    assert read_profile(own.name).about.title == "mine", "a file of settings alone will do"
+    assert read_profile(profile_file.name).about.title == "Mine"
+    profile_file.write_text("k = 4\n", "utf-8")
+    assert read_profile(profile_file.name).about.title == "mine", "a file of settings alone will do"
 
 
 @pytest.mark.parametrize(
@@ -131,9 +139,9 @@ def test_a_profile_is_a_file_relative_to_where_one_is(own: Path) -> None:
     ],
 )
 def test_a_wrong_line_of_a_profile_is_an_error_that_names_file_and_key(
-    rallrec: Rallrec, own: Path, text: str, said: list[str]
+    rallrec: Rallrec, profile_file: Path, text: str, said: list[str]
 ) -> None:
-    own.write_text(text, "utf-8")
+    profile_file.write_text(text, "utf-8")
     line = one_line_error(rallrec("settings", "--profile", "mine.toml"), 2)
     assert all(part in line for part in [*said, "mine.toml"]), line
 
@@ -148,19 +156,19 @@ def test_a_profile_that_is_not_there_lists_the_shipped_ones(rallrec: Rallrec) ->
 
 @pytest.mark.parametrize("where", ["profile", "file", "table", "environment"])
 def test_a_key_is_refused_wherever_it_stands_and_never_repeated(
-    where: str, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: str, profile_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = 'api_key = "sk-1234"\n'
     if where == "profile":
-        own.write_text(line, "utf-8")
+        profile_file.write_text(line, "utf-8")
     elif where == "file":
         (tmp_path / "rallrec.toml").write_text(line, "utf-8")
     elif where == "table":
-        own.write_text(f"[server]\n{line}", "utf-8")
+        profile_file.write_text(f"[server]\n{line}", "utf-8")
     else:
         monkeypatch.setenv("RALLREC_API_KEY", "sk-1234")
     with pytest.raises(SettingsError, match=r"(?i)api_key.*OPENAI_API_KEY") as caught:
-        load_settings(profile=str(own))
+        load_settings(profile=str(profile_file))
     assert "sk-1234" not in str(caught.value)
 
 

@@ -29,8 +29,8 @@ def doctor(rallrec: Rallrec, tmp_path: Path) -> Doctor:
     """doctor("--profile", "paper", RALLREC_...=...): the exit code, and the findings by name. The hub is unknown."""
 
     def ask(*arguments: Any, **environment: Any) -> tuple[int, dict[str, dict[str, Any]]]:
-        own = {"HF_HOME": tmp_path / "hub", "HF_TOKEN": "", "HF_HUB_OFFLINE": "0", "OPENAI_API_KEY": ""}
-        done = rallrec("doctor", "--json", *arguments, **own | environment)
+        given = {"HF_HOME": tmp_path / "hub", "HF_TOKEN": "", "HF_HUB_OFFLINE": "0", "OPENAI_API_KEY": ""}
+        done = rallrec("doctor", "--json", *arguments, **given | environment)
         findings = json.loads(done.stdout)["findings"]
         assert len({finding["name"] for finding in findings}) == len(findings)
         return done.returncode, {finding["name"]: finding for finding in findings}
@@ -62,46 +62,50 @@ def adapter(tmp_path: Path) -> Path:
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has a GPU")
 def test_without_a_gpu_every_profile_is_told_and_the_paper_lacks_one(doctor: Doctor) -> None:
-    _, found = doctor()
-    assert found["profile cpu-default"]["state"] == "ok"
-    assert "can run here" in found["profile cpu-default"]["detail"]
-    assert "(chosen)" in found["profile cpu-default"]["detail"]
-    paper = found["profile paper"]
+    _, findings = doctor()
+    assert findings["profile cpu-default"]["state"] == "ok"
+    assert "can run here" in findings["profile cpu-default"]["detail"]
+    assert "(chosen)" in findings["profile cpu-default"]["detail"]
+    paper = findings["profile paper"]
     assert (paper["state"], paper["profile"]) == ("optional", "paper")
     assert "gpu" in paper["detail"]
     assert "lacks" in paper["detail"]
-    assert found["paper: gpu"]["state"] == "optional"
-    assert "76 GiB" in found["paper: gpu"]["detail"]
-    assert LLAMA in found["paper: tuned_model"]["detail"]
-    assert "licence" in found["paper: tuned_model"]["detail"]
-    assert "paper: reasoning_model" not in found, "it is open, and fetched at first use"
+    assert findings["paper: gpu"]["state"] == "optional"
+    assert "76 GiB" in findings["paper: gpu"]["detail"]
+    assert LLAMA in findings["paper: tuned_model"]["detail"]
+    assert "licence" in findings["paper: tuned_model"]["detail"]
+    assert "paper: reasoning_model" not in findings, "it is open, and fetched at first use"
 
 
 def test_what_the_chosen_profile_lacks_is_missing(doctor: Doctor, gpu: Callable[[str], None]) -> None:
     gpu("NVIDIA L4, 23034, 22500")
-    code, found = doctor("--profile", "paper")
+    code, findings = doctor("--profile", "paper")
     assert code == 1
-    assert found["profile paper"]["state"] == "missing"
-    assert found["paper: gpu"]["state"] == "missing"
-    assert "L4, 22 GiB" in found["paper: gpu"]["detail"]
-    assert found["paper: reasoning_model"]["state"] == "optional"
-    assert "not tuned" in found["paper: tuned_adapter"]["detail"]
-    assert found["profile cpu-default"]["state"] == "ok"
-    assert [name for name in found if name.startswith("cpu-default: ")] == []
+    assert findings["profile paper"]["state"] == "missing"
+    assert findings["paper: gpu"]["state"] == "missing"
+    assert "L4, 22 GiB" in findings["paper: gpu"]["detail"]
+    assert findings["paper: reasoning_model"]["state"] == "optional"
+    assert "not tuned" in findings["paper: tuned_adapter"]["detail"]
+    assert findings["profile cpu-default"]["state"] == "ok"
+    assert [name for name in findings if name.startswith("cpu-default: ")] == []
 
 
 def test_a_large_gpu_a_token_and_an_adapter_are_seen(doctor: Doctor, gpu: Callable[[str], None], adapter: Path) -> None:
     gpu("NVIDIA H100 80GB HBM3, 81559, 81000")
-    _, found = doctor("--profile", "paper", HF_TOKEN="hf_secret", RALLREC_TUNED_ADAPTER=adapter)
-    assert found["gpu"]["detail"] == found["paper: gpu"]["detail"] == "NVIDIA H100 80GB HBM3, 80 GiB, 79 GiB of it free"
-    assert found["paper: gpu"]["state"] == "ok"
-    assert (found["paper: tuned_model"]["state"], found["paper: tuned_adapter"]["state"]) == ("optional", "ok")
-    assert "token is there" in found["paper: tuned_model"]["detail"]
-    assert "hf_secret" not in json.dumps(found)
+    _, findings = doctor("--profile", "paper", HF_TOKEN="hf_secret", RALLREC_TUNED_ADAPTER=adapter)
+    assert (
+        findings["gpu"]["detail"]
+        == findings["paper: gpu"]["detail"]
+        == "NVIDIA H100 80GB HBM3, 80 GiB, 79 GiB of it free"
+    )
+    assert findings["paper: gpu"]["state"] == "ok"
+    assert (findings["paper: tuned_model"]["state"], findings["paper: tuned_adapter"]["state"]) == ("optional", "ok")
+    assert "token is there" in findings["paper: tuned_model"]["detail"]
+    assert "hf_secret" not in json.dumps(findings)
     gpu("NVIDIA H100 80GB HBM3, 81559, 2000")
-    _, found = doctor("--profile", "paper", HF_TOKEN="hf_secret", RALLREC_TUNED_ADAPTER="gone")
-    assert "in use" in found["paper: gpu"]["detail"]
-    assert found["paper: tuned_adapter"]["state"] == "missing"
+    _, findings = doctor("--profile", "paper", HF_TOKEN="hf_secret", RALLREC_TUNED_ADAPTER="gone")
+    assert "in use" in findings["paper: gpu"]["detail"]
+    assert findings["paper: tuned_adapter"]["state"] == "missing"
     gpu("NVIDIA GB10, [N/A], [N/A]")
     assert doctor()[1]["gpu"]["state"] == "optional"
 
@@ -112,32 +116,32 @@ def test_a_model_in_the_hubs_cache_or_a_folder_is_on_disk(doctor: Doctor, tmp_pa
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text("abc")
     (snapshot / "config.json").write_text("{}")
-    own = {"RALLREC_REASONING_MODEL": R1, "HF_HUB_OFFLINE": "1"}
-    _, found = doctor(**own)
-    assert found["cpu-default: reasoning_model"]["state"] == "missing", "a config is no weights"
+    given = {"RALLREC_REASONING_MODEL": R1, "HF_HUB_OFFLINE": "1"}
+    _, findings = doctor(**given)
+    assert findings["cpu-default: reasoning_model"]["state"] == "missing", "a config is no weights"
     (snapshot / "model.safetensors").write_text("weights")
-    assert doctor(**own)[1]["cpu-default: reasoning_model"]["state"] == "ok"
-    code, found = doctor(RALLREC_TUNED_MODEL="./no-such-folder")
+    assert doctor(**given)[1]["cpu-default: reasoning_model"]["state"] == "ok"
+    code, findings = doctor(RALLREC_TUNED_MODEL="./no-such-folder")
     assert code == 1
-    assert "no such folder" in found["cpu-default: tuned_model"]["detail"]
+    assert "no such folder" in findings["cpu-default: tuned_model"]["detail"]
     assert doctor(RALLREC_TUNED_MODEL=tmp_path)[1]["cpu-default: tuned_model"]["state"] == "ok"
 
 
 def test_with_the_scripted_engine_no_profile_is_said_to_run(doctor: Doctor) -> None:
-    code, found = doctor(RALLREC_ENGINE="scripted")
+    code, findings = doctor(RALLREC_ENGINE="scripted")
     assert code == 0
     for name in ("cpu-default", "paper", "server"):
-        assert "scripted engine is set instead" in found[f"profile {name}"]["detail"]
-    assert "no model" in found["cpu-default: models"]["detail"]
+        assert "scripted engine is set instead" in findings[f"profile {name}"]["detail"]
+    assert "no model" in findings["cpu-default: models"]["detail"]
 
 
 def test_own_profiles_are_told_too_and_unknown_engines(doctor: Doctor, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('engine = "llamafile"\n[profile]\nneeds = ["no-such-package"]\n', "utf-8")
-    code, found = doctor("--profile", "mine.toml")
+    code, findings = doctor("--profile", "mine.toml")
     assert code == 1
-    assert "llamafile" in found["mine.toml: engine"]["detail"]
-    assert found["mine.toml: no-such-package"]["state"] == "missing"
-    assert found["profile cpu-default"]["state"] == "ok"
+    assert "llamafile" in findings["mine.toml: engine"]["detail"]
+    assert findings["mine.toml: no-such-package"]["state"] == "missing"
+    assert findings["profile cpu-default"]["state"] == "ok"
 
 
 @pytest.fixture
@@ -158,31 +162,31 @@ def _heard(server: BadServer) -> list[tuple[str, str | None]]:
 def test_the_server_profile_is_checked_at_the_servers(doctor: Doctor, serve: Callable[..., BadServer]) -> None:
     both = serve(LLAMA, R1, "tuned")
     at = {"RALLREC_TUNED_URL": f"{both.url}/", "RALLREC_REASONING_URL": both.url}
-    _, found = doctor("--profile", "server", OPENAI_API_KEY="sk-1", **at)
-    assert (found["server: tuned_model"]["state"], found["server: reasoning_model"]["state"]) == ("ok", "ok")
+    _, findings = doctor("--profile", "server", OPENAI_API_KEY="sk-1", **at)
+    assert (findings["server: tuned_model"]["state"], findings["server: reasoning_model"]["state"]) == ("ok", "ok")
     assert _heard(both) == [("/v1/models", "Bearer sk-1")], "asked once for both roles"
-    assert "sk-1" not in json.dumps(found)
-    _, found = doctor("--profile", "server", RALLREC_TUNED_ADAPTER="tuned", **at)
-    assert found["server: tuned_adapter"]["detail"] == f"tuned, served at {both.url}"
-    code, found = doctor("--profile", "server", RALLREC_REASONING_MODEL="other", **at)
+    assert "sk-1" not in json.dumps(findings)
+    _, findings = doctor("--profile", "server", RALLREC_TUNED_ADAPTER="tuned", **at)
+    assert findings["server: tuned_adapter"]["detail"] == f"tuned, served at {both.url}"
+    code, findings = doctor("--profile", "server", RALLREC_REASONING_MODEL="other", **at)
     assert code == 1
-    assert "not other" in found["server: reasoning_model"]["detail"]
-    assert "RALLREC_REASONING_MODEL" in found["server: reasoning_model"]["fix"]
+    assert "not other" in findings["server: reasoning_model"]["detail"]
+    assert "RALLREC_REASONING_MODEL" in findings["server: reasoning_model"]["fix"]
     _answers(both, as_json({}, 401))
-    _, found = doctor("--profile", "server", **at)
-    assert "401" in found["server: tuned_server"]["detail"]
-    assert found["server: tuned_server"]["fix"] == "set OPENAI_API_KEY"
+    _, findings = doctor("--profile", "server", **at)
+    assert "401" in findings["server: tuned_server"]["detail"]
+    assert findings["server: tuned_server"]["fix"] == "set OPENAI_API_KEY"
 
 
 def test_a_server_that_is_not_there_is_said_at_once(doctor: Doctor) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    code, found = doctor("--profile", "server", RALLREC_TUNED_URL=url, RALLREC_REASONING_URL=url)
+    code, findings = doctor("--profile", "server", RALLREC_TUNED_URL=url, RALLREC_REASONING_URL=url)
     assert code == 1
-    assert found["server: tuned_server"]["state"] == "missing"
-    assert "cannot be reached" in found["server: tuned_server"]["detail"]
-    assert "RALLREC_TUNED_URL" in found["server: tuned_server"]["fix"]
+    assert findings["server: tuned_server"]["state"] == "missing"
+    assert "cannot be reached" in findings["server: tuned_server"]["detail"]
+    assert "RALLREC_TUNED_URL" in findings["server: tuned_server"]["fix"]
 
 
 def test_a_server_that_never_answers_or_only_drop_by_drop_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,14 +237,14 @@ def test_which_addresses_are_this_machine() -> None:
 
 
 def test_an_adapter_that_is_tuned_here_is_told_by_its_datasets(doctor: Doctor, tmp_path: Path) -> None:
-    own = {"RALLREC_PROFILE": "cpu-default", "RALLREC_TUNED_ADAPTER": "rella", "RALLREC_HOME": tmp_path / "home"}
-    _, found = doctor(**own, RALLREC_TUNED_MODEL=str(tmp_path))  # no adapter is of this base
-    assert found["cpu-default: tuned_adapter"]["state"] == "optional"
-    assert found["cpu-default: tuned_adapter"]["fix"] == "rallrec tune --recipe rella"
+    given = {"RALLREC_PROFILE": "cpu-default", "RALLREC_TUNED_ADAPTER": "rella", "RALLREC_HOME": tmp_path / "home"}
+    _, findings = doctor(**given, RALLREC_TUNED_MODEL=str(tmp_path))  # no adapter is of this base
+    assert findings["cpu-default: tuned_adapter"]["state"] == "optional"
+    assert findings["cpu-default: tuned_adapter"]["fix"] == "rallrec tune --recipe rella"
     folder = tmp_path / "home" / "artifacts" / "rella-0123456789abcdef"
     folder.mkdir(parents=True)
     recipe = {"data": {"name": "my-data"}, "model": {"name": str(tmp_path)}}
     (folder / "meta.json").write_text(json.dumps({"kind": "rella", "recipe": recipe, "files": {}}), "utf-8")
-    _, found = doctor(**own, RALLREC_TUNED_MODEL=str(tmp_path))
-    assert found["cpu-default: tuned_adapter"]["state"] == "ok"
-    assert "tuned on my-data" in found["cpu-default: tuned_adapter"]["detail"]
+    _, findings = doctor(**given, RALLREC_TUNED_MODEL=str(tmp_path))
+    assert findings["cpu-default: tuned_adapter"]["state"] == "ok"
+    assert "tuned on my-data" in findings["cpu-default: tuned_adapter"]["detail"]

@@ -79,15 +79,15 @@ def naive_chain(lm: CausalLM, messages: Messages, index: int | None, sampling: S
 
 def decode(lm: CausalLM, prompts: list[Messages], samples: tuple[int, ...], sampling: Sampling, **more: Any) -> Any:
     groups = [RowGroup(n, p, lm.chat.reason_prompt(p, sampling.max_tokens), samples) for n, p in enumerate(prompts)]
-    found: dict[tuple[int, int], Trace] = {}
+    traces: dict[tuple[int, int], Trace] = {}
     stop: Callable[[], None] = more.pop("stop", lambda: None)
 
     def keep(number: int, trace: Trace) -> None:
-        assert (number, trace.index) not in found
-        found[number, trace.index] = trace
+        assert (number, trace.index) not in traces
+        traces[number, trace.index] = trace
 
     Decoder(lm, sampling, stop).run(groups, on_trace=keep, **more)
-    return found
+    return traces
 
 
 @pytest.mark.parametrize("rows", [2, 5, 96])
@@ -96,10 +96,10 @@ def test_chains_of_many_prompts_are_those_made_from_scratch(
 ) -> None:
     """However many rows there is room for: with little, prompts come in as others' chains end."""
     monkeypatch.setattr(tiny, "rows", rows)
-    found = decode(tiny, PROMPTS, (0, 3, 1), SAMPLING)
-    assert sorted(found) == [(n, i) for n in range(4) for i in (0, 1, 3)]
+    traces = decode(tiny, PROMPTS, (0, 3, 1), SAMPLING)
+    assert sorted(traces) == [(n, i) for n in range(4) for i in (0, 1, 3)]
     finishes = set()
-    for (number, index), trace in found.items():
+    for (number, index), trace in traces.items():
         text, finish, p_yes = naive_chain(tiny, PROMPTS[number], index, SAMPLING)
         assert (trace.text, trace.finish) == (text, finish)
         assert trace.p_yes == pytest.approx(p_yes, abs=1e-4)
@@ -111,9 +111,9 @@ def test_a_chain_that_ends_early_leaves_the_others_as_they_are(tiny: CausalLM, m
     whole = decode(tiny, PROMPTS[:2], (0, 1, 2), SAMPLING)
     ends = {tiny.tokenizer(trace.text[:1], add_special_tokens=False).input_ids[0] for trace in list(whole.values())[:2]}
     monkeypatch.setattr(tiny, "ends", tiny.ends | ends)
-    found = decode(tiny, PROMPTS[:2], (0, 1, 2), SAMPLING)
-    assert any(trace.finish == "stop" and trace.tokens == 0 for trace in found.values())
-    for (number, index), trace in found.items():
+    traces = decode(tiny, PROMPTS[:2], (0, 1, 2), SAMPLING)
+    assert any(trace.finish == "stop" and trace.tokens == 0 for trace in traces.values())
+    for (number, index), trace in traces.items():
         text, finish, p_yes = naive_chain(tiny, PROMPTS[number], index, SAMPLING)
         assert (trace.text, trace.finish, trace.p_yes) == (text, finish, pytest.approx(p_yes, abs=1e-4))
 
@@ -136,8 +136,8 @@ def test_a_chain_that_closed_its_thinking_is_read_right_after_the_mark(
         return chosen
 
     monkeypatch.setattr("backend.engines.decoding.draw", scripted)
-    found = decode(tiny, PROMPTS[:2], (0, 1), Sampling(max_tokens=40))
-    for (number, _), trace in found.items():
+    traces = decode(tiny, PROMPTS[:2], (0, 1), Sampling(max_tokens=40))
+    for (number, _), trace in traces.items():
         prompt = tiny.chat.reason_prompt(PROMPTS[number], 40).ids
         closed = tiny.tokenizer("They.</think>\n\n", add_special_tokens=False).input_ids
         assert (trace.text, trace.finish, trace.tokens) == (said, "stop", len(script))
@@ -153,10 +153,10 @@ def test_texts_are_those_made_from_scratch(tiny: CausalLM) -> None:
 
 def test_pieces_come_as_they_are_written_and_join_to_the_text(tiny: CausalLM) -> None:
     pieces: dict[tuple[int, int], list[str]] = {}
-    found = decode(
+    traces = decode(
         tiny, PROMPTS, (0, 1), SAMPLING, on_piece=lambda n, i, text: pieces.setdefault((n, i), []).append(text)
     )
-    assert {key: "".join(own) for key, own in pieces.items()} == {k: t.text for k, t in found.items() if t.text}
+    assert {key: "".join(parts) for key, parts in pieces.items()} == {k: t.text for k, t in traces.items() if t.text}
     assert max(map(len, pieces.values())) > 3
 
 

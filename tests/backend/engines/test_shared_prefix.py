@@ -49,13 +49,13 @@ def test_rows_of_any_prompts_that_come_write_and_go_are_as_if_alone(tiny: Causal
         elif action == "feed":
             fed = [data.draw(st.lists(TOKENS, min_size=1, max_size=3), "tokens") for _ in texts]
             texts = [text + new for text, new in zip(texts, fed, strict=True)]
-            for found, text in zip(tiny.feed(fed, cache), texts, strict=True):
-                torch.testing.assert_close(found, _from_scratch(tiny, text), atol=1e-4, rtol=1e-4)
+            for logits_of_row, text in zip(tiny.feed(fed, cache), texts, strict=True):
+                torch.testing.assert_close(logits_of_row, _from_scratch(tiny, text), atol=1e-4, rtol=1e-4)
         elif action == "remove":
             cache.remove(row)
-            for own in (texts, prompts):
-                own[row] = own[-1]
-                own.pop()
+            for per_row in (texts, prompts):
+                per_row[row] = per_row[-1]
+                per_row.pop()
         else:  # what a row has written can be cut back
             kept = data.draw(st.integers(0, cache.written[row]), "kept")
             cache.written[row] = kept
@@ -70,8 +70,8 @@ def test_rows_that_grow_past_their_buffer_keep_what_they_wrote(tiny: CausalLM) -
         fed = [[20 + step % 50], [30 + step % 40]]
         texts = [text + new for text, new in zip(texts, fed, strict=True)]
         logits = tiny.feed(fed, cache)
-    for found, text in zip(logits, texts, strict=True):
-        torch.testing.assert_close(found, _from_scratch(tiny, text), atol=1e-4, rtol=1e-4)
+    for logits_of_row, text in zip(logits, texts, strict=True):
+        torch.testing.assert_close(logits_of_row, _from_scratch(tiny, text), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -107,11 +107,11 @@ def test_batches_hold_every_prompt_once_within_their_bounds(prompts: list[list[i
     batches = plan_batches(prompts, tokens)
     assert sorted(index for batch in batches for index in batch) == list(range(len(prompts)))
     for batch in batches:
-        own = [prompts[index] for index in batch]
-        shared = shared_length(own)
-        assert all(prompt[:shared] == own[0][:shared] for prompt in own)
-        assert all(len(prompt) > shared for prompt in own)
-        fed = [len(prompt) - shared for prompt in own]
+        together = [prompts[index] for index in batch]
+        shared = shared_length(together)
+        assert all(prompt[:shared] == together[0][:shared] for prompt in together)
+        assert all(len(prompt) > shared for prompt in together)
+        fed = [len(prompt) - shared for prompt in together]
         padded = max(fed) * len(fed)
         assert len(batch) == 1 or (padded <= tokens and 4 * (padded - sum(fed)) <= padded)
 
@@ -148,5 +148,5 @@ def test_a_grouped_query_model_shares_too() -> None:
     lm = CausalLM(AutoModelForCausalLM.from_config(config, attn_implementation=ATTENTION).eval(), TinyTokenizer())
     cache = lm.new_rows()
     cache.add(lm.read([11, 12, 13])[0], 2)
-    for found, last in zip(lm.feed([[14], [15]], cache), (14, 15), strict=True):
-        torch.testing.assert_close(found, _from_scratch(lm, [11, 12, 13, last]), atol=1e-4, rtol=1e-4)
+    for logits, last in zip(lm.feed([[14], [15]], cache), (14, 15), strict=True):
+        torch.testing.assert_close(logits, _from_scratch(lm, [11, 12, 13, last]), atol=1e-4, rtol=1e-4)

@@ -14,8 +14,8 @@ END = _FIRST_COMMAND + 1
 
 
 def tokens_of(text: str) -> list[int]:
-    found = re.findall("|".join(map(re.escape, COMMANDS)) + "|.", text, re.DOTALL)
-    return [_FIRST_COMMAND + COMMANDS.index(own) if own in COMMANDS else ord(own) for own in found]
+    spellings = re.findall("|".join(map(re.escape, COMMANDS)) + "|.", text, re.DOTALL)
+    return [_FIRST_COMMAND + COMMANDS.index(one) if one in COMMANDS else ord(one) for one in spellings]
 
 
 def text_of(tokens: list[int]) -> str:

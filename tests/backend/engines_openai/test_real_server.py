@@ -37,9 +37,9 @@ def bridge(server: VllmServer) -> Bridge:
 
 @pytest.fixture(scope="module")
 def vocabulary(bridge: Bridge, server: VllmServer) -> ServerVocabulary:
-    own = ServerVocabulary(bridge, server.model)
-    bridge.client.submit(bridge.run(own.find_control_tokens)).result()
-    return own
+    vocabulary = ServerVocabulary(bridge, server.model)
+    bridge.client.submit(bridge.run(vocabulary.find_control_tokens)).result()
+    return vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,10 @@ def local(model_ref: ModelRef, models_dir: Path) -> TokenizerVocabulary:
 
 @pytest.fixture(scope="module")
 def engine(server: VllmServer) -> Iterator[OpenAIEngine]:
-    own = OpenAIEngine(ModelRef(server.model), url=server.url)
-    own.load()
-    assert own._connection.dialect.name == "tokens"
-    return own
+    engine = OpenAIEngine(ModelRef(server.model), url=server.url)
+    engine.load()
+    assert engine._connection.dialect.name == "tokens"
+    return engine
 
 
 def test_the_server_tells_the_same_tokens_as_the_tokenizer(

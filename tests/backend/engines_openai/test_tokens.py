@@ -142,7 +142,7 @@ def test_a_chain_is_its_tokens_but_for_the_one_that_ends_it(
 
 def server_tokens(parts: tuple[str, ...]) -> list[str]:
     """The parts' tokens, each as its text."""
-    return [own for part in parts for own in ([part] if part == "<|start|>" else part)]
+    return [text for part in parts for text in ([part] if part == "<|start|>" else part)]
 
 
 def test_a_chain_at_its_limit_keeps_its_last_token(start: Start) -> None:
