@@ -61,8 +61,7 @@ class ServerClient:
         with self._starting:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                thread = threading.Thread(target=self._loop.run_forever, name="openai-engine", daemon=True)
-                thread.start()
+                threading.Thread(target=_serve, args=(self._loop,), name="openai-engine", daemon=True).start()
                 weakref.finalize(self, _shut_down, self._loop, self._made)
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
@@ -158,6 +157,14 @@ def _key(variable: str) -> str | None:
             fix=f"set {variable} again, or unset it where the server wants no key",
         )
     return key or None
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop until :func:`_shut_down` stops it."""
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
 
 
 def _shut_down(loop: asyncio.AbstractEventLoop, made: list[AsyncOpenAI]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
@@ -254,3 +255,16 @@ def test_callbacks_come_one_at_a_time_from_the_thread_that_asked(start: Start) -
 
     engine.reason(PROMPTS, 3, Sampling(), on_piece=hear, on_trace=hear)
     assert threads == {threading.get_ident()}
+
+
+def test_the_loop_of_an_engine_that_nobody_has_any_more_is_closed(start: Start) -> None:
+    engine, _ = start(lambda _asked: listing())
+    engine.load()
+    loop = engine._connection.client._loop
+    assert loop is not None
+    del engine
+    until = time.monotonic() + 5
+    while not loop.is_closed() and time.monotonic() < until:
+        gc.collect()
+        time.sleep(0.02)
+    assert loop.is_closed()
