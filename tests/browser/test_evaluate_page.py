@@ -113,16 +113,6 @@ def test_from_a_bar_to_a_sample_and_back(page: Any, filled: str) -> None:
     page.wait_for_selector("#evaluate-behind tbody tr")
 
 
-def test_a_window_and_a_slice_lead_to_their_samples(page: Any, filled: str) -> None:
-    for view, point, count in (("figure-3", "variance:windows:0", COUNT // 3), ("slices", "history:RALLRec+:0", None)):
-        open_evaluate(page, filled, f"&view={view}")
-        page.locator(f"[data-go='{point}']").first.click()
-        page.wait_for_selector("#evaluate-behind tbody tr")
-        said = page.inner_text("#evaluate-behind h2")
-        assert count is None or said == f"{count} samples"
-        assert int(said.split()[0]) == page.locator("#evaluate-behind tbody tr").count()
-
-
 def test_alpha_moves_the_numbers_the_curve_and_the_address(page: Any, filled: str) -> None:
     open_evaluate(page, filled, "&view=figure-7")
     assert weights(page)[:2] == ["0.1", "0.001"]
@@ -164,27 +154,9 @@ def test_two_systems_side_by_side(page: Any, filled: str) -> None:
     page.wait_for_selector("#evaluate-exhibit code:has-text('rallrec reason --strategy recent')")
 
 
-def test_the_data_is_downloaded(page: Any, filled: str, tmp_path: Path) -> None:
-    open_evaluate(page, filled, "&view=figure-3")
-    with page.expect_download() as started:
-        page.click("a[download]:has-text('CSV')")
-    file = tmp_path / "data.csv"
-    started.value.save_as(file)
-    rows = list(csv.DictReader(file.open(encoding="utf-8")))
-    assert len(rows) == page.locator("#evaluate-exhibit svg a").count()
-    assert rows[0]["samples"] == f"{COUNT // 3}.0"
-
-
 def test_a_whole_part_asks_for_a_job_and_a_wrong_address_has_a_way_out(page: Any, filled: str) -> None:
     page.goto(f"{filled}/evaluate?samples=test&limit=501")
     page.wait_for_selector("[data-start]")
     page.goto(f"{filled}/evaluate?view=table-9")
     page.wait_for_selector("#evaluate-exhibit .error")
     assert page.locator("#evaluate-bar .chips a").count() > 10  # the way out
-
-
-def test_it_fits_a_phone(page: Any, filled: str) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
-    for view in ("table-4", "slices", "pair"):
-        open_evaluate(page, filled, f"&view={view}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -45,7 +45,7 @@ def asked(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     pipeline = workspace.pipeline()
     recipes = [workspace.recipe(knowledge=wording) for wording in ("none", "paper")]
     lists = [labelled(workspace, SampleChoice(part), part) for part in ("test", "validation")]
-    pairs = [pair for each in lists for pair in zip(each.users.tolist(), each.items.tolist(), strict=True)]
+    pairs = [pair for part in lists for pair in zip(part.users.tolist(), part.items.tolist(), strict=True)]
     Batch(pipeline, unasked_predictions(pipeline, pairs, recipes)).run()
     yield workspace
     workspace.close()
@@ -74,17 +74,17 @@ def test_every_view_has_something_to_show(looked: tuple[EvaluateService, State])
 
 def test_alpha_and_epsilon_move_rallrec_plus_alone(looked: tuple[EvaluateService, State]) -> None:
     _, state = looked
-    own, found = state.evaluation, state.evaluation.ways["full-paper"].responses
+    evaluation, responses = state.evaluation, state.evaluation.ways["full-paper"].responses
     moved = EvaluateQuery(samples="test", alpha=0.9, epsilon=0.05)
-    scores = merge(*found.merging, 0.9, 0.05)
+    scores = merge(*responses.merging, 0.9, 0.05)
     assert state.system("RALLRec+", moved).scores == pytest.approx(scores)
-    assert state.system("RALLRec", moved) is own.systems["RALLRec"]
-    assert state.system("RALLRec+", TEST) is own.systems["RALLRec+"]
+    assert state.system("RALLRec", moved) is evaluation.systems["RALLRec"]
+    assert state.system("RALLRec+", TEST) is evaluation.systems["RALLRec+"]
     numbers = state.numbers(moved)
     assert list(numbers) == ["now", "chosen", "paper"]
-    assert numbers["now"].values["log_loss"] == pytest.approx(metrics.log_loss(own.samples.labels, scores))
+    assert numbers["now"].values["log_loss"] == pytest.approx(metrics.log_loss(evaluation.samples.labels, scores))
     assert (numbers["paper"].alpha, numbers["paper"].epsilon) == (0.1, 1e-3)
-    best = own.chosen.weights["paper"].best
+    best = evaluation.chosen.weights["paper"].best
     assert (numbers["chosen"].alpha, numbers["chosen"].epsilon) == (best.alpha, best.epsilon)
     # The table goes on to report what was chosen on validation samples.
     [line] = [one for one in state.tables["table-4"].lines if one.key == "RALLRec+"]
@@ -106,9 +106,9 @@ def test_the_samples_behind_every_point(looked: tuple[EvaluateService, State]) -
             row = found.rows[0]
             place = int(series.behind(point)[0])
             assert row.scores[found.systems.index("RALLRec+")] == state.evaluation.systems["RALLRec+"].scores[place]
-            own = found.systems[0]  # of a system's own point, its score comes first
-            assert own == (series.key if series.key in state.evaluation.systems else "RALLRec+")
-            assert (f"{own}, " in found.what) == (series.key == own)
+            first = found.systems[0]  # the score of the system whose point it is comes first
+            assert first == (series.key if series.key in state.evaluation.systems else "RALLRec+")
+            assert (f"{first}, " in found.what) == (series.key == first)
             assert row.liked == bool(state.evaluation.samples.labels[place])
             merging = state.merging(query)
             choices = row.request.choices
@@ -138,10 +138,10 @@ def test_a_pair_is_tested_and_a_missing_system_says_what_to_run(looked: tuple[Ev
     for alpha in (None, 0.9):
         pair = state.exhibit(EvaluateQuery(samples="test", view="pair", second="UserMean", alpha=alpha))
         assert isinstance(pair, SystemPair)
-        assert [own.method for own in pair.differences] == ["DeLong", *["bootstrap"] * 5]
+        assert [one.method for one in pair.differences] == ["DeLong", *["bootstrap"] * 5]
     gone = state.exhibit(EvaluateQuery(samples="test", view="pair", second="DeepFM"))
     assert isinstance(gone, SystemPair)
-    assert [own.run for own in gone.missing] == ["rallrec baselines --dataset ml-latest-small"]
+    assert [system.run for system in gone.missing] == ["rallrec baselines --dataset ml-latest-small"]
     assert gone.wins is None
 
 
@@ -157,8 +157,8 @@ def test_a_metric_that_is_registered_is_on_the_page(asked: Workspace, monkeypatc
         assert words in drawing.evaluate_exhibit(state.exhibit(query), state, query)
     numbers = drawing.evaluate_numbers(state, TEST)
     assert 'title="The mean squared error.">Brier score' in numbers
-    own = state.evaluation.systems["RALLRec+"]
-    assert f"{np.mean((own.scores - state.evaluation.samples.labels) ** 2):.4f}" in numbers
+    scores = state.evaluation.systems["RALLRec+"].scores
+    assert f"{np.mean((scores - state.evaluation.samples.labels) ** 2):.4f}" in numbers
     records = state.records(EvaluateQuery(samples="test", view="table-4"))
     assert [record["column"] for record in records[:6]] == [*metrics.METRICS]
 

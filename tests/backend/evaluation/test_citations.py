@@ -27,12 +27,12 @@ PAST = (
 )
 
 
-def found(text: str) -> list[Citation]:
+def citations_in(text: str) -> list[Citation]:
     return cited_titles(text, PAST, TARGET)
 
 
 def told(text: str) -> list[tuple[str, bool, float | None, bool | None]]:
-    return [(own.title, own.in_prompt, own.rating, own.rating_right) for own in found(text)]
+    return [(one.title, one.in_prompt, one.rating, one.rating_right) for one in citations_in(text)]
 
 
 def test_a_chain_that_copies_well() -> None:
@@ -48,7 +48,7 @@ def test_a_chain_that_copies_well() -> None:
         ("Net, The (1995)", True, 2.0, True),
         ("Seven (a.k.a. Se7en) (1995)", True, None, None),
     ]
-    assert CitationCount.of(found(text)) == CitationCount(5, 5, 4, 4)
+    assert CitationCount.of(citations_in(text)) == CitationCount(5, 5, 4, 4)
 
 
 def test_a_chain_that_invents_and_copies_half() -> None:
@@ -62,7 +62,7 @@ def test_a_chain_that_invents_and_copies_half() -> None:
         ("Heat (1996)", False, 4.5, None),
         ("Monsters, Inc. (2001)", True, 5.0, False),
     ]
-    assert CitationCount.of(found(text)) == CitationCount(4, 1, 1, 0)
+    assert CitationCount.of(citations_in(text)) == CitationCount(4, 1, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_a_chain_that_invents_and_copies_half() -> None:
     ],
 )  # fmt: skip
 def test_ways_to_write_a_title_that_is_there(text: str, title: str | None) -> None:
-    assert [own.title for own in found(text) if own.in_prompt] == ([title] if title else [])
-    assert len(found(text)) == 1
+    assert [one.title for one in citations_in(text) if one.in_prompt] == ([title] if title else [])
+    assert len(citations_in(text)) == 1
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_ways_to_write_a_title_that_is_there(text: str, title: str | None) -> No
     ],
 )  # fmt: skip
 def test_titles_that_are_not_there(text: str, title: str | None) -> None:
-    [outside] = [citation.title for citation in found(text) if not citation.in_prompt]
+    [outside] = [one.title for one in citations_in(text) if not one.in_prompt]
     assert title is None or outside == title
 
 
@@ -117,7 +117,7 @@ def test_what_stands_before_and_is_a_title_without_a_year() -> None:
     ],
 )  # fmt: skip
 def test_nothing_that_could_be_a_title_with_its_year(text: str) -> None:
-    assert found(text) == []
+    assert citations_in(text) == []
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ def test_nothing_that_could_be_a_title_with_its_year(text: str) -> None:
     ],
 )  # fmt: skip
 def test_the_rating_is_read_right_behind_the_title(behind: str, rating: float | None) -> None:
-    [own] = found("They gave Heat (1995)" + behind)
-    assert (own.in_prompt, own.rating) == (True, rating)
-    assert own.rating_right is (None if rating is None else rating == 4.5)
+    [one] = citations_in("They gave Heat (1995)" + behind)
+    assert (one.in_prompt, one.rating) == (True, rating)
+    assert one.rating_right is (None if rating is None else rating == 4.5)
 
 
 def test_of_two_past_items_with_one_label_either_rating_is_right() -> None:
-    assert [own.rating_right for own in found("Hamlet (2000) got 2.5, Hamlet (2000) 4 and Hamlet (2000) 3")] == [
+    assert [one.rating_right for one in citations_in("Hamlet (2000) got 2.5, Hamlet (2000) 4 and Hamlet (2000) 3")] == [
         True, True, False,
     ]  # fmt: skip
 
@@ -147,21 +147,24 @@ def test_the_longer_of_two_labels_is_the_one_that_is_meant() -> None:
     past = (HistoryLine("Seven (1995)", (), 1.0), HistoryLine("Magnificent Seven, The (1995)", (), 5.0))
     target = HistoryLine("Samurai Seven (1995)", ())
     cited = cited_titles("The Magnificent Seven (1995) got 5, Seven (1995) 1 and Samurai Seven (1995)?", past, target)
-    assert [(own.title, own.rating_right) for own in cited] == [
+    assert [(one.title, one.rating_right) for one in cited] == [
         ("The Magnificent Seven (1995)", True), ("Seven (1995)", True), ("Samurai Seven (1995)", None),
     ]  # fmt: skip
 
 
 def test_without_a_history_only_the_target_is_there() -> None:
     cited = cited_titles("Seven (1995) is like Heat (1995)", (), TARGET)
-    assert [(own.title, own.in_prompt) for own in cited] == [("Seven (1995)", True), ("Heat (1995)", False)]
+    assert [(one.title, one.in_prompt) for one in cited] == [
+        ("Seven (1995)", True),
+        ("Heat (1995)", False),
+    ]
 
 
 @pytest.fixture(scope="module")
 def labels(shipped: Dataset) -> list[str]:
     """All labels of the shipped data that end in a year, with single spaces as prompts have them."""
-    found = [" ".join(shipped.item_label(code).split()) for code in range(shipped.n_items)]
-    return [label for label in found if label.endswith(")") and label[-5:-1].isdigit()]
+    spaced = [" ".join(shipped.item_label(code).split()) for code in range(shipped.n_items)]
+    return [label for label in spaced if label.endswith(")") and label[-5:-1].isdigit()]
 
 
 def test_every_label_of_the_shipped_data_is_recognised_where_it_is_written(labels: list[str]) -> None:
@@ -171,7 +174,7 @@ def test_every_label_of_the_shipped_data_is_recognised_where_it_is_written(label
         text = f"Although they gave {label} 4, it shares Drama."
         assert told_of(text, HistoryLine(label, (), 4.0)) == [(label, True, 4.0, True)]
         [*elsewhere] = told_of(text)
-        assert [own[1] for own in elsewhere] in ([], [False])
+        assert [one[1] for one in elsewhere] in ([], [False])
         if not elsewhere:
             unseen.append(label)
     # Without a capital in reach of the year, a title that is not in the prompt goes unseen.
@@ -183,7 +186,7 @@ def test_every_label_of_the_shipped_data_is_recognised_where_it_is_written(label
 
 def told_of(text: str, *past: HistoryLine) -> list[tuple[str, bool, float | None, bool | None]]:
     cited = cited_titles(text, past, HistoryLine("Nothing at all (1900)", ()))
-    return [(own.title, own.in_prompt, own.rating, own.rating_right) for own in cited]
+    return [(one.title, one.in_prompt, one.rating, one.rating_right) for one in cited]
 
 
 def test_several_labels_in_one_text_do_not_mix(labels: list[str]) -> None:
@@ -192,7 +195,7 @@ def test_several_labels_in_one_text_do_not_mix(labels: list[str]) -> None:
         a, b, c, d = (HistoryLine(labels[n], (), 0.5 * (1 + int(n) % 10)) for n in numbers)
         text = f"Although {a.label} got {a.rating:g}, they gave {b.label} {b.rating:g}. So {c.label} and {d.label}."
         cited = cited_titles(text, (a, b, c), d)
-        assert [own.title for own in cited if own.in_prompt] == [line.label for line in (a, b, c, d)]
+        assert [one.title for one in cited if one.in_prompt] == [line.label for line in (a, b, c, d)]
         assert CitationCount.of(cited) == CitationCount(4, 4, 2, 2)
 
 
@@ -200,14 +203,14 @@ def test_several_labels_in_one_text_do_not_mix(labels: list[str]) -> None:
 def test_composed_rationales_cite_their_own_prompt_alone(shipped: Dataset, layout: Layout) -> None:
     asking = Questions(shipped, random_space(shipped.n_items))
     rng = np.random.default_rng(0)
-    own, other, before = CitationCount(), CitationCount(), ""
+    of_prompt, of_another, before = CitationCount(), CitationCount(), ""
     for row in rng.choice(split(build_samples(shipped), shipped).train, 60, replace=False):
         user, item = int(shipped.user_index[row]), int(shipped.item_index[row])
         question = asking.ask(user, item, RetrievalConfig(), layout)
         text = compose(question.subject, question.lines, bool(question.label), None, rng)
-        own += CitationCount.of(cited_titles(text, question.lines, question.subject.target))
-        other += CitationCount.of(cited_titles(before, question.lines, question.subject.target))
+        of_prompt += CitationCount.of(cited_titles(text, question.lines, question.subject.target))
+        of_another += CitationCount.of(cited_titles(before, question.lines, question.subject.target))
         before = text
-    assert own.cited == own.in_prompt == own.rated == own.rated_right > 60
-    assert other.cited > 60
-    assert other.in_prompt < 0.1 * other.cited
+    assert of_prompt.cited == of_prompt.in_prompt == of_prompt.rated == of_prompt.rated_right > 60
+    assert of_another.cited > 60
+    assert of_another.in_prompt < 0.1 * of_another.cited

@@ -34,12 +34,12 @@ def test_the_published_example() -> None:
     assert areas.round(4).tolist() == [0.7366, 0.7258, 0.6478]
     assert np.sqrt(np.diag(covariance)).round(4).tolist() == [0.0927, 0.1028, 0.1000]
     first = delong(outcome, albumin, score)
-    assert [round(own, 4) for own in (first.difference, first.error, first.z**2, first.p)] == [
+    assert [round(value, 4) for value in (first.difference, first.error, first.z**2, first.p)] == [
         0.0108, 0.0953, 0.0127, 0.9102,
     ]  # fmt: skip
-    assert [round(own, 4) for own in (first.low, first.high)] == [-0.1761, 0.1976]
+    assert [round(value, 4) for value in (first.low, first.high)] == [-0.1761, 0.1976]
     second = delong(outcome, protein, score)
-    assert [round(own, 4) for own in (second.difference, second.error, second.z**2, second.p)] == [
+    assert [round(value, 4) for value in (second.difference, second.error, second.z**2, second.p)] == [
         -0.0780, 0.1046, 0.5554, 0.4561,
     ]  # fmt: skip
 
@@ -62,7 +62,7 @@ def test_areas_are_those_of_scikit_learn_and_errors_those_of_the_bootstrap() -> 
     second = np.clip(first * 0.7 + rng.random(400) * 0.3, 0, 1).round(2)
     found = delong(labels, first, second)
     assert found.areas == pytest.approx((auc(labels, first), auc(labels, second)), abs=1e-12)
-    # Each sample its own user: what DeLong's test assumes.
+    # Each sample its value user: what DeLong's test assumes.
     users = np.arange(400)
     drawn = draw("auc", users, labels, first, 4000) - draw("auc", users, labels, second, 4000)
     assert drawn.value == pytest.approx(found.difference, abs=1e-12)

@@ -43,7 +43,7 @@ def test_bars_stand_on_zero_and_lead_to_their_samples() -> None:
     spans = np.array([[0, 2], [2, 3]])
     one = series("responses", [1, 2], [0.5, 1.0], words=("short", "long"), order=np.arange(3), spans=spans)
     panel = Panel("length", "Length", "group", "accuracy", "bars", (one,))
-    drawn = str(draw_panel(panel, lambda _panel, own, point: f"/x?{own.key}:{point}", chosen="responses:1"))
+    drawn = str(draw_panel(panel, lambda _panel, drawn, point: f"/x?{drawn.key}:{point}", chosen="responses:1"))
     tall, heights = re.findall(r'<rect x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', drawn), []
     for top, height in tall:
         heights.append(float(height))

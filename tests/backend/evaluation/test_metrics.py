@@ -64,10 +64,10 @@ def test_gauc_is_the_mean_of_the_users_areas_weighted_by_their_samples(table: Ro
     users, labels, values = _columns(table)
     areas, weights = [], []
     for user in set(users):
-        own = [(label, value) for u, label, value in table if u == user]
-        if len({label for label, _ in own}) == 2:
-            areas.append(_pairs_auc([label for label, _ in own], [value for _, value in own]))
-            weights.append(len(own))
+        of_user = [(label, value) for u, label, value in table if u == user]
+        if len({label for label, _ in of_user}) == 2:
+            areas.append(_pairs_auc([label for label, _ in of_user], [value for _, value in of_user]))
+            weights.append(len(of_user))
     found = gauc(users, labels, values)
     if areas:
         assert found == pytest.approx(np.average(areas, weights=weights), abs=1e-12)

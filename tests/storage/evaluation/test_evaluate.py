@@ -51,13 +51,13 @@ def test_every_system_is_scored_as_its_predictions_are(
     held_out = ask("mine", lists["validation"], ("none", "paper"))
     plain = ask("", lists["test"], ("none",), template="paper", strategy="recent", traces=0)["none"]
     found = report()
-    labels = np.array([float(bool(own.question.label)) for own in plain])
+    labels = np.array([float(bool(one.question.label)) for one in plain])
     users = [user for user, _ in lists["test"]]
 
     def values(scores: Sequence[float]) -> Any:
-        own = {"auc": auc(labels, scores), "gauc": gauc(users, labels, scores)}
-        own |= {"log_loss": log_loss(labels, scores), "accuracy": accuracy(labels, scores)}
-        return pytest.approx(own, abs=1e-9)
+        expected = {"auc": auc(labels, scores), "gauc": gauc(users, labels, scores)}
+        expected |= {"log_loss": log_loss(labels, scores), "accuracy": accuracy(labels, scores)}
+        return pytest.approx(expected, abs=1e-9)
 
     systems = _systems(found)
     assert list(found["systems"]) == list(NAMES)
@@ -67,19 +67,19 @@ def test_every_system_is_scored_as_its_predictions_are(
         "Hybrid-Score",
     }
     assert systems["DeepFM"]["run"] == "rallrec baselines --dataset ml-latest-small"
-    assert _values(systems["LLM"]) == values([own.p_g for own in plain])
-    assert _values(systems["RALLRec"]) == values([own.p_g for own in full["none"]])
+    assert _values(systems["LLM"]) == values([one.p_g for one in plain])
+    assert _values(systems["RALLRec"]) == values([one.p_g for one in full["none"]])
     assert _values(systems["RALLRec"]) != _values(systems["LLM"])
     for wording in ("none", "paper"):
         here, there, told = full[wording], held_out[wording], TOLD[wording]
-        assert _values(systems[f"Reasoner, {told}"]) == values([own.p_r for own in here])
-        assert _values(systems[f"Merged, {told}, paper weights"]) == values([own.p_final for own in here])
-        plainly = [(0.1 * own.p_r + own.p_g) / 1.1 for own in here]
+        assert _values(systems[f"Reasoner, {told}"]) == values([one.p_r for one in here])
+        assert _values(systems[f"Merged, {told}, paper weights"]) == values([one.p_final for one in here])
+        plainly = [(0.1 * one.p_r + one.p_g) / 1.1 for one in here]
         assert _values(systems[f"Merged, {told}, without CM, paper weights"]) == values(plainly)
-        truth = [float(bool(own.question.label)) for own in there]
+        truth = [float(bool(one.question.label)) for one in there]
 
         def merged(asked: list[Prediction], alpha: float, epsilon: float) -> Any:
-            return [float(merge(own.p_r, own.var_r, own.p_g, own.var_g, alpha, epsilon)) for own in asked]
+            return [float(merge(one.p_r, one.var_r, one.p_g, one.var_g, alpha, epsilon)) for one in asked]
 
         losses = {(a, e): log_loss(truth, merged(there, a, e)) for a in ALPHAS for e in EPSILONS}
         weights = found["weights"][wording]["chosen"]
@@ -91,19 +91,19 @@ def test_every_system_is_scored_as_its_predictions_are(
     assert None not in rows
     prior = small.labels[training_rows(small, split(build_samples(small), small))].mean()
     past = [small.labels[small.history_before(int(row or 0))] for row in rows]
-    assert _values(systems["UserMean"]) == values([(own.sum() + 3 * prior) / (len(own) + 3) for own in past])
+    assert _values(systems["UserMean"]) == values([(one.sum() + 3 * prior) / (len(one) + 3) for one in past])
     for system in systems.values():
         for metric, (low, high) in system["intervals"].items():
             assert low <= system[metric] <= high
         assert system["n"] == (0 if system["missing"] else 14)
     complete = [name for name in NAMES if name not in networks | {"ReLLa", "Hybrid-Score"}]
-    pairs = {(own["first"], own["second"]) for own in found["tests"]}
+    pairs = {(one["first"], one["second"]) for one in found["tests"]}
     others = [name for name in complete if not name.startswith("RALLRec")]
     assert pairs == {("RALLRec+", name) for name in ["RALLRec", *others]} | {("RALLRec", name) for name in others}
-    for own in found["tests"]:
-        first, second = (systems[own[side]][own["metric"]] for side in ("first", "second"))
-        assert own["value"] == pytest.approx(first - second)
-        assert 0 < own["p"] <= 1
+    for one in found["tests"]:
+        first, second = (systems[one[side]][one["metric"]] for side in ("first", "second"))
+        assert one["value"] == pytest.approx(first - second)
+        assert 0 < one["p"] <= 1
 
 
 def test_rella_is_asked_by_the_retrieval_that_its_adapter_was_tuned_with(
@@ -111,25 +111,26 @@ def test_rella_is_asked_by_the_retrieval_that_its_adapter_was_tuned_with(
 ) -> None:
     # The scripted engine knows no recipe's adapter, so the untuned model with these prompts stands for it.
     tuned_k = load_settings().tune["k"]
-    own = ask("", lists["test"], ("none",), k=tuned_k, variant="text", strategy="mix-then-retrieve", traces=0)["none"]
+    choices = {"k": tuned_k, "variant": "text", "strategy": "mix-then-retrieve", "traces": 0}
+    predictions = ask("", lists["test"], ("none",), **choices)["none"]
     system = _systems(report())["ReLLa"]
-    labels = [float(bool(prediction.question.label)) for prediction in own]
-    assert system["log_loss"] == pytest.approx(log_loss(labels, [each.p_g for each in own]))
+    labels = [float(bool(prediction.question.label)) for prediction in predictions]
+    assert system["log_loss"] == pytest.approx(log_loss(labels, [prediction.p_g for prediction in predictions]))
 
 
 def test_chains_are_counted_by_knowledge(report: Callable[..., Any], lists: Lists) -> None:
     full = ask("mine", lists["test"], ("none", "paper"))
-    found = {own["knowledge"]: own for own in report()["chains"]}
+    found = {one["knowledge"]: one for one in report()["chains"]}
     for wording, predictions in full.items():
-        traces = [trace for own in predictions for trace in own.traces if trace]
-        own = found[wording]
-        assert (own["chains"], own["wanted"]) == (len(traces), 4 * 14) == (56, 56)
-        assert own["readable"] == sum(read_verdict(trace.text).answer != "no_answer" for trace in traces) == 42
-        assert own["readable_share"] == 0.75  # every fourth scripted chain is never closed
+        traces = [trace for one in predictions for trace in one.traces if trace]
+        counted = found[wording]
+        assert (counted["chains"], counted["wanted"]) == (len(traces), 4 * 14) == (56, 56)
+        assert counted["readable"] == sum(read_verdict(trace.text).answer != "no_answer" for trace in traces) == 42
+        assert counted["readable_share"] == 0.75  # every fourth scripted chain is never closed
         # A scripted chain names one title of its prompt, with its year.
-        assert (own["cited"], own["in_prompt"], own["in_prompt_share"]) == (56, 56, 1.0)
-        assert (own["rated"], own["rated_right_share"]) == (0, None)
-        assert own["mean_tokens"] == pytest.approx(sum(trace.tokens for trace in traces) / 56)
+        assert (counted["cited"], counted["in_prompt"], counted["in_prompt_share"]) == (56, 56, 1.0)
+        assert (counted["rated"], counted["rated_right_share"]) == (0, None)
+        assert counted["mean_tokens"] == pytest.approx(sum(trace.tokens for trace in traces) / 56)
 
 
 def test_what_is_not_cached_for_all_is_named_and_not_scored(report: Callable[..., Any], lists: Lists) -> None:
@@ -142,7 +143,7 @@ def test_what_is_not_cached_for_all_is_named_and_not_scored(report: Callable[...
     assert rallrec["run"].endswith("--answers-only")
     assert nothing["missing"]["RALLRec"] == {"why": rallrec["missing"], "run": rallrec["run"]}
     assert (nothing["weights"], nothing["tests"]) == ({}, [])
-    assert [own["chains"] for own in nothing["chains"]] == [0, 0, 0]
+    assert [one["chains"] for one in nothing["chains"]] == [0, 0, 0]
     ask("mine", lists["test"][:5], ("none",))
     ask("mine", lists["test"], ("paper",))
     ask("mine", lists["validation"][:9], ("paper",))
@@ -159,17 +160,18 @@ def test_what_is_not_cached_for_all_is_named_and_not_scored(report: Callable[...
     assert chosen["auc"] is None
     # Without weights of its own, RALLRec+ takes the paper's.
     assert _values(systems["RALLRec+"]) == _values(systems["Merged, told P_G, paper weights"])
-    assert [own["chains"] for own in some["chains"]] == [20, 56, 0]
+    assert [one["chains"] for one in some["chains"]] == [20, 56, 0]
     assert _systems(report("--gamma", "0"))["RALLRec"]["cached"] < 14
 
 
 def test_gamma_is_chosen_on_validation_samples(report: Callable[..., Any], lists: Lists) -> None:
     losses = {}
     for gamma in (2 / 3, 1 / 2, 4 / 5):
-        own = ask("mine", lists["validation"], ("none",), gamma=gamma, traces=0)["none"]
-        losses[gamma] = log_loss([float(bool(each.question.label)) for each in own], [each.p_g for each in own])
+        answered = ask("mine", lists["validation"], ("none",), gamma=gamma, traces=0)["none"]
+        truth = [float(bool(prediction.question.label)) for prediction in answered]
+        losses[gamma] = log_loss(truth, [prediction.p_g for prediction in answered])
     found = report()["gamma"]
-    assert {own["gamma"]: own["log_loss"] for own in found["tried"]} == pytest.approx(losses)
+    assert {one["gamma"]: one["log_loss"] for one in found["tried"]} == pytest.approx(losses)
     assert found["value"] == min(losses, key=lambda gamma: losses[gamma])
     given = report("--gamma", "0.8")["gamma"]
     assert (given["value"], given["given"], given["tried"]) == (0.8, True, [])
@@ -298,7 +300,7 @@ def test_the_report_is_one_page_that_asks_for_nothing_and_lists_what_is_register
     report: Callable[..., Any], lists: Lists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(REGISTERED, "brier", BRIER)
-    asked = ask("mine", lists["test"], ("none", "paper"))["none"]
+    predictions = ask("mine", lists["test"], ("none", "paper"))["none"]
     files = ("--samples", str(tmp_path / "test.csv"), "--validation", str(tmp_path / "validation.csv"))
     page = tmp_path / "report.html"
     done = CliRunner().invoke(app, ["report", *files, "--out", str(page), "--json"])
@@ -315,10 +317,10 @@ def test_the_report_is_one_page_that_asks_for_nothing_and_lists_what_is_register
     data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
     found = report()
     assert data["systems"] == found["systems"]
-    [auc_cell] = [own for own in data["tables"]["table-4"] if (own["line"], own["column"]) == ("RALLRec+", "auc")]
+    [auc_cell] = [one for one in data["tables"]["table-4"] if (one["line"], one["column"]) == ("RALLRec+", "auc")]
     assert auc_cell["value"] == found["systems"]["RALLRec+"]["auc"]
     system = found["systems"]["RALLRec"]
-    expected = np.mean([(each.p_g - float(bool(each.question.label))) ** 2 for each in asked])
+    expected = np.mean([(one.p_g - float(bool(one.question.label))) ** 2 for one in predictions])
     assert system["brier"] == pytest.approx(expected)
     assert system["intervals"]["brier"][0] <= expected <= system["intervals"]["brier"][1]
     assert [test["metric"] for test in found["tests"][:7]] == ["auc", *REGISTERED]

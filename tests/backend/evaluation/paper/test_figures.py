@@ -105,8 +105,8 @@ def test_cost_against_quality_has_who_has_both() -> None:
     areas, losses = figures.cost_quality(
         seconds, {"log_loss": {"A": 0.6, "B": 0.5, "C": 0.4}, "auc": {"A": 0.7, "B": 0.8, "C": 0.9}}
     )
-    assert [(own.key, own.x[0], own.y[0]) for own in areas.series] == [("A", 0.1, 0.7), ("B", 2.0, 0.8)]
-    assert [own.y[0] for own in losses.series] == [0.6, 0.5]
+    assert [(series.key, series.x[0], series.y[0]) for series in areas.series] == [("A", 0.1, 0.7), ("B", 2.0, 0.8)]
+    assert [series.y[0] for series in losses.series] == [0.6, 0.5]
 
 
 def test_slices() -> None:

@@ -54,9 +54,9 @@ def test_a_hand_computed_case() -> None:
     point = live.at(1, 0.01)
     assert (point.values["auc"], point.values["accuracy"]) == (1.0, 1.0)
     assert point.values["log_loss"] == pytest.approx(-(np.log(0.6) + np.log(0.7)) / 2)
-    assert [own.alpha for own in live.over_alpha((0, 1), 0.01)] == [0, 1]
+    assert [point.alpha for point in live.over_alpha((0, 1), 0.01)] == [0, 1]
     assert live.over_alpha((0, 1), 0.01)[0].values["log_loss"] == pytest.approx(metrics.log_loss([0, 1], [0.39, 0.6]))
-    assert [own.epsilon for own in live.over_epsilon(1, (0.01, 0.1))] == [0.01, 0.1]
+    assert [point.epsilon for point in live.over_epsilon(1, (0.01, 0.1))] == [0.01, 0.1]
 
 
 def test_one_class_and_no_sample() -> None:

@@ -91,15 +91,15 @@ def test_tokens_per_response() -> None:
 def test_pairs_of_systems() -> None:
     a, b = two()
     found = differences(LABELS, b, a, GOOD, BAD)
-    assert [(own.metric, own.method) for own in found] == [
+    assert [(difference.metric, difference.method) for difference in found] == [
         ("auc", "DeLong"), ("auc", "bootstrap"), ("gauc", "bootstrap"), ("log_loss", "bootstrap"),
         ("accuracy", "bootstrap"), ("ece", "bootstrap"),
     ]  # fmt: skip
     assert found[0].value == pytest.approx(found[1].value)
     assert found[3].value == pytest.approx(b.values["log_loss"] - a.values["log_loss"])
-    for own in found:
-        assert own.low <= own.value <= own.high
-        assert 0 < own.p <= 1
+    for difference in found:
+        assert difference.low <= difference.value <= difference.high
+        assert 0 < difference.p <= 1
 
 
 def test_p_values_of_draws_are_counted() -> None:
