@@ -144,5 +144,5 @@ def test_what_cannot_be_asked_is_one_clear_line(
     assert said in one_line_error(rallrec(*ASK, *change, **FAST, **given), code)
 
 
-def test_an_item_that_nobody_rated_can_be_asked_about(rallrec: Rallrec) -> None:
-    assert as_json(rallrec(*ASK, "--item", "2", **FAST))["label"] is None
+def test_another_item_of_the_same_user_can_be_asked_about(rallrec: Rallrec) -> None:
+    assert as_json(rallrec(*ASK, "--item", "2", **FAST))["title"] == "Jumanji (1995)"
