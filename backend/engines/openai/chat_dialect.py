@@ -47,7 +47,7 @@ class _Learnt:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _ChatText:
     text: str
     tokens: int
     finish: str
@@ -76,7 +76,7 @@ class ChatDialect:
         return partial(self._reason, messages)
 
     async def write(self, messages: Messages, draw: Draw) -> str:
-        async def ask(some: Messages) -> _Said:
+        async def ask(some: Messages) -> _ChatText:
             await self._count(draw.model, some, draw.sampling.max_tokens)
             return await self._speak(some, draw, None)
 
@@ -87,7 +87,7 @@ class ChatDialect:
         """One chain, and P(yes) read after it with its thinking closed (section 4.3.3)."""
         started = time.perf_counter()
 
-        async def ask(some: Messages) -> tuple[_Said, Messages]:
+        async def ask(some: Messages) -> tuple[_ChatText, Messages]:
             await self._count(draw.model, some, draw.sampling.max_tokens + _CLOSING)
             return await self._speak(some, draw, show), some
 
@@ -140,7 +140,7 @@ class ChatDialect:
         self._learnt.gave_logprobs = True
         return chance, told
 
-    async def _speak(self, messages: Messages, draw: Draw, show: Show | None) -> _Said:
+    async def _speak(self, messages: Messages, draw: Draw, show: Show | None) -> _ChatText:
         shown = Shown(show)
         return await self._client.retrying(
             lambda: self._adjusted(
@@ -154,7 +154,7 @@ class ChatDialect:
         request[self._learnt.limit_name] = draw.sampling.max_tokens
         return request | ({"stream_options": {"include_usage": True}} if self._learnt.tells_usage else {})
 
-    async def _hear(self, request: dict[str, Any], limit: int, shown: Shown) -> _Said:
+    async def _hear(self, request: dict[str, Any], limit: int, shown: Shown) -> _ChatText:
         """Read one stream to its end."""
         written, parts, tokens, finish = ThinkingText(), 0, None, ""
 
@@ -172,7 +172,7 @@ class ChatDialect:
             raise self._client.place.cut()
         text = written.text(last=True)
         shown.grow(text, last=True)
-        return _Said(text, min(parts if tokens is None else tokens, limit), "length" if finish == "length" else "stop")
+        return _ChatText(text, min(parts if tokens is None else tokens, limit), "length" if finish == "length" else "stop")
 
     async def _adjusted(
         self, request: Callable[[], dict[str, Any]], send: Callable[[dict[str, Any]], Awaitable[Any]]
