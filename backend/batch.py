@@ -84,11 +84,10 @@ def unasked_predictions(
     for user, item in samples:
         questions = {}
         for recipe in recipes:
-            # What is asked of M_R alone does not change the question.
-            key = recipe.retrieval, recipe.prompting.model_copy(update={"knowledge": "none", "p_g": "first"})
-            if key not in questions:
-                questions[key] = pipeline.question(user, item, recipe)
-            yield pipeline.unasked(questions[key], recipe)
+            depends_on = recipe.retrieval, recipe.prompting.template
+            if depends_on not in questions:
+                questions[depends_on] = pipeline.question(user, item, recipe)
+            yield pipeline.unasked(questions[depends_on], recipe)
 
 
 @dataclass(eq=False)

@@ -15,6 +15,7 @@ from backend.datasets import Dataset, build_samples
 from backend.errors import EngineError, Stopped, UsageError
 from backend.pipeline import Pipeline, Prediction, Recipe
 from storage import CachedEngine, Database, open_database
+from storage.results.keys import messages_json
 from storage.results.lookup import look_up
 from tests.backend.recording import Recording
 from tests.conftest import random_space
@@ -110,6 +111,22 @@ def test_recipes_with_the_same_history_share_the_question(plain: Pipeline) -> No
         assert paper.question is none.question
         assert paper.question is not other.question
     assert [own.recipe.hash for own in asked[:4]] == [recipe.hash for recipe in some_recipes()]
+
+
+def test_a_question_is_made_once_for_settings_that_it_does_not_depend_on_and_keeps_its_keys(plain: Pipeline) -> None:
+    choices: list[dict[str, Any]] = [
+        {}, {"p_g": "mean"}, {"p_g_temperature": 2.0}, {"knowledge": "graded"}, {"alpha": 0.5}, {"seed": 3}
+    ]  # fmt: skip
+    recipes = [Recipe().replacing(**choice) for choice in choices]
+    predictions = list(unasked_predictions(plain, some_samples(plain.dataset, 3), [*recipes, Recipe().replacing(k=3)]))
+    for first in range(0, len(predictions), len(recipes) + 1):
+        *same, last = predictions[first : first + len(recipes) + 1]
+        assert {id(prediction.question) for prediction in same} == {id(same[0].question)}
+        assert last.question is not same[0].question
+        for prediction in same:
+            alone = plain.question(prediction.question.user, prediction.question.item, prediction.recipe)
+            shared = [messages_json(prompt.messages) for prompt in prediction.question.prompts]
+            assert shared == [messages_json(prompt.messages) for prompt in alone.prompts]
 
 
 def test_a_sample_without_a_past_cannot_be_asked(plain: Pipeline) -> None:
