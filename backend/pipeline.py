@@ -12,21 +12,22 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from backend.datasets import Dataset
 from backend.datasets.statistics import TrainingStatistics
 from backend.engines import Engine, ReasoningConfig
 from backend.errors import SettingsError, UnknownNameError
-from backend.evaluation.calibration import scale
-from backend.merging import MergingConfig, mean_and_variance, merge
-from backend.prompting import (
-    Prompt,
-    PromptingConfig,
-    build_prompt,
-    knowledge_sentence,
-)
+from backend.merging import MergingConfig, TunedConfig, mean_and_variance, merge
+from backend.prompting import Prompt, PromptingConfig, build_prompt, knowledge_sentence
 from backend.questions import Question as Question  # of this module too, for those who predict
 from backend.questions import Questions
 from backend.representation import ItemSpace
@@ -38,14 +39,36 @@ from backend.what_if import Edits
 
 
 class Recipe(BaseModel):
-    """Every choice behind a prediction; its :attr:`hash` is written into every result."""
+    """Every choice behind a prediction; its :attr:`hash` is written into every result.
+
+    What ``tuned`` holds is written, and may be read, as part of ``prompting``: hashes and stored recipes are older than
+    the stage.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     retrieval: RetrievalConfig = RetrievalConfig()
     prompting: PromptingConfig = PromptingConfig()
+    tuned: TunedConfig = TunedConfig()
     reasoning: ReasoningConfig = ReasoningConfig()
     merging: MergingConfig = MergingConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_read(cls, given: Any) -> Any:
+        prompting = given.get("prompting") if isinstance(given, dict) else None
+        if not isinstance(prompting, dict) or not prompting.keys() & TunedConfig.model_fields:
+            return given
+        tuned = {name: value for name, value in prompting.items() if name in TunedConfig.model_fields}
+        kept = {name: value for name, value in prompting.items() if name not in tuned}
+        return given | {"prompting": kept, "tuned": dict(given.get("tuned", {})) | tuned}
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        if "prompting" in written and "tuned" in written:
+            written["prompting"] |= written.pop("tuned")
+        return written
 
     @property
     def hash(self) -> str:
@@ -101,6 +124,7 @@ class Recipe(BaseModel):
 _STAGES: dict[str, type[BaseModel]] = {
     "retrieval": RetrievalConfig,
     "prompting": PromptingConfig,
+    "tuned": TunedConfig,
     "reasoning": ReasoningConfig,
     "merging": MergingConfig,
 }
@@ -120,29 +144,25 @@ class Prediction:
     reason_prompt: Prompt | None = None
     traces: tuple[Trace | None, ...] = ()
 
-    @cached_property
+    @property
     def p_g(self) -> float:
-        """M_G's answer to the first history order, or the mean over the orders."""
-        if self.recipe.prompting.p_g == "mean":
-            return mean_and_variance(self._said)[0] if all(self.answers) else float("nan")
-        return self._said[0] if self.answers[0] else float("nan")
+        """M_G's answer to the first history order, or the mean over the orders, as the recipe says."""
+        return self._tuned[0]
 
-    @cached_property
+    @property
     def var_g(self) -> float:
         """Population variance of M_G's answers over the history orders (the ruling on sigma_G^2)."""
-        return mean_and_variance(self._said)[1] if all(self.answers) else float("nan")
+        return self._tuned[1]
 
     @cached_property
-    def _said(self) -> list[float]:
-        """P(yes) of the answers that are there, temperature scaled where the recipe says so."""
-        raw = [answer.p_yes for answer in self.answers if answer]
-        return scale(raw, self.recipe.prompting.p_g_temperature).tolist()
+    def _tuned(self) -> tuple[float, float]:
+        return self.recipe.tuned.merge_answers([answer.p_yes if answer else None for answer in self.answers])
 
-    @cached_property
+    @property
     def p_r(self) -> float:
         return self._reasoning[0]
 
-    @cached_property
+    @property
     def var_r(self) -> float:
         return self._reasoning[1]
 
@@ -240,7 +260,7 @@ class Pipeline:
         hear = listener or Listener()
         now = self.unasked(question, recipe)
         orders = len(question.prompts)
-        first = orders if recipe.prompting.p_g == "mean" else 1
+        first = recipe.tuned.needed(orders)
         now = self._answer(now, range(first), hear, stop)
         now = self._reason(now, hear, stop)
         return self._answer(now, range(first, orders), hear, stop)

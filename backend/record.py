@@ -43,7 +43,7 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
         ],
         "prompt": prompt.text,
         "p_g": or_null(prediction.p_g),
-        "p_g_temperature": recipe.prompting.p_g_temperature,
+        "p_g_temperature": recipe.tuned.p_g_temperature,
         "var_g": or_null(prediction.var_g),
         "p_r": or_null(prediction.p_r),
         "var_r": or_null(prediction.var_r),

@@ -242,7 +242,7 @@ def ask_panel(view: PredictView) -> str:
         left_out=left_out(shown.answers),
         p_g=shown.p_g,
         var_g=shown.var_g,
-        temperature=shown.recipe.prompting.p_g_temperature,
+        temperature=shown.recipe.tuned.p_g_temperature,
         parts=_parts(prompt, max((trace.dropped for trace in view.prediction.traces if trace), default=0)),
         injected=prompt.knowledge_span is not None,
         waits=view.prediction.reason_prompt is None,

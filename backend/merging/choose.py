@@ -6,7 +6,7 @@ choose on the samples that are then scored would flatter the merge.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan, log10
 
@@ -15,14 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend.errors import UsageError
 from backend.merging.merge import MergingConfig, merge
+from backend.merging.tuned import Loss
 
 ALPHAS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 EPSILONS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 # Losses that differ by less than rounding does are equal.
 _DECIMALS = 12
-
-# loss(labels [n], probabilities [n]) -> a number, the lower the better
-Loss = Callable[[ArrayLike, ArrayLike], float]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from jinja2 import FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from backend.datasets import DatasetMeta
 from backend.datasets.schema import Domain
@@ -43,16 +43,13 @@ class PromptingConfig(BaseModel):
     """``template``: how the history is written. ``paper``: titles and ratings; ``answered``: every past item also
     carries its own answer, and what other users gave it on average, so that a small model learns from each of them.
 
-    ``knowledge``: how M_G's answer is put to M_R. ``p_g``: M_G's answer to the first history order, or the mean.
-    ``p_g_temperature``: the logits of M_G's answers are divided by it (temperature scaling; 1: as they are).
+    ``knowledge``: how M_G's answer is put to M_R.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     template: Layout = "paper"
     knowledge: Literal["paper", "graded", "none"] = "paper"
-    p_g: Literal["first", "mean"] = "first"
-    p_g_temperature: float = Field(1.0, gt=0)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from backend.datasets.statistics import TrainingStatistics
 from backend.engines import makes_up_answers, models
 from backend.errors import DataError, UsageError
 from backend.evaluation import metrics
-from backend.evaluation.calibration import fit_temperature
+from backend.merging import fit_temperature
 from backend.numbers import or_null
 from backend.prompting import build_prompt, knowledge_sentence
 from backend.questions import Question, Questions
@@ -162,7 +162,7 @@ def _tune(job: Job, tuner: Any, train: Sequence[Any], held_out: Sequence[Any], s
         "parameters": made.parameters,
         "best_epoch": made.best,
         "epochs": len(made.curve),
-        "temperature": fit_temperature(labels, answers),
+        "temperature": fit_temperature(labels, answers, metrics.log_loss),
         "scores": {
             "auc": or_null(metrics.auc(labels, answers), 4),
             "log_loss": or_null(metrics.log_loss(labels, answers), 4),

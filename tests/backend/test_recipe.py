@@ -36,6 +36,26 @@ def test_the_hash_is_stable_across_runs_and_through_json() -> None:
     assert Recipe.model_validate_json(Recipe().model_dump_json()).hash == "0ba9408638a58efc"
 
 
+@pytest.mark.parametrize(
+    ("prompting", "hash_before"),
+    [
+        ({"p_g": "mean"}, "2640d8eed5521da5"),
+        ({"p_g_temperature": 2.0}, "4b15213ce2ba5170"),
+        ({"p_g": "mean", "p_g_temperature": 0.5, "knowledge": "graded"}, "db27b98ed2c91e68"),
+    ],
+)
+def test_what_is_said_of_p_g_is_read_and_written_where_stored_recipes_have_it(
+    prompting: dict[str, Any], hash_before: str
+) -> None:
+    recipe = Recipe.model_validate({"prompting": prompting})
+    assert recipe == Recipe().replacing(**prompting)
+    assert recipe.hash == hash_before
+    for left_out in (set(), {"merging"}):
+        written = recipe.model_dump(mode="json", exclude=left_out)
+        assert set(written) == {"retrieval", "prompting", "reasoning", "merging"} - left_out
+        assert Recipe.model_validate(written) == recipe
+
+
 @pytest.mark.parametrize("stage", [None, *Recipe.model_fields])
 def test_an_unknown_key_is_an_error_in_every_stage(stage: str | None) -> None:
     given = {"gama": 0.5} if stage is None else {stage: {"gama": 0.5}}

@@ -1,6 +1,8 @@
-"""Temperature scaling: what it keeps, what it mends, and where it gives up."""
+"""P_G out of M_G's answers, and temperature scaling: what it keeps, what it mends, and where it gives up."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.errors import UsageError
-from backend.evaluation.calibration import fit_temperature, scale
 from backend.evaluation.metrics import log_loss
+from backend.merging import TunedConfig, fit_temperature, scale
 
 PROBABILITIES = st.lists(st.floats(0.001, 0.999), min_size=1, max_size=20)
 
@@ -32,16 +34,36 @@ def test_the_temperature_that_made_the_answers_too_sure_is_found() -> None:
     true = rng.uniform(0.05, 0.95, 20_000)
     labels = (rng.random(len(true)) < true).astype(int)
     too_sure = scale(true, 1 / 2.5)
-    found = fit_temperature(labels, too_sure)
+    found = fit_temperature(labels, too_sure, log_loss)
     assert found == pytest.approx(2.5, rel=0.05)
     assert log_loss(labels, scale(too_sure, found)) < log_loss(labels, too_sure)
 
 
 def test_one_label_alone_says_nothing() -> None:
-    assert fit_temperature([1, 1], [0.9, 0.2]) == 1.0
-    assert fit_temperature([], []) == 1.0
+    assert fit_temperature([1, 1], [0.9, 0.2], log_loss) == 1.0
+    assert fit_temperature([], [], log_loss) == 1.0
 
 
 def test_a_temperature_of_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="above 0"):
         scale([0.5], 0.0)
+
+
+@pytest.mark.parametrize(
+    ("config", "answers", "p_g", "variance", "needed"),
+    [
+        ({}, [0.2, 0.4, 0.9], 0.2, 0.26 / 3, 1),
+        ({}, [0.2, None, 0.9], 0.2, None, 1),
+        ({}, [None, 0.4, 0.9], None, None, 1),
+        ({"p_g": "mean"}, [0.2, 0.4, 0.9], 0.5, 0.26 / 3, 3),
+        ({"p_g": "mean"}, [0.2, None, 0.9], None, None, 3),
+        ({"p_g_temperature": 2.0}, [0.8, 0.2, 0.5], 2 / 3, 1 / 54, 1),
+    ],
+)
+def test_p_g_and_its_variance_by_hand(
+    config: dict[str, Any], answers: list[float | None], p_g: float | None, variance: float | None, needed: int
+) -> None:
+    tuned = TunedConfig.model_validate(config)
+    expected = [float("nan") if value is None else value for value in (p_g, variance)]
+    assert tuned.merge_answers(answers) == pytest.approx(tuple(expected), nan_ok=True)
+    assert tuned.needed(len(answers)) == needed
