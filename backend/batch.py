@@ -152,13 +152,13 @@ class Batch:
             calls.run([(list(asks.values()), call)], tuned, ANSWERS_PER_CALL, stop)
         finally:
             for place, prediction in enumerate(self.predictions):
-                found = [asks[prompt.messages].results.get(0) for prompt in prediction.question.prompts]
-                self.predictions[place] = self._pipeline.with_answers(prediction, found)
+                answers = [asks[prompt.messages].results.get(0) for prompt in prediction.question.prompts]
+                self.predictions[place] = self._pipeline.with_answers(prediction, answers)
 
     def _reason(self, hear: BatchListener, stop: Stop | None, chains_per_call: int) -> None:
         """Ask M_R for the chains of all predictions whose prompt is known by now."""
         groups: dict[tuple[Sampling, int], dict[Messages, _Ask]] = {}
-        asked: dict[int, _Ask] = {}
+        ask_of: dict[int, _Ask] = {}
         known = [place for place, prediction in enumerate(self.predictions) if prediction.reason_prompt]
         for place in self._neighbours(known):
             prediction = self.predictions[place]
@@ -166,7 +166,7 @@ class Batch:
                 continue
             messages, count = prediction.reason_prompt.messages, len(prediction.traces)
             group = groups.setdefault((prediction.recipe.reasoning.sampling, count), {})
-            ask = asked[place] = group.setdefault(messages, _Ask(messages, count))
+            ask = ask_of[place] = group.setdefault(messages, _Ask(messages, count))
             ask.places.add(place)
             ask.results |= {trace.index: trace for trace in prediction.traces if trace}
         reasoner = self._pipeline.reasoner
@@ -185,7 +185,7 @@ class Batch:
             work = [(list(group.values()), caller(*config)) for config, group in groups.items()]
             calls.run(work, reasoner, chains_per_call, stop)
         finally:
-            for place, ask in asked.items():
+            for place, ask in ask_of.items():
                 traces = [ask.results.get(index) for index in range(ask.wanted)]
                 self.predictions[place] = self.predictions[place].taking_traces(traces)
 
@@ -193,8 +193,12 @@ class Batch:
         """Predictions in the order of user, item and text, so that prompts that begin alike follow each other."""
 
         def key(place: int) -> tuple[int, int, str]:
-            own = self.predictions[place]
-            return own.question.user, own.question.item, (own.reason_prompt or own.question.prompts[0]).text
+            prediction = self.predictions[place]
+            return (
+                prediction.question.user,
+                prediction.question.item,
+                (prediction.reason_prompt or prediction.question.prompts[0]).text,
+            )
 
         return sorted(places, key=key)
 

@@ -247,8 +247,8 @@ class Pipeline:
         taken = replace(prediction, answers=tuple(answers))
         if taken.reason_prompt is not None and taken.p_g == prediction.p_g:
             return taken
-        own = taken.question.edits.prompt
-        return replace(taken, reason_prompt=taken.written_prompt if own is None else Prompt(own))
+        edited = taken.question.edits.prompt
+        return replace(taken, reason_prompt=taken.written_prompt if edited is None else Prompt(edited))
 
     def predict(
         self, question: Question, recipe: Recipe, listener: Listener | None = None, stop: Stop | None = None

@@ -77,8 +77,8 @@ class Questions:
             item = data.item_code(edits.target)
             row = data.find_row(user, item)
         past = edit_past(Past.of(data, rows), edits, data, item)
-        found = self.retriever.retrieve(past.items, item, config)
-        both, chosen = found.channels, found.chosen
+        retrieval = self.retriever.retrieve(past.items, item, config)
+        both, chosen = retrieval.channels, retrieval.chosen
         when = {code: position for position, code in enumerate(past.items.tolist())}
         subject = self._subject(user, item, past, layout)
         rated = {row.item: self._past_line(user, past, when[row.item]) for row in chosen}

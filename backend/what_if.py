@@ -175,13 +175,13 @@ def edit_past(past: Past, edits: Edits, data: Dataset, target: int) -> Past:
     item that is changed and not in the past, one that is added and there already (or the target), a rating outside the
     scale, and a place beyond the end.
     """
-    own = past.items == target
-    if not (edits.removed or edits.rated or edits.added or own.any()):
+    is_target = past.items == target
+    if not (edits.removed or edits.rated or edits.added or is_target.any()):
         return past
     items, ratings = past.items, past.ratings.copy()
-    leaving = own.copy()
+    leaving = is_target.copy()
     for item in edits.removed:
-        leaving |= _places(item, items, own, data)
+        leaving |= _places(item, items, is_target, data)
     for row in edits.rated:
         places = _places(row.item, items, leaving, data)
         ratings[places] = _on_scale(row, data)
@@ -202,14 +202,14 @@ def edit_past(past: Past, edits: Edits, data: Dataset, target: int) -> Past:
 def _places(item: str, items: np.ndarray, gone: np.ndarray, data: Dataset) -> np.ndarray:
     """bool[n]: where the past has this item. Raises ``UsageError`` where it has not, or not any more."""
     code = data.item_code(item)
-    found: np.ndarray = (items == code) & ~gone
-    if not found.any():
+    places: np.ndarray = (items == code) & ~gone
+    if not places.any():
         raise UsageError(
             f"{data.item_label(code)} is not in the past that this question is asked from",
             expected="an item that was rated before the target, is neither removed nor the target itself",
             fix="add it instead, or take this edit back",
         )
-    return found
+    return places
 
 
 def _on_scale(row: Rated, data: Dataset) -> float:

@@ -67,5 +67,5 @@ def _field(name: str, of_user: bool, values: pd.Series, learned: Codes) -> Field
     """Number the values that the learned users or items have, in the order in which these come."""
     known = pd.unique(values.iloc[learned].dropna())
     by_value = pd.Series(np.arange(1, len(known) + 1), index=pd.Index(known))
-    found = by_value.reindex(values).fillna(0).to_numpy(dtype=np.int64)
-    return Field(name, of_user, found, len(known) + 1)
+    item_codes = by_value.reindex(values).fillna(0).to_numpy(dtype=np.int64)
+    return Field(name, of_user, item_codes, len(known) + 1)

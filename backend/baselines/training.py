@@ -29,7 +29,7 @@ _BLOCK = 65_536
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class BaselineScores:
     """``rows``: int64[s], ascending, the samples of validation and test; ``scores``: float32[s], P(yes) of each.
 
     ``curve``: for each epoch its number from 1, ``loss`` (mean over the batches) and ``validation`` (log loss, None
@@ -53,7 +53,7 @@ def train_network(
     device: str = "auto",
     progress: Progress | None = None,
     stop: Stop | None = None,
-) -> Scored:
+) -> BaselineScores:
     """Train one of :data:`~backend.baselines.networks.NETWORKS` until the validation log loss falls no more.
 
     The state is kept at ``checkpoint`` after every epoch, for the caller to delete; a call with the same data, settings
@@ -71,7 +71,7 @@ def train_network(
         torch.from_numpy(dataset.labels[learned].astype(np.float32)),
     )
     held_out = np.sort(split.validation)
-    asked = torch.from_numpy(fields.codes(held_out))
+    held_out_codes = torch.from_numpy(fields.codes(held_out))
     with seeded(seed, "baselines", name):
         model = network(name, fields.sizes, config).to(place)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.l2)
@@ -84,7 +84,7 @@ def train_network(
         with seeded(seed, "baselines", name, number):
             order = torch.randperm(len(codes))
             loss = _one_epoch(model, optimizer, list(fields.sizes), codes[order], labels[order], config, run, place)
-        scores = _scores(model, list(fields.sizes), asked, place)
+        scores = _scores(model, list(fields.sizes), held_out_codes, place)
         known = metrics.log_loss(dataset.labels[held_out], scores) if len(held_out) else None
         return {"loss": loss, "validation": known}
 
@@ -93,8 +93,8 @@ def train_network(
 
     curve, best = run.fit(model, optimizer, epoch, score)
     rows = np.sort(np.concatenate([split.validation, split.test])).astype(np.int64)
-    found = _scores(model, list(fields.sizes), torch.from_numpy(fields.codes(rows)), place)
-    return Scored(rows, found, curve, best)
+    scores = _scores(model, list(fields.sizes), torch.from_numpy(fields.codes(rows)), place)
+    return BaselineScores(rows, scores, curve, best)
 
 
 def _one_epoch(

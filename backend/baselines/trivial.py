@@ -58,8 +58,8 @@ class TrivialPredictors:
         yes, count = self._yes[items], self._count[items].astype(np.float64)
         if len(self._own):
             place = np.minimum(np.searchsorted(self._own, keys), len(self._own) - 1)
-            own = self._own[place] == keys
-            yes, count = yes - own * self._own_yes[place], count - own * self._own_count[place]
+            same_item = self._own[place] == keys
+            yes, count = yes - same_item * self._own_yes[place], count - same_item * self._own_count[place]
         return self._smoothed(yes, count, smoothing)
 
     def _keys(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:

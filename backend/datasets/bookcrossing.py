@@ -125,12 +125,12 @@ def age_group(age: str) -> str | None:
     return next(name for least, name in reversed(AGES) if years >= least)
 
 
-def _table(file: str, data: bytes, wanted: tuple[str, ...], unique: str | None, problems: RowProblems) -> Table:
+def _table(file: str, data: bytes, columns: tuple[str, ...], unique: str | None, problems: RowProblems) -> Table:
     text = data.decode("latin-1").translate(_CP1252).removeprefix("ï»¿")
     rows = _rows(text)
-    names = read_header(file, rows, wanted)
-    table = collect(file, rows, names, wanted, problems)
-    for name in wanted[:1] if unique else wanted[:2]:
+    names = read_header(file, rows, columns)
+    table = collect(file, rows, names, columns, problems)
+    for name in columns[:1] if unique else columns[:2]:
         table = require_text(table, name, problems)
     if unique:
         table = drop_repeats(table, table[unique], unique, lambda row: f"{unique} {table[unique][row]!r}", problems)

@@ -18,6 +18,6 @@ def k_core(user_index: np.ndarray, item_index: np.ndarray, k: int) -> np.ndarray
         if stays.all():
             break
         kept, users, items = kept[stays], users[stays], items[stays]
-    found = np.zeros(len(user_index), dtype=bool)
-    found[kept] = True
-    return found
+    in_core = np.zeros(len(user_index), dtype=bool)
+    in_core[kept] = True
+    return in_core

@@ -43,10 +43,10 @@ def read(reading: Reading) -> Dataset:
     columns = mapping.columns
     about_items = [name for name in (columns.title, columns.year, columns.categories) if name]
     about_users = list(mapping.profile.values())
-    wanted = [columns.user, columns.item, columns.rating, columns.timestamp]
-    wanted += [] if mapping.items else about_items
-    wanted += [] if mapping.users else about_users
-    main = _checked(reader.table("interactions", wanted), mapping, problems)
+    main_columns = [columns.user, columns.item, columns.rating, columns.timestamp]
+    main_columns += [] if mapping.items else about_items
+    main_columns += [] if mapping.users else about_users
+    main = _checked(reader.table("interactions", main_columns), mapping, problems)
     listed = {
         kind: _once(reader.table(kind, [key, *more]) if file else main, key, problems, listed=bool(file))
         for kind, file, key, more in (
@@ -122,11 +122,11 @@ class _TableReader:
     ) -> None:
         self._mapping, self._mapping_file, self._files, self._problems = mapping, mapping_file, files, problems
 
-    def table(self, kind: str, wanted: Sequence[str]) -> Table:
+    def table(self, kind: str, names: Sequence[str]) -> Table:
         """``kind``: interactions, items or users. Raises ``DataError``, for a column that is missing with the mapping's
         line."""
         name = getattr(self._mapping, kind) or next(iter(self._files))
-        columns = list(dict.fromkeys(filter(None, wanted)))
+        columns = list(dict.fromkeys(filter(None, names)))
         data, read = self._files[name], self._mapping.read
         if name.lower().endswith(_PARQUET):
             return self._parquet(name, data, columns)
@@ -145,13 +145,14 @@ class _TableReader:
             missing = [column for column in columns if column not in file.schema_arrow.names]
             if missing:
                 raise self._without(name, missing[0], None)
-            found = file.read(columns=list(columns))
+            content = file.read(columns=list(columns))
         except pa.ArrowException as error:
             raise DataError(f"{name} cannot be read as parquet ({error})", fix="write the file again") from error
         texts = {
-            column: np.array([_text(value) for value in found[column].to_pylist()], dtype=object) for column in columns
+            column: np.array([_text(value) for value in content[column].to_pylist()], dtype=object)
+            for column in columns
         }
-        return Table(name, np.arange(1, found.num_rows + 1), texts)
+        return Table(name, np.arange(1, content.num_rows + 1), texts)
 
     def _without(self, name: str, column: str, error: DataError | None) -> DataError:
         named = self._mapping.columns.model_dump() | self._mapping.profile

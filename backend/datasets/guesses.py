@@ -55,9 +55,9 @@ def guess(path: Path) -> Guess:
     plain = {name: name.strip().lower().replace("-", "_").replace(" ", "_") for name in columns}
     roles: dict[str, str] = {}
     for role, names in _NAMES.items():
-        found = next((column for name in names for column in columns if plain[column] == name), None)
-        if found is not None and found not in roles.values():
-            roles[role] = found
+        match = next((column for name in names for column in columns if plain[column] == name), None)
+        if match is not None and match not in roles.values():
+            roles[role] = match
     values = {name: [row[place] for row in rows if row[place]] for place, name in enumerate(columns)}
     ratings = _numbers(values[roles["rating"]]) if "rating" in roles else []
     texts = values[roles["categories"]] if "categories" in roles else []
@@ -140,13 +140,13 @@ def _look(path: Path) -> tuple[tuple[str, ...], list[list[str]], str]:
 
 
 def _numbers(texts: Sequence[str]) -> list[float]:
-    found = []
+    numbers = []
     for text in texts:
         try:
-            found.append(float(text))
+            numbers.append(float(text))
         except ValueError:
             continue
-    return found
+    return numbers
 
 
 def _time(texts: Sequence[str]) -> str:

@@ -44,9 +44,9 @@ class JsonLines:
                 for line, row in enumerate(io.BufferedReader(text, 1 << 20), 1):
                     if line % _REPORT_EVERY == 0:
                         progress(f"reading {file}", start + (end - start) * min(1.0, passed.count / max(size, 1)))
-                    found = _parsed(row)
-                    if found is not None:
-                        yield line, found
+                    parsed = _parsed(row)
+                    if parsed is not None:
+                        yield line, parsed
                     elif row.strip():
                         problems.add(file, line, "no JSON object", f"{_short(row)} is no JSON object", '{"...": ...}')
                 while passed.read(1 << 20):  # what is behind the end of the text is hashed too
@@ -101,10 +101,10 @@ class _Hashed(io.RawIOBase):
 
 def _parsed(row: bytes) -> dict[str, Any] | None:
     try:
-        found = orjson.loads(row)
+        parsed = orjson.loads(row)
     except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def _short(row: bytes) -> str:

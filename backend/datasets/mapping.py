@@ -60,7 +60,7 @@ class ReadOptions(BaseModel):
         return name
 
 
-class Scale(BaseModel):
+class RatingScale(BaseModel):
     """Lowest and highest rating, and what they count."""
 
     model_config = _STRICT
@@ -70,7 +70,7 @@ class Scale(BaseModel):
     unit: str = "stars"
 
     @model_validator(mode="after")
-    def _rises(self) -> Scale:
+    def _rises(self) -> RatingScale:
         if not self.min < self.max:
             raise ValueError(f"min {self.min:g} is not below max {self.max:g}")
         return self
@@ -106,7 +106,7 @@ class Mapping(BaseModel):
     columns: Columns
     profile: dict[str, str] = Field(default_factory=dict)
     read: ReadOptions = ReadOptions()
-    rating: Scale
+    rating: RatingScale
     label: LabelRule
     words: Words = Words()
     templates: Templates = Templates()
@@ -146,8 +146,8 @@ class Mapping(BaseModel):
     @property
     def said(self) -> tuple[str, ...]:
         """The five words, as in :data:`WORDS`."""
-        own = self.words.item, self.words.items, self.words.verb_past, self.words.category, self.words.categories
-        return tuple(word or default for word, default in zip(own, WORDS[self.words.domain], strict=True))
+        said = self.words.item, self.words.items, self.words.verb_past, self.words.category, self.words.categories
+        return tuple(word or default for word, default in zip(said, WORDS[self.words.domain], strict=True))
 
 
 def load_mapping(path: Path) -> Mapping:

@@ -79,10 +79,10 @@ def build_samples(dataset: Dataset, min_history: int | None = None) -> Samples:
         raise UsageError(f"min_history is {min_history}", expected="0 or more")
     places = np.arange(dataset.n_interactions)
     starts = dataset.user_ptr[dataset.user_index]
-    wanted = places - starts >= min_history
+    is_sample = places - starts >= min_history
     if rules.samples == "last":
-        wanted &= places == dataset.user_ptr[dataset.user_index + 1] - 1
-    rows = np.flatnonzero(wanted)
+        is_sample &= places == dataset.user_ptr[dataset.user_index + 1] - 1
+    rows = np.flatnonzero(is_sample)
     # rows already are in (user, timestamp, item) order: a stable sort by time leaves (timestamp, user, item)
     rows = rows[np.argsort(dataset.timestamp[rows], kind="stable")]
     return Samples(rows=rows, starts=starts[rows], min_history=min_history)

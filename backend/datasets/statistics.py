@@ -49,8 +49,8 @@ class TrainingStatistics:
     def others(self, user: int, item: int) -> float | None:
         """Mean training rating of the item code by all users but this one; None with fewer than ``MIN_OTHERS``."""
         rows = self._dataset.user_rows(user)
-        own = self._learned[rows] & (self._dataset.item_index[rows] == item)
-        count = int(self._counts[item]) - int(own.sum())
+        by_user = self._learned[rows] & (self._dataset.item_index[rows] == item)
+        count = int(self._counts[item]) - int(by_user.sum())
         if count < MIN_OTHERS:
             return None
-        return (float(self._sums[item]) - float(self._dataset.rating[rows][own].sum(dtype=np.float64))) / count
+        return (float(self._sums[item]) - float(self._dataset.rating[rows][by_user].sum(dtype=np.float64))) / count

@@ -101,10 +101,10 @@ def is_prepared(name: str, root: Path) -> bool:
 def stored_hash(name: str, root: Path) -> str:
     """What is stored under ``name`` by the hash of its content; empty where nothing is, or nothing readable."""
     try:
-        found = json.loads((root / name / META).read_bytes())["data_hash"]
+        stored = json.loads((root / name / META).read_bytes())["data_hash"]
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-    return found if isinstance(found, str) else ""
+    return stored if isinstance(stored, str) else ""
 
 
 def load(name: str, root: Path) -> Dataset:

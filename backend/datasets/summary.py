@@ -74,15 +74,15 @@ def cardinalities(data: Dataset) -> dict[str, int]:
     codes = np.unique(data.item_index)
     items = data.items.iloc[codes]
     meta = data.meta
-    found = {str(name): _count(users[name]) for name in users.columns}
-    found[meta.item_noun] = len(items)
+    counts = {str(name): _count(users[name]) for name in users.columns}
+    counts[meta.item_noun] = len(items)
     labels = items["title"] if meta.own_year else pd.Series([data.item_label(code) for code in codes.tolist()])
-    found["title"] = _count(labels)
-    found[meta.category_noun] = len({names[0] for names in items["categories"] if names})
+    counts["title"] = _count(labels)
+    counts[meta.category_noun] = len({names[0] for names in items["categories"] if names})
     if meta.own_year:
-        found["year"] = _count(items["year"])
+        counts["year"] = _count(items["year"])
     others = [str(name) for name in items.columns if name not in ("item", "title", "year", "categories")]
-    return found | {name: _count(items[name]) for name in others}
+    return counts | {name: _count(items[name]) for name in others}
 
 
 def _count(column: pd.Series) -> int:

@@ -133,7 +133,7 @@ def split_lines(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
 def read_csv(
     file: str,
     data: bytes,
-    wanted: Sequence[str],
+    columns: Sequence[str],
     problems: RowProblems,
     *,
     delimiter: str = ",",
@@ -145,34 +145,34 @@ def read_csv(
     fields than the header (a row problem).
     """
     rows = csv_rows(file, decode(file, data, encoding), delimiter)
-    return collect(file, rows, read_header(file, rows, wanted), wanted, problems)
+    return collect(file, rows, read_header(file, rows, columns), columns, problems)
 
 
-def read_header(file: str, rows: Iterator[tuple[int, list[str]]], wanted: Sequence[str]) -> list[str]:
+def read_header(file: str, rows: Iterator[tuple[int, list[str]]], columns: Sequence[str]) -> list[str]:
     """The names in the first of ``rows``. Raises ``DataError`` where one of the ``wanted`` is not there just once."""
     line, header = next(rows, (1, []))
     names = [name.strip() for name in header]
-    missing = [name for name in wanted if names.count(name) != 1]
+    missing = [name for name in columns if names.count(name) != 1]
     if missing:
         raise DataError(
             f"{file}, line {line}: no column {missing[0]!r}, or more than one, in the header {_short(header)}",
-            expected=f"a first line that names the columns {', '.join(wanted)}",
+            expected=f"a first line that names the columns {', '.join(columns)}",
             fix="give the columns these names",
         )
     return names
 
 
 def collect(
-    file: str, rows: Iterable[tuple[int, list[str]]], names: Sequence[str], wanted: Sequence[str], problems: RowProblems
+    file: str, rows: Iterable[tuple[int, list[str]]], names: Sequence[str], chosen: Sequence[str], problems: RowProblems
 ) -> Table:
     """A table from (line, fields) pairs, whatever split them; ``names`` are those of the fields.
 
     Columns without a name at the right end, as spreadsheets leave them, are ignored, whatever they hold.
     """
     width = max(place for place, name in enumerate(names) if name) + 1
-    places = [names.index(name) for name in wanted]
+    places = [names.index(name) for name in chosen]
     lines: list[int] = []
-    columns: list[list[str]] = [[] for _ in wanted]
+    columns: list[list[str]] = [[] for _ in chosen]
     # equal values share one string, so that a million rows stay small
     appends = [(place, column.append) for place, column in zip(places, columns, strict=True)]
     seen: dict[str, str] = {}
@@ -187,7 +187,7 @@ def collect(
             append(seen.setdefault(value, value))
     if not lines:
         raise DataError(f"{file} has a header but no good row", expected="at least one row", fix="get the file again")
-    arrays = {name: np.array(column, dtype=object) for name, column in zip(wanted, columns, strict=True)}
+    arrays = {name: np.array(column, dtype=object) for name, column in zip(chosen, columns, strict=True)}
     return Table(file, np.array(lines, dtype=np.int64), arrays)
 
 

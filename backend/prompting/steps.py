@@ -120,7 +120,7 @@ def _boundaries(text: str) -> Iterator[int]:
     ends = [(match.end(), match) for match in _END.finditer(text)]
     lines = [(match.start(), None) for match in _LINE.finditer(text)]
     begin = 0
-    for place, end in sorted([*ends, *lines], key=lambda found: found[0]):
+    for place, end in sorted([*ends, *lines], key=lambda boundary: boundary[0]):
         if place <= begin:
             continue
         if end is None:
@@ -185,8 +185,8 @@ def _full_stop(so_far: str, word: str, following: str) -> bool:
 
 def _before(text: str, begin: int, place: int) -> str:
     """The word that ends at ``place``."""
-    found = _WORD.search(text[max(begin, place - 40) : place])
-    return found.group() if found else ""
+    word = _WORD.search(text[max(begin, place - 40) : place])
+    return word.group() if word else ""
 
 
 def _plain(word: str) -> bool:

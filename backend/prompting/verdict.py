@@ -38,9 +38,9 @@ def read_verdict(text: str) -> Verdict:
     _thinking, closed, conclusion = text.rpartition(_CLOSE)
     if closed:
         conclusion = _QUESTION.sub(" ", conclusion)
-        found = _STATED.findall(conclusion)[-1:] or _WORD.findall(conclusion)[:1]
-        if found:
-            return Verdict(found[0].lower())
+        words = _STATED.findall(conclusion)[-1:] or _WORD.findall(conclusion)[:1]
+        if words:
+            return Verdict(words[0].lower())
         return Verdict(NO_ANSWER, "nothing after </think> says yes or no")
     lines = conclusion.rstrip().splitlines()
     stated = _STATED.findall(_QUESTION.sub(" ", lines[-1])) if lines else []

@@ -26,7 +26,7 @@ def ssl_loss(projected_text: Tensor, collaborative: Tensor, temperature: float =
     import torch
     from torch.nn import functional
 
-    text, other = functional.normalize(projected_text, dim=1), functional.normalize(collaborative, dim=1)
-    similarity = text @ other.T / temperature
-    own = torch.arange(len(similarity), device=similarity.device)
-    return functional.cross_entropy(similarity, own) + functional.cross_entropy(similarity.T, own)
+    text, items = functional.normalize(projected_text, dim=1), functional.normalize(collaborative, dim=1)
+    similarity = text @ items.T / temperature
+    same_row = torch.arange(len(similarity), device=similarity.device)
+    return functional.cross_entropy(similarity, same_row) + functional.cross_entropy(similarity.T, same_row)

@@ -104,7 +104,7 @@ def train_collaborative(
     from torch_geometric.nn.models import LightGCN
 
     graph = _graph(dataset, training_rows(dataset, split))
-    asked = _questions(dataset, split, graph, config, seed)
+    questions = _questions(dataset, split, graph, config, seed)
     place = pick_device(device)
     adjacency = _adjacency(graph).to(place)
     with seeded(seed, "collaborative", "start"):
@@ -124,7 +124,7 @@ def train_collaborative(
         with seeded(seed, "collaborative", number):
             triples = _triples(graph)
         loss = _one_epoch(model, optimizer, adjacency, triples.to(place), config, run)
-        return {"loss": loss, "recall": _recall(item_vectors(), asked, config.recall_at)}
+        return {"loss": loss, "recall": _recall(item_vectors(), questions, config.recall_at)}
 
     curve, best = run.fit(model, optimizer, epoch, score=lambda point: point["recall"])
     items = np.zeros((dataset.n_items, config.dimensions), dtype=np.float32)
@@ -217,24 +217,24 @@ def _questions(
     drawn = np.random.default_rng(derive_seed(seed, "validation users")).permutation(len(starts))
     chosen = np.sort(drawn[: config.validation_users])
     blocks = np.split(rows, starts[1:]) if rows.size else []
-    asked = []
+    questions = []
     for block in (blocks[i] for i in chosen):
-        known, wanted = (
+        known, later = (
             np.unique(numbers[numbers >= 0])
             for numbers in (graph.items[dataset.item_index[part]] for part in (dataset.history_before(block[0]), block))
         )
-        wanted = np.setdiff1d(wanted, known)
-        if known.size and wanted.size:
-            asked.append((known, wanted))
-    return asked
+        later = np.setdiff1d(later, known)
+        if known.size and later.size:
+            questions.append((known, later))
+    return questions
 
 
-def _recall(items: Tensor, asked: list[tuple[np.ndarray, np.ndarray]], k: int) -> float | None:
+def _recall(items: Tensor, questions: list[tuple[np.ndarray, np.ndarray]], k: int) -> float | None:
     """Mean share of the wanted items among the k that best fit the mean of the known ones; None without a user."""
     shares = []
-    for known, wanted in asked:
+    for known, later in questions:
         scores = items @ items[known].mean(dim=0)
         scores[known] = -np.inf
-        found = scores.topk(min(k, len(scores))).indices.numpy()
-        shares.append(np.isin(found, wanted).sum() / min(k, len(wanted)))
+        nearest = scores.topk(min(k, len(scores))).indices.numpy()
+        shares.append(np.isin(nearest, later).sum() / min(k, len(later)))
     return float(np.mean(shares)) if shares else None

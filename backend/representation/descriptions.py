@@ -99,9 +99,9 @@ def why_useless(text: str, prompt: Messages) -> str | None:
         return "empty"
     if len(set(words)) < 0.4 * len(words) or _most_repeated(words, 4) >= 3:
         return "loop"
-    asked = {word.strip(".,!?;:\"'()*").lower() for message in prompt for word in message.content.split()}
-    own = sum(word not in asked for word in words)
-    return "echo" if own < 0.25 * len(words) else None
+    prompt_words = {word.strip(".,!?;:\"'()*").lower() for message in prompt for word in message.content.split()}
+    new_words = sum(word not in prompt_words for word in words)
+    return "echo" if new_words < 0.25 * len(words) else None
 
 
 def _most_repeated(words: Sequence[str], length: int) -> int:

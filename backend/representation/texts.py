@@ -25,6 +25,6 @@ def title_texts(meta: DatasetMeta, labels: Sequence[str], categories: Sequence[S
     """One sentence per item, from its title with year and its categories."""
     template = title_template(meta)
     return [
-        fill(template, {"noun": meta.item_noun, "label": label, "categories": ", ".join(own) or NO_CATEGORY})
-        for label, own in zip(labels, categories, strict=True)
+        fill(template, {"noun": meta.item_noun, "label": label, "categories": ", ".join(names) or NO_CATEGORY})
+        for label, names in zip(labels, categories, strict=True)
     ]

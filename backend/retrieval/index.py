@@ -93,15 +93,15 @@ def nearest(
     if not 0 <= item < len(vectors):
         raise UsageError(f"There is no item {item}", expected=f"a code below {len(vectors)}")
     query = _float32(vectors[item : item + 1])
-    wanted, codes = n + 1, np.empty(0, dtype=np.int64)
+    count, codes = n + 1, np.empty(0, dtype=np.int64)
     while query.any():
-        found = index.search(query, wanted)[1][0]
-        codes = np.sort(found[(found >= 0) & (found != item)])
+        places = index.search(query, count)[1][0]
+        codes = np.sort(places[(places >= 0) & (places != item)])
         codes = codes[_float32(vectors[codes]).any(axis=1)]
         # Zero rows may have taken the places of dissimilar items.
-        if len(codes) >= n or wanted >= len(vectors) or (found < 0).any():
+        if len(codes) >= n or count >= len(vectors) or (places < 0).any():
             break
-        wanted = min(2 * wanted, len(vectors))
+        count = min(2 * count, len(vectors))
     similarity = exact_similarity(vectors, np.full_like(codes, item), codes)
     best = np.argsort(-similarity, kind="stable")[:n]
     return codes[best], similarity[best]
@@ -132,19 +132,19 @@ def _training_rows(vectors: NDArray[np.floating], most: int, seed: int) -> NDArr
 def _recall(index: Any, vectors: NDArray[np.floating], sample: int, seed: int) -> float:
     """Against one pass over all vectors, chunk by chunk; a found item as similar as the true tenth is a hit."""
     rng = np.random.default_rng(seed)
-    asked = np.sort(rng.choice(len(vectors), min(sample, len(vectors)), replace=False))
-    queries = _float32(vectors[asked])
-    best = np.full((len(asked), 10), -np.inf, dtype=np.float32)
+    seeds = np.sort(rng.choice(len(vectors), min(sample, len(vectors)), replace=False))
+    queries = _float32(vectors[seeds])
+    best = np.full((len(seeds), 10), -np.inf, dtype=np.float32)
     for start in range(0, len(vectors), _CHUNK):
         piece = _float32(vectors[start : start + _CHUNK])
         scores = np.where(piece.any(axis=1), queries @ piece.T, -np.inf)
-        own = (asked >= start) & (asked < start + len(piece))
-        scores[own, asked[own] - start] = -np.inf
+        itself = (seeds >= start) & (seeds < start + len(piece))
+        scores[itself, seeds[itself] - start] = -np.inf
         best = np.partition(np.concatenate([best, scores], axis=1), -10, axis=1)[:, -10:]
     best[~queries.any(axis=1)] = -np.inf
     hits = [
         min(int((nearest(index, vectors, int(item), 10)[1] >= true.min() - 1e-5).sum()), int(np.isfinite(true).sum()))
-        for item, true in zip(asked, best, strict=True)
+        for item, true in zip(seeds, best, strict=True)
     ]
     possible = int(np.isfinite(best).sum())
     return sum(hits) / possible if possible else 1.0

@@ -43,7 +43,7 @@ class Retriever:
         ranks = ChannelRanks(self.space, history, np.array([target]), allowed, config)
         first, second = ranks.first[0][ranks.first[0] >= 0], ranks.second[0][ranks.second[0] >= 0]
         how, shown = ranks.plan, np.union1d(first, second)
-        similarity = {name: _similarities(each, history, shown) for name, each in ranks.compared.items()}
+        similarity = {name: _similarities(comparison, history, shown) for name, comparison in ranks.compared.items()}
         channels = Channels(
             relevant=history[first].tolist(),
             recent=history[second].tolist(),

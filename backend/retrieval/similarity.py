@@ -74,8 +74,10 @@ class Comparison:
             peaks = np.maximum(peaks[:, :half], peaks[:, half : 2 * half])
         place = max(peaks.shape[1] - k, 0)
         enough = np.partition(peaks, place, axis=1)[:, place] - np.float32(self._near)
-        found = np.argwhere(allowed & (scores >= enough[:, None]))
-        rows, columns = self._in_order(found[:, 0], found[:, 1], scores[found[:, 0], found[:, 1]].astype(np.float64))
+        candidates = np.argwhere(allowed & (scores >= enough[:, None]))
+        rows, columns = self._in_order(
+            candidates[:, 0], candidates[:, 1], scores[candidates[:, 0], candidates[:, 1]].astype(np.float64)
+        )
         rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
         kept = rank < k
         best[rows[kept], rank[kept]] = columns[kept]

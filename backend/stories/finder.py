@@ -17,7 +17,7 @@ from backend.merging import MergingConfig, merge, merge_weights
 from backend.pipeline import Prediction
 from backend.prompting import read_verdict
 from backend.retrieval import PAPER_GAMMAS
-from backend.stories.story import Step, Story
+from backend.stories.story import Story, StoryStep
 
 RECENT, USUAL, RELEVANT = PAPER_GAMMAS
 # Chains of one mind have about this variance at most.
@@ -41,13 +41,15 @@ class Told:
 
     def usual(self) -> Iterable[tuple[str, Prediction]]:
         """At the usual gamma, with and without the hint."""
-        return ((wording, own) for wording in ("paper", "none") if (own := self.by.get((USUAL, wording))))
+        return ((wording, prediction) for wording in ("paper", "none") if (prediction := self.by.get((USUAL, wording))))
 
-    def step(self, look: str, sentence: str, knowledge: str, gamma: float = USUAL, alpha: float | None = None) -> Step:
+    def step(
+        self, look: str, sentence: str, knowledge: str, gamma: float = USUAL, alpha: float | None = None
+    ) -> StoryStep:
         query = {"user": self.user, "item": self.item, "gamma": f"{gamma:.4g}", "knowledge": knowledge}
         usual = MergingConfig()
         query |= {"alpha": f"{usual.alpha if alpha is None else alpha:g}", "epsilon": f"{usual.epsilon:g}"}
-        return Step(view=f"/?{urlencode(query)}", sentence=sentence, look=look)
+        return StoryStep(view=f"/?{urlencode(query)}", sentence=sentence, look=look)
 
 
 Found = tuple[float, Story] | None
@@ -58,9 +60,9 @@ def find_stories(samples: Iterable[Told]) -> dict[str, Story]:
     listed = list(samples)
     best: dict[str, Story] = {}
     for key, tell in _KINDS.items():
-        found = [told for sample in listed if (told := tell(sample)) is not None]
-        if found:
-            best[key] = max(found, key=lambda each: each[0])[1]
+        stories = [told for sample in listed if (told := tell(sample)) is not None]
+        if stories:
+            best[key] = max(stories, key=lambda story: story[0])[1]
     return best
 
 
@@ -95,17 +97,25 @@ def _hint(told: Told) -> Found:
 
 def _consistent(told: Told) -> Found:
     best: Found = None
-    for wording, own in told.usual():
-        if own.var_r > _AGREED or _yes(own.p_r) == _yes(own.p_g) or _yes(own.p_r) != told.label:
+    for wording, prediction in told.usual():
+        if (
+            prediction.var_r > _AGREED
+            or _yes(prediction.p_r) == _yes(prediction.p_g)
+            or _yes(prediction.p_r) != told.label
+        ):
             continue
-        shares = [float(merge_weights(own.var_r, own.var_g, alpha).share_reasoning) for alpha in (0.1, 1.0)]
-        finals = [_merged(own, alpha) for alpha in (0.1, 1.0)]
-        orders = ", ".join(f"{answer.p_yes:.2f}" for answer in own.answers if answer)
+        shares = [
+            float(merge_weights(prediction.var_r, prediction.var_g, alpha).share_reasoning) for alpha in (0.1, 1.0)
+        ]
+        finals = [_merged(prediction, alpha) for alpha in (0.1, 1.0)]
+        orders = ", ".join(f"{answer.p_yes:.2f}" for answer in prediction.answers if answer)
         steps = (
             told.step(
-                "ask-panel", f"{_who(told)} The tuned model says {own.p_g:.2f}; by history order: {orders}.", wording
+                "ask-panel",
+                f"{_who(told)} The tuned model says {prediction.p_g:.2f}; by history order: {orders}.",
+                wording,
             ),
-            told.step("reason", f"The reasoner disagrees, and is of one mind: {_votes(own)}.", wording),
+            told.step("reason", f"The reasoner disagrees, and is of one mind: {_votes(prediction)}.", wording),
             told.step(
                 "merge",
                 f"With the paper's weights the reasoner has {shares[0]:.0%} of the say: P_final is {finals[0]:.2f}.",
@@ -119,22 +129,22 @@ def _consistent(told: Told) -> Found:
             ),
         )
         about = "Where all chains agree their variance is small, and equation 10 listens to them."
-        found = abs(finals[1] - own.p_g), Story(title="Consistent chains win", about=about, steps=steps)
-        best = found if best is None or found[0] > best[0] else best
+        story = abs(finals[1] - prediction.p_g), Story(title="Consistent chains win", about=about, steps=steps)
+        best = story if best is None or story[0] > best[0] else best
     return best
 
 
 def _divided(told: Told) -> Found:
-    own = told.by.get((USUAL, "none"))
-    if not own or own.var_r < 0.2 or _yes(own.p_g) != told.label:
+    prediction = told.by.get((USUAL, "none"))
+    if not prediction or prediction.var_r < 0.2 or _yes(prediction.p_g) != told.label:
         return None
-    finals = [_merged(own, alpha) for alpha in (0.1, 1.0)]
+    finals = [_merged(prediction, alpha) for alpha in (0.1, 1.0)]
     steps = (
-        told.step("reason", f"{_who(told)} The reasoner cannot decide: {_votes(own)}.", "none"),
+        told.step("reason", f"{_who(told)} The reasoner cannot decide: {_votes(prediction)}.", "none"),
         told.step(
             "merge",
-            f"Chains that contradict each other have a large variance, {own.var_r:.2f}, and so little weight: "
-            f"P_final is {finals[0]:.2f}, next to the tuned model's {own.p_g:.2f}.",
+            f"Chains that contradict each other have a large variance, {prediction.var_r:.2f}, and so little weight: "
+            f"P_final is {finals[0]:.2f}, next to the tuned model's {prediction.p_g:.2f}.",
             "none",
         ),
         told.step(
@@ -145,14 +155,16 @@ def _divided(told: Told) -> Found:
         ),
     )
     about = "Chains that contradict each other hardly count, however much weight the reasoner is given."
-    return abs(own.p_r - own.p_g), Story(title="A divided reasoner is not believed", about=about, steps=steps)
+    return abs(prediction.p_r - prediction.p_g), Story(
+        title="A divided reasoner is not believed", about=about, steps=steps
+    )
 
 
 def _recency(told: Told) -> Found:
     recent, relevant = told.by.get((RECENT, "none")), told.by.get((RELEVANT, "none"))
     if not recent or not relevant or _yes(recent.p_g) == told.label or _yes(relevant.p_g) != told.label:
         return None
-    before, after = ({line.label for line in own.question.lines} for own in (recent, relevant))
+    before, after = ({line.label for line in prediction.question.lines} for prediction in (recent, relevant))
     if before == after:
         return None
     came, went = _named(after - before), _named(before - after)
@@ -174,44 +186,50 @@ def _recency(told: Told) -> Found:
 
 
 def _wrong(told: Told) -> Found:
-    own = told.by.get((USUAL, "paper"))
-    habit = own.question.subject.habit if own else None
-    if not own or not habit or own.var_r > _AGREED:
+    prediction = told.by.get((USUAL, "paper"))
+    habit = prediction.question.subject.habit if prediction else None
+    if not prediction or not habit or prediction.var_r > _AGREED:
         return None
-    if _yes(own.p_final) == told.label or _yes(own.p_r) == told.label or _yes(own.p_g) == told.label:
+    if (
+        _yes(prediction.p_final) == told.label
+        or _yes(prediction.p_r) == told.label
+        or _yes(prediction.p_g) == told.label
+    ):
         return None
-    rule = own.question.subject.meta.label_rule
-    liked = sum(bool(rule.apply(np.asarray(line.rating))) for line in own.question.lines if line.rating is not None)
+    rule = prediction.question.subject.meta.label_rule
+    liked = sum(
+        bool(rule.apply(np.asarray(line.rating))) for line in prediction.question.lines if line.rating is not None
+    )
     steps = (
-        told.step("ask-panel", f"{_who(told)} The tuned model says {own.p_g:.2f}.", "paper"),
-        told.step("reason", f"The reasoner agrees: {_votes(own)}.", "paper"),
-        told.step("merge", f"So does the merge, {own.p_final:.2f}. The user {told.truth}.", "paper"),
+        told.step("ask-panel", f"{_who(told)} The tuned model says {prediction.p_g:.2f}.", "paper"),
+        told.step("reason", f"The reasoner agrees: {_votes(prediction)}.", "paper"),
+        told.step("merge", f"So does the merge, {prediction.p_final:.2f}. The user {told.truth}.", "paper"),
         told.step(
             "rerank",
-            f"Why: of the {len(own.question.lines)} past items in the prompt {liked} were liked, and this user likes "
-            f"{habit.liked:.0%} of everything. Both models follow the habit; this one was the exception.",
+            f"Why: of the {len(prediction.question.lines)} past items in the prompt {liked} were liked, and this user "
+            f"likes {habit.liked:.0%} of everything. Both models follow the habit; this one was the exception.",
             "paper",
         ),
     )
     about = "Both models agree, all chains agree, and it did not happen."
-    return abs(own.p_final - told.label), Story(title="Sure, and wrong", about=about, steps=steps)
+    return abs(prediction.p_final - told.label), Story(title="Sure, and wrong", about=about, steps=steps)
 
 
 def _invented(told: Told) -> Found:
     """A chain that says something which its prompt does not, among chains that stay with it."""
-    for wording, own in told.usual():
-        question = own.question
+    for wording, prediction in told.usual():
+        question = prediction.question
         cited = [
-            (trace.index, found)
-            for trace in own.traces
+            (trace.index, title_cited)
+            for trace in prediction.traces
             if trace
-            for found in cited_titles(trace.text, question.lines, question.subject.target)
+            for title_cited in cited_titles(trace.text, question.lines, question.subject.target)
         ]
-        wrong = [(index, found) for index, found in cited if not found.in_prompt]
-        if len(wrong) != 1 or any(found.rating_right is False for _, found in cited):
+        wrong = [(index, title_cited) for index, title_cited in cited if not title_cited.in_prompt]
+        if len(wrong) != 1 or any(title_cited.rating_right is False for _, title_cited in cited):
             continue
         number, title = wrong[0][0] + 1, wrong[0][1].title
-        right = sum(found.in_prompt for _, found in cited)
+        right = sum(title_cited.in_prompt for _, title_cited in cited)
         steps = (
             told.step("ask-panel", f"{_who(told)} This prompt is all that the reasoner knows of the user.", wording),
             told.step(
@@ -220,36 +238,40 @@ def _invented(told: Told) -> Found:
                 "titles cited here are there.",
                 wording,
             ),
-            told.step("merge", f"P_final is {own.p_final:.2f}; the user {told.truth}. A right answer would be no proof "
-                      "of a right argument, which is why chains are labelled.", wording),
-        )  # fmt: skip
+            told.step(
+                "merge",
+                f"P_final is {prediction.p_final:.2f}; the user {told.truth}. A right answer would be no proof of a "
+                "right argument, which is why chains are labelled.",
+                wording,
+            ),
+        )
         about = "Fluent is not faithful: a cited title that is not in the prompt is marked."
         return float(right), Story(title="A chain that makes something up", about=about, steps=steps)
     return None
 
 
 def _order(told: Told) -> Found:
-    own = told.by.get((USUAL, "paper"))
-    answers = [answer.p_yes for answer in own.answers if answer] if own else []
-    if not own or len(answers) < 3:
+    prediction = told.by.get((USUAL, "paper"))
+    answers = [answer.p_yes for answer in prediction.answers if answer] if prediction else []
+    if not prediction or len(answers) < 3:
         return None
-    share = float(merge_weights(own.var_r, own.var_g).share_reasoning)
+    share = float(merge_weights(prediction.var_r, prediction.var_g).share_reasoning)
     steps = (
         told.step(
             "ask-panel",
-            f"{_who(told)} The same {len(own.question.lines)} past items in three orders: the tuned model says "
-            f"{', '.join(f'{each:.2f}' for each in answers[:-1])} and {answers[-1]:.2f}.",
+            f"{_who(told)} The same {len(prediction.question.lines)} past items in three orders: the tuned model says "
+            f"{', '.join(f'{answer:.2f}' for answer in answers[:-1])} and {answers[-1]:.2f}.",
             "paper",
         ),
         told.step(
             "merge",
             f"The spread is the tuned model's variance in equation 10. Here it leaves the reasoner {share:.0%} of the "
-            f"say, and P_final is {own.p_final:.2f}. The user {told.truth}.",
+            f"say, and P_final is {prediction.p_final:.2f}. The user {told.truth}.",
             "paper",
         ),
     )
     about = "The tuned model's answer should not depend on the order of the history, but it does."
-    return own.var_g, Story(title="The order of the history matters", about=about, steps=steps)
+    return prediction.var_g, Story(title="The order of the history matters", about=about, steps=steps)
 
 
 _KINDS: dict[str, Callable[[Told], Found]] = {
@@ -271,13 +293,13 @@ def _yes(probability: float) -> bool:
     return probability > 0.5
 
 
-def _merged(own: Prediction, alpha: float) -> float:
-    return float(merge(own.p_r, own.var_r, own.p_g, own.var_g, alpha))
+def _merged(prediction: Prediction, alpha: float) -> float:
+    return float(merge(prediction.p_r, prediction.var_r, prediction.p_g, prediction.var_g, alpha))
 
 
-def _votes(own: Prediction) -> str:
+def _votes(prediction: Prediction) -> str:
     """``4 of 6 chains end in Yes``."""
-    verdicts = [read_verdict(trace.text).answer for trace in own.traces if trace]
+    verdicts = [read_verdict(trace.text).answer for trace in prediction.traces if trace]
     yes, count = verdicts.count("yes"), len(verdicts)
     amount = "all" if yes == count else "none" if not yes else f"{yes}"
     return f"{amount} of the {count} chains end in Yes"

@@ -20,7 +20,7 @@ def _own_view(view: str) -> str:
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
-class Step(BaseModel):
+class StoryStep(BaseModel):
     """A view (path and query of this app's own pages), what is to be said about it, and the panel to look at."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,4 +37,4 @@ class Story(BaseModel):
 
     title: Annotated[Text, Field(max_length=120)]
     about: Annotated[str, StringConstraints(strip_whitespace=True, max_length=300)] = ""
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=30)]
+    steps: Annotated[tuple[StoryStep, ...], Field(min_length=1, max_length=30)]

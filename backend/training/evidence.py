@@ -27,7 +27,7 @@ _NUMBER = re.compile(
 
 
 @dataclass(frozen=True)
-class PastItem:
+class EvidenceItem:
     """A past item seen from the target.
 
     ``shared``: shown categories of both; ``series``: both titles begin alike ("Alien", "Aliens"); ``namesake``: the
@@ -59,13 +59,13 @@ class Evidence:
     nouns: str
     unit: str
     rule: LabelRule
-    items: tuple[PastItem, ...]
+    items: tuple[EvidenceItem, ...]
     decade: str | None
     others: float | None
     habit: RatingHabit | None
 
     @cached_property
-    def similar(self) -> tuple[PastItem, ...]:
+    def similar(self) -> tuple[EvidenceItem, ...]:
         """Past items that share a category or the series."""
         return tuple(item for item in self.items if item.relevance)
 
@@ -114,14 +114,14 @@ def gather(subject: PromptSubject, history: Sequence[HistoryLine]) -> Evidence:
     )
 
 
-def _past_item(subject: PromptSubject, line: HistoryLine, rating: float, tells_more: bool) -> PastItem:
+def _past_item(subject: PromptSubject, line: HistoryLine, rating: float, tells_more: bool) -> EvidenceItem:
     meta, target = subject.meta, subject.target
     liked = bool(meta.label_rule.apply(np.asarray(rating)))
     room = abs((meta.rating_max if liked else meta.rating_min) - meta.label_rule.threshold)
     seen = shown_categories(line)
     namesake = bare_title(line.label) == bare_title(target.label) != ""
     era = decade(line.label)
-    return PastItem(
+    return EvidenceItem(
         label=one_line(line.label),
         rating=rating,
         liked=liked,

@@ -54,8 +54,10 @@ class ExampleWriter:
         self, prompt: Prompt, rationale: str, label: bool, *, every_answer: bool, end: int, last_weight: float = 1.0
     ) -> Example:
         """The prompt as M_R is asked it, then what it is to write: ``rationale``, ``</think>``, the answer, ``end``."""
-        written, other = (self._chat.written(rationale, answer) for answer in (label, not label))
-        answer_at = common_length(written, other)  # where a reader of the answer looks, also if its word is two tokens
+        written, opposite = (self._chat.written(rationale, answer) for answer in (label, not label))
+        answer_at = common_length(
+            written, opposite
+        )  # where a reader of the answer looks, also if its word is two tokens
         written.append(end)
         shown = _without_oldest(prompt, self._chat.reason_prompt(prompt.messages, len(written)).dropped)
         ids, weights = self._prompt(shown, self._chat.ask_chain(shown.messages), every_answer)
@@ -88,7 +90,7 @@ def joined(examples: Sequence[Example]) -> Example:
     """
     first = examples[0]
     # What is written is predicted by a token of its own tail, so the last one of the prompt is in every tail.
-    shared = min(min(common_length(first.ids, other.ids), other.written_at - 1) for other in examples)
+    shared = min(min(common_length(first.ids, example.ids), example.written_at - 1) for example in examples)
     ids, weights, tails = list(first.ids[:shared]), list(first.weights[:shared]), []
     for example in examples:
         tails.append(len(ids))

@@ -148,8 +148,8 @@ class LoraTuner:
         optimizer.zero_grad()
         for part in by_length(batch, self.config.side_by_side):
             logits, targets, weights, _ = self._forward(part)
-            each = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
-            loss = (each * weights).sum() / total
+            losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+            loss = (losses * weights).sum() / total
             loss.backward()
             lost += float(loss.detach())
         torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
@@ -200,8 +200,8 @@ class LoraTuner:
                 stop()
                 places = order[start : start + self.config.side_by_side]
                 logits, targets, weights, answer = self._forward([examples[place] for place in places])
-                each = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
-                lost, total = lost + float((each * weights).sum()), total + float(weights.sum())
+                losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+                lost, total = lost + float((losses * weights).sum()), total + float(weights.sum())
                 for place, row in zip(places, logits[answer].double().cpu(), strict=True):
                     ids = self.chat.answer_ids
                     answers[place] = self.chat.p_yes(dict(zip(ids, row[ids].tolist(), strict=True)))
@@ -282,9 +282,9 @@ def _visible(part: Sequence[Example], width: int) -> np.ndarray:
     for row, example in enumerate(part):
         for number, start in enumerate(example.tails, start=1):
             tail[row, start:] = number
-    own = (tail[:, None, :] == 0) | (tail[:, None, :] == tail[:, :, None])
+    same_tail = (tail[:, None, :] == 0) | (tail[:, None, :] == tail[:, :, None])
     before = np.tril(np.ones((width, width), dtype=bool))
-    return np.asarray(own & before)[:, None]
+    return np.asarray(same_tail & before)[:, None]
 
 
 def _plan(examples: Sequence[Example], config: LoraSettings, seed: int) -> list[np.ndarray]:

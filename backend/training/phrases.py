@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.training.evidence import Evidence, PastItem
+from backend.training.evidence import Evidence, EvidenceItem
 
 _MANY_FOR_A_MAJORITY = 3
 
@@ -33,7 +33,7 @@ def pick(rng: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def items_clause(
-    evidence: Evidence, items: Sequence[PastItem], rng: np.random.Generator, brief: bool = False
+    evidence: Evidence, items: Sequence[EvidenceItem], rng: np.random.Generator, brief: bool = False
 ) -> Clause:
     """One to three past items on the same side of the dataset's rule, with their ratings and what they share.
 
@@ -60,7 +60,7 @@ def items_clause(
     return Clause(f"{text}, {both} {relation}" if relation else text, side, strength, cites)
 
 
-def _single(evidence: Evidence, item: PastItem, strength: float, rng: np.random.Generator, brief: bool) -> Clause:
+def _single(evidence: Evidence, item: EvidenceItem, strength: float, rng: np.random.Generator, brief: bool) -> Clause:
     label, rating, side = item.label, f"{item.rating:g}", item.liked
     relation = "" if brief else _relation((item,), plural=False, era=evidence.decade if rng.random() < 0.3 else None)
     unit = f" {evidence.unit}" if rng.random() < 0.15 and item.rating != 1 and evidence.unit else ""
@@ -85,13 +85,13 @@ def _single(evidence: Evidence, item: PastItem, strength: float, rng: np.random.
                 (f"on {shared}, they gave {label} {rating}{compared}", False),
                 (f"with {shared} in common, {label} got {rating}{unit}", False),
             ]
-        if all(item.relevance > other.relevance for other in evidence.items if other is not item):
+        if all(item.relevance > rival.relevance for rival in evidence.items if rival is not item):
             forms.append((f"the closest past {evidence.noun}, {label}, got {rating}{compared}", False))
     text, cites = forms[int(rng.integers(len(forms)))]
     return Clause(text, side, strength, cites)
 
 
-def _relation(items: Sequence[PastItem], plural: bool, era: str | None = None) -> str:
+def _relation(items: Sequence[EvidenceItem], plural: bool, era: str | None = None) -> str:
     """What all the items have in common with the target, in words that follow "it"; empty where nothing.
 
     ``era``: the target's decade, named where the items are of it too.
@@ -107,7 +107,7 @@ def _relation(items: Sequence[PastItem], plural: bool, era: str | None = None) -
     return ""
 
 
-def _compared(item: PastItem) -> str:
+def _compared(item: EvidenceItem) -> str:
     """How the user's rating differs from the others', where that speaks for the same side."""
     if item.others is None:
         return ""
@@ -116,7 +116,7 @@ def _compared(item: PastItem) -> str:
     return ", less than from others" if not item.liked and item.rating < item.others else ""
 
 
-def _liked(items: Sequence[PastItem]) -> str:
+def _liked(items: Sequence[EvidenceItem]) -> str:
     margin = min(item.margin for item in items)
     if items[0].liked:
         return "clearly liked" if margin > 0.7 else "liked" if margin > 0.3 else "slightly liked"
@@ -127,7 +127,7 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(names[:2])
 
 
-def era_clause(evidence: Evidence, item: PastItem, rng: np.random.Generator) -> Clause:
+def era_clause(evidence: Evidence, item: EvidenceItem, rng: np.random.Generator) -> Clause:
     """A past item that only shares the target's decade; a weak clause."""
     forms = [
         f"{item.label} got {item.rating:g} and is also from the {evidence.decade}",
@@ -138,8 +138,8 @@ def era_clause(evidence: Evidence, item: PastItem, rng: np.random.Generator) -> 
 
 def support_clauses(evidence: Evidence, rng: np.random.Generator) -> tuple[Clause, ...]:
     """What speaks for either side beyond cited items: habit, others, how similar items did, agreement with others."""
-    found = (_habit(evidence, rng), _others(evidence, rng), _counted(evidence, rng), _against_others(evidence, rng))
-    return tuple(clause for clause in found if clause)
+    clauses = (_habit(evidence, rng), _others(evidence, rng), _counted(evidence, rng), _against_others(evidence, rng))
+    return tuple(clause for clause in clauses if clause)
 
 
 def _habit(evidence: Evidence, rng: np.random.Generator) -> Clause | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.prompting import HistoryLine, PromptSubject
-from backend.training.evidence import Evidence, PastItem, gather
+from backend.training.evidence import Evidence, EvidenceItem, gather
 from backend.training.phrases import Clause, era_clause, items_clause, pick, support_clauses
 
 # Titles are most of a rationale's length: longer ones are cited where there is no other choice, or not at all.
@@ -75,17 +75,17 @@ def estimated_tokens(text: str) -> int:
 def _plan(evidence: Evidence, label: bool, hint: bool | None, rng: np.random.Generator) -> _Plan:
     chosen = _cited(evidence.similar, label, rng)
     supports = support_clauses(evidence, rng)
-    own = [clause for clause in supports if clause.side is label]
+    agreeing = [clause for clause in supports if clause.side is label]
     missing = not chosen
     main = items_clause(evidence, chosen, rng) if chosen else None
-    if main is None and (not own or rng.random() < 0.3):
+    if main is None and (not agreeing or rng.random() < 0.3):
         main = _far_item(evidence, label, rng)
-    wanted = main is None or rng.random() < 0.45
+    has_support = main is None or rng.random() < 0.45
     orders, weights = zip(*_ORDERS, strict=True)
     return _Plan(
         order=orders[int(rng.choice(len(orders), p=np.array(weights) / sum(weights)))],
         main=main,
-        support=_weighted(own, rng) if wanted else None,
+        support=_weighted(agreeing, rng) if has_support else None,
         counter=_counter(evidence, supports, label, rng) if rng.random() < COUNTER_SHARE else None,
         hint=_hint(evidence, label, hint, rng) if hint is not None and rng.random() < 0.85 else None,
         missing=missing,
@@ -94,7 +94,7 @@ def _plan(evidence: Evidence, label: bool, hint: bool | None, rng: np.random.Gen
     )
 
 
-def _cited(items: Iterable[PastItem], side: bool, rng: np.random.Generator) -> list[PastItem]:
+def _cited(items: Iterable[EvidenceItem], side: bool, rng: np.random.Generator) -> list[EvidenceItem]:
     """One to three items of a side, the most relevant first, which share something with one another too."""
     of_side = _short(item for item in items if item.liked is side)
     if not of_side:
@@ -112,7 +112,7 @@ def _cited(items: Iterable[PastItem], side: bool, rng: np.random.Generator) -> l
     return picked if len(picked) == 1 or (common and short) else picked[:2]
 
 
-def _short(items: Iterable[PastItem]) -> list[PastItem]:
+def _short(items: Iterable[EvidenceItem]) -> list[EvidenceItem]:
     usable = [item for item in items if 0 < len(item.label) <= LONGEST_LABEL]
     return [item for item in usable if len(item.label) < LONG_LABEL] or usable
 
@@ -123,7 +123,7 @@ def _far_item(evidence: Evidence, side: bool, rng: np.random.Generator) -> Claus
     if not of_side:
         return None
     near = [item for item in of_side if item.same_decade]
-    item = max(near or of_side, key=lambda each: each.margin)
+    item = max(near or of_side, key=lambda past: past.margin)
     return era_clause(evidence, item, rng) if near else replace(items_clause(evidence, [item], rng), strength=0.2)
 
 
@@ -189,8 +189,10 @@ def _short_enough(plan: _Plan, label: bool) -> list[str]:
     plans = [plan, plan if plan.main is None else replace(plan, support=None)]
     plans.append(replace(plans[-1], counter=None))
     plans.append(replace(plans[-1], hint=None))
-    written = [_sentences(each, label) for each in plans]
-    return next((each for each in written if estimated_tokens(" ".join(each)) <= MOST_TOKENS), written[-1])
+    written = [_sentences(shorter, label) for shorter in plans]
+    return next(
+        (sentences for sentences in written if estimated_tokens(" ".join(sentences)) <= MOST_TOKENS), written[-1]
+    )
 
 
 def _sentences(plan: _Plan, label: bool) -> list[str]:

@@ -9,9 +9,11 @@ import pytest
 
 from backend.datasets import MIN_HISTORY, Dataset, build_samples, split
 from backend.datasets.statistics import TrainingStatistics
+from backend.engines.scripted import ScriptedEngine
 from backend.errors import UsageError
+from backend.pipeline import Pipeline, Recipe
 from backend.questions import Question, Questions
-from backend.retrieval import RetrievalConfig
+from backend.retrieval import STRATEGIES, RetrievalConfig, rerank
 from tests.conftest import random_space
 
 CONFIG = RetrievalConfig(k=4)
@@ -46,6 +48,54 @@ def test_each_sample_is_asked_from_the_ratings_before_it_alone(questions: Questi
         assert habit.liked == pytest.approx(np.mean(data.labels[list(past)]))
 
 
+def _check(pipeline: Pipeline, row: int, recipe: Recipe) -> None:
+    """The question about this interaction uses only what came before it."""
+    data = pipeline.dataset
+    user, item = int(data.user_index[row]), int(data.item_index[row])
+    question = pipeline.question(user, item, recipe)
+    # Told apart by time and id, not by the library's own slices.
+    mine = np.flatnonzero(data.user_index == user)
+    before = {
+        int(data.item_index[r]): float(data.rating[r])
+        for r in mine
+        if (data.timestamp[r], data.item_index[r]) < (data.timestamp[row], item)
+    }
+    chosen = [entry.item for entry in question.chosen]
+    both, config = question.channels, recipe.retrieval
+    if config.strategy == "rerank":
+        assert list(question.chosen) == rerank(both.relevant, both.recent, config.k, config.gamma, config.beta)
+    seen = set(chosen) | set(both.relevant) | set(both.recent) | set(both.similarity)
+    assert item not in seen
+    assert seen <= set(before)
+    assert len(chosen) == len(set(chosen)) == min(config.k, len(before))
+    if config.strategy != "retrieve-then-mix":
+        last = {code: max((data.timestamp[r], code) for r in mine if data.item_index[r] == code) for code in before}
+        newest = sorted(before, key=lambda code: last[code], reverse=True)
+        assert both.recent == newest[: config.k]
+    assert question.label == (data.rating[row] > 3)
+    assert [r for r in question.history_rows if r >= row] == []
+    labels = [data.item_label(code) for code in chosen]
+    assert [line.label for line in question.lines] == labels
+    assert [line.rating for line in question.lines] == [before[code] for code in chosen]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_no_question_of_the_small_dataset_sees_the_target_or_anything_after_it(
+    pipeline: Pipeline, strategy: str
+) -> None:
+    rows = build_samples(pipeline.dataset).rows
+    assert len(rows) > 50
+    for row in rows:
+        _check(pipeline, int(row), Recipe.model_validate({"retrieval": {"strategy": strategy, "k": 6}}))
+
+
+def test_no_question_of_the_shipped_dataset_sees_the_target_or_anything_after_it(shipped: Dataset) -> None:
+    pipeline = Pipeline(shipped, random_space(shipped.n_items), ScriptedEngine(), ScriptedEngine())
+    rows = np.random.default_rng(1).choice(build_samples(shipped).rows, 60, replace=False)
+    for row in rows:
+        _check(pipeline, int(row), Recipe())
+
+
 def test_a_question_says_the_same_whatever_is_rated_later(questions: Questions) -> None:
     data = questions.dataset
     parts = split(build_samples(data), data)
@@ -78,6 +128,7 @@ def test_an_item_that_was_never_rated_is_asked_from_the_whole_past(questions: Qu
     question = questions.ask(user, unseen, CONFIG)
     rows = data.user_rows(user)
     assert (question.label, question.history_rows) == (None, range(rows.start, rows.stop))
+    assert set(question.channels.similarity) == set(data.item_index[rows].tolist())
     assert question.subject.layout == "paper"
     assert question.prompts[0].answers == ()
 
@@ -86,10 +137,13 @@ def test_a_past_that_is_too_short_is_refused(questions: Questions) -> None:
     data = questions.dataset
     user = data.n_users - 1
     early = int(data.item_index[data.user_rows(user).start + MIN_HISTORY - 1])
-    with pytest.raises(UsageError, match=rf"has {MIN_HISTORY - 1} ratings before.*at least {MIN_HISTORY}"):
+    with pytest.raises(UsageError, match=rf"has {MIN_HISTORY - 1} ratings before.*at least {MIN_HISTORY}.*choose an"):
         questions.ask(user, early, CONFIG)
+    with pytest.raises(UsageError, match="has 0 ratings before"):
+        questions.ask(user, int(data.item_index[data.user_rows(user).start]), CONFIG)
     first = int(data.item_index[data.user_rows(user).start + MIN_HISTORY])
-    assert len(questions.ask(user, first, CONFIG).history_rows) == MIN_HISTORY
+    enough = questions.ask(user, first, RetrievalConfig(k=10))
+    assert len(enough.history_rows) == len(enough.chosen) == MIN_HISTORY
 
 
 def test_every_order_tells_the_same_lines_the_recipes_order_first(questions: Questions) -> None:
@@ -108,8 +162,9 @@ def test_every_order_tells_the_same_lines_the_recipes_order_first(questions: Que
 
 
 def test_vectors_of_another_dataset_are_refused(small: Dataset) -> None:
-    with pytest.raises(UsageError, match="vectors for"):
-        Questions(small, random_space(small.n_items + 1))
+    for other_count in (3, small.n_items + 1):
+        with pytest.raises(UsageError, match=rf"{other_count} vectors for 30 items.*rallrec precompute"):
+            Questions(small, random_space(other_count))
 
 
 def test_a_prompt_is_written_again_from_the_items_it_shows(questions: Questions) -> None:

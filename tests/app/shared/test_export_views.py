@@ -21,7 +21,7 @@ from app.what_if.export import what_if_page, what_if_record
 from app.what_if.service import WhatIfService
 from app.what_if.view import WhatIfSession
 from backend.record import prediction_record
-from backend.stories import Step, Story
+from backend.stories import StoryStep, Story
 from storage.workspace import Workspace
 from tests.app.conftest import answered
 from tests.app.views import HOSTILE, fetched_by, words
@@ -147,7 +147,7 @@ def test_the_samples_behind_a_side_are_on_the_page(client: TestClient) -> None:
 
 
 def test_a_story_is_told_with_links_that_lead_back() -> None:
-    steps = tuple(Step(view=view, sentence=f"Look {n}") for n, view in enumerate(("/?user=7", "/users?user=7")))
+    steps = tuple(StoryStep(view=view, sentence=f"Look {n}") for n, view in enumerate(("/?user=7", "/users?user=7")))
     listed = StoryEntry("k", Story(title="T", about="A", steps=steps), "2026-01-01 00:00 UTC")
     record = story_record(listed, "http://here")
     assert [step["link"] for step in record["steps"]] == ["http://here/?user=7", "http://here/users?user=7"]

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from app.stories import drawing, routes
 from app.stories.service import StoryEntry, StoryService
 from backend.errors import UnknownNameError
-from backend.stories import Step, Story
+from backend.stories import StoryStep, Story
 from storage.workspace import Workspace
 from tests.app.conftest import settings_of
 
@@ -44,7 +44,7 @@ def test_a_told_story_is_listed_and_found(service: StoryService) -> None:
 
 
 def test_an_address_that_was_written_is_no_markup() -> None:
-    step = Step(view='/?user="><script>', sentence=HOSTILE)
+    step = StoryStep(view='/?user="><script>', sentence=HOSTILE)
     own = StoryEntry("k", Story(title=HOSTILE, about=HOSTILE, steps=(step,)), "now")
     for html in (drawing.story_list([], [own]), drawing.presenter(own, 1)):
         assert "<img" not in html
@@ -54,7 +54,7 @@ def test_an_address_that_was_written_is_no_markup() -> None:
 
 @pytest.mark.parametrize(("asked", "shown"), [(0, 1), (1, 1), (2, 2), (9, 2)])
 def test_a_step_out_of_range_is_the_nearest(asked: int, shown: int) -> None:
-    steps = tuple(Step(view="/", sentence=f"Sentence {n}") for n in (1, 2))
+    steps = tuple(StoryStep(view="/", sentence=f"Sentence {n}") for n in (1, 2))
     html = drawing.presenter(StoryEntry("k", Story(title="T", steps=steps)), asked)
     assert f'data-at="{shown}"' in html
     assert f"{shown} of 2" in html

@@ -14,7 +14,7 @@ import torch
 from backend.baselines import NETWORKS, NetworkConfig
 from backend.baselines.fields import Fields
 from backend.baselines.networks import network
-from backend.baselines.training import Scored, train_network
+from backend.baselines.training import BaselineScores, train_network
 from backend.datasets import Dataset, build_samples, split
 from backend.datasets.samples import Split
 from backend.datasets.statistics import training_rows
@@ -38,7 +38,7 @@ def parts(small: Dataset) -> Split:
     return split(build_samples(small), small)
 
 
-def train(data: Dataset, parts: Split, folder: Path, name: str = "DeepFM", **changed: object) -> Scored:
+def train(data: Dataset, parts: Split, folder: Path, name: str = "DeepFM", **changed: object) -> BaselineScores:
     return train_network(name, data, parts, QUICK.model_copy(update=changed), 0, checkpoint=folder / "state")
 
 

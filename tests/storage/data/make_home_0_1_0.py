@@ -28,7 +28,7 @@ from backend.labelling.formats import tables
 from backend.pipeline import Recipe
 from backend.prompting import split_steps
 from backend.settings import load_settings
-from backend.stories import Step, Story
+from backend.stories import StoryStep, Story
 from backend.what_if import Edits
 from storage.answered_samples import AnsweredSamples
 from storage.jobs.kinds import Player, PredictParams, checked
@@ -158,9 +158,9 @@ def keep_things(workspace: Workspace) -> dict[str, list[str]]:
         title="A story of 0.1.0",
         about="Every kind of view",
         steps=(
-            Step(view="/?user=7&item=22", sentence="A prediction.", look="prompt"),
-            Step(view="/users?user=7", sentence="A user."),
-            Step(view=f"/what-if?id={ids[0]}", sentence="A what-if."),
+            StoryStep(view="/?user=7&item=22", sentence="A prediction.", look="prompt"),
+            StoryStep(view="/users?user=7", sentence="A user."),
+            StoryStep(view=f"/what-if?id={ids[0]}", sentence="A what-if."),
         ),
     )
     return {"what_ifs": ids, "stories": [keep_story(database, story)]}
