@@ -102,7 +102,7 @@ def fetch(
 ) -> None:
     """Download a published dataset: checked by its hash, going on where it was cut off. It is not imported yet."""
     from backend.datasets import download
-    from backend.datasets.catalogue import CATALOGUE
+    from backend.datasets.download import CATALOGUE
     from backend.settings import load_settings
 
     if name not in CATALOGUE:

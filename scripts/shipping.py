@@ -16,7 +16,7 @@ import numpy as np
 
 from backend.batch import Batch, BatchListener, unasked_predictions
 from backend.datasets import Dataset, build_samples, split
-from backend.datasets.spread import spread_sample
+from backend.datasets.samples import spread_sample
 from backend.errors import NotPreparedError
 from backend.evaluation.citations import cited_titles
 from backend.pipeline import Pipeline, Prediction

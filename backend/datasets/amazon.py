@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from backend.datasets.build import Raw, build, latest_of_repeats
-from backend.datasets.lines import JsonLines, file_names
 from backend.datasets.movielens import LAST_SECOND, split_title
 from backend.datasets.reading import Reading
-from backend.datasets.schema import Dataset, DatasetMeta, LabelRule
+from backend.datasets.schema import Dataset
+from backend.datasets.sources import JsonLines, file_names
 from backend.datasets.tables import RowProblems
 from backend.errors import DataError
 from backend.seeding import digest
@@ -105,27 +105,18 @@ def _read(reading: Reading, form: Form, format_name: str) -> Dataset:
     raw, repeats = latest_of_repeats(raw)
     file = Path(reviews_name).name
     problems.leave_out(f"{file}: repeated review (the latest counts)", repeats)
-    films = _category(reviews_name) == "Movies_and_TV"
-    meta = DatasetMeta(
-        name=reading.name,
-        title=f"Amazon {_category(reviews_name).replace('_and_', ' & ').replace('_', ' ')} {format_name[-4:]}",
-        item_noun="movie" if films else "product",
-        item_noun_plural="movies" if films else "products",
-        verb_past="watched" if films else "bought",
-        rating_min=1,
-        rating_max=5,
-        rating_unit="stars",
-        label_rule=LabelRule(threshold=3.0, inclusive=False),
-        time_ordered=True,
+    category = _category(reviews_name)
+    words: dict[str, Any] = {} if category == "Movies_and_TV" else {
+        "item_noun": "product", "item_noun_plural": "products", "verb_past": "bought", "domain": "general",
+        "category_noun": "category", "category_noun_plural": "categories",
+    }  # fmt: skip
+    meta = reading.meta(
+        f"Amazon {category.replace('_and_', ' & ').replace('_', ' ')} {format_name[-4:]}",
+        digest({reviews_name: reviews.sha256, products_name: products.sha256}),
         licence="Amazon review data, McAuley Lab, UC San Diego: for research, with citation",
-        source_hash=digest({reviews_name: reviews.sha256, products_name: products.sha256}),
-        skipped=problems.counts,
-        skipped_examples=tuple(problems.examples),
         format=format_name,
-        domain="movies" if films else "general",
-        category_noun="genre" if films else "category",
-        category_noun_plural="genres" if films else "categories",
         rules=reading.rules_over(**RULES),
+        **words,
     )
     return build(meta, raw)
 

@@ -15,7 +15,7 @@ import pandas as pd
 from backend.datasets.build import Raw, build, latest_of_repeats
 from backend.datasets.reading import Reading
 from backend.datasets.rules import Templates
-from backend.datasets.schema import Dataset, DatasetMeta, LabelRule
+from backend.datasets.schema import Dataset, LabelRule
 from backend.datasets.sources import hash_files, read_files
 from backend.datasets.tables import (
     RowProblems,
@@ -61,29 +61,13 @@ def read(reading: Reading) -> Dataset:
     rules = reading.rules_over(**RULES)
     raw = _rated(users, books, ratings, problems, implicit=rules.implicit == "keep")
     progress("sorting the interactions", 0.7)
-    meta = DatasetMeta(
-        name=reading.name,
-        title="BookCrossing",
-        item_noun="book",
-        item_noun_plural="books",
-        verb_past="read",
-        rating_min=0,
-        rating_max=10,
-        rating_unit="stars",
-        label_rule=LabelRule(threshold=5, inclusive=True),
-        time_ordered=False,
+    meta = reading.meta(
+        "BookCrossing", hash_files(files), item_noun="book", item_noun_plural="books", verb_past="read",
+        rating_min=0, rating_max=10, label_rule=LabelRule(threshold=5, inclusive=True), time_ordered=False,
         licence="Cai-Nicolas Ziegler, IIF Freiburg (2004): free for research with acknowledgement",
-        source_hash=hash_files(files),
-        skipped=problems.counts,
-        skipped_examples=tuple(problems.examples),
-        format="bookcrossing",
-        domain="books",
-        category_noun="author",
-        category_noun_plural="authors",
-        own_year=True,
-        rules=rules,
-        templates=Templates(profile=PROFILE),
-    )
+        format="bookcrossing", domain="books", category_noun="author", category_noun_plural="authors", own_year=True,
+        rules=rules, templates=Templates(profile=PROFILE),
+    )  # fmt: skip
     return build(meta, raw)
 
 

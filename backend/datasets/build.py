@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from backend.datasets.cores import k_core
 from backend.datasets.schema import Dataset, DatasetMeta, natural_key
 from backend.errors import DataError
 from backend.seeding import canonical_json, digest
@@ -58,6 +57,24 @@ def build(meta: DatasetMeta, raw: Raw, *, keep_unused: bool = False) -> Dataset:
             )
         raw, keep_unused = raw.rows(kept), False
     return assemble(meta, raw if keep_unused else _without_unused(raw))
+
+
+def k_core(user_index: np.ndarray, item_index: np.ndarray, k: int) -> np.ndarray:
+    """bool[n]: the largest set of interactions in which every user and every item that occurs has at least ``k``.
+
+    ``user_index``, ``item_index``: int[n], codes from 0. The naive equivalent drops one short user or item at a time
+    until there is none; the order does not matter.
+    """
+    kept = np.arange(len(user_index))
+    users, items = user_index, item_index
+    while len(kept):
+        stays = (np.bincount(users)[users] >= k) & (np.bincount(items)[items] >= k)
+        if stays.all():
+            break
+        kept, users, items = kept[stays], users[stays], items[stays]
+    in_core = np.zeros(len(user_index), dtype=bool)
+    in_core[kept] = True
+    return in_core
 
 
 def latest_of_repeats(raw: Raw) -> tuple[Raw, int]:

@@ -68,34 +68,16 @@ def read(reading: Reading) -> Dataset:
 
 def _meta(reading: Reading, mapping: Mapping, source_hash: str) -> DatasetMeta:
     item, items, verb_past, category, categories = mapping.said
-    return DatasetMeta(
-        name=reading.name,
-        title=mapping.title or reading.name,
-        item_noun=item,
-        item_noun_plural=items,
-        verb_past=verb_past,
-        rating_min=mapping.rating.min,
-        rating_max=mapping.rating.max,
-        rating_unit=mapping.rating.unit,
-        label_rule=mapping.label,
-        time_ordered=bool(mapping.columns.timestamp),
-        licence=mapping.licence,
-        source_hash=source_hash,
-        skipped=reading.problems.counts,
-        skipped_examples=tuple(reading.problems.examples),
-        format="custom",
-        domain=mapping.domain,
-        category_noun=category,
-        category_noun_plural=categories,
-        own_year=bool(mapping.columns.year),
-        rules=reading.rules_over(**_default_rules(mapping)),
+    rating, columns = mapping.rating, mapping.columns
+    # Data without times cannot be split by time: it is split by users.
+    rules = reading.rules_over(**({} if columns.timestamp else {"split": "users"}) | mapping.rules)
+    return reading.meta(
+        mapping.title or reading.name, source_hash, item_noun=item, item_noun_plural=items, verb_past=verb_past,
+        rating_min=rating.min, rating_max=rating.max, rating_unit=rating.unit, label_rule=mapping.label,
+        time_ordered=bool(columns.timestamp), licence=mapping.licence, format="custom", domain=mapping.domain,
+        category_noun=category, category_noun_plural=categories, own_year=bool(columns.year), rules=rules,
         templates=mapping.templates,
-    )
-
-
-def _default_rules(mapping: Mapping) -> dict[str, Any]:
-    """Data without times cannot be split by time: it is split by users."""
-    return ({} if mapping.columns.timestamp else {"split": "users"}) | mapping.rules
+    )  # fmt: skip
 
 
 def _files(source: Path, mapping: Mapping) -> MappingOf[str, bytes]:

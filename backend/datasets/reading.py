@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from backend.datasets.rules import Rules
+from backend.datasets.schema import DatasetMeta, LabelRule
 from backend.datasets.tables import RowProblems
 from backend.errors import UsageError
 from backend.types import Progress
@@ -42,3 +43,16 @@ class Reading:
             raise UsageError(
                 f"{name} cannot be {first['input']!r}: {first['msg']}", expected=f"of {', '.join(Rules.model_fields)}"
             ) from error
+
+    def meta(self, title: str, source_hash: str, **values: Any) -> DatasetMeta:
+        """What is known about the dataset; what ``values`` do not say is as in MovieLens: movies, 1 to 5 stars."""
+        usual = {
+            "item_noun": "movie", "item_noun_plural": "movies", "verb_past": "watched", "rating_min": 1,
+            "rating_max": 5, "rating_unit": "stars", "label_rule": LabelRule(threshold=3.0), "time_ordered": True,
+        }  # fmt: skip
+        read = {
+            "name": self.name, "title": title, "source_hash": source_hash, "skipped": self.problems.counts,
+            "skipped_examples": tuple(self.problems.examples),
+        }  # fmt: skip
+        rules = {} if "rules" in values else {"rules": self.rules_over()}
+        return DatasetMeta.model_validate(usual | read | rules | values)

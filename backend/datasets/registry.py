@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
-        "ml-1m": "backend.datasets.movielens_1m:read",
-        "ml-100k": "backend.datasets.movielens_100k:read",
-        "ml-csv": "backend.datasets.movielens:read",
+        "ml-1m": "backend.datasets.movielens:read_1m",
+        "ml-100k": "backend.datasets.movielens:read_100k",
+        "ml-csv": "backend.datasets.movielens:read_csv_form",
         "bookcrossing": "backend.datasets.bookcrossing:read",
         "amazon-2018": "backend.datasets.amazon:read_2018",
         "amazon-2023": "backend.datasets.amazon:read_2023",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.datasets import Dataset, build_samples, split
-from backend.datasets.spread import spread_sample
+from backend.datasets.samples import spread_sample
 from backend.errors import UsageError
 
 COLUMNS = ("user", "item")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.datasets import Rules, build_samples, split
-from backend.datasets.cores import k_core
+from backend.datasets.build import k_core
 from tests.backend.datasets.test_samples import interactions, make
 
 

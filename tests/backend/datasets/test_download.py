@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from backend.datasets import FORMATS
-from backend.datasets.catalogue import CATALOGUE, Published, Source
-from backend.datasets.download import fetch
+from backend.datasets.download import CATALOGUE, Published, Source, fetch
 from backend.errors import DataError
 from scripts import data as data_commands
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.datasets.spread import spread_sample
+from backend.datasets.samples import spread_sample
 from backend.errors import UsageError
 from tests.backend.datasets.test_samples import interactions, make, with_counts
 
