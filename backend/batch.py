@@ -17,10 +17,11 @@ from backend.errors import EngineError, PartialError, Stopped
 from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.types import Answer, Messages, Progress, Sampling, Stop, Trace
 
-# Prompts per call. Results are heard one by one: a call bounds only what is prepared at a time.
+# Prompts per call. Results are heard one by one, so a call only bounds how many prompts are prepared at a time.
 ANSWERS_PER_CALL = 256
 CHAINS_PER_CALL = 64
-# An error that names no prompts is the engine's own where so many were asked; of fewer it may be all that is left.
+# An error that names no prompts means that the engine is broken if at least this many were asked. Of fewer prompts, it
+# may only mean that each of them fails.
 _ALL_FAIL = 8
 
 
@@ -50,18 +51,18 @@ class Count:
 
     @property
     def fraction(self) -> float:
-        """The share of what was missing that is done with; 1 where nothing was missing."""
+        """Returns how much of what was missing is done, from 0 to 1; 1 where nothing was missing."""
         missing = self.wanted - self.known
         return 1 - self.left / missing if missing else 1.0
 
     @property
     def seconds_left(self) -> float | None:
-        """By the pace of what was made now; None before the first result."""
+        """Estimates the rest by the pace of what was made now; None before the first result."""
         return self.left * self.seconds / self.made if self.made else None
 
     @property
     def tokens_per_second(self) -> float | None:
-        """None where nothing was made now."""
+        """Returns the pace of this run; None where nothing was made."""
         return self.tokens / self.seconds if self.tokens and self.seconds else None
 
 
@@ -105,7 +106,7 @@ class _Ask:
 
 
 class Batch:
-    """Predictions that are completed together. They, the counts and the failures say what there is, also after a stop.
+    """Completes predictions together. They, the counts and the failures say what there is, also after a stop.
 
     ``predictions``: in the order given. ``failures``: what went wrong, by the prediction's place.
     """
@@ -119,7 +120,7 @@ class Batch:
     def run(
         self, listener: BatchListener | None = None, stop: Stop | None = None, chains_per_call: int = CHAINS_PER_CALL
     ) -> list[Prediction]:
-        """All predictions, with their answers and with the chains that their recipes want.
+        """Returns all predictions with their answers and with the chains that their recipes ask for.
 
         The naive equivalent is ``Pipeline.predict`` of each. A prompt that fails is noted in ``failures`` and the
         others go on. Raises ``Stopped``, and an ``EngineError`` that is the engine's own: the next call would fail too.
@@ -190,7 +191,7 @@ class Batch:
                 self.predictions[place] = self.predictions[place].taking_traces(traces)
 
     def _neighbours(self, places: Iterable[int]) -> list[int]:
-        """Predictions in the order of user, item and text, so that prompts that begin alike follow each other."""
+        """Sorts predictions by user, item and text, so that prompts that begin alike follow each other."""
 
         def key(place: int) -> tuple[int, int, str]:
             prediction = self.predictions[place]
@@ -209,7 +210,7 @@ _Call = Callable[[list[Messages], _Take], None]
 
 
 class _Calls:
-    """The calls on one engine: they fill the asks, count, and note what fails."""
+    """Makes the calls on one engine, fills in the results, counts them, and notes what fails."""
 
     def __init__(self, count: Count, hear: BatchListener, failures: dict[int, str]) -> None:
         self._count, self._hear, self._failures = count, hear, failures

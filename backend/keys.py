@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.errors import SettingsError
 
-# Read by the engine that asks a server, and sent to that server alone.
+# The engine that asks a server reads this variable and sends it to that server alone.
 API_KEY_VARIABLE = "OPENAI_API_KEY"
 _LOOKS_LIKE_A_KEY = re.compile(r"(^|[_-])(api)?(key|token|secret|password)$", re.IGNORECASE)
 

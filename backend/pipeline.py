@@ -76,7 +76,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def from_settings(cls, settings: Settings, **overrides: Any) -> Recipe:
-        """Settings share the stages' names; ``overrides`` (None means "not given") win.
+        """Makes the recipe of ``settings``, which name choices as the stages do; ``overrides`` that are not None win.
 
         Raises ``UnknownNameError`` for an override that is no stage's, ``SettingsError`` naming the value that a stage
         does not take.
@@ -84,12 +84,12 @@ class Recipe(BaseModel):
         return cls._of(settings.model_dump(), overrides)
 
     def replacing(self, **values: Any) -> Recipe:
-        """This recipe with some choices replaced, named as settings are. Raises as :meth:`from_settings`."""
+        """Returns this recipe with some choices replaced, named as settings are. Raises as :meth:`from_settings`."""
         return self._of(self.named, values)
 
     @property
     def named(self) -> dict[str, Any]:
-        """Every choice by its name, as settings name it."""
+        """Returns every choice by the name that settings have for it."""
         return {name: value for stage in self.model_dump().values() for name, value in stage.items()}
 
     @staticmethod
@@ -168,7 +168,7 @@ class Prediction:
 
     @cached_property
     def complete(self) -> bool:
-        """Whether every answer and every chain is there."""
+        """True where every answer and every chain is there."""
         return all(self.answers) and self.reason_prompt is not None and all(self.traces)
 
     @property
@@ -181,7 +181,7 @@ class Prediction:
 
     @cached_property
     def written_prompt(self) -> Prompt | None:
-        """M_R's prompt as history and hint write it, whatever its text was edited to; None until the hint is known."""
+        """M_R's prompt as history and hint make it, even where its text was edited; None until the hint is known."""
         question, wording = self.question, self.recipe.prompting.knowledge
         sentence = question.edits.injected
         if sentence is None:
@@ -191,7 +191,7 @@ class Prediction:
         return build_prompt("reason", question.subject, question.lines, sentence)
 
     def taking_traces(self, traces: Sequence[Trace | None]) -> Prediction:
-        """The same prediction with these chains."""
+        """Returns the same prediction with these chains."""
         return replace(self, traces=tuple(traces))
 
     @cached_property
@@ -239,7 +239,7 @@ class Pipeline:
         return self.questions.ask(user, item, recipe.retrieval, recipe.prompting.template, edits)
 
     def unasked(self, question: Question, recipe: Recipe) -> Prediction:
-        """The question as a prediction to which nobody has said anything yet."""
+        """Makes a prediction of the question, with no answer and no chain yet."""
         return Prediction(question, recipe, (None,) * len(question.prompts), None, (None,) * recipe.reasoning.traces)
 
     def with_answers(self, prediction: Prediction, answers: Sequence[Answer | None]) -> Prediction:

@@ -117,7 +117,7 @@ class Questions:
 
     @cached_property
     def _known_of_users(self) -> dict[str, list[str | None]]:
-        """By column, what is known of each user code; nothing for data whose prompts say nothing of users."""
+        """What each column says of each user code; empty for data whose prompts say nothing of users."""
         users = self.dataset.users if self.dataset.meta.templates.profile else self.dataset.users[[]]
         return {
             str(name): users[name].astype(object).where(users[name].notna(), None).tolist()
@@ -126,7 +126,7 @@ class Questions:
         }
 
     def _past_line(self, user: int, past: Past, position: int) -> HistoryLine:
-        """The item at ``position`` of a past."""
+        """Writes the line of the item at ``position`` of a past."""
         line = self._line(user, int(past.items[position]))
         return replace(line, rating=float(past.ratings[position]), position=position)
 
@@ -135,7 +135,7 @@ class Questions:
         return HistoryLine(data.item_label(item), data.categories[item], others=self.statistics.others(user, item))
 
     def _habit(self, past: Past) -> RatingHabit | None:
-        """None for an empty past."""
+        """Tells how the user rates; None for an empty past."""
         if not len(past):
             return None
         liked = self.dataset.meta.label_rule.apply(past.ratings)

@@ -16,7 +16,7 @@ from backend.types import Answer, Trace
 
 
 def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: bool) -> dict[str, Any]:
-    """JSON-ready: numbers that are not known are null; ``history`` is in eq. 8's rank order.
+    """Makes the JSON object: numbers that are not known are null, and ``history`` is in eq. 8's rank order.
 
     ``prompt`` is what M_R was given (the injected sentence included); ``dropped`` counts the oldest of its past items
     that the model did not see (:func:`left_out`). ``answers``: M_G's, by history order. ``cached``: no model ran.
@@ -75,7 +75,7 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
 
 
 def left_out(results: Iterable[Answer | Trace | None]) -> str:
-    """A sentence about past items that models did not see; empty where they saw them all. The most counts."""
+    """Says in a sentence how many past items a model did not see, the most of all results; empty for none."""
     count = max((result.dropped for result in results if result), default=0)
     if not count:
         return ""

@@ -21,9 +21,9 @@ from backend.prompting import knowledge_sentence
 from backend.seeding import canonical_json
 
 HINTS = ("none", "yes", "no", "own")
-# Longer ones are no hint any more, and a link must hold them.
+# The longest hint that is allowed: a link must hold it.
 MAX_SENTENCE = 300
-# Several times what the longest history makes of a prompt.
+# The longest edited prompt: several times the prompt of the longest history.
 MAX_PROMPT = 20_000
 
 _ItemId = Annotated[str, Field(min_length=1, max_length=200)]
@@ -74,7 +74,7 @@ class Edits(BaseModel):
     def _as_sent(cls, given: str | None) -> str | None:
         return None if given is None else prompt_text(given)
 
-    # Where the order says nothing, there is one, so that the same edits are equal and have one spelling.
+    # The order of these means nothing, so they are sorted: the same edits are then equal and have one spelling.
     @field_validator("removed")
     @classmethod
     def _once_each(cls, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ class Edits(BaseModel):
 
     @classmethod
     def read(cls, given: str | dict[str, Any]) -> Edits:
-        """Edits out of their JSON, or what that holds. Raises ``UsageError`` naming the first part that is wrong."""
+        """Reads edits from JSON, text or parsed. Raises ``UsageError`` naming the first part that is wrong."""
         try:
             return cls.model_validate_json(given) if isinstance(given, str) else cls.model_validate(given)
         except ValidationError as error:
@@ -135,7 +135,7 @@ class Edits(BaseModel):
 def prompt_text(given: str) -> str:
     """A prompt as it is sent: line breaks of one kind, no space around it. Raises ``ValueError`` for what is none."""
     text = given.replace("\r\n", "\n").replace("\r", "\n").strip()
-    # Counted before anything of it is looked at.
+    # The length is checked before the text is read.
     if not 0 < len(text) <= MAX_PROMPT:
         raise PydanticCustomError("prompt", "it has {count} characters", {"count": len(text)})
     for place, sign in enumerate(text):
@@ -156,14 +156,14 @@ class Past:
 
     @classmethod
     def of(cls, data: Dataset, rows: slice) -> Past:
-        """The interactions of some rows, as the data has them."""
+        """Makes a past of these interaction rows of the data."""
         return cls(data.item_index[rows], data.rating[rows])
 
     def __len__(self) -> int:
         return len(self.items)
 
     def rating_of(self, item: int) -> float | None:
-        """The latest rating of an item code; None where it is not in this past."""
+        """Returns the latest rating of an item code; None where it is not in this past."""
         places = np.flatnonzero(self.items == item)
         return float(self.ratings[places[-1]]) if len(places) else None
 

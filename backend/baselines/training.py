@@ -107,7 +107,7 @@ def _one_epoch(
     run: Run,
     place: torch.device,
 ) -> float:
-    """A step per batch; the mean loss."""
+    """Makes a step per batch and returns the mean loss."""
     from torch.nn.functional import binary_cross_entropy
 
     model.train()

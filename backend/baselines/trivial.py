@@ -15,8 +15,8 @@ from backend.datasets.samples import Split
 from backend.datasets.statistics import training_rows
 from backend.errors import UsageError
 
-# How many ratings the training share counts for. On the validation part of ml-latest-small, log loss is flat around
-# these; the ranking hardly depends on them.
+# The training share counts as this many ratings. On the validation part of ml-latest-small, log loss is flat around
+# these numbers, and the ranking hardly depends on them.
 USER_SMOOTHING = 3.0
 ITEM_SMOOTHING = 10.0
 
@@ -31,7 +31,7 @@ class TrivialPredictors:
         items, labels = dataset.item_index[learned], dataset.labels[learned].astype(np.float64)
         self._count = np.bincount(items, minlength=dataset.n_items)
         self._yes = np.bincount(items, weights=labels, minlength=dataset.n_items)
-        # A user may have rated an item more than once: all of these ratings are the user's own.
+        # A user may have rated an item more than once; none of these ratings is by another user.
         self._own, place = np.unique(self._keys(learned), return_inverse=True)
         self._own_count = np.bincount(place, minlength=len(self._own))
         self._own_yes = np.bincount(place, weights=labels, minlength=len(self._own))

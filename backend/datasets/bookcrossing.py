@@ -34,14 +34,14 @@ RATINGS = ("User-ID", "ISBN", "Book-Rating")
 # The paper's rules: the 5-core, the last book of every user (whose first four are left), nine users of ten to learn.
 RULES = {"k_core": 5, "min_history": 4, "samples": "last", "split": "users", "train": 0.9, "validation": 0.0}
 PROFILE = ("The user lives in {country}.", "{Their} age is {age}.")
-# As MovieLens 1M has them. Ages outside are taken for made up.
+# The age groups of MovieLens 1M. Ages outside of them are taken for made up.
 AGES = ((5, "under 18"), (18, "18-24"), (25, "25-34"), (35, "35-44"), (45, "45-49"), (50, "50-55"), (56, "56 or more"))
 OLDEST = 100
 
 _NO_WORD = re.compile(r"[\W_\d]*|n/?a|null|unknown", re.IGNORECASE)
 # Python's cp1252 refuses five bytes; as browsers do, they are taken for the control characters of latin-1.
 _CP1252 = {code: bytes([code]).decode("cp1252", "ignore") or chr(code) for code in range(0x80, 0xA0)}
-# A field in quotes ends at a quote that no backslash is before and behind which the line ends or another field stands.
+# A field in quotes ends at a quote without a backslash before it, and with a field or the end of the line behind it.
 _QUOTED = re.compile(r'"((?:\\.|[^\\])*?)"(?=;(?:"|[^";]*(?:;|$))|$)')
 _BARE = re.compile(r'([^";]*)(?=;|$)')
 _ESCAPED = re.compile(r"\\(.)")

@@ -160,7 +160,7 @@ class Continuing:
         name = url.rpartition("/")[2]
         part = self._folder / f"{name}.part"
         start = part.stat().st_size if part.is_file() else 0
-        # As it is on the server: a .gz that is sent as an encoding would arrive unpacked.
+        # The file is to come as it is on the server: a .gz that is sent as an encoding would arrive unpacked.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
             if start and response.status_code == 416:  # nothing is behind what is there: it was whole

@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 How = Literal["chronological", "per-user", "users"]
 SPLITS: tuple[str, ...] = get_args(How)
-# How many earlier interactions of its user a sample has at least (notes, Data).
+# The least number of earlier interactions of its user that a sample has (notes, Data).
 MIN_HISTORY = 5
 
 _PLACE = re.compile(r"\{([^{}]*)\}")
 # What the fixed sentences about an item may hold.
 ITEM_PLACES = ("noun", "label", "categories")
-# In place of a user's column: the user as a pronoun.
+# Places that hold the user as a pronoun instead of a user's column.
 PRONOUN_PLACES = ("they", "their", "They", "Their")
 
 

@@ -130,7 +130,7 @@ def spread_sample(
     order = np.lexsort((rng.permutation(len(present)), one_sided))
     turn = np.empty(len(present), dtype=np.int64)
     turn[order] = np.arange(len(present))
-    # By the user's turn, and in a drawn order within each user: the place within the user is the round.
+    # Sorted by the user's turn, then in a drawn order; a row's place within its user is the round that it is drawn in.
     turns = turn[inverse]
     drawn = np.lexsort((rng.permutation(len(rows)), turns))
     drawn = drawn[turns[drawn] < users]

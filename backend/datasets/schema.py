@@ -94,7 +94,7 @@ class DatasetMeta(BaseModel):
         return f"order is arbitrary here: the data has no times, a shuffle (seed {self.rules.seed}) stands in for them"
 
 
-# Names and origins: two datasets that differ in these alone are the same data.
+# Names and origins say nothing of the content: two datasets that differ in these alone are the same data.
 _NO_MEANING = {
     "schema_version", "name", "title", "licence", "format", "source_hash", "data_hash", "skipped", "skipped_examples",
 }  # fmt: skip

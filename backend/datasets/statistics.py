@@ -43,7 +43,7 @@ class TrainingStatistics:
         items, ratings = dataset.item_index[rows], dataset.rating[rows].astype(np.float64)
         self._counts = np.bincount(items, minlength=dataset.n_items)
         self._sums = np.bincount(items, weights=ratings, minlength=dataset.n_items)
-        # What stands in for an average that is not known.
+        # This stands in for an average that is not known.
         self.mean = float(ratings.mean()) if len(rows) else float("nan")
 
     def others(self, user: int, item: int) -> float | None:

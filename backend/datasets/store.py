@@ -118,7 +118,7 @@ def load(name: str, root: Path) -> Dataset:
         if meta.schema_version != SCHEMA_VERSION or meta.name != name:
             raise ValueError(f"meta.json is of {meta.name}, version {meta.schema_version} of the files")
         dataset = _read(folder, meta)
-    # pyarrow's own errors are ValueErrors, OSErrors and KeyErrors; pydantic's, caught first for its wordy message
+    # pyarrow raises ValueErrors, OSErrors and KeyErrors; pydantic's error comes first, to shorten its message.
     except ValidationError as error:
         problem = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
         raise DataError(f"{folder / META} is damaged ({problem})", fix=f"run: {again}") from error

@@ -19,7 +19,7 @@ from backend.merging.tuned import Loss
 
 ALPHAS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 EPSILONS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-# Losses that differ by less than rounding does are equal.
+# Losses that agree to this many decimals are equal.
 _DECIMALS = 12
 
 
@@ -42,7 +42,7 @@ class ChosenWeights:
 
     @property
     def config(self) -> MergingConfig:
-        """The chosen pair as a recipe takes it."""
+        """Returns the chosen pair as a recipe takes it."""
         return MergingConfig(alpha=self.best.alpha, epsilon=self.best.epsilon)
 
 

@@ -42,7 +42,7 @@ class MergeWeights:
 
 
 def mean_and_variance(samples: ArrayLike) -> tuple[float, float]:
-    """Mean and population variance of one sample's repeated answers (shape [K], K >= 1); NaN, NaN where K is 0."""
+    """Returns mean and population variance of one sample's repeated answers (shape [K]); NaN, NaN where K is 0."""
     values = np.asarray(samples, dtype=np.float64)
     if values.size == 0:
         return float("nan"), float("nan")
@@ -84,5 +84,5 @@ def merge(
     """
     p_r, p_g = np.asarray(p_r, dtype=np.float64), np.asarray(p_g, dtype=np.float64)
     share = merge_weights(var_r, var_g, alpha, epsilon).share_reasoning
-    # A weighted mean; clipped, because rounding can carry it a hair past the nearer of the two.
+    # The weighted mean is clipped, because rounding can carry it a hair past the nearer of the two.
     return np.clip(p_g + share * (p_r - p_g), np.minimum(p_r, p_g), np.maximum(p_r, p_g))

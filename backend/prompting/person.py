@@ -10,7 +10,7 @@ from backend.datasets.rules import PRONOUN_PLACES, fill, places
 
 @dataclass(frozen=True)
 class Person:
-    """``they`` and ``their`` as this user is spoken of; in a sentence's first place with a capital."""
+    """The pronouns ``they`` and ``their`` for this user; with a capital where a sentence begins with them."""
 
     they: str
     their: str
@@ -24,9 +24,9 @@ class Person:
         return self.their[0].upper() + self.their[1:]
 
 
-# Of whom nothing is known.
+# A user of whom nothing is known.
 SOMEBODY = Person("the user", "the user's")
-# By the value of a user's column ``gender``.
+# Pronouns by the value of a user's column ``gender``.
 _SHE, _HE = Person("she", "her"), Person("he", "his")
 _BY_GENDER = dict.fromkeys(("female", "f", "woman", "w"), _SHE) | dict.fromkeys(("male", "m", "man"), _HE)
 # Everybody that a prompt can speak of.

@@ -24,8 +24,8 @@ from backend.prompting.person import SOMEBODY, Person
 from backend.seeding import digest
 from backend.types import Message, Messages
 
-# While a template is rendered, one stands for the knowledge, one before each line of the history and behind the last
-# one, one before a past item's answer, so that their places in the text are known exactly. None is let in from outside.
+# Marks in the text while a template is rendered: one for the knowledge, one before each line of the history and behind
+# the last, one before a past item's answer. They tell these places exactly, and none is let in from outside.
 _KNOWLEDGE_MARK = "\ue000"
 _LINE_MARK = "\ue001"
 _ANSWER_MARK = "\ue002"
@@ -147,7 +147,7 @@ def build_prompt(
 
 
 def _answer_spans(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """The text without its marks of answers, and where the words behind them stand once no mark is left."""
+    """Takes the marks of answers out of the text; returns it, and where the words behind them stand then."""
     first, *rest = marked.split(_ANSWER_MARK)
     spans, length = [], len(first.replace(_LINE_MARK, ""))
     for piece in rest:
@@ -202,7 +202,7 @@ def _unmarked(meta: DatasetMeta) -> DatasetMeta:
 
 
 def _one_line(text: str) -> str:
-    """What the data says is one line of text: line breaks and marks cannot forge other parts of the prompt."""
+    """Makes one line of what the data says, so that line breaks and marks cannot forge other parts of a prompt."""
     return " ".join(_without_marks(text).split())
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from backend.seeding import digest
 
 _ID_LENGTH = 12
-# Where a chain's thinking begins and ends: nothing that could be right or wrong.
+# The tags around a chain's thinking; they say nothing that could be right or wrong.
 _TAG = re.compile(r"</?think>")
 # Chinese, Japanese and Korean: no space stands between sentences there.
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
@@ -89,7 +89,7 @@ def _between_tags(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
-    """Where steps stand. A piece without a letter or digit (a rule, stray marks) belongs to the step before it."""
+    """Yields where steps stand. A piece without a letter or digit (a rule, stray marks) joins the step before it."""
     spans: list[tuple[int, int]] = []
     open_start: int | None = None
     start = 0
@@ -114,7 +114,7 @@ def _spans(text: str) -> list[tuple[int, int]]:
 
 
 def _boundaries(text: str) -> Iterator[int]:
-    """Where one step ends and the next may begin, in order."""
+    """Yields where one step ends and the next may begin, in order."""
     inside = [match.span() for match in _BRACKETS.finditer(text)]
     starts = [start for start, _ in inside]
     ends = [(match.end(), match) for match in _END.finditer(text)]
@@ -184,7 +184,7 @@ def _full_stop(so_far: str, word: str, following: str) -> bool:
 
 
 def _before(text: str, begin: int, place: int) -> str:
-    """The word that ends at ``place``."""
+    """Returns the word that ends at ``place``."""
     word = _WORD.search(text[max(begin, place - 40) : place])
     return word.group() if word else ""
 

@@ -154,7 +154,7 @@ def load_state(path: Path, key: str) -> dict[str, Any] | None:
 
 
 def _seal(key: str, payload: bytes) -> bytes:
-    # one sum for both questions: is the file whole, and is it this run's
+    # One checksum answers two questions: whether the file is whole, and whether it is of this run.
     return hashlib.sha256(key.encode() + payload).digest()
 
 

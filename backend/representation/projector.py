@@ -161,7 +161,7 @@ def _scaling(text: np.ndarray, rows: np.ndarray) -> Callable[[np.ndarray], Tenso
     if not np.isfinite(squares).all():
         raise DataError("A text vector holds a number that is not finite", fix="embed the items again")
     variance = squares / len(rows) - mean**2
-    # a column that never changes (but for rounding) says nothing, and must not be blown up
+    # A column that never changes (but for rounding) says nothing and must not be blown up.
     width = np.sqrt(np.where(variance > 1e-10 * mean**2, variance, np.inf))
 
     def scaled(items: np.ndarray) -> Tensor:
@@ -187,5 +187,5 @@ def _closeness(vectors: np.ndarray, collaborative: np.ndarray) -> tuple[float, f
         return float("nan"), float("nan")
     ours, theirs = (a / np.linalg.norm(a, axis=1, keepdims=True) for a in (vectors, collaborative))
     pairs = float(np.sum(ours * theirs))
-    # the sum over all pairs is the product of the sums; own pairs are taken out again
+    # The sum over all pairs is the product of the sums; the pairs of an item with itself are taken out again.
     return pairs / n, float(ours.sum(axis=0) @ theirs.sum(axis=0) - pairs) / (n * (n - 1))

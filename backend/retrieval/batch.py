@@ -55,7 +55,7 @@ class Block:
 
     @cached_property
     def similarity(self) -> NDArray[np.float64]:
-        """float64[m, k], by the config's variant; as ``Channels.similarity`` has it. Worked out when asked for."""
+        """The similarity of each chosen item to its target, float64[m, k], as ``Channels.similarity`` has it."""
         sample, place = np.nonzero(self.past >= 0)
         similarity = np.full(self.past.shape, np.nan)
         similarity[sample, place] = exact_similarity(self.vectors, self.items[sample], self.past_items[sample, place])
@@ -70,7 +70,7 @@ def retrieve_rows(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Iterator[Block]:
-    """Blocks of samples, user by user, each user's oldest first; ``rows``: int[s] interaction rows in any order.
+    """Retrieves samples in blocks, user by user, a user's oldest first; ``rows``: int[s] interaction rows in any order.
 
     The naive equivalent asks ``Retriever.retrieve`` for each row. Raises ``DataError`` where an item has no vector, and
     ``Stopped`` between blocks.
@@ -98,7 +98,7 @@ def write_retrieval(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> int:
-    """Stream :func:`retrieve_rows` into ``path`` (Parquet), one line per chosen item; the number of lines.
+    """Stream :func:`retrieve_rows` into ``path`` (Parquet), one line per chosen item; returns the number of lines.
 
     ``row`` (int64, the sample's interaction), ``user``, ``item`` (int32 codes), ``place`` (int16, from 1),
     ``past_row`` (int64, the chosen interaction), ``past_item`` (int32), ``score`` (float64), ``first_rank``,
@@ -125,7 +125,7 @@ def write_retrieval(
 
 
 def _by_user(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Sorted rows, user by user: where the user's history begins, and the user's rows."""
+    """Splits sorted rows by user; gives where each user's history begins, and the user's rows."""
     users = dataset.user_index[rows]
     for mine in np.split(rows, np.flatnonzero(users[1:] != users[:-1]) + 1):
         if len(mine):

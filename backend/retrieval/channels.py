@@ -36,7 +36,7 @@ class Channels:
 
 @dataclass(frozen=True)
 class Plan:
-    """A strategy as eq. 8: the variants that rank the two channels (None: time does), their names, and the symbols."""
+    """A strategy as a case of eq. 8: which variants rank the channels (None: time does), their names, the symbols."""
 
     first: str
     second: str | None
@@ -94,7 +94,7 @@ def newest_until(items: Ints, ends: Ints) -> NDArray[np.bool_]:
 
 
 def _newest(allowed: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
-    """int64[m, k]: the last ``allowed`` places of each row, newest first, then -1."""
+    """Returns int64[m, k]: the last ``allowed`` places of each row, newest first, then -1."""
     places = np.nonzero(allowed)[1]  # row by row, each from the oldest on
     counts = allowed.sum(axis=1)
     back = np.arange(k)

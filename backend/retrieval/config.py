@@ -1,4 +1,4 @@
-"""What can be set about retrieval."""
+"""The settings of retrieval, and the paper's gammas."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ DEFAULT_GAMMA = 2 / 3
 
 
 def exact_gamma(gamma: float) -> float:
-    """The simple fraction (denominator 6 at most) that three decimals stand for: 0.667 means 2/3, as in the paper."""
+    """Returns the fraction (denominator at most 6) that three decimals stand for: 0.667 means 2/3, as in the paper."""
     near = float(Fraction(gamma).limit_denominator(6))
     return near if abs(near - gamma) < 5e-4 else gamma
 
 
 @cache
 def shown_gammas() -> tuple[float, ...]:
-    """Every gamma that three decimals can name, as a slider shows it, ascending from 0 to 1."""
+    """Returns every gamma that a slider of three decimals can show, ascending from 0 to 1."""
     return tuple(exact_gamma(step / 1000) for step in range(1001))
 
 

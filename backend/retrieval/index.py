@@ -130,7 +130,7 @@ def _training_rows(vectors: NDArray[np.floating], most: int, seed: int) -> NDArr
 
 
 def _recall(index: Any, vectors: NDArray[np.floating], sample: int, seed: int) -> float:
-    """Against one pass over all vectors, chunk by chunk; a found item as similar as the true tenth is a hit."""
+    """Compares the index with one pass over all vectors; an item as similar as the true tenth counts as a hit."""
     rng = np.random.default_rng(seed)
     seeds = np.sort(rng.choice(len(vectors), min(sample, len(vectors)), replace=False))
     queries = _float32(vectors[seeds])
@@ -151,7 +151,7 @@ def _recall(index: Any, vectors: NDArray[np.floating], sample: int, seed: int) -
 
 
 def _faiss() -> Any:
-    """The library, untyped: the types that it ships lack some of its names."""
+    """Imports the library untyped, because the types that it ships lack some of its names."""
     import faiss
 
     return faiss

@@ -19,15 +19,15 @@ from backend.retrieval.config import shown_gammas
 # Scores that agree to this many decimals are ties.
 TIE_DECIMALS = 12
 _TIE = 1.5 * 10.0**-TIE_DECIMALS
-# This near to a breakpoint of gamma the sets on its sides are looked at: far less than a slider's values are apart.
+# How far beside a breakpoint of gamma the neighbouring sets are looked at: much nearer than two values of a slider.
 _NEAR = 1e-9
-# Weights of ranks below this make scores of which ties compare few decimals, if any.
+# Where a rank weighs less than this, too few decimals of its scores are compared for breakpoints to hold.
 _SUNK = 1e-8
 
 
 @dataclass(frozen=True)
 class RankedItem:
-    """A chosen past item: its score of eq. 8 and its rank (from 1) in each channel, None where it is not in it."""
+    """A chosen past item, its score of eq. 8, and its rank (from 1) in each channel; None where it is in only one."""
 
     item: Any
     score: float
@@ -64,7 +64,7 @@ def rerank(
     beta: float,
     combine: str = "max",
 ) -> list[RankedItem]:
-    """The ``k`` best items of the two channels by eq. 8, best first.
+    """Returns the ``k`` best items of the two channels by eq. 8, best first.
 
     ``relevant`` (most similar to the target first) and ``recent`` (newest first) are item ids without repeats; only
     the first ``k`` of each take part. The item at rank r scores ``gamma / r**beta`` in the relevance channel and
@@ -86,7 +86,7 @@ def rerank(
 def rerank_rows(
     relevant: NDArray[np.int64], recent: NDArray[np.int64], k: int, gamma: float, beta: float, combine: str = "max"
 ) -> Reranked:
-    """Eq. 8 for m samples at once; a row is chosen as :func:`rerank` says.
+    """Applies eq. 8 to m samples at once; each row is chosen as :func:`rerank` says.
 
     ``relevant``, ``recent``: int64[m, k], items >= 0 without repeats in a row, best first, then -1. Raises
     ``UsageError`` as :func:`rerank` does, repeats aside.
@@ -111,7 +111,7 @@ def rerank_rows(
 def gamma_stretches(
     relevant: Sequence[Hashable], recent: Sequence[Hashable], k: int, beta: float, combine: str = "max"
 ) -> list[GammaStretch]:
-    """Where along gamma the chosen set changes, from gamma 0 on; neighbours differ.
+    """Returns the stretches of gamma, from 0 on, in which the chosen set stays the same; neighbours differ.
 
     The order of two items changes where their scores are equal: with ``max`` at ``r1**beta / (r1**beta + r2**beta)``
     for a relevance rank r1 and a recency rank r2, with ``sum`` where two straight lines cross. At such a gamma the tie
@@ -141,7 +141,7 @@ def gamma_orders(
     gammas: Sequence[float],
     combine: str = "max",
 ) -> list[tuple[Hashable, ...]]:
-    """The items that each of ``gammas`` chooses, best first: gammas with the same list ask the models the same.
+    """Returns the items that each of ``gammas`` chooses, best first; equal lists ask the models the same.
 
     All at once; the naive equivalent is :func:`rerank` per gamma.
     """
@@ -168,7 +168,7 @@ class _Candidates(NamedTuple):
     absent: int
 
     def scores(self, gamma: ArrayLike, combine: str) -> NDArray[np.float64]:
-        """Eq. 8, float64[m, n]; for one sample and ``gamma`` in an array [g, 1], float64[g, n]."""
+        """Returns eq. 8's scores, float64[m, n]; for one sample and ``gamma`` of the shape [g, 1], float64[g, n]."""
         gamma = np.asarray(gamma, dtype=np.float64)
         join = np.maximum if combine == "max" else np.add
         return np.asarray(join(gamma / self.by_first, (1.0 - gamma) / self.by_second))
@@ -177,8 +177,8 @@ class _Candidates(NamedTuple):
 def _candidates(
     relevant: Sequence[Hashable], recent: Sequence[Hashable], k: int, beta: float
 ) -> tuple[list[Hashable], _Candidates]:
-    """The distinct items of one sample in the order that decides ties, and the candidates, whose items are places in
-    that list."""
+    """Returns the distinct items of one sample in the order that decides ties, and the candidates, whose ``items`` are
+    places in that list."""
     channels = {"relevant": relevant[:k], "recent": recent[:k]}
     ranks = [{item: rank for rank, item in enumerate(items, start=1)} for items in channels.values()]
     for (name, items), by_item in zip(channels.items(), ranks, strict=True):
@@ -193,7 +193,7 @@ def _candidates(
 
 
 def _tie_key(first: Any, second: Any, absent: int) -> Any:
-    """Ascending in the order of tied items: those of the relevance channel, then by recency, then by relevance rank."""
+    """A key that sorts tied items: those of the relevance channel first, then by recency, then by relevance rank."""
     return ((first == absent) * (absent + 1) + second) * (absent + 1) + first
 
 
@@ -205,7 +205,7 @@ def _powers(
 
 
 def _best(scores: NDArray[np.float64], k: int) -> NDArray[np.intp]:
-    """The places of the ``k`` best of each row, best first; the rows are in the order that decides ties."""
+    """Returns the places of the ``k`` best of each row, best first; rows are in the order that decides ties."""
     return np.argsort(-np.round(scores, TIE_DECIMALS), axis=1, kind="stable")[:, :k]
 
 
@@ -217,7 +217,7 @@ def _reranked(candidates: _Candidates, k: int, gamma: float, combine: str) -> Re
 
 
 def _looked_at(candidates: _Candidates, k: int, combine: str) -> NDArray[np.float64]:
-    """Ascending gammas from 0 to 1; between two neighbours the chosen set of one sample changes once at most.
+    """Returns ascending gammas from 0 to 1, between which the chosen set of one sample changes once at most.
 
     A breakpoint is where two items have the same score, which fewer than ``k`` items surpass, and more than ``k`` have
     or surpass. It is looked at itself, and on either side of the gammas at which the two are a tie. Where scores sink

@@ -55,7 +55,7 @@ class Retriever:
         return Retrieval(channels, tuple(chosen))
 
     def part_similarities(self, items: Sequence[int], target: int) -> dict[str, NDArray[np.float64]]:
-        """What each part says: its cosine of ``target`` and each of ``items``, float64[n], 0 where one has no signal.
+        """Returns each part's cosine of ``target`` and each of ``items``, float64[n]; 0 where one has no signal.
 
         A variant's similarity is the sum over its parts (eq. 7).
         """
@@ -69,5 +69,5 @@ class Retriever:
 def _similarities(comparison: Comparison, items: Ints, shown: Ints) -> dict[int, float]:
     values = np.round(comparison.scores[0].astype(np.float64), SIMILARITY_DECIMALS)
     values[shown] = comparison.exact(np.zeros_like(shown), shown)
-    # Of an item that is there twice, the later value stays: the one that is shown.
+    # Where an item is there twice, its later value stays: that is the one shown.
     return dict(zip(items.tolist(), values.tolist(), strict=True))

@@ -40,13 +40,13 @@ class Comparison:
                 f"Item {top} has no vector: there are {len(vectors)}", fix="compute them again: rallrec precompute"
             )
         self._vectors, self._targets, self._items = vectors, targets, items
-        # Any order of a sum of d products is this near to the exact one; twice, for two scores, and a tie's own width.
+        # However d products are summed, the sum is this near to the exact one. Two scores may both be off, and may tie.
         error = (vectors.shape[1] + 8) * 2.0**-24 * _LENGTHS
         self._near = 2 * error + 10.0**-SIMILARITY_DECIMALS
 
     @cached_property
     def scores(self) -> NDArray[np.float32]:
-        """float32[m, n]: targets times items, items gathered piece by piece."""
+        """Returns float32[m, n]: targets times items; the items are gathered piece by piece."""
         targets = self._rows(self._targets)
         scores = np.empty((len(targets), len(self._items)), dtype=np.float32)
         for start in range(0, len(self._items), _GATHER):
@@ -68,7 +68,7 @@ class Comparison:
         if not m or not n:
             return best
         scores = np.where(allowed, self._comparable(), -np.inf)
-        # Halved, the greater of two staying: at least k items reach the k-th best that is left, and few others do.
+        # The greater of each two scores stays: at least k items reach the k-th best of these, and few others do.
         peaks = scores
         while (half := peaks.shape[1] // 2) >= 8 * k:
             peaks = np.maximum(peaks[:, :half], peaks[:, half : 2 * half])
@@ -84,7 +84,7 @@ class Comparison:
         return best
 
     def _comparable(self) -> NDArray[np.float32]:
-        """The scores, but for a target without a signal: all items are equally similar to it, so time decides."""
+        """Returns the scores; to a target without a signal all items are equally similar, so there time decides."""
         silent = np.logical_not(self._rows(self._targets).any(axis=1))
         newer = np.arange(len(self._items), dtype=np.float32)
         return np.where(silent[:, None], newer, self.scores) if silent.any() else self.scores

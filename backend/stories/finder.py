@@ -20,7 +20,7 @@ from backend.retrieval import PAPER_GAMMAS
 from backend.stories.story import Story, StoryStep
 
 RECENT, USUAL, RELEVANT = PAPER_GAMMAS
-# Chains of one mind have about this variance at most.
+# Chains that agree have a variance of about this at most.
 _AGREED = 1e-3
 _NAMED = 3
 
@@ -40,7 +40,7 @@ class Told:
         return "liked it" if self.label else "did not like it"
 
     def usual(self) -> Iterable[tuple[str, Prediction]]:
-        """At the usual gamma, with and without the hint."""
+        """Yields the predictions at the default gamma, with and without the hint."""
         return ((wording, prediction) for wording in ("paper", "none") if (prediction := self.by.get((USUAL, wording))))
 
     def step(
@@ -56,7 +56,7 @@ Found = tuple[float, Story] | None
 
 
 def find_stories(samples: Iterable[Told]) -> dict[str, Story]:
-    """The best story of each kind, by the kind's key; a kind that no sample tells is left out."""
+    """Returns the best story of each kind, by the kind's key; a kind that no sample tells is left out."""
     listed = list(samples)
     best: dict[str, Story] = {}
     for key, tell in _KINDS.items():
@@ -306,7 +306,7 @@ def _votes(prediction: Prediction) -> str:
 
 
 def _named(labels: set[str]) -> str:
-    """A few titles, in order of the alphabet."""
+    """Returns a few titles in alphabetical order."""
     names = sorted(labels)
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more

@@ -14,29 +14,9 @@ from backend.record import left_out, prediction_record
 from backend.types import Answer
 
 PROMISED = [
-    "dataset",
-    "user",
-    "item",
-    "label",
-    "history",
-    "prompt",
-    "p_g",
-    "var_g",
-    "p_r",
-    "var_r",
-    "p_final",
-    "alpha",
-    "epsilon",
-    "variant",
-    "strategy",
-    "channels",
-    "gamma",
-    "beta",
-    "k",
-    "traces",
-    "models",
-    "cached",
-]
+    "dataset", "user", "item", "label", "history", "prompt", "p_g", "var_g", "p_r", "var_r", "p_final", "alpha",
+    "epsilon", "variant", "strategy", "channels", "gamma", "beta", "k", "traces", "models", "cached",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -64,14 +44,8 @@ def test_a_record_says_what_the_prediction_says(pipeline: Pipeline, question: Qu
     assert [record[name] for name in ("p_g", "var_g", "p_r", "var_r", "p_final")] == [
         done.p_g, done.var_g, done.p_r, done.var_r, done.p_final,
     ]  # fmt: skip
-    assert [record[name] for name in ("alpha", "epsilon", "gamma", "beta", "k", "seed")] == [
-        0.4,
-        1e-3,
-        2 / 3,
-        1.0,
-        10,
-        3,
-    ]
+    knobs = [record[name] for name in ("alpha", "epsilon", "gamma", "beta", "k", "seed")]
+    assert knobs == [0.4, 1e-3, 2 / 3, 1.0, 10, 3]
     assert (record["variant"], record["strategy"]) == ("concat+ssl", "rerank")
     assert record["channels"] == ["relevance", "recency"]
     assert record["recipe"] == recipe.hash

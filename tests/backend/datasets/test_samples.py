@@ -1,33 +1,23 @@
-"""Samples and splits against hand-made cases, a naive loop, and properties."""
+"""Samples, splits, the k-core and spread draws against hand-made cases, naive loops, and properties."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.datasets import Dataset, DatasetMeta, LabelRule, Samples, build_samples, split
-from backend.datasets.build import Raw, assemble
+from backend.datasets import Dataset, LabelRule, Rules, Samples, build_samples, split
+from backend.datasets.build import Raw, assemble, k_core
+from backend.datasets.samples import spread_sample
 from backend.errors import UnknownNameError, UsageError
+from tests.conftest import meta_of
 
-META = DatasetMeta(
-    name="toy",
-    title="Toy",
-    item_noun="toy",
-    item_noun_plural="toys",
-    verb_past="played with",
-    rating_min=0,
-    rating_max=5,
-    rating_unit="points",
-    label_rule=LabelRule(threshold=3),
-    time_ordered=True,
-    licence="none",
-    source_hash="",
-)
+META = meta_of(rating_min=0)
 
 
 def make(
@@ -57,7 +47,6 @@ interactions = st.lists(
 )
 
 
-@settings(deadline=None)  # the first example pays for imports, and shared machines stall
 @given(interactions)
 def test_interactions_are_sorted_whatever_their_order(rows: list[tuple[int, int, float, int]]) -> None:
     dataset = make(rows)
@@ -71,7 +60,6 @@ def test_interactions_are_sorted_whatever_their_order(rows: list[tuple[int, int,
     assert dataset.user_ptr[-1] == len(rows)
 
 
-@settings(deadline=None)
 @given(interactions, st.integers(0, 6))
 def test_samples_match_the_naive_loop(rows: list[tuple[int, int, float, int]], min_history: int) -> None:
     dataset = make(rows)
@@ -91,7 +79,6 @@ def test_samples_match_the_naive_loop(rows: list[tuple[int, int, float, int]], m
         assert dataset.item_index[row] not in dataset.item_index[before]
 
 
-@settings(deadline=None)
 @given(interactions, st.sampled_from(["chronological", "per-user"]))
 def test_splits_are_disjoint_cover_all_and_follow_time(rows: list[tuple[int, int, float, int]], how) -> None:
     dataset = make(rows)
@@ -112,7 +99,6 @@ def test_splits_are_disjoint_cover_all_and_follow_time(rows: list[tuple[int, int
         assert sequence == sorted(sequence, key=["train", "validation", "test"].index)
 
 
-@settings(deadline=None)
 @given(interactions, st.sampled_from([0.0, 2.5, 3.0]), st.booleans())
 def test_labels_follow_the_rule(rows: list[tuple[int, int, float, int]], threshold: float, inclusive: bool) -> None:
     rule = LabelRule(threshold=threshold, inclusive=inclusive)
@@ -167,3 +153,123 @@ def test_wrong_use_is_told() -> None:
         split(build_samples(dataset), dataset, "random")  # type: ignore[arg-type]
     with pytest.raises(UnknownNameError, match="validation"):
         split(build_samples(dataset), dataset).part("dev")
+
+
+def naive_core(pairs: set[tuple[int, int]], k: int) -> set[tuple[int, int]]:
+    """Drop one short user or item after the other until there is none."""
+    while True:
+        for side in (0, 1):
+            counts = {code: sum(pair[side] == code for pair in pairs) for code in {pair[side] for pair in pairs}}
+            short = next((code for code, count in counts.items() if count < k), None)
+            if short is not None:
+                pairs = {pair for pair in pairs if pair[side] != short}
+                break
+        else:
+            return pairs
+
+
+@given(st.sets(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=50), st.integers(0, 4))
+def test_the_core_is_that_of_the_definition(pairs: set[tuple[int, int]], k: int) -> None:
+    listed = sorted(pairs)
+    users, items = (np.array([pair[side] for pair in listed], dtype=np.int64) for side in (0, 1))
+    kept = k_core(users, items, k)
+    assert {pair for pair, stays in zip(listed, kept, strict=True) if stays} == naive_core(pairs, k)
+
+
+def test_the_fixed_point_is_reached() -> None:
+    # a chain: user n has items n and n + 1, so that dropping an end shortens the next one
+    users = np.repeat(np.arange(50), 2)
+    items = users + np.tile([0, 1], 50)
+    assert not k_core(users, items, 2).any()
+    assert k_core(users, items, 1).all()
+
+
+@given(interactions, st.sampled_from([(0.9, 0.0), (0.5, 0.25), (0.7, 0.1)]), st.integers(0, 3))
+def test_a_split_by_users_keeps_each_user_in_one_part(rows, shares: tuple[float, float], seed: int) -> None:
+    plain = make(rows)
+    rules = Rules(train=shares[0], validation=shares[1], seed=seed, split="users", min_history=1)
+    data = make(rows, meta={"rules": rules})
+    assert (data.meta.data_hash == plain.meta.data_hash) is False
+    samples = build_samples(data)
+    parts = split(samples, data)
+    assert sorted(np.concatenate([parts.train, parts.validation, parts.test])) == sorted(samples.rows)
+    users = [set(data.user_index[part].tolist()) for part in (parts.train, parts.validation, parts.test)]
+    everybody = set().union(*users)
+    assert sum(map(len, users)) == len(everybody)
+    first = int(len(everybody) * round(100 * shares[0]) // 100)
+    assert len(users[0]) == first
+    assert len(users[1]) == len(everybody) * round(100 * shares[1]) // 100
+
+
+@given(interactions)
+def test_the_last_sample_of_each_user_is_its_last_interaction(rows) -> None:
+    data = make(rows, meta={"rules": Rules(samples="last", min_history=2)})
+    counts = np.diff(data.user_ptr)
+    assert sorted(build_samples(data).rows) == [data.user_ptr[u + 1] - 1 for u in range(len(counts)) if counts[u] > 2]
+
+
+@given(interactions, st.integers(0, 2))
+def test_without_times_the_order_is_drawn_from_the_seed_and_the_ids_alone(rows, seed: int) -> None:
+    meta = {"rules": Rules(seed=seed), "time_ordered": False}
+    data, reordered = make(rows, meta=meta), make(rows[::-1], meta=meta)
+    assert data.meta.data_hash == reordered.meta.data_hash
+    for user in range(data.n_users):
+        mine = data.user_rows(user)
+        assert data.timestamp[mine].tolist() == list(range(mine.stop - mine.start))
+    assert sorted(zip(data.user_index, data.rating, strict=True)) == sorted((row[0], row[2]) for row in rows)
+
+
+def test_rules_refuse_what_makes_no_sense() -> None:
+    for wrong in ({"train": 1.0}, {"train": 0.8, "validation": 0.2}, {"split": "random"}, {"min_history": 0}, {"k": 5}):
+        with pytest.raises(ValueError):
+            Rules(**wrong)
+
+
+@given(interactions, st.integers(1, 7), st.one_of(st.none(), st.integers(1, 90)), st.integers(0, 5), st.data())
+def test_users_give_as_evenly_as_they_can(rows, users: int, limit: int | None, seed: int, data: st.DataObject) -> None:
+    dataset = make(rows)
+    offered = np.array(data.draw(st.permutations(range(dataset.n_interactions))))
+    offered = offered[: data.draw(st.integers(1, len(offered)))]
+    stock = Counter(dataset.user_index[offered].tolist())
+    users = min(users, len(stock))
+    drawn = spread_sample(dataset, offered, users, limit, seed)
+    assert drawn.tolist() == sorted(set(drawn.tolist()))
+    assert set(drawn.tolist()) <= set(offered.tolist())
+    assert drawn.tolist() == spread_sample(dataset, offered, users, limit, seed).tolist()
+
+    everything = spread_sample(dataset, offered, users, None, seed)
+    chosen = set(dataset.user_index[everything].tolist())
+    assert len(chosen) == users
+    assert len(everything) == sum(stock[user] for user in chosen)
+    given_ = Counter(dataset.user_index[drawn].tolist())
+    assert set(given_) <= chosen
+    assert len(drawn) == min(len(everything), len(everything) if limit is None else limit)
+    most = max(given_.values())
+    assert all(given_[user] >= min(stock[user], most - 1) for user in chosen)
+
+    both = {user for user in stock if len(set(dataset.labels[offered[dataset.user_index[offered] == user]])) == 2}
+    assert len(chosen & both) == min(users, len(both))
+
+
+def test_more_rows_are_asked_of_those_who_have_them() -> None:
+    dataset = with_counts(1, 10, 2, 10)
+    drawn = spread_sample(dataset, np.arange(23), users=4, limit=15)
+    assert sorted(Counter(dataset.user_index[drawn].tolist()).values()) == [1, 2, 6, 6]
+
+
+def test_a_larger_draw_holds_the_smaller_and_another_seed_draws_otherwise() -> None:
+    dataset = with_counts(*[12] * 7)
+    rows = np.arange(dataset.n_interactions)
+    small, large = (set(spread_sample(dataset, rows, 3, limit, seed=1).tolist()) for limit in (5, 20))
+    assert small < large
+    draws = {tuple(spread_sample(dataset, rows, 3, 6, seed).tolist()) for seed in range(20)}
+    assert len(draws) == 20
+    users = Counter(user for draw in draws for user in set(dataset.user_index[list(draw)].tolist()))
+    assert set(users) == set(range(7))
+
+
+@pytest.mark.parametrize(("users", "limit", "said"), [(0, 3, "1 to 4"), (5, 3, "1 to 4"), (2, 0, "1 or more")])
+def test_what_cannot_be_drawn_is_said(users: int, limit: int, said: str) -> None:
+    dataset = with_counts(3, 3, 3, 3)
+    with pytest.raises(UsageError, match=said):
+        spread_sample(dataset, np.arange(12), users, limit)
