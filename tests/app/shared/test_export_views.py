@@ -21,7 +21,7 @@ from app.what_if.export import what_if_page, what_if_record
 from app.what_if.service import WhatIfService
 from app.what_if.view import WhatIfSession
 from backend.record import prediction_record
-from backend.stories import StoryStep, Story
+from backend.stories import Story, StoryStep
 from storage.workspace import Workspace
 from tests.app.conftest import answered
 from tests.app.views import HOSTILE, fetched_by, words

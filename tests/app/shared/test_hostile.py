@@ -30,7 +30,7 @@ from backend.evaluation.drawing import draw_panel, draw_table
 from backend.evaluation.paper.exhibits import Column, ResultTable, TableLine
 from backend.evaluation.paper.figures import sliced
 from backend.evaluation.paper.slices import by_group
-from backend.stories import Step, Story
+from backend.stories import Story, StoryStep
 from tests.app.views import HOSTILE, PLAIN, Reading, dataset_of, every_panel, every_view
 
 Panels = dict[str, str]
@@ -114,7 +114,7 @@ def exports(small: Dataset, text: str) -> Panels:
 
 
 def story(text: str) -> StoryEntry:
-    steps = tuple(Step(view=f"/?user={n}", sentence=f"{text} {n}") for n in (1, 2))
+    steps = tuple(StoryStep(view=f"/?user={n}", sentence=f"{text} {n}") for n in (1, 2))
     return StoryEntry("k", Story(title=text, about=text, steps=steps), "2026-01-01 00:00 UTC")
 
 

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from app.stories import drawing, routes
 from app.stories.service import StoryEntry, StoryService
 from backend.errors import UnknownNameError
-from backend.stories import StoryStep, Story
+from backend.stories import Story, StoryStep
 from storage.workspace import Workspace
 from tests.app.conftest import settings_of
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 import storage.kept.stories
 from backend.errors import CorruptCacheError, UnknownNameError, UsageError
-from backend.stories import Step, Story
+from backend.stories import Story, StoryStep
 from storage import Database, open_database
 from storage.kept.stories import keep_story, kept_stories, kept_story, parse_story, read_stories, write_stories
 
@@ -48,7 +48,7 @@ def test_other_addresses_are_refused(view: str) -> None:
 @given(st.text(max_size=60))
 def test_a_view_never_leaves_the_host(view: str) -> None:
     try:
-        taken = Step(view=view, sentence="x").view
+        taken = StoryStep(view=view, sentence="x").view
     except ValidationError:
         return
     assert taken.startswith("/")
