@@ -18,8 +18,9 @@ from app.library import drawing as library
 from app.library.service import LibraryService
 from app.predict.drawing import retrieve_panel, target_card
 from app.predict.service import PredictServices
-from app.predict.view import PredictSession
+from app.predict.view import PredictSession, PredictView
 from app.server import create_app
+from app.shared.address import SampleAddress
 from app.shared.frame import header, notice
 from app.shared.jobs import JobsService
 from app.shared.per_dataset import PerDataset
@@ -67,6 +68,10 @@ def workspace(settings: Settings, tmp_path: Path) -> Iterator[Workspace]:
     opened.close()
 
 
+def look(services: PredictServices, request: SampleAddress, session: PredictSession) -> PredictView:
+    return services.of(request.dataset).look(request, session)
+
+
 def test_a_view_of_a_workspace_shares_all_but_the_dataset(workspace: Workspace) -> None:
     books = workspace.over("books")
     assert books.dataset().meta.name == "books"
@@ -88,7 +93,7 @@ def test_an_address_names_its_dataset_and_the_settings_own_needs_no_name(workspa
     assert parse_qs(books.query())["dataset"] == ["books"]
     assert services.request({"dataset": "ml-latest-small"}) == own
     for request, noun in ((own, "movie"), (books, "book")):
-        view = services.look(request, PredictSession())
+        view = look(services, request, PredictSession())
         assert view.data.meta.item_noun == noun
         assert noun in view.prediction.question.prompts[0].text
     with pytest.raises(UnknownNameError, match="books, ml-latest-small"):
@@ -100,10 +105,10 @@ def test_answers_of_both_are_kept_in_one_database_and_never_mixed(workspace: Wor
     jobs = []
     for name in ("", "books"):
         session = PredictSession()
-        view = services.look(services.request({"dataset": name}), session)
-        for snapshot in services.ask(session).watch():
+        view = look(services, services.request({"dataset": name}), session)
+        for snapshot in services.shown(session).ask(session).watch():
             assert not snapshot.error
-        assert services.watch(session).prediction.complete
+        assert services.shown(session).watch(session).prediction.complete
         question = view.prediction.question
         jobs.append(services.runs.last_job(services.of(name).pipeline, question, view.prediction.recipe))
     params = [job.params for job in jobs if job]
@@ -117,7 +122,7 @@ def test_answers_of_both_are_kept_in_one_database_and_never_mixed(workspace: Wor
 
 def test_links_of_every_page_keep_to_the_dataset(workspace: Workspace) -> None:
     services = PredictServices(workspace)
-    view = services.look(services.request({"dataset": "books"}), PredictSession())
+    view = look(services, services.request({"dataset": "books"}), PredictSession())
     hrefs = re.findall(r'href="([^"]+)"', html.unescape(target_card(view)))
     assert parse_qs(urlsplit(next(h for h in hrefs if h.startswith("/users"))).query)["dataset"] == ["books"]
     assert all("dataset=books" in href for href in hrefs if href.startswith("export/"))
@@ -154,7 +159,7 @@ def test_what_is_evaluated_is_of_the_dataset_that_the_address_names(workspace: W
     state = service.look(query)
     assert state is not None
     assert state.data.meta.name == "books"
-    assert "--dataset books" in state.own.systems["DeepFM"].run
+    assert "--dataset books" in state.evaluation.systems["DeepFM"].run
     started = service.start(query, "ann")
     assert started.params.dataset == "books"
     assert service.job(query) == jobs.evaluating("test", 3, "books")
@@ -211,15 +216,15 @@ def test_jobs_are_of_the_dataset_that_the_page_is_about(workspace: Workspace) ->
 
 def test_without_times_every_place_that_speaks_of_time_says_so(workspace: Workspace) -> None:
     services = PredictServices(workspace)
-    view = services.look(services.request({"dataset": "books"}), PredictSession())
-    timed = services.look(services.request({}), PredictSession())
+    view = look(services, services.request({"dataset": "books"}), PredictSession())
+    timed = look(services, services.request({}), PredictSession())
     panels = {name: PANELS[name] for name in ("retrieve_panel", "rerank_panel", "ask_panel")}
     for name, draw in panels.items():
         assert "order is arbitrary here" in draw(view).lower(), name
         assert "arbitrary" not in draw(timed), name
     note = notice("", "a", "b", order_note=view.data.meta.order_note)
     assert "a shuffle (seed 0) stands in for them" in note
-    recent = services.look(services.request({"dataset": "books", "strategy": "recent"}), PredictSession())
+    recent = look(services, services.request({"dataset": "books", "strategy": "recent"}), PredictSession())
     assert "Order is arbitrary here." in retrieve_panel(recent)
 
 
@@ -267,10 +272,10 @@ def test_what_two_commands_make_is_all_that_the_app_needs(name: str, tmp_path: P
     assert len(made) == len([stage for stage in STAGES if not stage.extra])
     assert {artifact.meta["recipe"]["data"]["hash"] for artifact in made} == {data.meta.data_hash}
     services, session = PredictServices(workspace), PredictSession()
-    view = services.look(services.request({}), session)
+    view = look(services, services.request({}), session)
     assert data.meta.item_noun_plural in view.prediction.question.prompts[0].text
-    for snapshot in services.ask(session).watch():
+    for snapshot in services.shown(session).ask(session).watch():
         assert not snapshot.error
-    assert services.watch(session).prediction.complete
+    assert services.shown(session).watch(session).prediction.complete
     assert len(PerDataset(workspace, UsersService).of("").users(UsersQuery(show="predicted")).rows) == 1
     workspace.close()
