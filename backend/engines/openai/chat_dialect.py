@@ -172,7 +172,8 @@ class ChatDialect:
             raise self._client.place.cut()
         text = written.text(last=True)
         shown.grow(text, last=True)
-        return _ChatText(text, min(parts if tokens is None else tokens, limit), "length" if finish == "length" else "stop")
+        ended = "length" if finish == "length" else "stop"
+        return _ChatText(text, min(parts if tokens is None else tokens, limit), ended)
 
     async def _adjusted(
         self, request: Callable[[], dict[str, Any]], send: Callable[[dict[str, Any]], Awaitable[Any]]
