@@ -140,6 +140,7 @@ class Batch:
                 ask.places.add(place)
                 if answer:
                     ask.results[0] = answer
+        self._pipeline.on_asked([prediction.question for prediction in self.predictions])
         tuned = self._pipeline.tuned
 
         def call(prompts: list[Messages], take: _Take) -> None:

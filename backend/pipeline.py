@@ -214,7 +214,10 @@ class Listener:
 
 
 class Pipeline:
-    """A dataset, its items' vectors, the tuned model M_G and the reasoning model M_R."""
+    """A dataset, its items' vectors, the tuned model M_G and the reasoning model M_R.
+
+    ``on_asked`` is told the questions that M_G is about to be asked, by :meth:`predict` or in a batch.
+    """
 
     def __init__(
         self,
@@ -225,6 +228,7 @@ class Pipeline:
         statistics: TrainingStatistics | None = None,
     ) -> None:
         self.dataset, self.tuned, self.reasoner = dataset, tuned, reasoner
+        self.on_asked: Callable[[Sequence[Question]], None] = lambda _questions: None
         self.questions = Questions(dataset, space, statistics)
 
     @property
@@ -258,6 +262,7 @@ class Pipeline:
         The first order's answer is all that M_R's prompt needs, so the chains start before the other orders are asked.
         """
         hear = listener or Listener()
+        self.on_asked([question])
         now = self.unasked(question, recipe)
         orders = len(question.prompts)
         first = recipe.tuned.needed(orders)

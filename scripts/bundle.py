@@ -18,7 +18,7 @@ from scripts.options import Json
 if TYPE_CHECKING:
     from backend.types import ModelRef
     from storage.precompute.artifacts import Artifact
-    from storage.results.file import Manifest, ResultsFile
+    from storage.results.transfer import Manifest, ResultsFile
     from storage.shipped import BundleReport
     from storage.workspace import Workspace
 

@@ -22,8 +22,15 @@ from backend.types import ModelRef
 from storage.database.connection import Database
 from storage.kept.stories import STORIES, read_stories
 from storage.precompute.artifacts import META, Artifact, artifact_name
-from storage.results.file import Manifest, ResultsFile, read_results
-from storage.results.transfer import Imported, export_results, import_results, is_imported
+from storage.results.transfer import (
+    Imported,
+    Manifest,
+    ResultsFile,
+    export_results,
+    import_results,
+    is_imported,
+    read_results,
+)
 
 RESULTS = "results.jsonl.gz"
 RESULTS_META = "results.json"

@@ -7,7 +7,8 @@ opened on first use and then shared between threads.
 from __future__ import annotations
 
 import threading
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -39,44 +40,55 @@ from storage.precompute.mix import load_space
 from storage.precompute.plan import Precompute
 from storage.precompute.tune import adapter_name
 from storage.results.cached_engine import CachedEngine
+from storage.results.requests import note_requests
 from storage.roles import ROLES, BaseWeights, Role, base_of, encoder_of, made_with, role_of
 from storage.shipped import import_shipped, shipped_results, shipped_samples
 
-# What the views of a workspace over other datasets have in common with it.
-_SHARED = ("_lock", "_engines", "_roles", "_cached", "_datasets", "_stamps", "_spaces", "_indexes", "_pipelines")
+
+@dataclass
+class _Opened:
+    """What the views of one workspace over its datasets share: all that is open, and the lock over it."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    engines: dict[BaseWeights, Any] = field(default_factory=dict)
+    roles: dict[tuple[str, str], Role] = field(default_factory=dict)
+    cached: dict[Role, CachedEngine] = field(default_factory=dict)
+    datasets: dict[str, Dataset] = field(default_factory=dict)
+    stamps: dict[str, int] = field(default_factory=dict)
+    spaces: dict[str, ItemSpace] = field(default_factory=dict)
+    indexes: dict[tuple[str, str], Any] = field(default_factory=dict)
+    pipelines: dict[str, Pipeline] = field(default_factory=dict)
+    views: dict[str, Workspace] = field(default_factory=dict)
 
 
 class Workspace:
-    """Opened from :class:`~backend.settings.Settings`; nothing is read before it is asked for."""
+    """Opened from :class:`~backend.settings.Settings`; nothing is read before it is asked for. Leaving its ``with``
+    block closes it.
+    """
 
-    def __init__(self, settings: Settings, bundle: Path = BUNDLE) -> None:
+    def __init__(self, settings: Settings, bundle: Path = BUNDLE, root: Workspace | None = None) -> None:
+        """``root``: the workspace of which this is a view over another dataset (:meth:`over` makes it)."""
         self.settings = settings
         self._bundle = bundle
-        self._lock = threading.RLock()
-        self._engines: dict[BaseWeights, Any] = {}
-        self._roles: dict[tuple[str, str], Role] = {}
-        self._cached: dict[Role, CachedEngine] = {}
-        self._datasets: dict[str, Dataset] = {}
-        self._stamps: dict[str, int] = {}
-        self._spaces: dict[str, ItemSpace] = {}
-        self._indexes: dict[tuple[str, str], Any] = {}
-        self._pipelines: dict[str, Pipeline] = {}
-        self._root = self
-        self._views: dict[str, Workspace] = {}
+        self._root = root or self
+        self._opened: _Opened = root._opened if root else _Opened()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     def over(self, name: str) -> Workspace:
         """This workspace with another dataset in the settings' place; all that is opened is shared."""
         root = self._root
         if name == root.settings.dataset:
             return root
-        with self._lock:
-            if name not in root._views:
-                view = Workspace(root.settings.model_copy(update={"dataset": name}), root._bundle)
-                for shared in _SHARED:
-                    setattr(view, shared, getattr(root, shared))
-                view._root = root
-                root._views[name] = view
-            return root._views[name]
+        with self._opened.lock:
+            if name not in self._opened.views:
+                settings = root.settings.model_copy(update={"dataset": name})
+                self._opened.views[name] = Workspace(settings, root._bundle, root)
+            return self._opened.views[name]
 
     @property
     def other(self) -> str:
@@ -89,7 +101,7 @@ class Workspace:
 
     @property
     def database(self) -> Database:
-        with self._lock:
+        with self._opened.lock:
             return self._root._database
 
     @cached_property
@@ -128,35 +140,35 @@ class Workspace:
         Raises ``NotPreparedError`` or ``UnknownNameError``, and as :meth:`check_unchanged`.
         """
         name = name or self.settings.dataset
-        with self._lock:
-            if name not in self._datasets:
+        with self._opened.lock:
+            if name not in self._opened.datasets:
                 root = self.settings.home / "datasets"
                 try:
-                    self._datasets[name] = datasets.load(name, root)
+                    self._opened.datasets[name] = datasets.load(name, root)
                 except NotPreparedError:
                     if datasets.bundled_source(name) is None:
                         raise
-                    self._datasets[name] = datasets.prepare(name, root, progress=progress)
+                    self._opened.datasets[name] = datasets.prepare(name, root, progress=progress)
             self.check_unchanged(name)
-            return self._datasets[name]
+            return self._opened.datasets[name]
 
     def check_unchanged(self, name: str) -> None:
         """Raise ``DataError`` where other data was imported under this name since it was opened: what is held of the
         old one, in here and on pages, would pass for the new.
         """
-        if name not in self._datasets:
+        if name not in self._opened.datasets:
             return
         root = self.settings.home / "datasets"
         try:
             stamp = (root / name / META).stat().st_mtime_ns
         except OSError:  # it is being replaced, or taken away: what was read is whole
             return
-        if self._stamps.get(name) != stamp:
-            if datasets.stored_hash(name, root) not in ("", self._datasets[name].meta.data_hash):
+        if self._opened.stamps.get(name) != stamp:
+            if datasets.stored_hash(name, root) not in ("", self._opened.datasets[name].meta.data_hash):
                 raise DataError(
                     f"Other data was imported as {name} while this program ran", fix="start it again: rallrec serve"
                 )
-            self._stamps[name] = stamp
+            self._opened.stamps[name] = stamp
 
     def model(self, role: str, name: str | None = None) -> ModelRef:
         """Which weights play ``tuned`` (M_G) or ``reasoning`` (M_R) for a dataset."""
@@ -172,14 +184,14 @@ class Workspace:
         if found.adapter not in RECIPES:
             return found
         key = role, name or self.settings.dataset
-        with self._lock:
-            if key not in self._roles:
+        with self._opened.lock:
+            if key not in self._opened.roles:
                 work = self.precompute(name)
                 fits = work.nodes[found.adapter].model == base_of(self.settings, role)
                 tuned = work.ready(found.adapter) if fits else None
                 adapter = (adapter_name(tuned), str(tuned.folder)) if tuned else ()
-                self._roles[key] = Role(found.base, *adapter)
-            return self._roles[key]
+                self._opened.roles[key] = Role(found.base, *adapter)
+            return self._opened.roles[key]
 
     @property
     def describer(self) -> ModelRef:
@@ -193,25 +205,25 @@ class Workspace:
 
     def engine(self, role: str, name: str | None = None) -> Engine:
         """The engine that plays a role. Roles with the same base share its weights, whatever their adapters."""
-        with self._lock:
+        with self._opened.lock:
             found = self.role(role, name)
             base = self._base(found.base)
             return base if found.adapter is None else base.adapted(found.adapter, found.folder)
 
     def item_encoder(self) -> Encoder:
         """What turns item texts into vectors: never quantized, and run in this process."""
-        with self._lock:
+        with self._opened.lock:
             base = encoder_of(self.settings)
-            if base not in self._engines:
-                self._engines[base] = create_encoder(base.engine, **made_with(self.settings, base))
-            encoder: Encoder = self._engines[base]
+            if base not in self._opened.engines:
+                self._opened.engines[base] = create_encoder(base.engine, **made_with(self.settings, base))
+            encoder: Encoder = self._opened.engines[base]
             return encoder
 
     def _base(self, base: BaseWeights) -> Engine:
         """The one engine of these base weights. What runs in this process encodes too: the encoder can be it."""
-        if base not in self._engines:
-            self._engines[base] = create_engine(base.engine, **made_with(self.settings, base))
-        engine: Engine = self._engines[base]
+        if base not in self._opened.engines:
+            self._opened.engines[base] = create_engine(base.engine, **made_with(self.settings, base))
+        engine: Engine = self._opened.engines[base]
         return engine
 
     def _maker(self, role: str) -> Engine | Encoder:
@@ -220,15 +232,15 @@ class Workspace:
 
     def cached_engine(self, role: str, name: str | None = None) -> CachedEngine:
         """The engine of a role behind the database's cache. Roles with the same base wait for each other's misses."""
-        with self._lock:
+        with self._opened.lock:
             found = self.role(role, name)
-            if found not in self._cached:
+            if found not in self._opened.cached:
                 plain = Role(found.base)
-                if plain not in self._cached:
-                    self._cached[plain] = CachedEngine(self._base(found.base), self.database)
+                if plain not in self._opened.cached:
+                    self._opened.cached[plain] = CachedEngine(self._base(found.base), self.database)
                 if found.adapter is not None:
-                    self._cached[found] = self._cached[plain].adapted(found.adapter, found.folder)
-            return self._cached[found]
+                    self._opened.cached[found] = self._opened.cached[plain].adapted(found.adapter, found.folder)
+            return self._opened.cached[found]
 
     def precompute(self, name: str | None = None) -> Precompute:
         """What is made ahead from a dataset under the settings."""
@@ -250,10 +262,10 @@ class Workspace:
         Raises ``NotPreparedError`` naming the command that makes what else is missing.
         """
         name = name or self.settings.dataset
-        with self._lock:
-            if name not in self._spaces:
-                self._spaces[name] = load_space(self.precompute(name).artifact("space", progress))
-            return self._spaces[name]
+        with self._opened.lock:
+            if name not in self._opened.spaces:
+                self._opened.spaces[name] = load_space(self.precompute(name).artifact("space", progress))
+            return self._opened.spaces[name]
 
     def nearest(
         self, item: int, count: int, variant: str, name: str | None = None
@@ -263,12 +275,12 @@ class Workspace:
         Raises ``NotPreparedError``, ``UnknownNameError``.
         """
         vectors = self.space(name).variant(variant)
-        with self._lock:
+        with self._opened.lock:
             key = name or self.settings.dataset, variant
-            if key not in self._indexes:
+            if key not in self._opened.indexes:
                 folder = self.precompute(name).artifact("index").folder
-                self._indexes[key] = open_index(folder / f"{variant}.faiss")
-            return nearest(self._indexes[key], vectors, item, count)
+                self._opened.indexes[key] = open_index(folder / f"{variant}.faiss")
+            return nearest(self._opened.indexes[key], vectors, item, count)
 
     def flat_map(self, variant: str, name: str | None = None) -> NDArray[np.float32]:
         """Where each item lies on the flat map of a variant: [items, 2], in [-1, 1].
@@ -309,13 +321,15 @@ class Workspace:
     def pipeline(self, name: str | None = None) -> Pipeline:
         """The pipeline over a dataset. Raises ``NotPreparedError`` where its vectors are missing."""
         name = name or self.settings.dataset
-        with self._lock:
-            if name not in self._pipelines:
+        with self._opened.lock:
+            if name not in self._opened.pipelines:
                 engines = self.cached_engine("tuned", name), self.cached_engine("reasoning", name)
                 data = self.dataset(name)
                 statistics = TrainingStatistics(data, split(build_samples(data), data, self.settings.split))
-                self._pipelines[name] = Pipeline(data, self.space(name), *engines, statistics)
-            return self._pipelines[name]
+                made = Pipeline(data, self.space(name), *engines, statistics)
+                made.on_asked = partial(note_requests, self.database, made.questions)
+                self._opened.pipelines[name] = made
+            return self._opened.pipelines[name]
 
     def close(self) -> None:
         """End this process's jobs as interrupted, and close the database, if it was opened."""

@@ -14,7 +14,7 @@ from backend.labelling import ChainFilter, Project
 from backend.labelling.tasks import Exhibit, tasks_of
 from storage.database.tables import AnswerRow, TraceRow
 from storage.labels.exhibits import exhibits, fits
-from storage.results.answered_samples import AnsweredSamples
+from storage.results.requests import AnsweredSamples
 from storage.workspace import Workspace
 
 

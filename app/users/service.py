@@ -19,8 +19,8 @@ from app.users.people import Profiles, Timeline, UserPage, UserProfile, UserTabl
 from backend.datasets import Dataset, Split, build_samples, split
 from backend.errors import UsageError
 from backend.pipeline import Prediction, Recipe
-from storage.results.answered_samples import AnsweredSamples
 from storage.results.lookup import look_up_all
+from storage.results.requests import AnsweredSamples
 from storage.workspace import Workspace
 
 

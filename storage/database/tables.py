@@ -131,6 +131,31 @@ class TraceRow(_Result, Base):
     finish: Mapped[str] = mapped_column(String(16))
 
 
+class RequestRow(Base):
+    """A prompt that M_G was asked about a sample of a dataset, by the dataset's own ids: ``storage.results.requests``.
+
+    The prompt need not be stored: a request is written before the model is asked.
+    """
+
+    __tablename__ = "requests"
+    __table_args__ = (Index(None, "prompt_hash"),)
+
+    dataset: Mapped[str] = mapped_column(Text, primary_key=True)
+    data_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    item_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    prompt_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+class RequestFillRow(Base):
+    """A dataset for which the stored prompts that came without a request were read; an import takes these rows away."""
+
+    __tablename__ = "request_fills"
+
+    dataset: Mapped[str] = mapped_column(Text, primary_key=True)
+    data_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
 class ImportRow(Base):
     """A file of results that was imported, by the SHA-256 of its bytes; ``answers`` and ``traces`` count its rows."""
 

@@ -21,7 +21,7 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from backend.errors import RallrecError, Stopped
-from storage.jobs.store import Report
+from storage.jobs.kind import JobReport
 
 # Seconds for the work to end once its input has ended.
 _GRACE = 20.0
@@ -58,7 +58,7 @@ class Teller:
         self._out = out
         self._last = 0.0
 
-    def report(self, report: Report) -> None:
+    def report(self, report: JobReport) -> None:
         now = time.monotonic()
         if now - self._last >= _EVERY or report.fraction == 1.0:
             self._last = now
@@ -97,15 +97,11 @@ def main() -> None:
 def _work(order: dict[str, Any], orders: Orders, teller: Teller) -> None:
     from backend.settings import Settings
     from storage.jobs.kinds import stored
-    from storage.jobs.tasks import perform
     from storage.workspace import Workspace
 
-    teller.write(asdict(Report("loading")))
-    workspace = Workspace(Settings(**order["settings"]))
-    try:
-        perform(workspace, stored(order["kind"], order["params"]), teller.report, orders.stop)
-    finally:
-        workspace.close()
+    teller.write(asdict(JobReport("loading")))
+    with Workspace(Settings(**order["settings"])) as workspace:
+        stored(order["kind"], order["params"]).perform(workspace, teller.report, orders.stop)
 
 
 if __name__ == "__main__":

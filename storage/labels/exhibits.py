@@ -17,10 +17,10 @@ from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.prompting import knowledge_sentence, read_verdict
 from backend.prompting.knowledge import KNOWLEDGE_WORDINGS
 from backend.types import ModelRef
-from storage.results.answered_samples import AnsweredSamples
 from storage.results.keys import trace_key
 from storage.results.lookup import look_up_all
-from storage.results.rows import Prompt
+from storage.results.requests import AnsweredSamples
+from storage.results.rows import KeyedPrompt
 from storage.workspace import Workspace
 
 # Samples whose results are looked up together.
@@ -113,7 +113,7 @@ def _setting(prediction: Prediction, tuned: ModelRef) -> Setting:
 def _chains(pipeline: Pipeline, prediction: Prediction) -> Iterator[ChainRecord]:
     data, question, sampling = pipeline.dataset, prediction.question, prediction.recipe.reasoning.sampling
     assert prediction.reason_prompt is not None
-    prompt, model = Prompt(prediction.reason_prompt.messages), pipeline.reasoner.model
+    prompt, model = KeyedPrompt(prediction.reason_prompt.messages), pipeline.reasoner.model
     sentence = knowledge_sentence(prediction.p_g, prediction.recipe.prompting.knowledge)
     history = tuple(
         ShownItem(

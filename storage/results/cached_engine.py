@@ -9,13 +9,38 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from backend.engines.base import Engine, OnAnswer, OnPiece, OnTrace, raise_if, sample_indices
 from backend.errors import EngineError, PartialError, UsageError
 from backend.types import Answer, Messages, Progress, Sampling, Stop, Trace
 from storage.database.connection import Database
-from storage.results.requests import Asked, by_missing, distinct, failures_of, for_every_position, in_order
-from storage.results.rows import Prompt, ResultCache
+from storage.results.rows import KeyedPrompt, ResultCache
+
+
+@dataclass
+class AskedPrompt:
+    """One distinct prompt of a call, where it stands in it, and its answer or its chains (by sample index) so far."""
+
+    prompt: KeyedPrompt
+    positions: list[int] = field(default_factory=list)
+    answer: Answer | None = None
+    traces: dict[int, Trace] = field(default_factory=dict)
+
+    def missing(self, indices: Sequence[int]) -> tuple[int, ...]:
+        return tuple(index for index in dict.fromkeys(indices) if index not in self.traces)
+
+    def take(self, answer: Answer, on_answer: OnAnswer | None) -> None:
+        self.answer = answer
+        if on_answer is not None:
+            for position in self.positions:
+                on_answer(position, answer)
+
+    def add(self, trace: Trace, on_trace: OnTrace | None) -> None:
+        self.traces[trace.index] = trace
+        if on_trace is not None:
+            for position in self.positions:
+                on_trace(position, trace)
 
 
 class CachedEngine:
@@ -60,7 +85,7 @@ class CachedEngine:
         ``on_answer`` is given the stored answers first, then each new one as soon as it is stored, so whatever it has
         seen is kept, on ``Stopped`` and ``PartialError`` too.
         """
-        asked = distinct(prompts)
+        asked = _distinct(prompts)
         self._recall_answers(asked, on_answer)
         known = sum(item.answer is not None for item in asked)
         if progress is not None and asked:
@@ -80,10 +105,12 @@ class CachedEngine:
                     try:
                         self._run_answers(missing, on_answer, share, stop)
                     except PartialError as error:
-                        raise PartialError(failures_of(error, missing), len(prompts), fix=error.fix) from error
+                        raise PartialError(_failures_of(error, missing), len(prompts), fix=error.fix) from error
             if progress is not None:
                 progress("answering", 1.0)
-        return [item.answer for item in in_order(asked) if item.answer is not None]
+        answers = [item.answer for item in _in_order(asked)]
+        assert all(answer is not None for answer in answers), "a prompt was left without an answer"
+        return [answer for answer in answers if answer is not None]
 
     def reason(
         self,
@@ -102,7 +129,7 @@ class CachedEngine:
         seen is kept, on ``Stopped`` and ``PartialError`` too. ``on_piece`` is given what is newly written.
         """
         indices = _checked_indices(samples)
-        asked = distinct(prompts)
+        asked = _distinct(prompts)
         self._recall_traces(asked, indices, sampling, on_trace)
         if any(item.missing(indices) for item in asked):
             failures: dict[int, str] = {}
@@ -110,7 +137,7 @@ class CachedEngine:
             with self._turn(stop):
                 # While this call waited, another may have run some of it.
                 self._recall_traces(asked, indices, sampling, on_trace)
-                groups = by_missing(asked, indices)
+                groups = _by_missing(asked, indices)
                 for missing, group in groups.items():
                     raise_if(stop)
                     try:
@@ -119,11 +146,11 @@ class CachedEngine:
                         if len(groups) == 1 and not isinstance(error, PartialError):
                             raise
                         # The other groups are still to be done.
-                        failures |= failures_of(error, group)
+                        failures |= _failures_of(error, group)
                         first = first or error
             if first is not None:
                 raise PartialError(failures, len(prompts), fix=first.fix) from first
-        return [[item.traces[index] for index in indices] for item in in_order(asked)]
+        return [[item.traces[index] for index in indices] for item in _in_order(asked)]
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """As ``inner`` plans it."""
@@ -155,14 +182,14 @@ class CachedEngine:
 
     def answer_keys(self, prompts: Sequence[Messages]) -> list[str]:
         """Under which keys the answers are kept, in order."""
-        return [self._cache.answer_key(Prompt(tuple(messages))) for messages in prompts]
+        return [self._cache.answer_key(KeyedPrompt(tuple(messages))) for messages in prompts]
 
     def trace_keys(self, prompt: Messages, samples: int | Sequence[int], sampling: Sampling) -> list[str]:
         """Under which keys the chains of one prompt are kept, one per sample."""
-        asked = Prompt(tuple(prompt))
+        asked = KeyedPrompt(tuple(prompt))
         return [self._cache.trace_key(asked, sampling, index) for index in _checked_indices(samples)]
 
-    def _recall_answers(self, asked: Iterable[Asked], on_answer: OnAnswer | None) -> None:
+    def _recall_answers(self, asked: Iterable[AskedPrompt], on_answer: OnAnswer | None) -> None:
         """Give every prompt the answer that it lacks, if that is stored."""
         keys = {self._cache.answer_key(item.prompt): item for item in asked if item.answer is None}
         found = self._cache.answers(keys)
@@ -171,7 +198,7 @@ class CachedEngine:
                 item.take(found[key], on_answer)
 
     def _run_answers(
-        self, missing: list[Asked], on_answer: OnAnswer | None, progress: Progress | None, stop: Stop | None
+        self, missing: list[AskedPrompt], on_answer: OnAnswer | None, progress: Progress | None, stop: Stop | None
     ) -> None:
         """Run the ``missing`` prompts, all in one call."""
 
@@ -194,7 +221,7 @@ class CachedEngine:
         rest = [(item, answer) for item, answer in zip(missing, returned, strict=True) if item.answer is None]
         self._save_answers([item for item, _ in rest], [answer for _, answer in rest], on_answer)
 
-    def _save_answers(self, items: list[Asked], answers: list[Answer], on_answer: OnAnswer | None) -> None:
+    def _save_answers(self, items: list[AskedPrompt], answers: list[Answer], on_answer: OnAnswer | None) -> None:
         """Store one answer to each of ``items``, all or none, and hand on what is stored by then."""
         prompts = {self._cache.answer_key(item.prompt): item.prompt for item in items}
         stored = self._cache.save_answers(prompts, answers)
@@ -202,7 +229,7 @@ class CachedEngine:
             item.take(stored[key], on_answer)
 
     def _recall_traces(
-        self, asked: Iterable[Asked], indices: list[int], sampling: Sampling, on_trace: OnTrace | None
+        self, asked: Iterable[AskedPrompt], indices: list[int], sampling: Sampling, on_trace: OnTrace | None
     ) -> None:
         """Give every prompt the chains that it lacks and that are stored."""
         keys = {
@@ -217,7 +244,7 @@ class CachedEngine:
 
     def _run_traces(
         self,
-        group: list[Asked],
+        group: list[AskedPrompt],
         missing: tuple[int, ...],
         sampling: Sampling,
         on_piece: OnPiece | None,
@@ -241,7 +268,7 @@ class CachedEngine:
             [item.prompt.messages for item in group],
             list(missing),
             sampling,
-            on_piece=for_every_position(on_piece, group),
+            on_piece=_for_every_position(on_piece, group),
             on_trace=keep,
             progress=progress,
             stop=stop,
@@ -265,6 +292,49 @@ class CachedEngine:
             yield
         finally:
             self._inner_is_busy.release()
+
+
+def _distinct(prompts: Iterable[Messages]) -> list[AskedPrompt]:
+    """The prompts of a call, equal ones once: those that the cache cannot tell apart."""
+    asked: dict[str, AskedPrompt] = {}
+    for position, messages in enumerate(prompts):
+        prompt = KeyedPrompt(tuple(messages))
+        asked.setdefault(prompt.hash, AskedPrompt(prompt)).positions.append(position)
+    return list(asked.values())
+
+
+def _in_order(asked: Iterable[AskedPrompt]) -> list[AskedPrompt]:
+    """For every place of the caller's list, what stands there."""
+    at = {position: item for item in asked for position in item.positions}
+    return [at[position] for position in sorted(at)]
+
+
+def _failures_of(error: EngineError, items: Sequence[AskedPrompt]) -> dict[int, str]:
+    """What went wrong by the place in the caller's list, where ``items`` are the prompts that were run."""
+    by_item = error.failures if isinstance(error, PartialError) else dict.fromkeys(range(len(items)), error.problem)
+    return {position: problem for number, problem in by_item.items() for position in items[number].positions}
+
+
+def _by_missing(asked: Iterable[AskedPrompt], indices: Sequence[int]) -> dict[tuple[int, ...], list[AskedPrompt]]:
+    """The prompts that lack chains, grouped by which they lack, so that each group is one call."""
+    groups: dict[tuple[int, ...], list[AskedPrompt]] = {}
+    for item in asked:
+        missing = item.missing(indices)
+        if missing:
+            groups.setdefault(missing, []).append(item)
+    return groups
+
+
+def _for_every_position(on_piece: OnPiece | None, group: list[AskedPrompt]) -> OnPiece | None:
+    """``on_piece`` of the caller, whose prompts are numbered otherwise than the ``group`` that runs."""
+    if on_piece is None:
+        return None
+
+    def pass_on(number: int, index: int, piece: str) -> None:
+        for position in group[number].positions:
+            on_piece(position, index, piece)
+
+    return pass_on
 
 
 def _checked_indices(samples: int | Sequence[int]) -> list[int]:

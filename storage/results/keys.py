@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from backend.seeding import canonical_json, digest
@@ -112,6 +113,27 @@ def answer_checksum(key: str, answer: Answer) -> str:
 def trace_checksum(key: str, trace: Trace) -> str:
     """Ties a chain to its key. Raises ``ValueError`` or ``TypeError`` for values that are no numbers."""
     return digest([key, trace.text, trace.p_yes, trace.tokens, trace.seconds, trace.finish, *_dropped(trace)])
+
+
+def result_problem(kind: str, row: Mapping[str, Any]) -> str | None:
+    """Why a row of kind ``answer`` or ``trace`` does not belong to its key or its checksum; None where it does."""
+    asked = ModelRef(row["model"], row["revision"], row["adapter"]), row["prompt_hash"], row["options"]
+    drawn = (row["seed"], row["sample_index"]) if kind == "trace" else ()
+    if cache_key(kind, *asked, *drawn) != row["key"]:
+        return "what was asked does not give its key"
+    try:
+        matches = _checksum(kind, row) == row["checksum"]
+    except (TypeError, ValueError):  # not even numbers
+        matches = False
+    return None if matches else "its result does not match its checksum"
+
+
+def _checksum(kind: str, row: Mapping[str, Any]) -> str:
+    p_yes, seconds, dropped = row["p_yes"], row["seconds"], row["dropped"]
+    if kind == "answer":
+        return answer_checksum(row["key"], Answer(p_yes, row["prompt_tokens"], seconds, dropped))
+    trace = Trace(row["sample_index"], row["text"], p_yes, row["tokens"], seconds, row["finish"], dropped)
+    return trace_checksum(row["key"], trace)
 
 
 def _dropped(result: Answer | Trace) -> list[int]:

@@ -1,82 +1,147 @@
-"""The prompts of one call on the cached engine: equal ones once, where they stand in the caller's list, what is known.
+"""Which samples the tuned model M_G has answered: a table that says about whom each prompt was asked.
 
-What is stored and what is run is ``storage.results.cached_engine``.
+A result is kept by its prompt, which names neither user nor item, so :func:`note_requests` writes down both when a
+question is asked. Prompts that came without (those of version 0.1.0, and those of imported files) are read once by
+:mod:`storage.results.requests_fill`. What is cached of a known question is ``storage.results.lookup``.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from backend.engines.base import OnAnswer, OnPiece, OnTrace
-from backend.errors import EngineError, PartialError
-from backend.types import Answer, Messages, Trace
-from storage.results.rows import Prompt
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
+from backend.datasets import DatasetMeta
+from backend.errors import UsageError
+from backend.questions import Question, Questions
+from backend.types import ModelRef
+from storage.database.connection import Database
+from storage.database.tables import AnswerRow, RequestFillRow, RequestRow, insert_or_pass
+from storage.results.keys import answer_options
+from storage.results.rows import KEYS_PER_SELECT, KeyedPrompt
 
-@dataclass
-class Asked:
-    """One distinct prompt of a call, where it stands in it, and its answer or its chains (by sample index) so far."""
+if TYPE_CHECKING:
+    from storage.workspace import Workspace
 
-    prompt: Prompt
-    positions: list[int] = field(default_factory=list)
-    answer: Answer | None = None
-    traces: dict[int, Trace] = field(default_factory=dict)
-
-    def missing(self, indices: Sequence[int]) -> tuple[int, ...]:
-        return tuple(index for index in dict.fromkeys(indices) if index not in self.traces)
-
-    def take(self, answer: Answer, on_answer: OnAnswer | None) -> None:
-        self.answer = answer
-        if on_answer is not None:
-            for position in self.positions:
-                on_answer(position, answer)
-
-    def add(self, trace: Trace, on_trace: OnTrace | None) -> None:
-        self.traces[trace.index] = trace
-        if on_trace is not None:
-            for position in self.positions:
-                on_trace(position, trace)
+# (hash of the prompt, user id, item id)
+PromptAbout = tuple[str, str, str]
 
 
-def distinct(prompts: Iterable[Messages]) -> list[Asked]:
-    """The prompts of a call, equal ones once: those that the cache cannot tell apart."""
-    asked: dict[str, Asked] = {}
-    for position, messages in enumerate(prompts):
-        prompt = Prompt(tuple(messages))
-        asked.setdefault(prompt.hash, Asked(prompt)).positions.append(position)
-    return list(asked.values())
+def note_requests(database: Database, questions: Questions, asked: Sequence[Question]) -> None:
+    """Write down about whom the prompts of these questions are, before M_G is asked them. Raises ``StorageError``.
+
+    A prompt that edits turned into one that no sample of the user gives is about nobody.
+    """
+    data, about = questions.dataset, dict[PromptAbout, None]()
+    for question in asked:
+        if not question.edits or _is_plain(questions, question):
+            names = data.user_ids[question.user], data.item_ids[question.item]
+            about |= {(KeyedPrompt(prompt.messages).hash, *names): None for prompt in question.prompts}
+    save_requests(database, data.meta, about)
 
 
-def in_order(asked: Iterable[Asked]) -> list[Asked]:
-    """For every place of the caller's list, what stands there."""
-    at = {position: item for item in asked for position in item.positions}
-    return [at[position] for position in sorted(at)]
+def save_requests(database: Database, meta: DatasetMeta, about: Iterable[PromptAbout], fills: bool = False) -> None:
+    """Keep which prompts are about which user and item. ``fills``: no prompt of now needs to be read for this data."""
+    of_data = {"dataset": meta.name, "data_hash": meta.data_hash}
+    rows = [
+        of_data | {"prompt_hash": prompt, "user_id": user, "item_id": item} for prompt, user, item in sorted(set(about))
+    ]
+    known = set[PromptAbout]()
+    columns = RequestRow.prompt_hash, RequestRow.user_id, RequestRow.item_id
+    query = select(*columns).where(*_of_data(RequestRow, meta))
+    with database.session(read_only=True) as session:
+        for start in range(0, len(rows), KEYS_PER_SELECT):
+            hashes = {row["prompt_hash"] for row in rows[start : start + KEYS_PER_SELECT]}
+            found = session.execute(query.where(RequestRow.prompt_hash.in_(hashes)))
+            known |= {(prompt, user, item) for prompt, user, item in found}
+    new = [row for row in rows if (row["prompt_hash"], row["user_id"], row["item_id"]) not in known]
+    if new or fills:
+        with database.session() as session:
+            if new:
+                session.connection().execute(insert_or_pass(session, RequestRow), new)
+            if fills:
+                session.connection().execute(insert_or_pass(session, RequestFillRow), [of_data])
 
 
-def failures_of(error: EngineError, items: Sequence[Asked]) -> dict[int, str]:
-    """What went wrong by the place in the caller's list, where ``items`` are the prompts that were run."""
-    by_item = error.failures if isinstance(error, PartialError) else dict.fromkeys(range(len(items)), error.problem)
-    return {position: problem for number, problem in by_item.items() for position in items[number].positions}
+def forget_fills(session: Session) -> None:
+    """Prompts came in about which nothing is written down: each dataset's are to be read again."""
+    session.execute(delete(RequestFillRow))
 
 
-def by_missing(asked: Iterable[Asked], indices: Sequence[int]) -> dict[tuple[int, ...], list[Asked]]:
-    """The prompts that lack chains, grouped by which they lack, so that each group is one call."""
-    groups: dict[tuple[int, ...], list[Asked]] = {}
-    for item in asked:
-        missing = item.missing(indices)
-        if missing:
-            groups.setdefault(missing, []).append(item)
-    return groups
+class AnsweredSamples:
+    """The samples of a dataset (the settings' by default) that M_G has answered. Any thread may call."""
+
+    def __init__(self, workspace: Workspace, dataset: str | None = None) -> None:
+        self._workspace, self._name = workspace, dataset
+        self._filling = threading.Lock()
+        self._rows: NDArray[np.int64] | None = None
+
+    def rows(self) -> NDArray[np.int64]:
+        """int64[s], ascending: the samples (interaction rows) with an answered prompt of theirs.
+
+        The first call on a database of version 0.1.0 reads all its prompts, which takes seconds. Raises
+        ``StorageError``, and ``NotPreparedError`` where nothing can be asked.
+        """
+        data, database = self._workspace.dataset(self._name), self._workspace.database
+        questions = self._workspace.pipeline(self._name).questions
+        with self._filling:
+            if not _is_filled(database, data.meta):
+                from storage.results.requests_fill import fill_requests
+
+                fill_requests(database, questions)
+        samples = [
+            data.find_row(data.user_code(user), data.item_code(item))
+            for user, item in _answered(database, data.meta, self._workspace.model("tuned", self._name))
+        ]
+        self._rows = np.array(sorted(row for row in samples if row is not None), dtype=np.int64)
+        return self._rows
+
+    def of_user(self, user: int) -> NDArray[np.int64]:
+        """The samples of one user code, ascending."""
+        rows, history = self.rows(), self._workspace.dataset(self._name).user_rows(user)
+        return rows[(rows >= history.start) & (rows < history.stop)]
+
+    def counts(self, read: bool = True) -> NDArray[np.int64] | None:
+        """int64[users]: how many each user has. Without ``read``, as they were when last read, None before that."""
+        rows, data = self.rows() if read else self._rows, self._workspace.dataset(self._name)
+        if rows is None:
+            return None
+        return np.bincount(data.user_index[rows], minlength=data.n_users).astype(np.int64)
 
 
-def for_every_position(on_piece: OnPiece | None, group: list[Asked]) -> OnPiece | None:
-    """``on_piece`` of the caller, whose prompts are numbered otherwise than the ``group`` that runs."""
-    if on_piece is None:
-        return None
+def _answered(database: Database, meta: DatasetMeta, model: ModelRef) -> list[tuple[str, str]]:
+    """(user id, item id) of the requests that ``model`` has answered."""
+    query = select(RequestRow.user_id, RequestRow.item_id).distinct()
+    query = query.join(AnswerRow, AnswerRow.prompt_hash == RequestRow.prompt_hash).where(
+        *_of_data(RequestRow, meta),
+        AnswerRow.model == model.name,
+        AnswerRow.revision == model.revision,
+        AnswerRow.adapter.is_(None) if model.adapter is None else AnswerRow.adapter == model.adapter,
+        AnswerRow.options == answer_options(model),
+    )
+    with database.session(read_only=True) as session:
+        return [(user, item) for user, item in session.execute(query)]
 
-    def pass_on(number: int, index: int, piece: str) -> None:
-        for position in group[number].positions:
-            on_piece(position, index, piece)
 
-    return pass_on
+def _is_filled(database: Database, meta: DatasetMeta) -> bool:
+    with database.session(read_only=True) as session:
+        return session.get(RequestFillRow, (meta.name, meta.data_hash)) is not None
+
+
+def _of_data(table: type[RequestRow], meta: DatasetMeta) -> tuple[object, object]:
+    return table.dataset == meta.name, table.data_hash == meta.data_hash
+
+
+def _is_plain(questions: Questions, question: Question) -> bool:
+    """Whether a question with edits asks M_G what the plain question would with the same past items."""
+    shown = [int(question.past.items[line.position]) for line in question.lines if line.position is not None]
+    try:
+        plain = questions.prompt(question.user, question.item, shown, question.subject.layout)
+    except UsageError:  # one of the items is not in the user's past
+        return False
+    return plain.text == question.prompts[0].text

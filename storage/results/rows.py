@@ -5,7 +5,7 @@ Which results are wanted, and running the model for those that are missing, is `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,9 +21,9 @@ from storage.results.keys import (
     answer_checksum,
     answer_key,
     answer_options,
-    cache_key,
     messages_json,
     prompt_hash,
+    result_problem,
     trace_checksum,
     trace_key,
     trace_options,
@@ -34,7 +34,7 @@ KEYS_PER_SELECT = 500
 
 
 @dataclass(frozen=True)
-class Prompt:
+class KeyedPrompt:
     """Messages with the spelling and the hash they are stored under, each computed once."""
 
     messages: Messages
@@ -60,11 +60,11 @@ class ResultCache:
         self.model = model
         self.engine = engine
 
-    def answer_key(self, prompt: Prompt) -> str:
+    def answer_key(self, prompt: KeyedPrompt) -> str:
         """The key of the model's answer to ``prompt``."""
         return answer_key(self.model, prompt.hash)
 
-    def trace_key(self, prompt: Prompt, sampling: Sampling, index: int) -> str:
+    def trace_key(self, prompt: KeyedPrompt, sampling: Sampling, index: int) -> str:
         """The key of the ``index``-th chain from ``prompt``."""
         return trace_key(self.model, prompt.hash, sampling, index)
 
@@ -76,7 +76,7 @@ class ResultCache:
         """The stored chains among ``keys``, by key."""
         return {row.key: self._read_trace(row) for row in self._rows(TraceRow, list(keys))}
 
-    def save_answers(self, prompts: Mapping[str, Prompt], answers: Sequence[Answer]) -> dict[str, Answer]:
+    def save_answers(self, prompts: Mapping[str, KeyedPrompt], answers: Sequence[Answer]) -> dict[str, Answer]:
         """Store the ``answers`` to ``prompts`` (by key, in the same order) at once; return what is stored by now.
 
         Where another process was faster, that is its answer. Raises ``EngineError`` for a P(yes) that is none.
@@ -95,7 +95,7 @@ class ResultCache:
                 _insert_new(session, AnswerRow, rows, "key")
         return self.answers(prompts)
 
-    def save_trace(self, prompt: Prompt, sampling: Sampling, given: Trace) -> Trace:
+    def save_trace(self, prompt: KeyedPrompt, sampling: Sampling, given: Trace) -> Trace:
         """Store one finished chain; return what is stored by now, which is another process's if that was faster.
 
         Raises ``EngineError`` for a P(yes) or a ``finish`` that is none.
@@ -118,7 +118,7 @@ class ResultCache:
             is_new = _insert_new(session, TraceRow, [row], "key") == 1
         return trace if is_new else self.traces([key])[key]
 
-    def _common(self, key: str, prompt: Prompt, options: str, result: Answer | Trace) -> dict[str, Any]:
+    def _common(self, key: str, prompt: KeyedPrompt, options: str, result: Answer | Trace) -> dict[str, Any]:
         return {
             "key": key,
             "model": self.model.name,
@@ -146,20 +146,17 @@ class ResultCache:
         return rows
 
     def _read_answer(self, row: Row[Any]) -> Answer:
-        answer = Answer(row.p_yes, row.prompt_tokens, row.seconds, row.dropped)
-        self._verify("answers", row, cache_key("answer", *_asked(row)), lambda: answer_checksum(row.key, answer))
-        return answer
+        self._verify("answer", row)
+        return Answer(row.p_yes, row.prompt_tokens, row.seconds, row.dropped)
 
     def _read_trace(self, row: Row[Any]) -> Trace:
-        trace = Trace(row.sample_index, row.text, row.p_yes, row.tokens, row.seconds, row.finish, row.dropped)
-        key = cache_key("trace", *_asked(row), row.seed, row.sample_index)
-        self._verify("traces", row, key, lambda: trace_checksum(row.key, trace))
-        return trace
+        self._verify("trace", row)
+        return Trace(row.sample_index, row.text, row.p_yes, row.tokens, row.seconds, row.finish, row.dropped)
 
-    def _verify(self, table: str, row: Row[Any], key: str, checksum: Callable[[], str]) -> None:
+    def _verify(self, kind: str, row: Row[Any]) -> None:
+        """Raise ``CorruptCacheError`` for a row that does not belong to its key, its prompt or its checksum."""
+        table = f"{kind}s"
         delete = f"DELETE FROM {table} WHERE key = '{row.key}'"
-        if key != row.key:
-            raise self._corrupt(table, row.key, "what was asked does not give this key", delete)
         if row.messages is None:
             raise self._corrupt(table, row.key, f"its prompt {row.prompt_hash} is gone", delete)
         if prompt_hash(row.messages) != row.prompt_hash:
@@ -168,22 +165,15 @@ class ResultCache:
             delete = f"DELETE FROM answers {where}; DELETE FROM traces {where}; "
             delete += f"DELETE FROM prompts WHERE hash = '{row.prompt_hash}'"
             raise self._corrupt("prompts", row.prompt_hash, "its messages do not give this hash", delete)
-        try:
-            matches = checksum() == row.checksum
-        except (TypeError, ValueError):  # not even numbers
-            matches = False
-        if not matches:
-            raise self._corrupt(table, row.key, "its result does not match its checksum", delete)
+        problem = result_problem(kind, row._mapping)
+        if problem:
+            raise self._corrupt(table, row.key, problem, delete)
 
     def _corrupt(self, table: str, key: str, problem: str, delete: str) -> CorruptCacheError:
         return CorruptCacheError(
             f"Row {key} of table {table} in {self.database.url} was changed or damaged: {problem}",
             fix=f"run this SQL on the database, and what it deletes is computed anew: {delete}",
         )
-
-
-def _asked(row: Row[Any]) -> tuple[ModelRef, str, str]:
-    return ModelRef(row.model, row.revision, row.adapter), row.prompt_hash, row.options
 
 
 def _probability(value: float) -> float:
@@ -197,7 +187,7 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
-def _prompt_rows(prompts: Iterable[Prompt]) -> list[dict[str, Any]]:
+def _prompt_rows(prompts: Iterable[KeyedPrompt]) -> list[dict[str, Any]]:
     return [{"hash": prompt.hash, "messages": prompt.json} for prompt in prompts]
 
 

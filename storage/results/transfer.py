@@ -1,30 +1,105 @@
-"""Cached results out of a database and into one, as files of ``storage.results.file``.
+"""Cached results out of a database and into one, as one gzip file of JSON lines whose every row is checked.
+
+The first line is the manifest: what is in the file, and the SHA-256 of all lines after it. Then come the prompts, the
+answers and the chains, one a line, with all that their rows in the database hold. Equal rows give equal bytes.
 
 What ships with the program comes in this way at its first start; so do the results that somebody else computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from backend.errors import CorruptCacheError
+from backend.errors import CorruptCacheError, DataError, StorageError, UsageError
+from backend.seeding import canonical_json
 from backend.types import ModelRef, Progress
 from storage.database.connection import Database
 from storage.database.tables import AnswerRow, Base, ImportRow, PromptRow, TraceRow, insert_or_pass, utc_now
-from storage.results.file import ResultRow, ResultsFile, Rows, read_results, result_problem, write_results
-from storage.results.keys import prompt_hash, stored_model
+from storage.results.keys import prompt_hash, result_problem, stored_model
+from storage.results.requests import forget_fills
 from storage.results.rows import KEYS_PER_SELECT
 
+FORMAT = "rallrec-results"
+# Raised whenever an older program could not read what this one writes.
+VERSION = 1
+
+_TABLES = {"prompt": PromptRow, "answer": AnswerRow, "trace": TraceRow}
+_COLUMNS = {kind: {column.name for column in table.__table__.columns} for kind, table in _TABLES.items()}
+
+ResultRow = dict[str, Any]
 # Rows per INSERT between two reports of progress.
 _ROWS_PER_INSERT = 2000
 _KEYS: dict[type[Base], str] = {PromptRow: "hash", AnswerRow: "key", TraceRow: "key"}
+
+
+class ModelCount(BaseModel):
+    """How many answers and chains of one model, as it is run, a file holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    revision: str
+    adapter: str | None
+    context: int | None
+    quantized: str | None
+    answers: int
+    traces: int
+
+    @property
+    def ref(self) -> ModelRef:
+        return ModelRef(self.name, self.revision, self.adapter, self.context, self.quantized)
+
+
+class Manifest(BaseModel):
+    """The first line. ``content_sha256``: of all bytes after it, unpacked; ``made_by``: the program's version."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: str
+    version: int
+    made_by: str
+    prompts: int
+    answers: int
+    traces: int
+    models: tuple[ModelCount, ...]
+    content_sha256: str
+
+
+@dataclass
+class Rows:
+    """Rows as the tables hold them, by column name; ``created_at`` is an aware datetime."""
+
+    prompts: list[ResultRow] = field(default_factory=list)
+    answers: list[ResultRow] = field(default_factory=list)
+    traces: list[ResultRow] = field(default_factory=list)
+
+    def of(self, kind: str) -> list[ResultRow]:
+        """The rows of a kind: ``prompt``, ``answer`` or ``trace``."""
+        return {"prompt": self.prompts, "answer": self.answers, "trace": self.traces}[kind]
+
+
+@dataclass(frozen=True)
+class ResultsFile:
+    """A file that was written or read: its size in bytes, the SHA-256 of its bytes, and its first line."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    manifest: Manifest
 
 
 @dataclass(frozen=True)
@@ -74,7 +149,7 @@ def import_results(
 
     ``known``: the SHA-256 that the file must have. A file that is known is taken over once: nothing is added if it was
     imported before, be it by a process that does so at this moment. Raises what
-    :func:`~storage.results.file.read_results` raises, and ``StorageError``.
+    :func:`read_results` raises, and ``StorageError``.
     """
     report = progress or (lambda _what, _fraction: None)
     report("checking results", None)
@@ -94,6 +169,8 @@ def import_results(
                 added[table] += _insert_missing(session, table, some)
                 done += len(some)
                 report("importing results", done / total)
+        if added[AnswerRow]:
+            forget_fills(session)
     return Imported(file, *added.values())
 
 
@@ -101,6 +178,54 @@ def is_imported(database: Database, sha256: str) -> bool:
     """Whether a file whose bytes have this SHA-256 was imported."""
     with database.session(read_only=True) as session:
         return session.get(ImportRow, sha256) is not None
+
+
+def write_results(path: Path, rows: Rows) -> ResultsFile:
+    """Write ``rows``, which need no order, in place of what ``path`` was. Raises ``StorageError``."""
+    body = "".join(f"{line}\n" for line in _lines(rows)).encode()
+    manifest = _manifest(rows, body, _made_by())
+    head = canonical_json(manifest.model_dump()).encode() + b"\n"
+    # No time in the header, so that equal rows give equal bytes.
+    packed = gzip.compress(head + body, compresslevel=9, mtime=0)
+    beside = path.with_name(f"{path.name}.new")
+    try:
+        beside.write_bytes(packed)
+        beside.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written ({error.strerror})", fix="give another place") from error
+    return ResultsFile(path, len(packed), hashlib.sha256(packed).hexdigest(), manifest)
+
+
+def read_results(path: Path, sha256: str | None = None) -> tuple[ResultsFile, Rows]:
+    """Read a file into memory and check all of it: hashes, counts, and each row against its key and checksum.
+
+    ``sha256``: what the file's bytes must have, where that is known from elsewhere.
+
+    Raises ``UsageError`` where there is no such file, ``DataError`` for a file of another kind or of a newer program,
+    and ``CorruptCacheError``, which names the line where it can, for one that was changed or cut.
+    """
+    packed = _packed(path)
+    file_hash = hashlib.sha256(packed).hexdigest()
+    if sha256 not in (None, file_hash):
+        raise _corrupt(str(path), f"its SHA-256 is {file_hash} and not {sha256}")
+    head, _, body = _unpacked(path, packed).partition(b"\n")
+    found = _read_head(path, head)
+    rows, prompts = Rows(), set[str]()
+    # A row that is wrong is named, which says more than that the whole file's hash is.
+    for number, line in enumerate(body.splitlines(), start=2):
+        try:
+            kind, row = _read_line(line)
+            problem = _problem(kind, row, prompts)
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            problem = "it is no row of results"
+        if problem:
+            raise _corrupt(f"Line {number} of {path}", problem)
+        rows.of(kind).append(row)
+        if kind == "prompt":
+            prompts.add(row["hash"])
+    if _manifest(rows, body, found.made_by) != found:
+        raise _corrupt(str(path), "its lines do not match its first one")
+    return ResultsFile(path, len(packed), file_hash, found), rows
 
 
 def _select(session: Session, table: type[AnswerRow] | type[TraceRow], wanted: set[ModelRef] | None) -> Any:
@@ -145,3 +270,125 @@ def _insert_missing(session: Session, table: type[Base], rows: list[ResultRow]) 
     if missing:
         session.connection().execute(insert_or_pass(session, table), missing)
     return len(missing)
+
+
+def _lines(rows: Rows) -> Iterator[str]:
+    # Prompts that begin alike stand together, which packs them better.
+    for row in sorted(rows.prompts, key=lambda row: str(row["messages"])):
+        yield canonical_json({"kind": "prompt", "hash": row["hash"], "messages": json.loads(row["messages"])})
+    for kind in ("answer", "trace"):
+        for row in sorted(rows.of(kind), key=lambda row: (row["prompt_hash"], row.get("sample_index"), row["key"])):
+            yield canonical_json(row | {"kind": kind, "created_at": row["created_at"].isoformat()})
+
+
+def _read_line(line: bytes) -> tuple[str, ResultRow]:
+    row = json.loads(line)
+    kind = row.pop("kind")
+    if row.keys() != _COLUMNS[kind]:
+        raise ValueError("other columns")
+    if kind == "prompt":
+        row["messages"] = canonical_json(row["messages"])
+    else:
+        row["created_at"] = datetime.fromisoformat(row["created_at"])
+    return kind, row
+
+
+def _problem(kind: str, row: ResultRow, prompts: set[str]) -> str | None:
+    if kind == "prompt":
+        return None if prompt_hash(row["messages"]) == row["hash"] else "its messages do not give its hash"
+    if row["prompt_hash"] not in prompts:
+        return "no line before it holds its prompt"
+    if row["created_at"].tzinfo is None or not isinstance(row["engine"], str):
+        return "where it came from cannot be read"
+    return result_problem(kind, row)
+
+
+def _manifest(rows: Rows, body: bytes, made_by: str) -> Manifest:
+    counts: dict[ModelRef, list[int]] = {}
+    for place, results in enumerate((rows.answers, rows.traces)):
+        for model, count in _count(results):
+            counts.setdefault(model, [0, 0])[place] += count
+    models = [
+        ModelCount(
+            name=model.name, revision=model.revision, adapter=model.adapter, context=model.context,
+            quantized=model.quantized, answers=answers, traces=traces,
+        )
+        for model, (answers, traces) in counts.items()
+    ]  # fmt: skip
+    return Manifest(
+        format=FORMAT,
+        version=VERSION,
+        made_by=made_by,
+        prompts=len(rows.prompts),
+        answers=len(rows.answers),
+        traces=len(rows.traces),
+        models=tuple(sorted(models, key=lambda one: one.model_dump_json())),
+        content_sha256=hashlib.sha256(body).hexdigest(),
+    )
+
+
+def _count(results: Iterable[ResultRow]) -> Iterator[tuple[ModelRef, int]]:
+    ways: dict[tuple[str, str, str | None, str], int] = {}
+    for row in results:
+        way = row["model"], row["revision"], row["adapter"], row["options"]
+        ways[way] = ways.get(way, 0) + 1
+    for way, count in ways.items():
+        yield stored_model(*way), count
+
+
+def _packed(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UsageError(f"There is no file {path}", expected="a file of results (.jsonl.gz)") from error
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def _unpacked(path: Path, packed: bytes) -> bytes:
+    if not packed.startswith(b"\x1f\x8b"):
+        raise _not_ours(path, "it is not a gzip file")
+    try:
+        return gzip.decompress(packed)
+    except (EOFError, OSError, zlib.error) as error:
+        raise _corrupt(str(path), f"it cannot be unpacked: {error}") from error
+
+
+def _read_head(path: Path, head: bytes) -> Manifest:
+    try:
+        said = json.loads(head)
+        is_ours = isinstance(said, dict) and said.get("format") == FORMAT
+    except (ValueError, RecursionError):
+        is_ours = False
+    if not is_ours:
+        raise _not_ours(path, "its first line is another one")
+    if said.get("version") != VERSION:
+        raise DataError(
+            f"{path} is of version {said.get('version')} of this format",
+            expected=f"version {VERSION}",
+            fix="upgrade this program to the version that wrote it (pip install --upgrade rallrec-plus)",
+        )
+    try:
+        return Manifest.model_validate(said)
+    except ValidationError as error:
+        raise _corrupt(f"Line 1 of {path}", f"{error.errors()[0]['msg']}") from error
+
+
+def _not_ours(path: Path, why: str) -> DataError:
+    return DataError(
+        f"{path} is not a file of results: {why}", expected="a file that was written by: rallrec bundle export"
+    )
+
+
+def _corrupt(what: str, problem: str) -> CorruptCacheError:
+    return CorruptCacheError(
+        f"{what} was changed or damaged: {problem}",
+        fix="copy or export the file again; nothing of it was taken over",
+    )
+
+
+def _made_by() -> str:
+    try:
+        return f"rallrec-plus {version('rallrec-plus')}"
+    except PackageNotFoundError:
+        return "rallrec-plus"

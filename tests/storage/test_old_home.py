@@ -25,7 +25,7 @@ from storage.kept.stories import kept_stories
 from storage.kept.what_ifs import WhatIfs
 from storage.labels import accounts
 from storage.labels.records import labels, resolved
-from storage.results.answered_samples import AnsweredSamples
+from storage.results.requests import AnsweredSamples
 from storage.workspace import Workspace
 
 DATA = Path(__file__).parent / "data"

@@ -173,7 +173,7 @@ def tuned(tmp_path: Path, small: Dataset, made: list[tuple[str, dict[str, Any]]]
     def of(**settings: Any) -> Workspace:
         workspace = Workspace(Settings(home=tmp_path / "home", **settings), bundle=tmp_path / "no bundle")
         other = replace(small, meta=small.meta.model_copy(update={"name": "other", "data_hash": "0" * 64}))
-        workspace._datasets |= {"ml-latest-small": small, "other": other}
+        workspace._opened.datasets |= {"ml-latest-small": small, "other": other}
         workspaces.append(workspace)
         return workspace
 

@@ -12,7 +12,7 @@ from backend.prompting import HistoryLine, PromptSubject, RatingHabit, about_use
 from backend.prompting.person import SOMEBODY
 from backend.questions import Questions
 from backend.retrieval import RetrievalConfig
-from storage.results.prompt_reading import PromptReader
+from storage.results.requests_fill import PromptReader
 from tests.backend.datasets.made import write_bookcrossing, write_custom, write_ml_1m
 from tests.conftest import meta_of, random_space
 
@@ -117,7 +117,8 @@ def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.mark.parametrize("layout", ["paper", "answered"])
 def test_a_question_speaks_as_the_data_does_and_is_read_back(data: Dataset, layout: Any) -> None:
-    questions, reader = Questions(data, random_space(data.n_items)), PromptReader(data)
+    questions = Questions(data, random_space(data.n_items))
+    reader = PromptReader(questions)
     opened = {
         "ml-1m": "The user is ",
         "bookcrossing": "The user",

@@ -292,3 +292,25 @@ def test_answers_that_were_not_asked_for_are_refused(database: Database, answers
 def test_senseless_requests_are_refused(cached: CachedEngine) -> None:
     with pytest.raises(UsageError, match="from 0"):
         cached.reason([A], [-1], SAMPLING)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_chains_of_many_prompts_are_those_of_each(cached: CachedEngine, database: Database, count: int) -> None:
+    prompts = [ask(f"prompt {number}") for number in range(count)]
+    sampling = Sampling(seed=3)
+    for prompt in prompts[::2]:
+        cached.reason([prompt], [0, 2], sampling)
+    expected = [cached.peek_traces(prompt, 3, sampling) for prompt in prompts]
+    statements: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    assert cached.peek_all_traces(prompts, 3, sampling) == expected
+    assert len([statement for statement in statements if statement.startswith("SELECT")]) == min(count, 1)
+
+
+def test_a_prompt_that_is_left_without_an_answer_is_no_answer_less(
+    cached: CachedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two answers to three prompts would be taken for those of the first two."""
+    monkeypatch.setattr(cached, "_run_answers", lambda *_: None)
+    with pytest.raises(AssertionError, match="without an answer"):
+        cached.answer([ask("a"), ask("b"), ask("a")])

@@ -17,8 +17,7 @@ from backend.errors import CorruptCacheError, DataError, StorageError, UsageErro
 from backend.types import ModelRef, Sampling
 from storage import CachedEngine, Database, open_database
 from storage.database.tables import AnswerRow, Base, ImportRow, PromptRow, TraceRow
-from storage.results.file import read_results
-from storage.results.transfer import export_results, import_results
+from storage.results.transfer import export_results, import_results, read_results
 from tests.storage.results.test_dropped_lines import MODEL, PROMPT, SAMPLING, TRACE, downgrade, old_url  # noqa: F401
 from tests.storage.storage_fakes import CountingEngine, ask, together
 
