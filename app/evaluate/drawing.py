@@ -19,7 +19,7 @@ from backend.evaluation.paper.exhibits import Figure, Panel, ResultTable, Series
 from backend.evaluation.paper.pairs import LEVEL, Difference
 from backend.evaluation.paper.systems import LabelledSamples
 from storage.evaluation.systems import NAMES
-from storage.jobs.store import Job
+from storage.jobs.store import StoredJob
 
 _SAMPLES = {
     "shipped": "test samples that ship", "shipped-validation": "validation samples that ship",
@@ -165,7 +165,7 @@ def evaluate_behind(behind: Behind | None, query: EvaluateQuery) -> str:
     )  # fmt: skip
 
 
-def evaluate_job(job: Job | None, data: Dataset) -> str:
+def evaluate_job(job: StoredJob | None, data: Dataset) -> str:
     """Stands in place of all tables: a large list is looked up by a job, and the job is so far."""
     live = job is not None and job.live
     return render(

@@ -21,7 +21,7 @@ from backend.evaluation.paper.systems import LabelledSamples
 from storage.evaluation.labelled import SHIPPED, SampleChoice, check_apart, labelled
 from storage.evaluation.looked_up import LookUp
 from storage.evaluation.systems import evaluate
-from storage.jobs.store import Job
+from storage.jobs.store import StoredJob
 from storage.workspace import Workspace
 
 # Lists of up to so many samples are looked up while somebody waits, larger ones by a job.
@@ -85,12 +85,12 @@ class EvaluateService:
         """The samples that the page's address asks for."""
         return behind(state, query, self._workspace.settings)
 
-    def start(self, query: EvaluateQuery, owner: str) -> Job:
+    def start(self, query: EvaluateQuery, owner: str) -> StoredJob:
         """Start the job that looks up what a large list needs. Raises ``UsageError`` where one goes on."""
         choice = self.choice(query)
         return self._jobs.evaluate(choice.what, choice.limit, self._workspace.settings.dataset, owner)
 
-    def job(self, query: EvaluateQuery) -> Job | None:
+    def job(self, query: EvaluateQuery) -> StoredJob | None:
         """The latest job that looks it up."""
         choice = self.choice(query)
         return self._jobs.evaluating(choice.what, choice.limit, self._workspace.settings.dataset)

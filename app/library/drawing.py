@@ -18,7 +18,7 @@ from backend.what_if import Edits
 from storage.database.tables import utc_now
 from storage.doctor.findings import Finding
 from storage.inventory import Space
-from storage.jobs.kinds import EvaluateParams, Params, PrecomputeParams, PredictParams, ReasonParams
+from storage.jobs.kinds import EvaluateParams, JobParams, PredictParams
 from storage.precompute.plan import Planned
 
 # What an artifact is for, by its kind.
@@ -278,7 +278,7 @@ def _row(entry: JobEntry) -> dict[str, Any]:
         "job": job,
         "sign": sign,
         "word": "stopping" if job.live and job.stop_asked else word,
-        "title": _title(entry.params) if entry.params else f"{job.kind}, of another version of the program",
+        "title": entry.params.title if entry.params else f"{job.kind}, of another version of the program",
         "link": _link(entry.params, entry.dataset),
         "percent": None if report.fraction is None else round(100 * report.fraction),
         "counted": f"{report.finished:,} of {report.total:,}" if report.total else "",
@@ -287,32 +287,7 @@ def _row(entry: JobEntry) -> dict[str, Any]:
     }
 
 
-def _title(params: Params) -> str:
-    if isinstance(params, PrecomputeParams):
-        return f"precompute, until {params.until}" if params.until else "precompute, all stages"
-    if isinstance(params, EvaluateParams):
-        return f"evaluate the systems on {_some(params)}"
-    if isinstance(params, ReasonParams):
-        some = _some(params)
-        chains = f"{params.traces} chain{'s' * (params.traces != 1)}" if params.traces else "answers only"
-        more = "".join(f", {KNOBS[name].short} {value}" for name, value in params.choices.items() if name in KNOBS)
-        gammas = ", ".join(f"{gamma:.3g}" for gamma in params.gammas)
-        return f"reason about {some}, gamma {gammas}, knowledge {', '.join(params.knowledge)}, {chains}{more}"
-    if isinstance(params, PredictParams):
-        what = "what-if" if params.edited else "prediction"
-        return f"{what} for user {params.user}, item {params.item}"
-    return type(params).__name__
-
-
-def _some(params: ReasonParams | EvaluateParams) -> str:
-    one = params.limit == 1
-    ships, _, part = params.samples.partition("-")
-    which = f"that ship{'s' * one}" if ships == "shipped" else f"of {params.samples}"
-    which = f"of {part} {which}" if part else which
-    return f"{f'{params.limit:,}' if params.limit else 'all'} sample{'s' * (not one)} {which}"
-
-
-def _link(params: Params | None, dataset: str = "") -> str:
+def _link(params: JobParams | None, dataset: str = "") -> str:
     """Returns the address where a prediction, a what-if or an evaluation can be seen; empty for other jobs."""
     if isinstance(params, EvaluateParams):
         named = {"samples": params.samples, "limit": params.limit, "dataset": dataset}

@@ -13,7 +13,7 @@ from app.shared.runs import LiveRun, Snapshot
 from backend.datasets import Dataset
 from backend.pipeline import Prediction
 from backend.retrieval import GammaStretch
-from storage.jobs.store import Job
+from storage.jobs.store import StoredJob
 
 
 @dataclass
@@ -60,6 +60,6 @@ class PredictView:
     left: tuple[Hashable, ...] = ()
     run: Snapshot | None = None
     other_run: bool = False
-    earlier: Job | None = None
+    earlier: StoredJob | None = None
     truth: bool = False
     still: bool = False

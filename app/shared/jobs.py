@@ -16,9 +16,9 @@ from backend.prompting import KNOWLEDGE_WORDINGS
 from backend.retrieval import exact_gamma
 from backend.settings import Settings
 from storage.database.tables import utc_now
-from storage.jobs.kinds import Params, Player, PrecomputeParams, ReasonParams, checked
-from storage.jobs.runner import KINDS, Runner
-from storage.jobs.store import RESUMABLE, STATES, Job, JobStore
+from storage.jobs.kinds import KINDS, UNATTENDED, JobParams, ReasonParams, checked
+from storage.jobs.runner import Runner
+from storage.jobs.store import RESUMABLE, STATES, JobStore, StoredJob
 from storage.precompute.graph import STAGE_NAMES
 from storage.precompute.plan import Planned
 from storage.workspace import Workspace
@@ -36,8 +36,8 @@ class Entry:
     ``dataset``: as addresses name it, empty for the settings' own.
     """
 
-    job: Job
-    params: Params | None
+    job: StoredJob
+    params: JobParams | None
     waiting: int
     mine: bool
     stops: bool
@@ -60,8 +60,9 @@ class JobsService:
         """The latest jobs, newest first; of live predictions those alone that go on or were interrupted."""
         self._workspace.worker.sweep()
         if not self._forgot:
-            self._forgot = bool(self._store.forget("predict", utc_now() - _FORGET)) or True
-        listed = dict.fromkeys(KINDS, STATES) | {"predict": ("queued", "running", "interrupted")}
+            self._store.forget("predict", utc_now() - _FORGET)
+            self._forgot = True
+        listed = dict.fromkeys(UNATTENDED, STATES) | {"predict": ("queued", "running", "interrupted")}
         entries = [self._entry(job, owner) for job in self._store.recent(_SHOWN, listed)]
         if any(entry.job.state == "queued" and entry.job.worker is None for entry in entries):
             self._runner.wake()  # it may have been queued by a process that is gone
@@ -75,42 +76,26 @@ class JobsService:
         """What ``precompute`` would make; ``until``: a stage, empty for all. Raises ``UnknownNameError``."""
         return over(self._workspace, dataset).precompute().plan(until or None)
 
-    def precompute(self, until: str, owner: str, dataset: str = "") -> Job:
+    def precompute(self, until: str, owner: str, dataset: str = "") -> StoredJob:
         """Start making what is missing. Raises ``UsageError`` where nothing is."""
-        if not any(planned.will_run for planned in self.plan(until, dataset)):
-            raise UsageError("Nothing is missing", fix="choose another stage")
-        name = over(self._workspace, dataset).settings.dataset
-        return self._start(PrecomputeParams(dataset=name, until=until or None), owner)
+        return self._start("precompute", {"until": until}, dataset, owner)
 
-    def reason(self, given: Mapping[str, Any], owner: str, dataset: str = "") -> Job:
+    def reason(self, given: Mapping[str, Any], owner: str, dataset: str = "") -> StoredJob:
         """Start asking both models about many samples. ``given``: as in ``ReasonParams``, without the dataset and the
         models, and further knobs by name; ``gammas`` may be text with commas. Raises ``UsageError``.
         """
-        work = over(self._workspace, dataset)
-        players = {role: Player.of(work.model(role)).model_dump() for role in ("tuned", "reasoning")}
         numbers = _numbers(given.get("gammas", ""))
         named = {name: value for name, value in given.items() if name in ReasonParams.model_fields}
         choices = {name: read(name, value) for name, value in given.items() if name in KNOBS.keys() - named.keys()}
-        named |= {"gammas": numbers, "choices": choices, "dataset": work.settings.dataset}
-        params = checked("reason", named | players)
-        for gamma in numbers:  # and all other choices are checked before it is queued, not when its turn has come
-            for wording in given.get("knowledge", ()):
-                work.recipe(gamma=gamma, knowledge=wording, traces=given.get("traces"), **choices)
-        return self._start(params, owner)
+        return self._start("reason", named | {"gammas": numbers, "choices": choices}, dataset, owner)
 
-    def evaluate(self, samples: str, limit: int | None, dataset: str, owner: str) -> Job:
+    def evaluate(self, samples: str, limit: int | None, dataset: str, owner: str) -> StoredJob:
         """Start looking up what is cached of a list of samples, for the Evaluate page. Raises ``UsageError``."""
-        return self._start(self._evaluation(samples, limit, dataset), owner)
+        return self._start("evaluate", {"samples": samples, "limit": limit}, dataset, owner)
 
-    def evaluating(self, samples: str, limit: int | None, dataset: str) -> Job | None:
+    def evaluating(self, samples: str, limit: int | None, dataset: str) -> StoredJob | None:
         """The latest job that does so."""
-        return self._store.latest(self._evaluation(samples, limit, dataset))
-
-    def _evaluation(self, samples: str, limit: int | None, dataset: str) -> Params:
-        work = over(self._workspace, dataset)
-        players = {role: Player.of(work.model(role)).model_dump() for role in ("tuned", "reasoning")}
-        given = {"samples": samples, "limit": limit, "dataset": work.settings.dataset, **players}
-        return checked("evaluate", given)
+        return self._store.latest(self._params("evaluate", {"samples": samples, "limit": limit}, dataset))
 
     def stop(self, number: Any, owner: str) -> None:
         """Stop a job. A live prediction is stopped by who started it alone, the others by whoever sees this page."""
@@ -123,7 +108,7 @@ class JobsService:
     def resume(self, number: Any, owner: str) -> None:
         """Queue a job again that did not come to its end: it goes on where it was."""
         job = self._job(number)
-        if job.kind not in KINDS:
+        if job.kind not in UNATTENDED:
             raise UsageError("A prediction is resumed on its own page", fix="open it there and ask again")
         self._refuse_twin(job.params)
         if not self._store.resume(job.number, owner):
@@ -153,35 +138,41 @@ class JobsService:
     def _store(self) -> JobStore:
         return self._workspace.worker.store
 
-    def _start(self, params: Params, owner: str) -> Job:
+    def _params(self, kind: str, given: Mapping[str, Any], dataset: str) -> JobParams:
+        """All parameters of a job, out of what a form gave. Raises ``UsageError``."""
+        return checked(kind, KINDS[kind].given(over(self._workspace, dataset), given))
+
+    def _start(self, kind: str, given: Mapping[str, Any], dataset: str, owner: str) -> StoredJob:
+        params = self._params(kind, given, dataset)
+        params.check(over(self._workspace, dataset))
         self._refuse_twin(params)
         job = self._store.add(params, owner)
         self._runner.wake()
         return job
 
-    def _refuse_twin(self, params: Params) -> None:
+    def _refuse_twin(self, params: JobParams) -> None:
         twin = self._store.latest(params)
         if twin and twin.live:
             raise UsageError(f"Job {twin.number} does the same and is {twin.state}", fix="wait for it, or stop it")
 
-    def _job(self, number: Any) -> Job:
+    def _job(self, number: Any) -> StoredJob:
         """A job by its number, which may be anything that a browser sends."""
         found = self._store.get(number) if isinstance(number, int) and 0 < number < 2**31 else None
         if found is None:
             raise UsageError(f"There is no job {number!r:.40}", fix="look at the page again")
         return found
 
-    def _entry(self, job: Job, owner: str) -> Entry:
+    def _entry(self, job: StoredJob, owner: str) -> Entry:
         try:
             params = job.params
         except CorruptCacheError:
             params = None
-        waits = job.state == "queued" and job.kind in KINDS
+        waits = job.state == "queued" and job.kind in UNATTENDED
         mine, named = job.is_of(owner), str(getattr(params, "dataset", ""))
         return Entry(
             job, params, self._store.waiting_before(job) if waits else 0, mine,
-            stops=job.live and not job.stop_asked and (mine or job.kind in KINDS),
-            resumes=job.state in RESUMABLE and job.kind in KINDS and params is not None,
+            stops=job.live and not job.stop_asked and (mine or job.kind in UNATTENDED),
+            resumes=job.state in RESUMABLE and job.kind in UNATTENDED and params is not None,
             dataset=named if named != self._workspace.settings.dataset else "",
         )  # fmt: skip
 

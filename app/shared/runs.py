@@ -19,8 +19,9 @@ from typing import Any
 from backend.errors import RallrecError, Stopped, UsageError
 from backend.pipeline import Listener, Pipeline, Prediction, Recipe
 from backend.questions import Question
+from storage.jobs.kind import JobReport
 from storage.jobs.kinds import PredictParams
-from storage.jobs.store import Job, Report
+from storage.jobs.store import StoredJob
 from storage.jobs.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class LiveRun:
     question: Question
     recipe: Recipe
     owner: str
-    tell: Callable[[str, Report, str], None] = lambda *_: None
+    tell: Callable[[str, JobReport, str], None] = lambda *_: None
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _stop: threading.Event = field(default_factory=threading.Event)
     _pieces: dict[int, list[str]] = field(default_factory=dict)
@@ -81,11 +82,11 @@ class LiveRun:
             pieces = {index: "".join(parts) for index, parts in self._pieces.items()}
             return replace(self._state, seconds=(self._ended or time.monotonic()) - self._started, pieces=pieces)
 
-    def report(self) -> Report:
+    def report(self) -> JobReport:
         """How far it is, as the database is told."""
         now = self._state
         parts = len(now.prediction.answers) + len(now.prediction.traces)
-        return Report(now.stage, now.fraction, known(now.prediction), parts)
+        return JobReport(now.stage, now.fraction, known(now.prediction), parts)
 
     def watch(self, interval: float = 0.12) -> Iterator[Snapshot]:
         """Snapshots as the run goes on, at most one per ``interval`` seconds, the last one when it has ended."""
@@ -208,7 +209,7 @@ class RunQueue:
             same = [run for run, _, params in self._runs if params == wanted_params]
         return next((run for run in same if run.snapshot().live), None)
 
-    def last_job(self, pipeline: Pipeline, question: Question, recipe: Recipe) -> Job | None:
+    def last_job(self, pipeline: Pipeline, question: Question, recipe: Recipe) -> StoredJob | None:
         """The last job of exactly this prediction, of whatever process, however long ago. Raises ``StorageError``."""
         params, jobs = _params(pipeline, question, recipe), self._jobs
         job = jobs.store.latest(params)

@@ -19,10 +19,11 @@ from pathlib import Path
 from backend.engines import record_of
 from backend.errors import RallrecError
 from backend.settings import Settings
-from storage.jobs.store import Job, Report
+from storage.jobs.kind import JobReport
+from storage.jobs.kinds import UNATTENDED
+from storage.jobs.store import StoredJob
 from storage.jobs.worker import Worker
 
-KINDS = ("precompute", "reason", "evaluate")
 # Seconds between two looks at whether a prediction wants the processor.
 _LOOK = 0.1
 _ROOT = Path(__file__).parents[2]
@@ -60,18 +61,18 @@ class Runner:
             self._wake.wait()
             self._wake.clear()
             try:
-                while not self._closed.is_set() and (job := self._worker.claim(KINDS)):
+                while not self._closed.is_set() and (job := self._worker.claim(UNATTENDED)):
                     self._run(job)
             except RallrecError as error:  # the next wake tries again
                 _log.warning("no job was taken. %s", error)
             except Exception:  # one job that breaks must not keep the others waiting for ever
                 _log.exception("a job was lost")
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: StoredJob) -> None:
         try:
             child = _Child(job, self._settings)
         except OSError as problem:
-            self._worker.end(job.number, "failed", Report(), f"A process for the job cannot be started ({problem})")
+            self._worker.end(job.number, "failed", JobReport(), f"A process for the job cannot be started ({problem})")
             return
         self._worker.track(job, child.report, child.stop)
         pauses = record_of(self._settings.engine).shares_processor
@@ -91,10 +92,10 @@ class Runner:
 class _Child:
     """A running child: its last report, and what it is told. ``over`` is set once it has said its last."""
 
-    def __init__(self, job: Job, settings: Settings) -> None:
+    def __init__(self, job: StoredJob, settings: Settings) -> None:
         self.over = threading.Event()
         self.outcome = "failed", "The job's process did not start"
-        self._report = Report("starting a process")
+        self._report = JobReport("starting a process")
         self._paused = False
         self._lock = threading.Lock()
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
@@ -107,7 +108,7 @@ class _Child:
         self._order(json.dumps(order))
         threading.Thread(target=self._listen, name="job reports", daemon=True).start()
 
-    def report(self) -> Report:
+    def report(self) -> JobReport:
         with self._lock:
             if not self._paused:
                 return self._report
@@ -158,5 +159,5 @@ class _Child:
                 self.outcome = said["ended"], said.get("error", "")
                 return True
             with self._lock:
-                self._report = Report(**said)
+                self._report = JobReport(**said)
         return False

@@ -23,7 +23,8 @@ from sqlalchemy.orm import Session
 
 from storage.database.connection import Database
 from storage.database.tables import JobRow, utc_now
-from storage.jobs.kinds import KINDS, Params, kind_of, stored
+from storage.jobs.kind import JobParams, JobReport
+from storage.jobs.kinds import UNATTENDED, stored
 
 # State -> states that it may become.
 MOVES: Mapping[str, frozenset[str]] = {
@@ -44,17 +45,7 @@ _NEWEST = JobRow.queued_at.desc(), JobRow.number.desc()
 
 
 @dataclass(frozen=True)
-class Report:
-    """How far a job is: what goes on, a fraction where it is known, and how many results are there of how many."""
-
-    stage: str = ""
-    fraction: float | None = None
-    finished: int = 0
-    total: int | None = None
-
-
-@dataclass(frozen=True)
-class Job:
+class StoredJob:
     """One row as of now; its columns are explained at :class:`storage.database.tables.JobRow`."""
 
     number: int
@@ -65,7 +56,7 @@ class Job:
     owner: str
     worker: str | None
     stop_asked: bool
-    report: Report
+    report: JobReport
     error: str
     created_at: datetime
     queued_at: datetime
@@ -77,7 +68,7 @@ class Job:
         return self.state in LIVE
 
     @property
-    def params(self) -> Params:
+    def params(self) -> JobParams:
         """Raises ``CorruptCacheError`` for what another version wrote."""
         return stored(self.kind, self.json_text)
 
@@ -86,9 +77,9 @@ class Job:
         return self.owner == hashed(owner)
 
 
-def key_of(params: Params) -> str:
+def key_of(params: JobParams) -> str:
     """What equal jobs have in common."""
-    return hashlib.sha256(f"{kind_of(params)} {params.json_text}".encode()).hexdigest()
+    return hashlib.sha256(f"{params.kind} {params.json_text}".encode()).hexdigest()
 
 
 def hashed(owner: str) -> str:
@@ -102,11 +93,11 @@ class JobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, params: Params, owner: str, worker: str | None = None) -> Job:
+    def add(self, params: JobParams, owner: str, worker: str | None = None) -> StoredJob:
         """Queue a job; with ``worker``, for that process alone."""
         now = utc_now()
         row = JobRow(
-            kind=kind_of(params), params=params.json_text, key=key_of(params), state="queued", owner=hashed(owner),
+            kind=params.kind, params=params.json_text, key=key_of(params), state="queued", owner=hashed(owner),
             worker=worker, stop_asked=False, stage="", finished=0, error="", created_at=now, queued_at=now,
             heartbeat_at=now if worker else None,
         )  # fmt: skip
@@ -115,36 +106,36 @@ class JobStore:
             session.flush()
             return _job(row)
 
-    def get(self, number: int) -> Job | None:
+    def get(self, number: int) -> StoredJob | None:
         with self._database.session(read_only=True) as session:
             row = session.get(JobRow, number)
             return _job(row) if row else None
 
-    def latest(self, params: Params) -> Job | None:
+    def latest(self, params: JobParams) -> StoredJob | None:
         """The job with exactly these parameters that was queued last."""
         query = select(JobRow).where(JobRow.key == key_of(params)).order_by(*_NEWEST)
         with self._database.session(read_only=True) as session:
             row = session.scalars(query.limit(1)).first()
             return _job(row) if row else None
 
-    def recent(self, count: int, states: Mapping[str, Collection[str]]) -> list[Job]:
+    def recent(self, count: int, states: Mapping[str, Collection[str]]) -> list[StoredJob]:
         """The jobs queued last, newest first, by kind and then in one of these states."""
-        wanted = [(kind, state) for kind, own in states.items() for state in own]
+        wanted = [(kind, state) for kind, of_kind in states.items() for state in of_kind]
         query = select(JobRow).order_by(*_NEWEST).limit(count)
         picked = [(JobRow.kind == kind) & (JobRow.state == state) for kind, state in wanted]
         with self._database.session(read_only=True) as session:
             return [_job(row) for row in session.scalars(query.where(or_(false(), *picked)))]
 
-    def waiting_before(self, job: Job) -> int:
+    def waiting_before(self, job: StoredJob) -> int:
         """How many jobs of anybody's are to run before this one, which no process has to itself."""
         query = select(func.count()).where(
-            JobRow.kind != "predict",
+            JobRow.kind.in_(UNATTENDED),
             (JobRow.state == "running") | ((JobRow.state == "queued") & (JobRow.queued_at < job.queued_at)),
         )
         with self._database.session(read_only=True) as session:
             return int(session.execute(query).scalar_one())
 
-    def claim(self, worker: str, kinds: Collection[str] = tuple(KINDS)) -> Job | None:
+    def claim(self, worker: str, kinds: Collection[str] = UNATTENDED) -> StoredJob | None:
         """Take the job that waits longest, for ``worker`` to run; None where none waits. Two never get the same."""
         query = (
             select(JobRow.number)
@@ -162,7 +153,7 @@ class JobStore:
         with self._database.session() as session:
             return self._begin(session, number, JobRow.worker == worker, worker)
 
-    def beat(self, worker: str, reports: Mapping[int, Report]) -> dict[int, bool]:
+    def beat(self, worker: str, reports: Mapping[int, JobReport]) -> dict[int, bool]:
         """Say that ``worker`` lives and how far its jobs are.
 
         Number -> whether it was asked to stop, for the jobs that are still its own; what is missing was taken from it.
@@ -176,7 +167,7 @@ class JobStore:
                     asked[number] = bool(found)
         return asked
 
-    def end(self, number: int, worker: str, state: str, report: Report | None = None, error: str = "") -> bool:
+    def end(self, number: int, worker: str, state: str, report: JobReport | None = None, error: str = "") -> bool:
         """A job that ``worker`` runs, or was to run, ends in this state; False where it is no longer its own."""
         with self._database.session() as session:
             return self._move(
@@ -256,14 +247,14 @@ def _changed(session: Session, *where: Any, **values: Any) -> int:
     return result.rowcount
 
 
-def _columns(report: Report) -> dict[str, Any]:
+def _columns(report: JobReport) -> dict[str, Any]:
     fraction = None if report.fraction is None else min(max(report.fraction, 0.0), 1.0)
     return {"stage": report.stage, "fraction": fraction, "finished": report.finished, "total": report.total}
 
 
-def _job(row: JobRow) -> Job:
-    report = Report(row.stage, row.fraction, row.finished, row.total)
-    return Job(
+def _job(row: JobRow) -> StoredJob:
+    report = JobReport(row.stage, row.fraction, row.finished, row.total)
+    return StoredJob(
         row.number, row.kind, row.params, row.key, row.state, row.owner, row.worker, row.stop_asked, report, row.error,
         row.created_at, row.queued_at, row.started_at, row.ended_at,
     )  # fmt: skip

@@ -18,8 +18,8 @@ from typing import Any
 
 from backend.errors import StorageError
 from storage.database.connection import Database
-from storage.jobs.kinds import Params
-from storage.jobs.store import RESUMABLE, Job, JobStore, Report
+from storage.jobs.kind import JobParams, JobReport
+from storage.jobs.store import RESUMABLE, JobStore, StoredJob
 
 # Seconds between two signs of life.
 BEAT = 1.0
@@ -31,9 +31,9 @@ _log = logging.getLogger(__name__)
 class _Tracked:
     """A live job of this process. ``ended``: (state, report, error) once it has ended and its row does not say so."""
 
-    report: Callable[[], Report]
+    report: Callable[[], JobReport]
     on_stop: Callable[[], None]
-    ended: tuple[str, Report, str] | None = None
+    ended: tuple[str, JobReport, str] | None = None
 
 
 class Worker:
@@ -56,7 +56,9 @@ class Worker:
         """The rows. Opens the database."""
         return JobStore(self._open())
 
-    def queue(self, params: Params, owner: str, report: Callable[[], Report], on_stop: Callable[[], None]) -> Job:
+    def queue(
+        self, params: JobParams, owner: str, report: Callable[[], JobReport], on_stop: Callable[[], None]
+    ) -> StoredJob:
         """Queue a job that this process alone can run. The same work, begun and not ended, is taken up again.
 
         ``report`` is asked now and then how far it is; ``on_stop`` is called when somebody asks for a stop through the
@@ -72,12 +74,12 @@ class Worker:
         self._track(job.number, report, on_stop)
         return job
 
-    def claim(self, kinds: tuple[str, ...]) -> Job | None:
+    def claim(self, kinds: tuple[str, ...]) -> StoredJob | None:
         """Take a job of these kinds that waits for any process; :meth:`track` it. Raises ``StorageError``."""
         self._appear()
         return self.store.claim(self.name, kinds)
 
-    def track(self, job: Job, report: Callable[[], Report], on_stop: Callable[[], None]) -> None:
+    def track(self, job: StoredJob, report: Callable[[], JobReport], on_stop: Callable[[], None]) -> None:
         """Tell of a claimed job from now on; as for :meth:`queue`."""
         self._track(job.number, report, on_stop)
 
@@ -85,7 +87,7 @@ class Worker:
         """Run a job of :meth:`queue`; False where it was stopped or taken away. Raises ``StorageError``."""
         return self.store.begin(number, self.name)
 
-    def end(self, number: int, state: str, report: Report, error: str = "") -> None:
+    def end(self, number: int, state: str, report: JobReport, error: str = "") -> None:
         """A job of this process has ended. Where the database cannot be written now, it is told later."""
         with self._lock:
             tracked = self._jobs.setdefault(number, _Tracked(lambda: report, lambda: None))
@@ -110,7 +112,7 @@ class Worker:
             self._path(self.name).unlink(missing_ok=True)
             self._file = None
 
-    def _track(self, number: int, report: Callable[[], Report], on_stop: Callable[[], None]) -> None:
+    def _track(self, number: int, report: Callable[[], JobReport], on_stop: Callable[[], None]) -> None:
         with self._lock:
             self._jobs[number] = _Tracked(report, on_stop)
             if self._thread is None:

@@ -25,7 +25,6 @@ from backend.evaluation.paper.exhibits import Figure, ResultTable
 from backend.evaluation.paper.tables import all_tables
 from backend.merging import merge
 from storage.evaluation.labelled import SampleChoice, labelled
-from storage.jobs.tasks import perform
 from storage.workspace import Workspace
 from tests.app.conftest import settings_of
 from tests.backend.evaluation.test_metrics import BRIER
@@ -208,7 +207,7 @@ def test_a_large_list_is_looked_up_by_a_job(asked: Workspace, monkeypatch: pytes
     with pytest.raises(UsageError, match="does the same"):
         service.start(query, "me")
     said: list[Any] = []
-    perform(asked, job.params, said.append, lambda: False)
+    job.params.perform(asked, said.append, lambda: False)
     assert said[-1].fraction == 1.0
     assert "systems are scored on 7 samples" in said[-1].stage
     state = service.look(query)

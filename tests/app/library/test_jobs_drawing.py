@@ -11,8 +11,9 @@ import pytest
 
 from app.library import drawing
 from app.shared.jobs import Entry
-from storage.jobs.kinds import EvaluateParams, Params, PrecomputeParams, PredictParams, ReasonParams
-from storage.jobs.store import STATES, Job, Report
+from storage.jobs.kind import JobReport
+from storage.jobs.kinds import EvaluateParams, JobParams, PrecomputeParams, PredictParams, ReasonParams
+from storage.jobs.store import STATES, StoredJob
 from tests.app.predict.test_drawing import text_of
 
 PLAYER = {"name": "m", "revision": "1"}
@@ -33,11 +34,11 @@ def reason(**more: Any) -> ReasonParams:
     return ReasonParams.model_validate({**given, "traces": 6, "tuned": PLAYER, "reasoning": PLAYER, **more})
 
 
-def entry(params: Params | None = PRECOMPUTE, state: str = "running", **more: Any) -> Entry:
+def entry(params: JobParams | None = PRECOMPUTE, state: str = "running", **more: Any) -> Entry:
     kind = {PrecomputeParams: "precompute", ReasonParams: "reason", PredictParams: "predict"}.get(type(params), "new")
-    fields = {"report": Report("aligning: epoch 3", 0.255, 2, 5), "error": "", "stop_asked": False} | more
+    fields = {"report": JobReport("aligning: epoch 3", 0.255, 2, 5), "error": "", "stop_asked": False} | more
     ended = None if state in ("queued", "running") else WHEN + timedelta(minutes=3)
-    job = Job(
+    job = StoredJob(
         12, kind, "{}", "key", state, "owner-hash", "worker-name", fields["stop_asked"], fields["report"],
         fields["error"], WHEN, WHEN, None if state == "queued" else WHEN, ended,
     )  # fmt: skip
@@ -102,7 +103,7 @@ def test_every_state_has_a_sign_beside_its_colour(state: str) -> None:
         (None, "new, of another version of the program"),
     ],
 )  # fmt: skip
-def test_a_job_is_named_by_what_it_does(params: Params | None, said: str) -> None:
+def test_a_job_is_named_by_what_it_does(params: JobParams | None, said: str) -> None:
     assert said in text_of(drawn(entry(params)))
 
 
@@ -136,7 +137,7 @@ def test_a_what_if_links_to_its_page_unless_its_past_is_not_known() -> None:
 
 
 def every_panel(text: str) -> dict[str, str]:
-    job = entry(reason(knowledge=[text]), "failed", error=text, report=Report(text, 0.5))
+    job = entry(reason(knowledge=[text]), "failed", error=text, report=JobReport(text, 0.5))
     return {
         "jobs": drawn(job, entry(PREDICT.model_copy(update={"user": text}), "done")),
         "told": drawing.told(text),

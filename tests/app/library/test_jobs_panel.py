@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from app.server import create_app
 from app.shared.visitors import COOKIE
 from storage import open_database
-from storage.jobs.store import STATES, Job, JobStore
+from storage.jobs.store import STATES, JobStore, StoredJob
 from tests.app.conftest import settings_of
 from tests.app.shared.test_jobs import wait
 from tests.app.test_server import CONTROLS, is_clean, moved, run_handler
@@ -27,7 +27,7 @@ def client(home: Path) -> Iterator[TestClient]:
         yield opened
 
 
-def jobs(home: Path) -> list[Job]:
+def jobs(home: Path) -> list[StoredJob]:
     database = open_database(settings_of(home).url)
     found = JobStore(database).recent(9, {"predict": STATES})
     database.close()

@@ -14,13 +14,13 @@ from app.shared.runs import RunQueue
 from backend.engines.scripted import ScriptedEngine
 from backend.errors import UsageError
 from backend.what_if import Edits
-from storage.jobs.store import STATES, Job
+from storage.jobs.store import STATES, StoredJob
 from storage.workspace import Workspace
 from tests.app.conftest import BrokenEngine, HeldEngine, answered, hold, over
 from tests.app.predict.test_drawing import text_of
 
 
-def jobs(workspace: Workspace) -> list[Job]:
+def jobs(workspace: Workspace) -> list[StoredJob]:
     return workspace.worker.store.recent(99, {"predict": STATES})
 
 

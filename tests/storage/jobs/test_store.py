@@ -21,8 +21,9 @@ from backend.errors import CorruptCacheError, UnknownNameError, UsageError
 from backend.types import Sampling
 from storage import CachedEngine, Database, open_database
 from storage.database.tables import utc_now
+from storage.jobs.kind import JobReport
 from storage.jobs.kinds import KINDS, PrecomputeParams, checked, stored
-from storage.jobs.store import LIVE, MOVES, Job, JobStore, Report, hashed
+from storage.jobs.store import LIVE, MOVES, JobStore, StoredJob, hashed
 from tests.storage.storage_fakes import CountingEngine, ask, together
 
 ROOT = Path(__file__).parents[3]
@@ -34,7 +35,7 @@ def store(database: Database) -> JobStore:
     return JobStore(database)
 
 
-def state(store: JobStore, job: Job) -> str:
+def state(store: JobStore, job: StoredJob) -> str:
     found = store.get(job.number)
     assert found
     return found.state
@@ -50,11 +51,11 @@ def test_a_job_from_its_beginning_to_its_end(store: JobStore) -> None:
     assert taken
     assert (taken.number, taken.state, taken.worker) == (job.number, "running", "w")
     assert taken.started_at
-    assert store.beat("w", {job.number: Report("embedding", 0.25, 5, 20)}) == {job.number: False}
+    assert store.beat("w", {job.number: JobReport("embedding", 0.25, 5, 20)}) == {job.number: False}
     now = store.get(job.number)
     assert now
-    assert now.report == Report("embedding", 0.25, 5, 20)
-    assert store.end(job.number, "w", "failed", Report("embedding", 0.5, 10, 20), "the disk is full")
+    assert now.report == JobReport("embedding", 0.25, 5, 20)
+    assert store.end(job.number, "w", "failed", JobReport("embedding", 0.5, 10, 20), "the disk is full")
     ended = store.get(job.number)
     assert ended
     assert (ended.state, ended.error, ended.report.finished) == ("failed", "the disk is full", 10)
@@ -94,7 +95,7 @@ def test_a_stop_of_a_running_job_is_heard_by_its_worker(store: JobStore) -> None
     store.claim("w")
     assert store.ask_to_stop(job.number)
     assert state(store, job) == "running"
-    assert store.beat("w", {job.number: Report()}) == {job.number: True}
+    assert store.beat("w", {job.number: JobReport()}) == {job.number: True}
     assert store.end(job.number, "w", "stopped")
     assert not store.ask_to_stop(job.number)
     assert not store.ask_to_stop(10_000)
@@ -103,11 +104,11 @@ def test_a_stop_of_a_running_job_is_heard_by_its_worker(store: JobStore) -> None
 def test_only_the_worker_that_has_a_job_can_tell_of_it_or_end_it(store: JobStore) -> None:
     job = store.add(PARAMS, "me")
     store.claim("w")
-    assert store.beat("other", {job.number: Report("mine!", 1.0)}) == {}
+    assert store.beat("other", {job.number: JobReport("mine!", 1.0)}) == {}
     assert not store.end(job.number, "other", "done")
     assert store.abandon("w") == 1
     assert state(store, job) == "interrupted"
-    assert store.beat("w", {job.number: Report()}) == {}
+    assert store.beat("w", {job.number: JobReport()}) == {}
     assert not store.end(job.number, "w", "done")
 
 

@@ -18,8 +18,9 @@ from sqlalchemy import update
 from backend.errors import StorageError
 from storage import Database
 from storage.database.tables import JobRow, utc_now
+from storage.jobs.kind import JobReport
 from storage.jobs.kinds import PrecomputeParams
-from storage.jobs.store import LEASE, Job, JobStore, Report
+from storage.jobs.store import LEASE, JobStore, StoredJob
 from storage.jobs.worker import Worker
 
 ROOT = Path(__file__).parents[3]
@@ -53,7 +54,7 @@ class Full:
         yield
 
 
-def state(store: JobStore, job: Job) -> str:
+def state(store: JobStore, job: StoredJob) -> str:
     found = store.get(job.number)
     assert found
     return found.state
@@ -82,10 +83,10 @@ def test_the_jobs_of_a_process_that_cannot_be_seen_are_its_own_while_its_lease_l
 def test_a_worker_tells_how_far_its_jobs_are_and_hears_of_a_stop(
     store: JobStore, worker_of: Callable[[], Worker]
 ) -> None:
-    worker, stopped, reports = worker_of(), threading.Event(), [Report("one", 0.1)]
+    worker, stopped, reports = worker_of(), threading.Event(), [JobReport("one", 0.1)]
     job = worker.queue(PARAMS, "me", lambda: reports[-1], stopped.set)
     assert worker.begin(job.number)
-    reports.append(Report("two", 0.2, 1, 5))
+    reports.append(JobReport("two", 0.2, 1, 5))
     until(lambda: (store.get(job.number) or job).report == reports[-1])
     assert not stopped.is_set()
     store.ask_to_stop(job.number)
@@ -98,26 +99,26 @@ def test_the_same_work_is_taken_up_again_and_done_work_is_begun_anew(
     store: JobStore, worker_of: Callable[[], Worker]
 ) -> None:
     first = worker_of()
-    job = first.queue(PARAMS, "me", Report, lambda: None)
+    job = first.queue(PARAMS, "me", JobReport, lambda: None)
     first.close()
     assert state(store, job) == "interrupted"
     second = worker_of()
-    again = second.queue(PARAMS, "you", Report, lambda: None)
+    again = second.queue(PARAMS, "you", JobReport, lambda: None)
     assert (again.number, again.worker, again.is_of("you")) == (job.number, second.name, True)
     assert second.begin(again.number)
-    second.end(again.number, "done", Report())
-    assert second.queue(PARAMS, "you", Report, lambda: None).number != job.number
+    second.end(again.number, "done", JobReport())
+    assert second.queue(PARAMS, "you", JobReport, lambda: None).number != job.number
 
 
 def test_an_end_that_cannot_be_written_is_written_later(
     store: JobStore, database: Database, worker_of: Callable[[], Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = worker_of()
-    job = worker.queue(PARAMS, "me", Report, lambda: None)
+    job = worker.queue(PARAMS, "me", JobReport, lambda: None)
     worker.begin(job.number)
     with monkeypatch.context() as broken:
         broken.setattr(worker.store, "_database", Full())
-        worker.end(job.number, "done", Report("made", 1.0))
+        worker.end(job.number, "done", JobReport("made", 1.0))
         assert state(store, job) == "running"
     until(lambda: state(store, job) == "done")
 
@@ -128,12 +129,12 @@ sys.path[:0] = [{root!r}]
 from pathlib import Path
 from storage import open_database
 from storage.jobs.kinds import PrecomputeParams
-from storage.jobs.store import Report
+from storage.jobs.kind import JobReport
 from storage.jobs.worker import Worker
 worker = Worker(lambda: open_database({url!r}), Path({folder!r}), beat=0.05)
-running = worker.queue(PrecomputeParams(dataset="one"), "me", lambda: Report("working", 0.5, 3, 6), lambda: None)
+running = worker.queue(PrecomputeParams(dataset="one"), "me", lambda: JobReport("working", 0.5, 3, 6), lambda: None)
 worker.begin(running.number)
-worker.queue(PrecomputeParams(dataset="two"), "me", Report, lambda: None)
+worker.queue(PrecomputeParams(dataset="two"), "me", JobReport, lambda: None)
 time.sleep(0.5)
 print("ready", flush=True)
 time.sleep(600)
@@ -153,7 +154,7 @@ def test_a_process_that_is_killed_is_known_to_be_dead_at_once_and_its_jobs_can_b
     assert worker.sweep() == 2
     assert worker.sweep() == 0
     jobs = store.recent(9, {"precompute": ["interrupted"]})
-    assert [job.report for job in jobs] == [Report(), Report("working", 0.5, 3, 6)]
+    assert [job.report for job in jobs] == [JobReport(), JobReport("working", 0.5, 3, 6)]
     assert store.resume(jobs[1].number, "you")
     taken = worker.claim(("precompute",))
     assert taken
