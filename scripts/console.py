@@ -43,7 +43,7 @@ def open_workspace(**given: Any) -> Iterator[Workspace]:
     from backend.settings import load_settings
     from storage.workspace import Workspace
 
-    with closing(Workspace(load_settings(**given))) as workspace:
+    with Workspace(load_settings(**given)) as workspace:
         yield workspace
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,7 @@ def look_up_ways(
         if adapter == usual:
             cached |= _of_workspace(workspace, of_adapter, samples, usual, look_up)
             continue
-        with closing(Workspace(workspace.settings.model_copy(update={"tuned_adapter": adapter}))) as tuned_otherwise:
+        with Workspace(workspace.settings.model_copy(update={"tuned_adapter": adapter})) as tuned_otherwise:
             cached |= _of_workspace(tuned_otherwise, of_adapter, samples, usual, look_up)
     return {way.key: cached[way.key] for way in ways}
 

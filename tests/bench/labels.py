@@ -213,7 +213,7 @@ def shipped_project(people: list[str], overlap: int, samples: int) -> Iterator[t
     """A home with a project of chains that ship, and these people as its members."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        with closing(Workspace(Settings(home=home))) as workspace:
+        with Workspace(Settings(home=home)) as workspace:
             database = workspace.database
             hashed = accounts.hash_password(PASSWORD)
             for name in people:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 from backend.labelling import Project
@@ -15,7 +14,7 @@ from tests.bench.labels import PASSWORD, crowd
 
 def test_a_killed_server_loses_no_acknowledged_label_and_doubles_none(answered_home: Path) -> None:
     names = [f"crash {number}" for number in range(4)]
-    with closing(Workspace(settings_of(answered_home))) as workspace:
+    with Workspace(settings_of(answered_home)) as workspace:
         database = workspace.database
         for name in names:
             accounts.add_account(database, name, PASSWORD, "annotator")
