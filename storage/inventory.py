@@ -50,7 +50,7 @@ class CachedResults:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnChains:
     """Chains that one model drew in one way. ``prompts``: how many different ones; ``seeds``: how many streams.
 
     ``temperature``, ``top_p`` and ``max_tokens`` are None where the row does not tell.
@@ -109,7 +109,7 @@ def count_results(database: Database) -> list[CachedResults]:
     return sorted(results, key=lambda one: (-one.answers - one.traces, one.model.name, one.model.adapter or ""))
 
 
-def count_drawn(database: Database) -> list[Drawn]:
+def count_drawn(database: Database) -> list[DrawnChains]:
     """One entry per model and way to draw, most chains first. Raises ``StorageError``.
 
     The database knows prompts, not datasets, samples or gammas: all of these are in a prompt's words alone.
@@ -119,7 +119,7 @@ def count_drawn(database: Database) -> list[Drawn]:
     query = select(*names, prompts.label("prompts"), seeds.label("seeds"), func.count().label("chains"))
     with database.session(read_only=True) as session:
         rows = session.execute(query.group_by(*names)).all()
-    drawn = [Drawn(stored_model(*row[:4]), *_sampling(row.options), row.prompts, row.seeds, row.chains) for row in rows]
+    drawn = [DrawnChains(stored_model(*row[:4]), *_sampling(row.options), row.prompts, row.seeds, row.chains) for row in rows]
     return sorted(drawn, key=lambda one: (-one.chains, one.model.name, one.model.adapter or ""))
 
 

@@ -32,7 +32,7 @@ from backend.knobs import KNOBS
 from backend.pipeline import Prediction, Recipe
 from backend.prompting import build_prompt, knowledge_sentence
 from backend.what_if import HINTS, MAX_PROMPT, MAX_SENTENCE, Edits
-from storage.kept.what_ifs import MAX_NAME, Kept
+from storage.kept.what_ifs import MAX_NAME, KeptWhatIf
 
 # What choices that are no knobs are called, and the labels of knobs that are called otherwise in the editor.
 _WORDS = {"template": "template", "temperature": "temperature", "top_p": "nucleus", "order": "history order"}
@@ -363,7 +363,7 @@ def _predict_view(view: WhatIfView, side: WhatIfSide) -> predict_view.PredictVie
     )
 
 
-def _same_question(kept: Kept, view: WhatIfView) -> bool:
+def _same_question(kept: KeptWhatIf, view: WhatIfView) -> bool:
     return (kept.what_if.user, kept.what_if.item) == (view.what_if.user, view.what_if.item)
 
 
@@ -373,7 +373,7 @@ def _own(view: WhatIfView) -> dict[str, str]:
     return {"dataset": said} if said else {}
 
 
-def _row(kept: Kept, view: WhatIfView) -> dict[str, Any]:
+def _row(kept: KeptWhatIf, view: WhatIfView) -> dict[str, Any]:
     what_if = kept.what_if
     return {
         "kept": kept,

@@ -30,7 +30,7 @@ from backend.merging import MergingConfig
 from backend.pipeline import Prediction, Recipe
 from backend.retrieval import exact_gamma
 from backend.what_if import Edits
-from storage.kept.what_ifs import Kept, WhatIf, WhatIfs
+from storage.kept.what_ifs import KeptWhatIf, WhatIf, WhatIfs
 from storage.results.lookup import look_up
 from storage.workspace import Workspace
 
@@ -134,7 +134,7 @@ class WhatIfService:
         with session.lock:
             return self._remember(view, session)
 
-    def _others(self, what_if: WhatIf) -> tuple[Kept, ...]:
+    def _others(self, what_if: WhatIf) -> tuple[KeptWhatIf, ...]:
         """All kept ones of this question, then the latest of the dataset."""
         here = self._kept.all(what_if.dataset, user=what_if.user, item=what_if.item)
         latest = self._kept.all(what_if.dataset, limit=_MAX_LISTED)
@@ -147,7 +147,7 @@ class WhatIfService:
             edits = act(shown.what_if.edits, do, name, value, replace(shown.plain, draft=shown.draft))
             return self.look(replace(shown.what_if, edits=edits), session)
 
-    def link(self, what_if: WhatIf, kept: Kept | None = None) -> str:
+    def link(self, what_if: WhatIf, kept: KeptWhatIf | None = None) -> str:
         """The query of the what-if's address: what :meth:`open` gives it back from."""
         query: dict[str, Any] = {"dataset": self._workspace.other} if self._workspace.other else {}
         query |= {"user": what_if.user, "item": what_if.item}

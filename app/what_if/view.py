@@ -11,7 +11,7 @@ from app.what_if.edits import Plain
 from backend.datasets import Dataset
 from backend.pipeline import Prediction
 from backend.prompting import build_prompt
-from storage.kept.what_ifs import Kept, WhatIf
+from storage.kept.what_ifs import KeptWhatIf, WhatIf
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class WhatIfView:
     link: str
     plain_link: str
     step: float
-    kept: Kept | None = None
-    others: tuple[Kept, ...] = ()
-    deleted: Kept | None = None
+    kept: KeptWhatIf | None = None
+    others: tuple[KeptWhatIf, ...] = ()
+    deleted: KeptWhatIf | None = None
     other_run: bool = False
     too_long: bool = False
 
@@ -80,5 +80,5 @@ class WhatIfSession:
 
     view: WhatIfView | None = None
     runs: dict[str, LiveRun] = field(default_factory=dict)
-    deleted: Kept | None = None
+    deleted: KeptWhatIf | None = None
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False, compare=False)

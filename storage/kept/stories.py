@@ -28,7 +28,7 @@ _BY_KEY = TypeAdapter(dict[str, Story])
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptStory:
     """A story in the database; ``key`` is its id."""
 
     key: str
@@ -78,7 +78,7 @@ def keep_story(database: Database, story: Story) -> str:
     return key
 
 
-def kept_story(database: Database, key: str) -> Kept:
+def kept_story(database: Database, key: str) -> KeptStory:
     """One kept story. Raises ``UnknownNameError``."""
     with database.session(read_only=True) as session:
         row = session.get(StoryRow, key)
@@ -87,12 +87,12 @@ def kept_story(database: Database, key: str) -> Kept:
         return _kept(row)
 
 
-def kept_stories(database: Database) -> list[Kept]:
+def kept_stories(database: Database) -> list[KeptStory]:
     """All kept stories, the newest first."""
     with database.session(read_only=True) as session:
         rows = session.scalars(select(StoryRow).order_by(StoryRow.created_at.desc(), StoryRow.id))
         return [_kept(row) for row in rows]
 
 
-def _kept(row: StoryRow) -> Kept:
-    return Kept(row.id, Story.model_validate_json(row.story), row.created_at)
+def _kept(row: StoryRow) -> KeptStory:
+    return KeptStory(row.id, Story.model_validate_json(row.story), row.created_at)

@@ -58,7 +58,7 @@ class WhatIf:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptWhatIf:
     """A what-if as it is kept. ``id``: that of the row; a later version of the program may give the same another."""
 
     id: str
@@ -73,7 +73,7 @@ class WhatIfs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def keep(self, what_if: WhatIf, name: str, created_at: datetime | None = None) -> Kept:
+    def keep(self, what_if: WhatIf, name: str, created_at: datetime | None = None) -> KeptWhatIf:
         """Keep a what-if under a name. One that is kept already only takes the name; it stays as old as it is.
 
         ``created_at``: for one that was deleted and comes back. Raises ``UsageError`` for a name that is none.
@@ -89,13 +89,13 @@ class WhatIfs:
             session.execute(update(WhatIfRow).where(WhatIfRow.id == what_if.id).values(name=name))
         return self.get(what_if.id)
 
-    def find(self, identifier: str) -> Kept | None:
+    def find(self, identifier: str) -> KeptWhatIf | None:
         """The what-if with this id. Raises ``CorruptCacheError`` for one that cannot be read any more."""
         with self._database.session(read_only=True) as session:
             row = session.get(WhatIfRow, identifier)
         return None if row is None else _read(row)
 
-    def get(self, identifier: str) -> Kept:
+    def get(self, identifier: str) -> KeptWhatIf:
         """The what-if with this id. Raises ``UsageError`` where there is none."""
         kept = self.find(identifier)
         if kept is None:
@@ -108,7 +108,7 @@ class WhatIfs:
 
     def all(
         self, dataset: str, *, user: str | None = None, item: str | None = None, limit: int | None = None
-    ) -> list[Kept]:
+    ) -> list[KeptWhatIf]:
         """Those of a dataset (of a user, of an item), the latest ``limit`` first; what cannot be read is left out."""
         rows = select(WhatIfRow).where(WhatIfRow.dataset == dataset)
         for column, value in ((WhatIfRow.user_id, user), (WhatIfRow.item_id, item)):
@@ -124,7 +124,7 @@ class WhatIfs:
                 continue
         return kept
 
-    def delete(self, identifier: str) -> Kept:
+    def delete(self, identifier: str) -> KeptWhatIf:
         """Forget a what-if; the answers to it stay in the cache. :meth:`keep` brings it back under the same id."""
         kept = self.get(identifier)
         with self._database.session() as session:
@@ -144,7 +144,7 @@ def _id(*said: str) -> str:
     return digest(list(said), _ID_LENGTH)
 
 
-def _read(row: WhatIfRow) -> Kept:
+def _read(row: WhatIfRow) -> KeptWhatIf:
     if row.id != _id(row.dataset, row.data_hash, row.user_id, row.item_id, row.recipe, row.edits):
         raise CorruptCacheError(f"The what-if {row.id} ({row.name}) was changed or damaged", fix="delete it")
     try:
@@ -156,4 +156,4 @@ def _read(row: WhatIfRow) -> Kept:
             fix="open it with the version that kept it",
         ) from error
     what_if = WhatIf(row.dataset, row.data_hash, row.user_id, row.item_id, recipe, edits)
-    return Kept(row.id, what_if, row.name, row.created_at)
+    return KeptWhatIf(row.id, what_if, row.name, row.created_at)

@@ -13,13 +13,13 @@ from backend.datasets import Dataset
 from backend.evaluation import metrics
 from backend.numbers import or_null
 from storage.precompute.artifacts import Artifact
-from storage.precompute.job import Job, load_array, save_array, save_text
+from storage.precompute.job import StageWork, load_array, save_array, save_text
 from storage.precompute.train import CURVE
 
 ROWS, SCORES = "rows.npy", "scores.npy"
 
 
-def make(job: Job, name: str) -> dict[str, Any]:
+def make(job: StageWork, name: str) -> dict[str, Any]:
     """``rows.npy``: int32[s], the samples (interaction rows) of validation and test; ``scores.npy``: float32[s]."""
     made = train_network(
         name,

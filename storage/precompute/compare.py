@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from backend.evaluation.retrieval_proxy import ProxyRow, retrieval_proxy
 from backend.numbers import or_null
 from backend.retrieval import DEFAULT_GAMMA, RetrievalConfig
-from storage.precompute.job import Job, save_text
+from storage.precompute.job import StageWork, save_text
 from storage.precompute.mix import load_space
 
 
@@ -26,7 +26,7 @@ class CompareConfig(BaseModel):
     beta: float = Field(1.0, ge=0, le=10)
 
 
-def make(job: Job) -> dict[str, Any]:
+def make(job: StageWork) -> dict[str, Any]:
     """``table.json``: :func:`retrieval_proxy` on the validation part; a number that is not defined is null."""
     config = RetrievalConfig(**job.config.model_dump())
     space = load_space(job.inputs["space"])

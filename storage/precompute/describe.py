@@ -22,7 +22,7 @@ from backend.representation.descriptions import (
 from backend.seeding import derive_seed
 from backend.types import Messages, Sampling
 from storage.precompute.artifacts import Artifact
-from storage.precompute.job import Job, save_text
+from storage.precompute.job import StageWork, save_text
 
 FILE = "descriptions.jsonl"
 
@@ -40,7 +40,7 @@ class Description:
     reasons: tuple[str, ...] = ()
 
 
-def make(job: Job) -> dict[str, Any]:
+def make(job: StageWork) -> dict[str, Any]:
     """Write ``descriptions.jsonl``, one line per item in the order of the codes."""
     data, meta = job.dataset, job.dataset.meta
     labels = job.labels()
@@ -86,7 +86,7 @@ def _judged(row: Description, text: str, prompt: Messages) -> Description:
     return replace(row, source="rejected", attempts=attempts, reasons=(*row.reasons, reason))
 
 
-def _write(job: Job, attempt: int, prompts: list[Messages]) -> list[str]:
+def _write(job: StageWork, attempt: int, prompts: list[Messages]) -> list[str]:
     """The texts of one attempt. Each batch of the engine's plan is kept, so a later run goes on after it."""
     config: DescribeConfig = job.config
     sampling = Sampling(

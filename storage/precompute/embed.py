@@ -18,7 +18,7 @@ from backend.representation import title_texts
 from backend.representation.quantised import decode, encode
 from storage.precompute.artifacts import Artifact
 from storage.precompute.describe import load_descriptions
-from storage.precompute.job import VECTORS, Job, load_array, rows_by_chunk, save_array
+from storage.precompute.job import VECTORS, StageWork, load_array, rows_by_chunk, save_array
 
 COLUMNS = "columns.npy"
 # Fixed, so that an interrupted run and an undisturbed one end in the same bytes.
@@ -33,13 +33,13 @@ class EmbedConfig(BaseModel):
     pooling: Literal["mean", "last"] = "mean"
 
 
-def make_titles(job: Job) -> dict[str, Any]:
+def make_titles(job: StageWork) -> dict[str, Any]:
     """``vectors.npy`` and ``columns.npy``: e_title, [items, d]."""
     texts = title_texts(job.dataset.meta, job.labels(), job.dataset.categories)
     return _embed(job, texts, "titles")
 
 
-def make_descriptions(job: Job) -> dict[str, Any]:
+def make_descriptions(job: StageWork) -> dict[str, Any]:
     """``vectors.npy`` and ``columns.npy``: e_desc, [items, d], of the generated texts and what stands in for them."""
     return _embed(job, [row.text for row in load_descriptions(job.inputs["descriptions"])], "descriptions")
 
@@ -62,7 +62,7 @@ def save_text_vectors(folder: Path, rows: np.ndarray) -> dict[str, Any]:
     return {"rows": len(rows), "dimensions": int(rows.shape[1])}
 
 
-def _embed(job: Job, texts: Sequence[str], what: str) -> dict[str, Any]:
+def _embed(job: StageWork, texts: Sequence[str], what: str) -> dict[str, Any]:
     def chunk(start: int, end: int) -> np.ndarray:
         rows = job.encoder.embed(texts[start:end], pooling=job.config.pooling, stop=job.stop).astype(np.float16)
         if not np.isfinite(rows).all():  # before it is kept: a run that goes on would meet it again

@@ -8,11 +8,11 @@ import numpy as np
 
 from backend.representation import VARIANTS
 from backend.retrieval.index import build_index
-from storage.precompute.job import Job
+from storage.precompute.job import StageWork
 from storage.precompute.mix import load_space
 
 
-def make(job: Job) -> dict[str, Any]:
+def make(job: StageWork) -> dict[str, Any]:
     """``<variant>.faiss`` for every variant, and what was measured of each."""
     space = load_space(job.inputs["space"])
     measured = {}

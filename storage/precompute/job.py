@@ -38,7 +38,7 @@ class Stage:
     kind: str
     name: str
     version: int
-    make: Callable[[Job], dict[str, Any]]
+    make: Callable[[StageWork], dict[str, Any]]
     config: type[BaseModel]
     inputs: tuple[str, ...] = ()
     table: str = ""
@@ -50,7 +50,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Job:
+class StageWork:
     """What a stage's ``make`` is given. ``part``: the folder to fill; what an interrupted run left is still in it.
 
     ``model``: the weights of the stage's role, if it has one.
@@ -129,7 +129,9 @@ def save_text(path: Path, text: str) -> None:
     os.replace(beside, path)
 
 
-def rows_by_chunk(job: Job, what: str, total: int, size: int, make: Callable[[int, int], np.ndarray]) -> np.ndarray:
+def rows_by_chunk(
+    job: StageWork, what: str, total: int, size: int, make: Callable[[int, int], np.ndarray]
+) -> np.ndarray:
     """``make(start, end)`` for each ``size`` rows of ``total``, joined; finished chunks are kept for the next run."""
     paths = []
     for start in range(0, total, size):

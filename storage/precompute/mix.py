@@ -13,7 +13,7 @@ from backend.representation import PARTS, VARIANTS, ItemSpace, mix
 from backend.representation.flat import FlatConfig, flatten
 from storage.precompute.artifacts import Artifact
 from storage.precompute.embed import load_text_vectors
-from storage.precompute.job import VECTORS, Job, load_array, save_array, save_text
+from storage.precompute.job import VECTORS, StageWork, load_array, save_array, save_text
 
 FILE = "rows.npy"
 WIDTHS = "widths.json"
@@ -28,12 +28,12 @@ class MixConfig(BaseModel):
     text_dimensions: int = Field(0, ge=0)
 
 
-def text_rows(job: Job) -> np.ndarray:
+def text_rows(job: StageWork) -> np.ndarray:
     """e_text = [e_title, e_desc] (eq. 3), [items, 2 d] float32."""
     return np.concatenate([load_text_vectors(job.inputs[k]) for k in ("title-vectors", "description-vectors")], axis=1)
 
 
-def make(job: Job) -> dict[str, Any]:
+def make(job: StageWork) -> dict[str, Any]:
     """``rows.npy``: an :class:`ItemSpace`'s rows, float32; ``widths.json``: how wide each part is."""
     text = text_rows(job)
     facts: dict[str, Any] = {}
@@ -61,7 +61,7 @@ def load_space(artifact: Artifact) -> ItemSpace:
         raise CorruptCacheError(f"{artifact.folder} is damaged ({error})", fix=f"delete {artifact.folder}") from error
 
 
-def make_map(job: Job) -> dict[str, Any]:
+def make_map(job: StageWork) -> dict[str, Any]:
     """``<variant>.npy``: where each item lies on the flat map of a variant, [items, 2] float32."""
     space = load_space(job.inputs["space"])
     for number, variant in enumerate(VARIANTS):

@@ -20,7 +20,7 @@ from backend.settings import Settings
 from backend.types import ModelRef, Progress, Stop
 from storage.precompute.artifacts import SCRATCH, Artifact, ArtifactStore
 from storage.precompute.graph import Node, build_graph, kinds_until
-from storage.precompute.job import Job, save_text
+from storage.precompute.job import StageWork, save_text
 
 # How often, in seconds, the time spent so far is noted, so that it survives a kill.
 _NOTE_EVERY = 2.0
@@ -166,7 +166,7 @@ class Precompute:
         def load_engine() -> Engine | Encoder:
             return self._engine_of(node.stage.role or "")
 
-        job = Job(self._dataset, self._settings, node.config, part, inputs, load_engine, report, stop, node.model)
+        job = StageWork(self._dataset, self._settings, node.config, part, inputs, load_engine, report, stop, node.model)
         clock.job = job
         progress(node.stage.name, None)
         facts = node.stage.make(job)
@@ -184,7 +184,7 @@ class _Clock:
     """Seconds of work on one artifact, also of the runs before this one."""
 
     def __init__(self, part: Path) -> None:
-        self.job: Job | None = None
+        self.job: StageWork | None = None
         self._file = part / SCRATCH / "seconds.json"
         self._started = self._noted = time.perf_counter()
         try:

@@ -10,13 +10,13 @@ import numpy as np
 from backend.numbers import or_null
 from backend.representation.collaborative import train_collaborative
 from backend.representation.projector import train_projector
-from storage.precompute.job import VECTORS, Job, load_array, save_array, save_text
+from storage.precompute.job import VECTORS, StageWork, load_array, save_array, save_text
 from storage.precompute.mix import text_rows
 
 CURVE = "curve.json"
 
 
-def make_collaborative(job: Job) -> dict[str, Any]:
+def make_collaborative(job: StageWork) -> dict[str, Any]:
     """``vectors.npy``: e_colla, [items, d] float32, zero for an item that no training interaction names."""
     made = train_collaborative(job.dataset, job.data_split, job.config, job.settings.seed, **_running(job))
     _save(job, made.items, made.curve)
@@ -29,7 +29,7 @@ def make_collaborative(job: Job) -> dict[str, Any]:
     }
 
 
-def make_aligned(job: Job) -> dict[str, Any]:
+def make_aligned(job: StageWork) -> dict[str, Any]:
     """``vectors.npy``: e_ssl = MLP(e_text), [items, d] float32 (eq. 6)."""
     collaborative = np.asarray(load_array(job.inputs["collaborative"], VECTORS))
     made = train_projector(text_rows(job), collaborative, job.config, job.settings.seed, **_running(job))
@@ -43,7 +43,7 @@ def make_aligned(job: Job) -> dict[str, Any]:
     }
 
 
-def _running(job: Job) -> dict[str, Any]:
+def _running(job: StageWork) -> dict[str, Any]:
     """Where a training keeps its state, where it runs, whom it tells, and who stops it."""
     return {
         "checkpoint": job.scratch / "checkpoint.pt",
@@ -53,6 +53,6 @@ def _running(job: Job) -> dict[str, Any]:
     }
 
 
-def _save(job: Job, vectors: np.ndarray, curve: list[dict[str, Any]]) -> None:
+def _save(job: StageWork, vectors: np.ndarray, curve: list[dict[str, Any]]) -> None:
     save_array(job.part / VECTORS, vectors)
     save_text(job.part / CURVE, json.dumps(curve))

@@ -25,22 +25,22 @@ from backend.seeding import derive_seed
 from backend.training.config import ReasonerConfig, TuneConfig
 from backend.training.lora import ADAPTER_FILE
 from storage.precompute.artifacts import Artifact
-from storage.precompute.job import Job, save_text
+from storage.precompute.job import StageWork, save_text
 from storage.precompute.mix import load_space
 from storage.precompute.train import CURVE
 
 
-def make_rallrec(job: Job) -> dict[str, Any]:
+def make_rallrec(job: StageWork) -> dict[str, Any]:
     """The tuned expert on prompts by RALLRec's retrieval and rerank."""
     return _make_expert(job, "rallrec")
 
 
-def make_rella(job: Job) -> dict[str, Any]:
+def make_rella(job: StageWork) -> dict[str, Any]:
     """The tuned expert on prompts by text similarity alone, as in ReLLa."""
     return _make_expert(job, "rella")
 
 
-def _make_expert(job: Job, recipe: str) -> dict[str, Any]:
+def _make_expert(job: StageWork, recipe: str) -> dict[str, Any]:
     from backend.training.lora import LoraTuner
 
     config: TuneConfig = job.config
@@ -59,7 +59,7 @@ def _make_expert(job: Job, recipe: str) -> dict[str, Any]:
     return _tune(job, tuner, train, validation, "log_loss")
 
 
-def make_reasoner(job: Job) -> dict[str, Any]:
+def make_reasoner(job: StageWork) -> dict[str, Any]:
     """The stand-in for M_R, on rationales composed from the training part alone, its held-out samples included."""
     from backend.training.examples import joined
     from backend.training.lora import LoraTuner
@@ -106,11 +106,11 @@ def plain_guess(question: Question, statistics: TrainingStatistics) -> bool:
     return bool(subject.meta.label_rule.apply(np.asarray(expected - 0.25)))
 
 
-def _asking(job: Job) -> Questions:
+def _asking(job: StageWork) -> Questions:
     return Questions(job.dataset, load_space(job.inputs["space"]), TrainingStatistics(job.dataset, job.data_split))
 
 
-def _questions(job: Job, asking: Questions, part: str, count: int, recipe: str) -> Iterator[Question]:
+def _questions(job: StageWork, asking: Questions, part: str, count: int, recipe: str) -> Iterator[Question]:
     """Questions about ``count`` drawn samples of a part of the split, always the same ones."""
     assert part in PARTS
     data, rows = job.dataset, job.data_split.part(part)
@@ -130,7 +130,9 @@ def _questions(job: Job, asking: Questions, part: str, count: int, recipe: str) 
         raise DataError(f"The {part} part has no sample to tune with", fix="give a larger dataset")
 
 
-def _learned_and_held_out(job: Job, asking: Questions, recipe: str) -> tuple[Iterable[Question], Iterable[Question]]:
+def _learned_and_held_out(
+    job: StageWork, asking: Questions, recipe: str
+) -> tuple[Iterable[Question], Iterable[Question]]:
     """Of the train and the validation part; where the split has no validation (BookCrossing's), both of train."""
     config: TuneConfig = job.config
     if len(job.data_split.validation):
@@ -141,7 +143,7 @@ def _learned_and_held_out(job: Job, asking: Questions, recipe: str) -> tuple[Ite
     return _train_with_some_aside(job, asking, recipe)
 
 
-def _train_with_some_aside(job: Job, asking: Questions, recipe: str) -> tuple[list[Question], list[Question]]:
+def _train_with_some_aside(job: StageWork, asking: Questions, recipe: str) -> tuple[list[Question], list[Question]]:
     both = list(_questions(job, asking, "train", job.config.samples + job.config.held_out, recipe))
     if len(both) < 2:
         raise DataError("The train part has one sample: none is left to be held out", fix="give a larger dataset")
@@ -149,7 +151,7 @@ def _train_with_some_aside(job: Job, asking: Questions, recipe: str) -> tuple[li
     return both[aside:], both[:aside]
 
 
-def _tune(job: Job, tuner: Any, train: Sequence[Any], held_out: Sequence[Any], score: str) -> dict[str, Any]:
+def _tune(job: StageWork, tuner: Any, train: Sequence[Any], held_out: Sequence[Any], score: str) -> dict[str, Any]:
     checkpoint = job.scratch / "checkpoint.pt"
     made = tuner.tune(train, held_out, checkpoint=checkpoint, score=score, progress=job.progress, stop=job.stop)
     job.progress("saving the adapter", None)
@@ -177,7 +179,7 @@ def _writer(tuner: Any) -> Any:
     return ExampleWriter(tuner.chat, tuner.tokenizer)
 
 
-def _base(job: Job) -> tuple[str, str]:
+def _base(job: StageWork) -> tuple[str, str]:
     """Where the base model's weights are, and what it is called."""
     if job.model is None or makes_up_answers(job.model.name):
         raise UsageError("The scripted engine has no weights to tune", fix="RALLREC_ENGINE=transformers rallrec tune")

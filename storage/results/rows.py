@@ -165,7 +165,7 @@ class ResultCache:
             delete = f"DELETE FROM answers {where}; DELETE FROM traces {where}; "
             delete += f"DELETE FROM prompts WHERE hash = '{row.prompt_hash}'"
             raise self._corrupt("prompts", row.prompt_hash, "its messages do not give this hash", delete)
-        problem = result_problem(kind, row._mapping)
+        problem = result_problem(kind, row._asdict())
         if problem:
             raise self._corrupt(table, row.key, problem, delete)
 

@@ -58,9 +58,9 @@ def test_chains_are_counted_by_how_they_were_drawn(database: Database) -> None:
     plain.reason(prompts(3), 1, Sampling(temperature=1.0, top_p=0.9, max_tokens=8, seed=1))
     short.reason(prompts(1), 2, Sampling(temperature=0.6, top_p=0.9, max_tokens=8, seed=1))
     assert inventory.count_drawn(database) == [
-        inventory.Drawn(refs[0], 0.6, 0.9, 8, prompts=2, seeds=2, chains=7),
-        inventory.Drawn(refs[0], 1.0, 0.9, 8, prompts=3, seeds=1, chains=3),
-        inventory.Drawn(refs[1], 0.6, 0.9, 8, prompts=1, seeds=1, chains=2),
+        inventory.DrawnChains(refs[0], 0.6, 0.9, 8, prompts=2, seeds=2, chains=7),
+        inventory.DrawnChains(refs[0], 1.0, 0.9, 8, prompts=3, seeds=1, chains=3),
+        inventory.DrawnChains(refs[1], 0.6, 0.9, 8, prompts=1, seeds=1, chains=2),
     ]
 
 

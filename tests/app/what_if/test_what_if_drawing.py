@@ -24,7 +24,7 @@ from backend.pipeline import Pipeline, Recipe
 from backend.prompting import Prompt
 from backend.types import Answer, Trace
 from backend.what_if import Edits
-from storage.kept.what_ifs import Kept, WhatIf
+from storage.kept.what_ifs import KeptWhatIf, WhatIf
 from tests.app.shared.test_hostile import HOSTILE, PLAIN
 from tests.app.views import Reading, dataset_of, snapshot_of
 from tests.conftest import random_space
@@ -71,7 +71,7 @@ def view_of(data: Dataset, text: str, edits: Edits | None = None, **more: Any) -
         taken = pipeline.with_answers(pipeline.unasked(asked, used), [Answer(said, 9, 0.1)] * 3)
         traces = [Trace(n, f"{text} thinks</think>Yes", said + n / 10, 7, 0.5, "stop") for n in range(2)]
         sides.append(WhatIfSide(taken.taking_traces(traces)))
-    kept = Kept("abcdefabcdef", what_if, text, datetime(2026, 11, 25, tzinfo=UTC))
+    kept = KeptWhatIf("abcdefabcdef", what_if, text, datetime(2026, 11, 25, tzinfo=UTC))
     other = replace(kept, id="0123456789ab", what_if=replace(what_if, user=text, item=text))
     given = {
         "what_if": what_if, "data": data, "plain": Plain(data, question.past, what_if.item, recipe),

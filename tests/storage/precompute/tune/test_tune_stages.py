@@ -25,7 +25,7 @@ from backend.training.config import RECIPES, ReasonerConfig, TuneConfig
 from backend.types import ModelRef
 from storage.precompute import tune
 from storage.precompute.artifacts import Artifact
-from storage.precompute.job import Job
+from storage.precompute.job import StageWork
 from storage.precompute.plan import Precompute
 from storage.precompute.tune import adapter_name, plain_guess
 from tests.backend.datasets.made import write_bookcrossing
@@ -129,7 +129,7 @@ def test_the_scripted_engine_has_nothing_to_tune(data: Dataset, work: Work, tmp_
         tune.make_rallrec(job)
 
 
-def _job(data: Dataset, folder: Path, config: Any, model: ModelRef) -> Job:
+def _job(data: Dataset, folder: Path, config: Any, model: ModelRef) -> StageWork:
     """What a stage is given, over random item vectors."""
     space = random_space(data.n_items)
     np.save(folder / "rows.npy", space.rows)
@@ -137,7 +137,9 @@ def _job(data: Dataset, folder: Path, config: Any, model: ModelRef) -> Job:
     (folder / "part").mkdir(exist_ok=True)
     inputs = {"space": Artifact(folder, {})}
     settings = Settings(**QUICK)
-    return Job(data, settings, config, folder / "part", inputs, ScriptedEngine, lambda *_: None, lambda: False, model)
+    return StageWork(
+        data, settings, config, folder / "part", inputs, ScriptedEngine, lambda *_: None, lambda: False, model
+    )
 
 
 def _alone(ratings: int, folder: Path) -> Dataset:
