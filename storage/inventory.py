@@ -119,7 +119,9 @@ def count_drawn(database: Database) -> list[DrawnChains]:
     query = select(*names, prompts.label("prompts"), seeds.label("seeds"), func.count().label("chains"))
     with database.session(read_only=True) as session:
         rows = session.execute(query.group_by(*names)).all()
-    drawn = [DrawnChains(stored_model(*row[:4]), *_sampling(row.options), row.prompts, row.seeds, row.chains) for row in rows]
+    drawn = [
+        DrawnChains(stored_model(*row[:4]), *_sampling(row.options), row.prompts, row.seeds, row.chains) for row in rows
+    ]
     return sorted(drawn, key=lambda one: (-one.chains, one.model.name, one.model.adapter or ""))
 
 

@@ -6,15 +6,11 @@ results never change, so complete arrays stay as they are; others are looked up 
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import func, select
 
 from backend.engines.base import parts, raise_if
@@ -26,6 +22,7 @@ from backend.prompting import HistoryLine, read_verdict
 from backend.questions import Question
 from backend.seeding import digest
 from backend.types import Progress, Stop, Trace
+from storage.arrays import keep_arrays, kept_arrays
 from storage.database.tables import AnswerRow, TraceRow
 from storage.evaluation.ways import Way, untuned
 from storage.kept.sample_list import at_line
@@ -159,7 +156,7 @@ class _KeptResponses:
         since that it may lack.
         """
         names = [field.name for field in fields(Responses)]
-        arrays = read_kept(self._path(way, recipe), [*names, "counts"])
+        arrays = kept_arrays(self._path(way, recipe), [*names, "counts"])
         if arrays is None:
             return None
         counts = arrays.pop("counts")
@@ -169,7 +166,7 @@ class _KeptResponses:
         return responses if fits or old else None
 
     def write(self, way: Way, recipe: Recipe, responses: Responses) -> None:
-        write_kept(self._path(way, recipe), {"counts": self._counts, **responses.arrays})
+        keep_arrays(self._path(way, recipe), {"counts": self._counts, **responses.arrays})
 
     def _path(self, way: Way, recipe: Recipe) -> Path:
         work = self._workspace
@@ -193,25 +190,3 @@ def _space(workspace: Workspace) -> str:
     """Names the vectors that choose the history."""
     ready = workspace.precompute().ready("space")
     return ready.folder.name if ready else ""
-
-
-def read_kept(path: Path, names: Iterable[str]) -> dict[str, NDArray[Any]] | None:
-    """The arrays with these names; None where the file is not there, is damaged or lacks one."""
-    try:
-        with np.load(path) as stored:
-            return {name: stored[name] for name in names}
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
-
-
-def write_kept(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Keep what can be computed again. A folder that cannot be written is no error: the next run takes longer."""
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".new")
-        unfinished.write_bytes(packed.getvalue())
-        unfinished.replace(path)
-    except OSError:
-        return

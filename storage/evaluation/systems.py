@@ -34,7 +34,8 @@ from backend.evaluation.paper.systems import (
 )
 from backend.merging import MergingConfig
 from backend.merging.choose import choose_weights
-from storage.evaluation.looked_up import LookUp, look_up_ways, read_kept, write_kept
+from storage.arrays import keep_arrays, kept_arrays
+from storage.evaluation.looked_up import LookUp, look_up_ways
 from storage.evaluation.ways import KNOWLEDGE, gamma_ways, ways_of
 from storage.workspace import Workspace
 
@@ -132,12 +133,12 @@ def score_system(folder: Path | None, samples: LabelledSamples, system: System, 
     if not draws:
         return plain
     path = folder / f"drawn-{_digest(samples, system, draws)}.npz" if folder else None
-    arrays = read_kept(path, METRICS) if path else None
+    arrays = kept_arrays(path, METRICS) if path else None
     if arrays is None:
         drawn = score(system.name, samples.users, samples.labels, system.scores, draws).drawn
         arrays = {metric: values.each for metric, values in drawn.items()}
         if path:
-            write_kept(path, arrays)
+            keep_arrays(path, arrays)
     return replace(plain, drawn={key: MetricDraws(plain.values[key], array) for key, array in arrays.items()})
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from backend.errors import CorruptCacheError, StorageError
 from backend.seeding import digest
+from storage.arrays import save_text
 
 BUNDLE = Path(__file__).parents[1] / "bundle"
 META = "meta.json"
@@ -133,9 +134,7 @@ class ArtifactStore:
         }
         made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         meta = {"kind": kind, "recipe": recipe, "made": made, "version": _version(), **facts, "files": files}
-        beside = part / f"{META}.new"
-        beside.write_text(json.dumps(meta, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        beside.replace(part / META)
+        save_text(part / META, json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
         return self._name_it(kind, recipe)
 
     def resume_finish(self, kind: str, recipe: dict[str, Any]) -> Artifact | None:

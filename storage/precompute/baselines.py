@@ -12,8 +12,9 @@ from backend.baselines.training import train_network
 from backend.datasets import Dataset
 from backend.evaluation import metrics
 from backend.numbers import or_null
+from storage.arrays import save_array, save_text
 from storage.precompute.artifacts import Artifact
-from storage.precompute.job import StageWork, load_array, save_array, save_text
+from storage.precompute.job import StageWork, load_array
 from storage.precompute.train import CURVE
 
 ROWS, SCORES = "rows.npy", "scores.npy"

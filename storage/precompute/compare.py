@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from backend.evaluation.retrieval_proxy import ProxyRow, retrieval_proxy
 from backend.numbers import or_null
 from backend.retrieval import DEFAULT_GAMMA, RetrievalConfig
-from storage.precompute.job import StageWork, save_text
+from storage.arrays import save_text
+from storage.precompute.job import StageWork
 from storage.precompute.mix import load_space
 
 

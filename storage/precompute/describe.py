@@ -21,8 +21,9 @@ from backend.representation.descriptions import (
 )
 from backend.seeding import derive_seed
 from backend.types import Messages, Sampling
+from storage.arrays import save_text
 from storage.precompute.artifacts import Artifact
-from storage.precompute.job import StageWork, save_text
+from storage.precompute.job import StageWork
 
 FILE = "descriptions.jsonl"
 

@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict
 from backend.errors import CorruptCacheError, DataError, UsageError
 from backend.representation import title_texts
 from backend.representation.quantised import decode, encode
+from storage.arrays import save_array
 from storage.precompute.artifacts import Artifact
 from storage.precompute.describe import load_descriptions
-from storage.precompute.job import VECTORS, StageWork, load_array, rows_by_chunk, save_array
+from storage.precompute.job import VECTORS, StageWork, load_array, rows_by_chunk
 
 COLUMNS = "columns.npy"
 # Fixed, so that an interrupted run and an undisturbed one end in the same bytes.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from backend.engines import Encoder, Engine
 from backend.errors import CorruptCacheError, Stopped
 from backend.settings import Settings
 from backend.types import ModelRef, Progress, Stop
+from storage.arrays import save_array
 from storage.precompute.artifacts import SCRATCH, Artifact
 
 # The file of an artifact that is one row per item.
@@ -112,21 +112,6 @@ def load_array(artifact: Artifact, name: str) -> np.ndarray:
     except (OSError, EOFError, ValueError) as error:
         raise CorruptCacheError(f"{path} is damaged ({error})", fix=f"delete {artifact.folder}") from error
     return array
-
-
-def save_array(path: Path, array: np.ndarray) -> None:
-    """Write an array so that ``path`` is there as a whole or not at all."""
-    beside = path.with_name(path.name + ".new")
-    with beside.open("wb") as file:
-        np.save(file, array)
-    os.replace(beside, path)
-
-
-def save_text(path: Path, text: str) -> None:
-    """Write a text so that ``path`` is there as a whole or not at all."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(text, "utf-8")
-    os.replace(beside, path)
 
 
 def rows_by_chunk(

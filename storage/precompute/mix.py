@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from backend.errors import CorruptCacheError
 from backend.representation import PARTS, VARIANTS, ItemSpace, mix
 from backend.representation.flat import FlatConfig, flatten
+from storage.arrays import save_array, save_text
 from storage.precompute.artifacts import Artifact
 from storage.precompute.embed import load_text_vectors
-from storage.precompute.job import VECTORS, StageWork, load_array, save_array, save_text
+from storage.precompute.job import VECTORS, StageWork, load_array
 
 FILE = "rows.npy"
 WIDTHS = "widths.json"

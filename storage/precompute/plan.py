@@ -18,9 +18,10 @@ from backend.engines import Encoder, Engine
 from backend.errors import CorruptCacheError, NotPreparedError
 from backend.settings import Settings
 from backend.types import ModelRef, Progress, Stop
+from storage.arrays import save_text
 from storage.precompute.artifacts import SCRATCH, Artifact, ArtifactStore
 from storage.precompute.graph import Node, build_graph, kinds_until
-from storage.precompute.job import StageWork, save_text
+from storage.precompute.job import StageWork
 
 # How often, in seconds, the time spent so far is noted, so that it survives a kill.
 _NOTE_EVERY = 2.0

@@ -10,7 +10,8 @@ import numpy as np
 from backend.numbers import or_null
 from backend.representation.collaborative import train_collaborative
 from backend.representation.projector import train_projector
-from storage.precompute.job import VECTORS, StageWork, load_array, save_array, save_text
+from storage.arrays import save_array, save_text
+from storage.precompute.job import VECTORS, StageWork, load_array
 from storage.precompute.mix import text_rows
 
 CURVE = "curve.json"

@@ -24,8 +24,9 @@ from backend.questions import Question, Questions
 from backend.seeding import derive_seed
 from backend.training.config import ReasonerConfig, TuneConfig
 from backend.training.lora import ADAPTER_FILE
+from storage.arrays import save_text
 from storage.precompute.artifacts import Artifact
-from storage.precompute.job import StageWork, save_text
+from storage.precompute.job import StageWork
 from storage.precompute.mix import load_space
 from storage.precompute.train import CURVE
 

@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 from backend.errors import CorruptCacheError, DataError, StorageError, UsageError
 from backend.seeding import canonical_json
 from backend.types import ModelRef, Progress
+from storage.arrays import save_bytes
 from storage.database.connection import Database
 from storage.database.tables import AnswerRow, Base, ImportRow, PromptRow, TraceRow, insert_or_pass, utc_now
 from storage.results.keys import prompt_hash, result_problem, stored_model
@@ -187,10 +188,8 @@ def write_results(path: Path, rows: Rows) -> ResultsFile:
     head = canonical_json(manifest.model_dump()).encode() + b"\n"
     # No time in the header, so that equal rows give equal bytes.
     packed = gzip.compress(head + body, compresslevel=9, mtime=0)
-    beside = path.with_name(f"{path.name}.new")
     try:
-        beside.write_bytes(packed)
-        beside.replace(path)
+        save_bytes(path, packed)
     except OSError as error:
         raise StorageError(f"{path} cannot be written ({error.strerror})", fix="give another place") from error
     return ResultsFile(path, len(packed), hashlib.sha256(packed).hexdigest(), manifest)

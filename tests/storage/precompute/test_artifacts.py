@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from backend.errors import CorruptCacheError, StorageError
+from storage.arrays import save_array
 from storage.precompute.artifacts import Artifact, ArtifactStore
-from storage.precompute.job import load_array, save_array
+from storage.precompute.job import load_array
 
 RECIPE = {"stage": "embed", "data": {"name": "small", "hash": "1"}}
 
