@@ -103,9 +103,9 @@ def count_results(database: Database) -> list[CachedResults]:
     answers, traces = (_counted(database, table) for table in (AnswerRow, TraceRow))
     results = []
     for model in dict.fromkeys([*answers, *traces]):
-        found = [counted[model] for counted in (answers, traces) if model in counted]
+        counts = [counted[model] for counted in (answers, traces) if model in counted]
         count = [counted[model][0] if model in counted else 0 for counted in (answers, traces)]
-        results.append(CachedResults(model, count[0], count[1], max(latest for _, latest in found)))
+        results.append(CachedResults(model, count[0], count[1], max(latest for _, latest in counts)))
     return sorted(results, key=lambda one: (-one.answers - one.traces, one.model.name, one.model.adapter or ""))
 
 

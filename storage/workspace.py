@@ -180,17 +180,17 @@ class Workspace:
         Its name in results holds the hash of its weights, so that one tuned anew is another. Where none was tuned for
         this base, it plays without an adapter.
         """
-        found = role_of(self.settings, role)
-        if found.adapter not in RECIPES:
-            return found
+        player = role_of(self.settings, role)
+        if player.adapter not in RECIPES:
+            return player
         key = role, name or self.settings.dataset
         with self._opened.lock:
             if key not in self._opened.roles:
                 work = self.precompute(name)
-                fits = work.nodes[found.adapter].model == base_of(self.settings, role)
-                tuned = work.ready(found.adapter) if fits else None
+                fits = work.nodes[player.adapter].model == base_of(self.settings, role)
+                tuned = work.ready(player.adapter) if fits else None
                 adapter = (adapter_name(tuned), str(tuned.folder)) if tuned else ()
-                self._opened.roles[key] = Role(found.base, *adapter)
+                self._opened.roles[key] = Role(player.base, *adapter)
             return self._opened.roles[key]
 
     @property
@@ -206,9 +206,9 @@ class Workspace:
     def engine(self, role: str, name: str | None = None) -> Engine:
         """The engine that plays a role. Roles with the same base share its weights, whatever their adapters."""
         with self._opened.lock:
-            found = self.role(role, name)
-            base = self._base(found.base)
-            return base if found.adapter is None else base.adapted(found.adapter, found.folder)
+            player = self.role(role, name)
+            base = self._base(player.base)
+            return base if player.adapter is None else base.adapted(player.adapter, player.folder)
 
     def item_encoder(self) -> Encoder:
         """What turns item texts into vectors: never quantized, and run in this process."""
@@ -233,14 +233,14 @@ class Workspace:
     def cached_engine(self, role: str, name: str | None = None) -> CachedEngine:
         """The engine of a role behind the database's cache. Roles with the same base wait for each other's misses."""
         with self._opened.lock:
-            found = self.role(role, name)
-            if found not in self._opened.cached:
-                plain = Role(found.base)
+            player = self.role(role, name)
+            if player not in self._opened.cached:
+                plain = Role(player.base)
                 if plain not in self._opened.cached:
-                    self._opened.cached[plain] = CachedEngine(self._base(found.base), self.database)
-                if found.adapter is not None:
-                    self._opened.cached[found] = self._opened.cached[plain].adapted(found.adapter, found.folder)
-            return self._opened.cached[found]
+                    self._opened.cached[plain] = CachedEngine(self._base(player.base), self.database)
+                if player.adapter is not None:
+                    self._opened.cached[player] = self._opened.cached[plain].adapted(player.adapter, player.folder)
+            return self._opened.cached[player]
 
     def precompute(self, name: str | None = None) -> Precompute:
         """What is made ahead from a dataset under the settings."""
@@ -298,7 +298,7 @@ class Workspace:
         """
         work, data = self.precompute(name), self.dataset(name)
         ready = {system: work.ready(system.lower()) for system in NETWORKS}
-        return {system: load_scores(found, data) for system, found in ready.items() if found}
+        return {system: load_scores(artifact, data) for system, artifact in ready.items() if artifact}
 
     def prepared_samples(self) -> list[tuple[str, str]]:
         """(user id, item id) of the samples whose results ship; none where other models play than made these, or for

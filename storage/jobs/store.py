@@ -120,9 +120,9 @@ class JobStore:
 
     def recent(self, count: int, states: Mapping[str, Collection[str]]) -> list[StoredJob]:
         """The jobs queued last, newest first, by kind and then in one of these states."""
-        wanted = [(kind, state) for kind, of_kind in states.items() for state in of_kind]
+        pairs = [(kind, state) for kind, of_kind in states.items() for state in of_kind]
         query = select(JobRow).order_by(*_NEWEST).limit(count)
-        picked = [(JobRow.kind == kind) & (JobRow.state == state) for kind, state in wanted]
+        picked = [(JobRow.kind == kind) & (JobRow.state == state) for kind, state in pairs]
         with self._database.session(read_only=True) as session:
             return [_job(row) for row in session.scalars(query.where(or_(false(), *picked)))]
 
@@ -158,14 +158,14 @@ class JobStore:
 
         Number -> whether it was asked to stop, for the jobs that are still its own; what is missing was taken from it.
         """
-        now, asked = utc_now(), {}
+        now, stops = utc_now(), {}
         with self._database.session() as session:
             for number, report in reports.items():
                 mine = (JobRow.number == number, JobRow.worker == worker, JobRow.state.in_(LIVE))
-                found = session.execute(select(JobRow.stop_asked).where(*mine)).scalar()
-                if found is not None and _changed(session, *mine, heartbeat_at=now, **_columns(report)):
-                    asked[number] = bool(found)
-        return asked
+                stop_asked = session.execute(select(JobRow.stop_asked).where(*mine)).scalar()
+                if stop_asked is not None and _changed(session, *mine, heartbeat_at=now, **_columns(report)):
+                    stops[number] = bool(stop_asked)
+        return stops
 
     def end(self, number: int, worker: str, state: str, report: JobReport | None = None, error: str = "") -> bool:
         """A job that ``worker`` runs, or was to run, ends in this state; False where it is no longer its own."""

@@ -47,8 +47,8 @@ class Artifact:
         """Names of the files that are not as they were written; reads them all."""
         return [
             name
-            for name, wanted in self.meta["files"].items()
-            if not (self.folder / name).is_file() or _fingerprint(self.folder / name) != wanted
+            for name, fingerprint in self.meta["files"].items()
+            if not (self.folder / name).is_file() or _fingerprint(self.folder / name) != fingerprint
         ]
 
 
@@ -72,14 +72,14 @@ class ArtifactStore:
     def all(self) -> list[Artifact]:
         """Every finished artifact, by name; one of the home hides its like in the bundle. Unreadable ones are left
         out."""
-        found: dict[str, Artifact] = {}
+        artifacts: dict[str, Artifact] = {}
         for place in (self._bundle, self._root):
             for path in place.glob(f"*/{META}") if place.is_dir() else ():
                 try:
-                    found[path.parent.name] = Artifact(path.parent, _read_meta(path.parent))
+                    artifacts[path.parent.name] = Artifact(path.parent, _read_meta(path.parent))
                 except CorruptCacheError:
                     continue
-        return [found[name] for name in sorted(found) if not name.startswith(".")]
+        return [artifacts[name] for name in sorted(artifacts) if not name.startswith(".")]
 
     def part(self, kind: str, recipe: dict[str, Any]) -> Path:
         """Where this artifact is being made; it need not exist."""

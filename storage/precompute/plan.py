@@ -99,15 +99,19 @@ class Precompute:
         Raises ``NotPreparedError`` naming the command that makes it.
         """
         node = self.nodes[kind]
-        found = self._store.find(kind, node.recipe)
-        if found:
-            return found
-        missing = [other for other in node.stage.inputs if self._store.find(other, self.nodes[other].recipe) is None]
-        if node.stage.quick and all(self.nodes[other].stage.quick for other in missing):
-            for other in missing:
-                self.artifact(other, progress)
+        artifact = self._store.find(kind, node.recipe)
+        if artifact:
+            return artifact
+        missing = [
+            input_kind
+            for input_kind in node.stage.inputs
+            if self._store.find(input_kind, self.nodes[input_kind].recipe) is None
+        ]
+        if node.stage.quick and all(self.nodes[input_kind].stage.quick for input_kind in missing):
+            for input_kind in missing:
+                self.artifact(input_kind, progress)
             return self._make(node, progress or _silent, _never, wait=_QUICK_WAIT)
-        needed = ", ".join(dict.fromkeys(self.nodes[other].stage.name for other in [*missing, kind]))
+        needed = ", ".join(dict.fromkeys(self.nodes[input_kind].stage.name for input_kind in [*missing, kind]))
         raise NotPreparedError(
             f"{self._dataset.meta.title} has no {kind} under these settings (missing: {needed})",
             fix=f"rallrec precompute --dataset {self._dataset.meta.name} --until {node.stage.name}",
@@ -118,36 +122,36 @@ class Precompute:
         if node.stage.name in fresh:
             return Planned(node, "missing", "asked for anew", None)
         try:
-            found = self._store.find(kind, node.recipe)
+            artifact = self._store.find(kind, node.recipe)
         except CorruptCacheError as error:
             return Planned(node, "damaged", f"{error.problem}; a run makes it anew", None)
-        if found:
-            return Planned(node, "shipped" if found.bundled else "ready", f"made {found.meta['made']}", found)
+        if artifact:
+            return Planned(node, "shipped" if artifact.bundled else "ready", f"made {artifact.meta['made']}", artifact)
         if self._store.begun(kind, node.recipe):
             return Planned(node, "begun", "begun by a run that goes on or was interrupted; nothing of it is lost", None)
         return Planned(node, "missing", self._why_missing(node), None)
 
     def _why_missing(self, node: Node) -> str:
         """What differs from the last artifact of this kind and dataset, and whether it waits to be asked for."""
-        asked = "; it is made only when asked for" if node.stage.extra else ""
-        others = [
-            other
-            for other in self._store.all()
-            if other.meta.get("kind") == node.stage.kind
-            and other.meta["recipe"].get("data", {}).get("name") == self._dataset.meta.name
+        waits = "; it is made only when asked for" if node.stage.extra else ""
+        alike = [
+            artifact
+            for artifact in self._store.all()
+            if artifact.meta.get("kind") == node.stage.kind
+            and artifact.meta["recipe"].get("data", {}).get("name") == self._dataset.meta.name
         ]
-        if not others:
-            return "never made" + asked
-        latest = max(others, key=lambda other: other.meta["made"])
+        if not alike:
+            return "never made" + waits
+        latest = max(alike, key=lambda artifact: artifact.meta["made"])
         changes = _differences(latest.meta["recipe"], node.recipe)
-        return "changed since the last one: " + ", ".join(changes) + asked
+        return "changed since the last one: " + ", ".join(changes) + waits
 
     def _make(self, node: Node, progress: Progress, stop: Stop, *, anew: bool = False, wait: float = 0.0) -> Artifact:
         """Make one artifact under its lock; one that another run finished meanwhile is taken, unless ``anew``."""
         kind, recipe = node.stage.kind, node.recipe
         with self._store.making(kind, recipe, wait):
-            found = None if anew else self._store.find(kind, recipe)
-            return found or self._make_held(node, progress, stop)
+            artifact = None if anew else self._store.find(kind, recipe)
+            return artifact or self._make_held(node, progress, stop)
 
     def _make_held(self, node: Node, progress: Progress, stop: Stop) -> Artifact:
         """Make one artifact; its lock is held."""
@@ -158,7 +162,7 @@ class Precompute:
         part = self._store.part(kind, recipe)
         part.mkdir(parents=True, exist_ok=True)
         clock = _Clock(part)
-        inputs = {other: self._input(other) for other in node.stage.inputs}
+        inputs = {input_kind: self._input(input_kind) for input_kind in node.stage.inputs}
 
         def report(what: str, fraction: float | None) -> None:
             clock.note()
@@ -171,14 +175,14 @@ class Precompute:
         clock.job = job
         progress(node.stage.name, None)
         facts = node.stage.make(job)
-        made_from = {other: artifact.folder.name for other, artifact in inputs.items()}
+        made_from = {input_kind: artifact.folder.name for input_kind, artifact in inputs.items()}
         return self._store.finish(kind, recipe, inputs=made_from, seconds=round(clock.seconds, 1), **facts)
 
     def _input(self, kind: str) -> Artifact:
-        found = self._store.find(kind, self.nodes[kind].recipe)
-        if found is None:  # only if somebody deletes files while this runs
+        artifact = self._store.find(kind, self.nodes[kind].recipe)
+        if artifact is None:  # only if somebody deletes files while this runs
             raise NotPreparedError(f"The artifact {kind} is gone", fix="run the command again")
-        return found
+        return artifact
 
 
 class _Clock:

@@ -68,9 +68,9 @@ class CachedEngine:
 
     def adapted(self, adapter: str | None, folder: str | None = None) -> CachedEngine:
         """``inner`` with another adapter, behind the same database. The two take turns: they share their weights."""
-        other = CachedEngine(self.inner.adapted(adapter, folder), self._cache.database)
-        other._inner_is_busy = self._inner_is_busy
-        return other
+        adapted = CachedEngine(self.inner.adapted(adapter, folder), self._cache.database)
+        adapted._inner_is_busy = self._inner_is_busy
+        return adapted
 
     def answer(
         self,
@@ -85,20 +85,20 @@ class CachedEngine:
         ``on_answer`` is given the stored answers first, then each new one as soon as it is stored, so whatever it has
         seen is kept, on ``Stopped`` and ``PartialError`` too.
         """
-        asked = _distinct(prompts)
-        self._recall_answers(asked, on_answer)
-        known = sum(item.answer is not None for item in asked)
-        if progress is not None and asked:
-            read = known == len(asked)
+        entries = _distinct(prompts)
+        self._recall_answers(entries, on_answer)
+        known = sum(item.answer is not None for item in entries)
+        if progress is not None and entries:
+            read = known == len(entries)
             progress("reading answers from the cache" if read else "waiting for the model", 1.0 if read else None)
-        if known < len(asked):
+        if known < len(entries):
             with self._turn(stop):
                 # While this call waited, another may have run some of it.
-                self._recall_answers(asked, on_answer)
-                missing = [item for item in asked if item.answer is None]
+                self._recall_answers(entries, on_answer)
+                missing = [item for item in entries if item.answer is None]
                 if missing:
                     raise_if(stop)
-                    done = 1 - len(missing) / len(asked)
+                    done = 1 - len(missing) / len(entries)
                     if progress is not None:
                         progress("answering", done or None)
                     share = _share(progress, done)
@@ -108,7 +108,7 @@ class CachedEngine:
                         raise PartialError(_failures_of(error, missing), len(prompts), fix=error.fix) from error
             if progress is not None:
                 progress("answering", 1.0)
-        answers = [item.answer for item in _in_order(asked)]
+        answers = [item.answer for item in _in_order(entries)]
         assert all(answer is not None for answer in answers), "a prompt was left without an answer"
         return [answer for answer in answers if answer is not None]
 
@@ -129,15 +129,15 @@ class CachedEngine:
         seen is kept, on ``Stopped`` and ``PartialError`` too. ``on_piece`` is given what is newly written.
         """
         indices = _checked_indices(samples)
-        asked = _distinct(prompts)
-        self._recall_traces(asked, indices, sampling, on_trace)
-        if any(item.missing(indices) for item in asked):
+        entries = _distinct(prompts)
+        self._recall_traces(entries, indices, sampling, on_trace)
+        if any(item.missing(indices) for item in entries):
             failures: dict[int, str] = {}
             first: EngineError | None = None
             with self._turn(stop):
                 # While this call waited, another may have run some of it.
-                self._recall_traces(asked, indices, sampling, on_trace)
-                groups = _by_missing(asked, indices)
+                self._recall_traces(entries, indices, sampling, on_trace)
+                groups = _by_missing(entries, indices)
                 for missing, group in groups.items():
                     raise_if(stop)
                     try:
@@ -150,7 +150,7 @@ class CachedEngine:
                         first = first or error
             if first is not None:
                 raise PartialError(failures, len(prompts), fix=first.fix) from first
-        return [[item.traces[index] for index in indices] for item in _in_order(asked)]
+        return [[item.traces[index] for index in indices] for item in _in_order(entries)]
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """As ``inner`` plans it."""
@@ -165,8 +165,8 @@ class CachedEngine:
     def peek_answers(self, prompts: Sequence[Messages]) -> list[Answer | None]:
         """The stored answer of every prompt, in order, None where there is none. Runs and writes nothing."""
         keys = self.answer_keys(prompts)
-        found = self._cache.answers(dict.fromkeys(keys))
-        return [found.get(key) for key in keys]
+        stored = self._cache.answers(dict.fromkeys(keys))
+        return [stored.get(key) for key in keys]
 
     def peek_traces(self, prompt: Messages, samples: int | Sequence[int], sampling: Sampling) -> list[Trace | None]:
         """The stored chains of one prompt, one per sample, None where there is none. Runs and writes nothing."""
@@ -177,8 +177,8 @@ class CachedEngine:
     ) -> list[list[Trace | None]]:
         """The stored chains of every prompt, as :meth:`peek_traces` of each, read together."""
         keys = [self.trace_keys(prompt, samples, sampling) for prompt in prompts]
-        found = self._cache.traces(dict.fromkeys(key for own in keys for key in own))
-        return [[found.get(key) for key in own] for own in keys]
+        stored = self._cache.traces(dict.fromkeys(key for of_prompt in keys for key in of_prompt))
+        return [[stored.get(key) for key in of_prompt] for of_prompt in keys]
 
     def answer_keys(self, prompts: Sequence[Messages]) -> list[str]:
         """Under which keys the answers are kept, in order."""
@@ -186,16 +186,16 @@ class CachedEngine:
 
     def trace_keys(self, prompt: Messages, samples: int | Sequence[int], sampling: Sampling) -> list[str]:
         """Under which keys the chains of one prompt are kept, one per sample."""
-        asked = KeyedPrompt(tuple(prompt))
-        return [self._cache.trace_key(asked, sampling, index) for index in _checked_indices(samples)]
+        keyed = KeyedPrompt(tuple(prompt))
+        return [self._cache.trace_key(keyed, sampling, index) for index in _checked_indices(samples)]
 
-    def _recall_answers(self, asked: Iterable[AskedPrompt], on_answer: OnAnswer | None) -> None:
+    def _recall_answers(self, entries: Iterable[AskedPrompt], on_answer: OnAnswer | None) -> None:
         """Give every prompt the answer that it lacks, if that is stored."""
-        keys = {self._cache.answer_key(item.prompt): item for item in asked if item.answer is None}
-        found = self._cache.answers(keys)
+        keys = {self._cache.answer_key(item.prompt): item for item in entries if item.answer is None}
+        stored = self._cache.answers(keys)
         for key, item in keys.items():
-            if key in found:
-                item.take(found[key], on_answer)
+            if key in stored:
+                item.take(stored[key], on_answer)
 
     def _run_answers(
         self, missing: list[AskedPrompt], on_answer: OnAnswer | None, progress: Progress | None, stop: Stop | None
@@ -229,18 +229,18 @@ class CachedEngine:
             item.take(stored[key], on_answer)
 
     def _recall_traces(
-        self, asked: Iterable[AskedPrompt], indices: list[int], sampling: Sampling, on_trace: OnTrace | None
+        self, entries: Iterable[AskedPrompt], indices: list[int], sampling: Sampling, on_trace: OnTrace | None
     ) -> None:
         """Give every prompt the chains that it lacks and that are stored."""
         keys = {
             self._cache.trace_key(item.prompt, sampling, index): (item, index)
-            for item in asked
+            for item in entries
             for index in item.missing(indices)
         }
-        found = self._cache.traces(keys)
+        stored = self._cache.traces(keys)
         for key, (item, _) in keys.items():
-            if key in found:
-                item.add(found[key], on_trace)
+            if key in stored:
+                item.add(stored[key], on_trace)
 
     def _run_traces(
         self,
@@ -296,16 +296,16 @@ class CachedEngine:
 
 def _distinct(prompts: Iterable[Messages]) -> list[AskedPrompt]:
     """The prompts of a call, equal ones once: those that the cache cannot tell apart."""
-    asked: dict[str, AskedPrompt] = {}
+    entries: dict[str, AskedPrompt] = {}
     for position, messages in enumerate(prompts):
         prompt = KeyedPrompt(tuple(messages))
-        asked.setdefault(prompt.hash, AskedPrompt(prompt)).positions.append(position)
-    return list(asked.values())
+        entries.setdefault(prompt.hash, AskedPrompt(prompt)).positions.append(position)
+    return list(entries.values())
 
 
-def _in_order(asked: Iterable[AskedPrompt]) -> list[AskedPrompt]:
+def _in_order(entries: Iterable[AskedPrompt]) -> list[AskedPrompt]:
     """For every place of the caller's list, what stands there."""
-    at = {position: item for item in asked for position in item.positions}
+    at = {position: item for item in entries for position in item.positions}
     return [at[position] for position in sorted(at)]
 
 
@@ -315,10 +315,10 @@ def _failures_of(error: EngineError, items: Sequence[AskedPrompt]) -> dict[int, 
     return {position: problem for number, problem in by_item.items() for position in items[number].positions}
 
 
-def _by_missing(asked: Iterable[AskedPrompt], indices: Sequence[int]) -> dict[tuple[int, ...], list[AskedPrompt]]:
+def _by_missing(entries: Iterable[AskedPrompt], indices: Sequence[int]) -> dict[tuple[int, ...], list[AskedPrompt]]:
     """The prompts that lack chains, grouped by which they lack, so that each group is one call."""
     groups: dict[tuple[int, ...], list[AskedPrompt]] = {}
-    for item in asked:
+    for item in entries:
         missing = item.missing(indices)
         if missing:
             groups.setdefault(missing, []).append(item)

@@ -117,9 +117,9 @@ def trace_checksum(key: str, trace: Trace) -> str:
 
 def result_problem(kind: str, row: Mapping[str, Any]) -> str | None:
     """Why a row of kind ``answer`` or ``trace`` does not belong to its key or its checksum; None where it does."""
-    asked = ModelRef(row["model"], row["revision"], row["adapter"]), row["prompt_hash"], row["options"]
+    question = ModelRef(row["model"], row["revision"], row["adapter"]), row["prompt_hash"], row["options"]
     drawn = (row["seed"], row["sample_index"]) if kind == "trace" else ()
-    if cache_key(kind, *asked, *drawn) != row["key"]:
+    if cache_key(kind, *question, *drawn) != row["key"]:
         return "what was asked does not give its key"
     try:
         matches = _checksum(kind, row) == row["checksum"]

@@ -25,14 +25,18 @@ def look_up_all(pipeline: Pipeline, questions: Sequence[Question], recipe: Recip
     assert isinstance(tuned, CachedEngine)
     assert isinstance(reasoner, CachedEngine)
     answers = iter(tuned.peek_answers([prompt.messages for question in questions for prompt in question.prompts]))
-    found = [
+    predictions = [
         pipeline.with_answers(pipeline.unasked(question, recipe), [next(answers) for _ in question.prompts])
         for question in questions
     ]
     config = recipe.reasoning
-    asked = {place: own.reason_prompt.messages for place, own in enumerate(found) if own.reason_prompt is not None}
-    if config.traces and asked:
-        chains = reasoner.peek_all_traces(list(asked.values()), config.traces, config.sampling)
-        for place, traces in zip(asked, chains, strict=True):
-            found[place] = found[place].taking_traces(traces)
-    return found
+    messages = {
+        place: prediction.reason_prompt.messages
+        for place, prediction in enumerate(predictions)
+        if prediction.reason_prompt is not None
+    }
+    if config.traces and messages:
+        chains = reasoner.peek_all_traces(list(messages.values()), config.traces, config.sampling)
+        for place, traces in zip(messages, chains, strict=True):
+            predictions[place] = predictions[place].taking_traces(traces)
+    return predictions

@@ -57,8 +57,8 @@ def save_requests(database: Database, meta: DatasetMeta, about: Iterable[PromptA
     with database.session(read_only=True) as session:
         for start in range(0, len(rows), KEYS_PER_SELECT):
             hashes = {row["prompt_hash"] for row in rows[start : start + KEYS_PER_SELECT]}
-            found = session.execute(query.where(RequestRow.prompt_hash.in_(hashes)))
-            known |= {(prompt, user, item) for prompt, user, item in found}
+            stored = session.execute(query.where(RequestRow.prompt_hash.in_(hashes)))
+            known |= {(prompt, user, item) for prompt, user, item in stored}
     new = [row for row in rows if (row["prompt_hash"], row["user_id"], row["item_id"]) not in known]
     if new or fills:
         with database.session() as session:

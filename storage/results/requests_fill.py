@@ -39,7 +39,7 @@ def fill_requests(database: Database, questions: Questions) -> None:
     )
     with database.session(read_only=True) as session:
         stored = session.execute(query).all()
-    about = [found for row in stored for found in reader.about(row.hash, _text(row.messages))]
+    about = [request for row in stored for request in reader.about(row.hash, _text(row.messages))]
     save_requests(database, meta, about, fills=True)
 
 
@@ -80,8 +80,8 @@ class PromptReader:
     def read(self, text: str) -> PromptReading | None:
         """None where the text is no question about an item of this dataset."""
         for opening, layout in self._openings:
-            before, found, question = text.rpartition("\n" + opening)
-            target = self._titled(question.partition("\n")[0]) if found else ()
+            before, asks, question = text.rpartition("\n" + opening)
+            target = self._titled(question.partition("\n")[0]) if asks else ()
             if target:
                 return PromptReading(layout, target, tuple(self._titled(line) for line in _numbered(before)))
         return None

@@ -124,12 +124,12 @@ def export_results(
 
     Raises ``CorruptCacheError`` for a row that does not belong to its key, and ``StorageError``.
     """
-    wanted, chosen = None if models is None else set(models), None if keys is None else set(keys)
+    chosen_models, chosen_keys = None if models is None else set(models), None if keys is None else set(keys)
     rows = Rows()
     with database.session(read_only=True) as session:
         for kind, table in (("answer", AnswerRow), ("trace", TraceRow)):
-            for row in _select(session, table, wanted):
-                if _is_wanted(row, wanted) and (chosen is None or row["key"] in chosen):
+            for row in _select(session, table, chosen_models):
+                if _is_wanted(row, chosen_models) and (chosen_keys is None or row["key"] in chosen_keys):
                     _check(database, table.__tablename__, row["key"], result_problem(kind, row))
                     rows.of(kind).append(row)
         hashes = sorted({row["prompt_hash"] for row in [*rows.answers, *rows.traces]})
@@ -208,7 +208,7 @@ def read_results(path: Path, sha256: str | None = None) -> tuple[ResultsFile, Ro
     if sha256 not in (None, file_hash):
         raise _corrupt(str(path), f"its SHA-256 is {file_hash} and not {sha256}")
     head, _, body = _unpacked(path, packed).partition(b"\n")
-    found = _read_head(path, head)
+    manifest = _read_head(path, head)
     rows, prompts = Rows(), set[str]()
     # A row that is wrong is named, which says more than that the whole file's hash is.
     for number, line in enumerate(body.splitlines(), start=2):
@@ -222,20 +222,22 @@ def read_results(path: Path, sha256: str | None = None) -> tuple[ResultsFile, Ro
         rows.of(kind).append(row)
         if kind == "prompt":
             prompts.add(row["hash"])
-    if _manifest(rows, body, found.made_by) != found:
+    if _manifest(rows, body, manifest.made_by) != manifest:
         raise _corrupt(str(path), "its lines do not match its first one")
-    return ResultsFile(path, len(packed), file_hash, found), rows
+    return ResultsFile(path, len(packed), file_hash, manifest), rows
 
 
-def _select(session: Session, table: type[AnswerRow] | type[TraceRow], wanted: set[ModelRef] | None) -> Any:
+def _select(session: Session, table: type[AnswerRow] | type[TraceRow], chosen_models: set[ModelRef] | None) -> Any:
     statement: Select[Any] = select(*table.__table__.columns)
-    if wanted is not None:
-        statement = statement.where(table.model.in_({model.name for model in wanted}))
+    if chosen_models is not None:
+        statement = statement.where(table.model.in_({model.name for model in chosen_models}))
     return (dict(row) for row in session.execute(statement).mappings())
 
 
-def _is_wanted(row: ResultRow, wanted: set[ModelRef] | None) -> bool:
-    return wanted is None or stored_model(row["model"], row["revision"], row["adapter"], row["options"]) in wanted
+def _is_wanted(row: ResultRow, chosen_models: set[ModelRef] | None) -> bool:
+    if chosen_models is None:
+        return True
+    return stored_model(row["model"], row["revision"], row["adapter"], row["options"]) in chosen_models
 
 
 def _check(database: Database, table: str, key: str, problem: str | None) -> None:

@@ -66,7 +66,7 @@ def test_the_first_to_store_wins(database: Database) -> None:
     """The other process stores its results while this one's model still runs."""
     other = CachedEngine(CountingEngine(), database)
 
-    class Slow(CountingEngine):
+    class LateEngine(CountingEngine):
         def answer(self, prompts: Any, **more: Any) -> list[Answer]:
             other.answer(prompts)
             return [Answer(0.999, 1, 1.0) for _ in prompts]
@@ -78,7 +78,7 @@ def test_the_first_to_store_wins(database: Database) -> None:
             return [[trace]]
 
     heard: list[Trace] = []
-    slow = CachedEngine(Slow(), database)
+    slow = CachedEngine(LateEngine(), database)
     assert slow.answer([PROMPTS[0]]) == other.peek_answers([PROMPTS[0]]) != [Answer(0.999, 1, 1.0)]
     ((got,),) = slow.reason([PROMPTS[0]], 1, SAMPLING, on_trace=lambda position, trace: heard.append(trace))
     assert [got] == heard == other.peek_traces(PROMPTS[0], 1, SAMPLING)
@@ -88,14 +88,14 @@ def test_the_first_to_store_wins(database: Database) -> None:
 def test_the_cache_answers_while_the_model_is_busy_and_waiting_can_be_stopped(database: Database) -> None:
     started, finish = threading.Event(), threading.Event()
 
-    class Slow(CountingEngine):
+    class BusyEngine(CountingEngine):
         def answer(self, prompts: Any, **more: Any) -> list[Answer]:
             started.set()
             assert finish.wait(30)
             return super().answer(prompts)
 
     CachedEngine(CountingEngine(), database).answer([PROMPTS[0]])
-    engine = CachedEngine(Slow(), database)
+    engine = CachedEngine(BusyEngine(), database)
     thread = threading.Thread(target=engine.answer, args=([PROMPTS[1]],))
     thread.start()
     assert started.wait(30)

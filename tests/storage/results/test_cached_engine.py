@@ -201,8 +201,8 @@ def test_thousands_of_prompts_take_few_statements(cached: CachedEngine, database
     statements: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     assert cached.answer(prompts) == first
-    assert len([each for each in statements if each.startswith("SELECT")]) == 3
-    assert not [each for each in statements if each.startswith("INSERT")]
+    assert len([one for one in statements if one.startswith("SELECT")]) == 3
+    assert not [one for one in statements if one.startswith("INSERT")]
 
 
 @pytest.mark.parametrize(
@@ -254,23 +254,23 @@ Traces = list[list[Trace]]
     ],
 )
 def test_chains_that_were_not_asked_for_are_refused(database: Database, spoil: Callable[[Traces], Traces]) -> None:
-    class Wrong(CountingEngine):
+    class SpoilingEngine(CountingEngine):
         def reason(self, *args: Any, on_trace: Any = None, **more: Any) -> Traces:
             return spoil(super().reason(*args, **more))
 
     with pytest.raises(EngineError, match="Expected"):
-        CachedEngine(Wrong(), database).reason([A, B], 2, SAMPLING)
+        CachedEngine(SpoilingEngine(), database).reason([A, B], 2, SAMPLING)
 
 
 @pytest.mark.parametrize(("number", "index"), [(1, 0), (-1, 0), (0, 5)])
 def test_a_chain_handed_over_that_was_not_asked_for_is_refused(database: Database, number: int, index: int) -> None:
-    class Wrong(CountingEngine):
+    class InventingEngine(CountingEngine):
         def reason(self, *args: Any, on_trace: Any = None, **more: Any) -> Traces:
             on_trace(number, Trace(index, "?", 0.5, 1, 0.1, "stop"))
             raise AssertionError("unreachable")
 
     with pytest.raises(EngineError, match="Expected"):
-        CachedEngine(Wrong(), database).reason([A], 2, SAMPLING)
+        CachedEngine(InventingEngine(), database).reason([A], 2, SAMPLING)
     with database.session(read_only=True) as session:
         assert session.execute(select(func.count()).select_from(TraceRow)).scalar() == 0
 
@@ -279,11 +279,11 @@ def test_a_chain_handed_over_that_was_not_asked_for_is_refused(database: Databas
     "answers", [[], [Answer(0.5, 1, 0.1)] * 3, [Answer(0.5, 1, 0.1), Answer(float("nan"), 1, 0.1)]]
 )
 def test_answers_that_were_not_asked_for_are_refused(database: Database, answers: list[Answer]) -> None:
-    class Wrong(CountingEngine):
+    class MiscountingEngine(CountingEngine):
         def answer(self, prompts: Sequence[Any], **more: Any) -> list[Answer]:
             return answers
 
-    engine = CachedEngine(Wrong(), database)
+    engine = CachedEngine(MiscountingEngine(), database)
     with pytest.raises(EngineError, match="Expected"):
         engine.answer([A, B])
     assert engine.peek_answers([A, B]) == [None, None]

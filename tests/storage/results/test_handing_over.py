@@ -64,7 +64,7 @@ def test_an_engine_that_hands_nothing_over_loses_nothing(database: Database) -> 
         heard: Heard = []
         engine = CachedEngine(kind(ModelRef(f"m{number}")), database)
         got = engine.answer(prompts, on_answer=lambda place, answer, to=heard: to.append((place, answer)))
-        assert sorted(heard, key=lambda each: each[0]) == list(enumerate(got))
+        assert sorted(heard, key=lambda place_and_answer: place_and_answer[0]) == list(enumerate(got))
         assert engine.peek_answers(prompts) == got == CountingEngine().answer(prompts)
 
 
@@ -79,13 +79,13 @@ def test_what_was_handed_over_wins_over_what_is_returned_later(database: Databas
 
 @pytest.mark.parametrize("number", [-1, 1])
 def test_an_answer_to_a_prompt_that_was_not_asked_is_refused(database: Database, number: int) -> None:
-    class Wrong(CountingEngine):
+    class MisplacingEngine(CountingEngine):
         def answer(self, prompts: Any, *, on_answer: Any = None, **more: Any) -> list[Answer]:
             on_answer(number, Answer(0.5, 1, 0.1))
             raise AssertionError("unreachable")
 
     with pytest.raises(EngineError, match="Expected one of 1 prompts"):
-        CachedEngine(Wrong(), database).answer([A])
+        CachedEngine(MisplacingEngine(), database).answer([A])
     assert stored(database) == 0
 
 
@@ -170,7 +170,7 @@ def test_adapters_of_one_model_take_turns(database: Database) -> None:
     running: list[int] = []
     most: list[int] = []
 
-    class Slow(CountingEngine):
+    class SlowEngine(CountingEngine):
         def answer(self, prompts: Any, **more: Any) -> list[Answer]:
             running.append(1)
             most.append(len(running))
@@ -178,7 +178,7 @@ def test_adapters_of_one_model_take_turns(database: Database) -> None:
             running.pop()
             return super().answer(prompts, **more)
 
-    base = CachedEngine(Slow(), database)
+    base = CachedEngine(SlowEngine(), database)
     engines = [base, base.adapted("one"), base.adapted("two"), base.adapted("one").adapted("three")]
     with ThreadPoolExecutor(len(engines)) as pool:
         list(pool.map(lambda engine: engine.answer([A]), engines))
