@@ -64,6 +64,15 @@ def test_package_files_hold_no_logic() -> None:
         assert "\nclass " not in body, init
 
 
+def test_a_class_name_is_defined_once() -> None:
+    places: dict[str, list[str]] = {}
+    for module in _modules():
+        for node in ast.walk(ast.parse((ROOT / module).read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(f"{module}:{node.lineno}")
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
 def test_no_engine_name_outside_its_record() -> None:
     """The name of an engine is a string of its record, of its own module and of the settings' defaults; everything else
     asks the record. Nothing is compared with the model that makes up its answers either.
