@@ -13,6 +13,7 @@ from markupsafe import Markup
 from app.library.view import ArtifactEntry, Cache, DatasetEntry, Facts, ModelEntry, Shelf
 from app.shared.jobs import Entry as JobEntry
 from app.shared.templating import render, significant
+from backend.engines import SCRIPTED
 from backend.knobs import KNOBS
 from backend.what_if import Edits
 from storage.database.tables import utc_now
@@ -47,7 +48,7 @@ _STATES = {
     "fetched": ("○", "fetched at first use"),
     "hub": ("○", "asked of the hub at first use"),
     "server": ("○", "run by a server"),
-    "made up": ("✓", "stand-in, no weights"),
+    SCRIPTED.name: ("✓", "stand-in, no weights"),
 }
 _MADE = ("ready", "shipped")
 _DATASET_STATES = _STATES | {

@@ -64,7 +64,7 @@ def _descriptions(artifact: Artifact, dataset: Dataset) -> Facts:
     interactions = dataset.item_counts
     generated = np.array([row.source == "generated" for row in rows])
     writer = model_of(artifact.meta["recipe"]) or SCRIPTED
-    kind = "made up" if makes_up_answers(writer.name) else "small" if writer.name in models.EMBEDDED else "given"
+    kind = SCRIPTED.name if makes_up_answers(writer.name) else "small" if writer.name in models.EMBEDDED else "given"
     samples = tuple(
         DescribedItem(
             dataset.item_label(code), int(interactions[code]),

@@ -27,7 +27,7 @@ from app.library.view import (
 )
 from backend import datasets
 from backend.datasets import Dataset
-from backend.engines import makes_up_answers, models
+from backend.engines import SCRIPTED, makes_up_answers, models
 from backend.errors import CorruptCacheError, RallrecError
 from backend.types import ModelRef
 from storage import inventory
@@ -208,7 +208,7 @@ class LibraryService:
     def _model_entry(self, role: str, model: ModelRef, *, at_server: bool = False) -> ModelEntry:
         name, models_dir = models.display_name(model), self._workspace.settings.models_dir
         if makes_up_answers(model.name):
-            return ModelEntry(role, name, model.revision, "made up")
+            return ModelEntry(role, name, model.revision, SCRIPTED.name)
         if at_server:
             return ModelEntry(role, name, model.revision, "server")
         if models.is_fetched(model, models_dir):

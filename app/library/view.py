@@ -30,7 +30,7 @@ class DescribedItem:
 @dataclass(frozen=True)
 class Descriptions:
     """Who wrote about how many items. ``covered``: share of all interactions that are with items described by the
-    model; ``reasons``: why texts were of no use, with how many; ``writer_kind``: ``small``, ``made up`` or ``given``.
+    model; ``reasons``: why texts were of no use, with how many; ``writer_kind``: ``small``, ``scripted`` or ``given``.
     """
 
     items: int
@@ -151,7 +151,7 @@ class DatasetEntry:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """Who plays a role. ``state``: ``disk``, ``fetched`` or ``hub`` (each at first use), ``server`` or ``made up``."""
+    """Who plays a role. ``state``: ``disk``, ``fetched`` or ``hub`` (each at first use), ``server`` or ``scripted``."""
 
     role: str
     name: str

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from backend.datasets import DatasetMeta
@@ -133,7 +133,7 @@ def _is_filled(database: Database, meta: DatasetMeta) -> bool:
         return session.get(RequestFillRow, (meta.name, meta.data_hash)) is not None
 
 
-def _of_data(table: type[RequestRow], meta: DatasetMeta) -> tuple[object, object]:
+def _of_data(table: type[RequestRow], meta: DatasetMeta) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return table.dataset == meta.name, table.data_hash == meta.data_hash
 
 

@@ -72,7 +72,9 @@ class PromptReader:
     def about(self, prompt: str, text: str) -> Iterator[PromptAbout]:
         """The samples whose text this is: many users rated the same few items, other datasets have the same titles."""
         data, reading = self._data, self.read(text)
-        for row, shown in self._candidates(reading) if reading else ():
+        if reading is None:
+            return
+        for row, shown in self._candidates(reading):
             user, item = int(data.user_index[row]), int(data.item_index[row])
             if self._questions.prompt(user, item, shown, reading.layout).text == text:
                 yield prompt, data.user_ids[user], data.item_ids[item]

@@ -58,7 +58,7 @@ def every_panel(text: str) -> dict[str, str]:
         DatasetEntry(text, state, True, text, text, text, text, 1, 2, 3, 4, 5)
         for state in ("prepared", "shipped", "missing", "damaged")
     ]
-    models = [ModelEntry(text, text, text, state, 1, text) for state in ("disk", "fetched", "hub", "made up")]
+    models = [ModelEntry(text, text, text, state, 1, text) for state in ("disk", "fetched", "hub", "scripted")]
     return {
         "own": drawing.own_artifacts(shelf, f"aligned {text}"),
         "unknown": drawing.own_artifacts(shelf, text),

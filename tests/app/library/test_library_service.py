@@ -81,7 +81,7 @@ def test_descriptions_tell_how_many_and_what_share_of_interactions(workspace: Wo
     assert told.counts["fixed"] == data.n_items - 20
     counts = np.bincount(data.item_index, minlength=data.n_items)
     assert [sample.interactions for sample in told.samples] == sorted(counts.tolist(), reverse=True)[:6]
-    assert told.writer_kind == "made up"
+    assert told.writer_kind == "scripted"
 
 
 def test_training_tells_its_curve_and_the_space_its_widths(workspace: Workspace) -> None:
@@ -224,14 +224,14 @@ def test_models_tell_where_their_weights_are(open_workspace: Open, home: Path) -
     )  # fmt: skip
     found = {one.role: one for one in LibraryService(workspace).models()}
     assert {role: one.state for role, one in found.items()} == {
-        "tuned": "disk", "reasoning": "hub", "encoder": "fetched", "describer": "made up",
+        "tuned": "disk", "reasoning": "hub", "encoder": "fetched", "describer": "scripted",
     }  # fmt: skip
     assert found["tuned"].bytes == 10
     assert found["encoder"].command == "rallrec prepare --model"
     served = open_workspace(engine="openai", reasoning_engine="scripted", tuned_model="org/model", tuned_adapter="lora")
     found = {one.role: one for one in LibraryService(served).models()}
     assert (found["tuned"].name, found["tuned"].state) == ("org/model + lora", "server")
-    assert (found["reasoning"].state, found["encoder"].state) == ("made up", "made up")
+    assert (found["reasoning"].state, found["encoder"].state) == ("scripted", "scripted")
 
 
 def test_looking_at_the_cache_makes_no_database(workspace: Workspace) -> None:
