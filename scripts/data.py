@@ -28,9 +28,8 @@ data = typer.Typer(
     rich_markup_mode=None,
 )
 
-# Kept here in words, so that help needs no more than this module; a test compares it with the formats that there are.
+# Kept here in words, so that help needs no more than this module; a test compares it with the catalogue.
 PUBLISHED = ("ml-1m", "ml-100k", "ml-25m", "ml-32m", "bookcrossing", "amazon-2018", "amazon-2023")
-FORMATS = ("ml-1m", "ml-100k", "ml-csv", "bookcrossing", "amazon-2018", "amazon-2023", "custom")
 
 SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out broken rows and report how many.")]
 
@@ -169,7 +168,7 @@ def describe(
 def import_(
     path: Annotated[str, typer.Argument(help="Folder, archive or file, as its publisher ships it.")],
     name: Annotated[str, typer.Option(help="What the dataset is to be called here.")],
-    format: Annotated[str, typer.Option(help=f"How it is written: {', '.join(FORMATS)}.")],
+    format: Annotated[str, typer.Option(help="How it is written, such as ml-1m, bookcrossing or custom.")],
     mapping: Annotated[
         str | None, typer.Option(help="For custom: the file that says what the columns mean (rallrec data describe).")
     ] = None,
