@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -75,11 +74,11 @@ def test_other_choices_show_other_predictions(users: UsersService, targets: list
     # What M_G said does not depend on what M_R is told.
     assert [(own.item, own.complete) for own in plain.every] == [(targets[-2], False)]
     assert plain.elsewhere == 1
-    [partial] = users.predictions(replace(SEVEN, show="partial")).rows
+    [partial] = users.predictions(SEVEN.model_copy(update={"show": "partial"})).rows
     assert (partial.answers, partial.chains, math.isnan(partial.error)) == ((3, 3), (0, 3), True)
-    [half] = users.predictions(replace(SEVEN, gamma=0.5)).every
+    [half] = users.predictions(SEVEN.model_copy(update={"gamma": 0.5})).every
     assert (half.item, half.complete) == (targets[-1], True)
-    [none] = users.predictions(replace(SEVEN, knowledge="none")).every
+    [none] = users.predictions(SEVEN.model_copy(update={"knowledge": "none"})).every
     assert (none.item, none.complete) == (targets[-2], True)
 
 
@@ -98,7 +97,7 @@ def test_no_model_is_run(
     ask(targets[-2], gamma=0.5)
     hold(workspace, held)
     for gamma in (None, 0.5, 0.9):
-        users.predictions(replace(SEVEN, gamma=gamma))
+        users.predictions(SEVEN.model_copy(update={"gamma": gamma}))
     users.users(UsersQuery())
     assert not held.started.is_set()
 
@@ -124,10 +123,10 @@ def test_the_link_to_predict_opens_exactly_that_prediction(
 def test_a_selected_item_is_marked_and_an_unknown_one_is_not(users: UsersService, targets: list[str], ask: Ask) -> None:
     for item in targets[-2:]:
         ask(item)
-    chosen = users.predictions(replace(SEVEN, item=targets[-2])).selected
+    chosen = users.predictions(SEVEN.model_copy(update={"item": targets[-2]})).selected
     assert chosen is not None
     assert chosen.item == targets[-2]
-    assert users.predictions(replace(SEVEN, item="nowhere")).selected is None
+    assert users.predictions(SEVEN.model_copy(update={"item": "nowhere"})).selected is None
 
 
 def test_pages_together_are_all_of_them(
@@ -136,7 +135,7 @@ def test_pages_together_are_all_of_them(
     monkeypatch.setattr(module, "PREDICTIONS_A_PAGE", 2)
     for item in targets[-5:]:
         ask(item)
-    pages = [users.predictions(replace(SEVEN, page=number, sort="error")) for number in (1, 2, 3, 9)]
+    pages = [users.predictions(SEVEN.model_copy(update={"page": number, "sort": "error"})) for number in (1, 2, 3, 9)]
     assert [len(one.rows) for one in pages] == [2, 2, 1, 1]
     assert [(one.page, one.pages, len(one.every)) for one in pages] == [(1, 3, 5), (2, 3, 5), (3, 3, 5), (3, 3, 5)]
     errors = [own.error for one in pages[:3] for own in one.rows]
