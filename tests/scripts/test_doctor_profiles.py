@@ -27,7 +27,16 @@ Doctor = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
 @pytest.fixture
 def doctor(rallrec: Rallrec, tmp_path: Path) -> Doctor:
     """doctor("--profile", "paper", RALLREC_...=...): the exit code, and the findings by name. The hub is unknown."""
+    return _asking(rallrec, tmp_path)
 
+
+@pytest.fixture
+def fresh_doctor(process: Rallrec, tmp_path: Path) -> Doctor:
+    """As ``doctor``, in a process of its own: the hub's library reads where its cache is when it is imported."""
+    return _asking(process, tmp_path)
+
+
+def _asking(rallrec: Rallrec, tmp_path: Path) -> Doctor:
     def ask(*arguments: Any, **environment: Any) -> tuple[int, dict[str, dict[str, Any]]]:
         given = {"HF_HOME": tmp_path / "hub", "HF_TOKEN": "", "HF_HUB_OFFLINE": "0", "OPENAI_API_KEY": ""}
         done = rallrec("doctor", "--json", *arguments, **given | environment)
@@ -110,21 +119,21 @@ def test_a_large_gpu_a_token_and_an_adapter_are_seen(doctor: Doctor, gpu: Callab
     assert doctor()[1]["gpu"]["state"] == "optional"
 
 
-def test_a_model_in_the_hubs_cache_or_a_folder_is_on_disk(doctor: Doctor, tmp_path: Path) -> None:
+def test_a_model_in_the_hubs_cache_or_a_folder_is_on_disk(fresh_doctor: Doctor, tmp_path: Path) -> None:
     snapshot = tmp_path / "hub" / "hub" / f"models--{R1.replace('/', '--')}" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
     (snapshot.parents[1] / "refs").mkdir()
     (snapshot.parents[1] / "refs" / "main").write_text("abc")
     (snapshot / "config.json").write_text("{}")
     given = {"RALLREC_REASONING_MODEL": R1, "HF_HUB_OFFLINE": "1"}
-    _, findings = doctor(**given)
+    _, findings = fresh_doctor(**given)
     assert findings["cpu-default: reasoning_model"]["state"] == "missing", "a config is no weights"
     (snapshot / "model.safetensors").write_text("weights")
-    assert doctor(**given)[1]["cpu-default: reasoning_model"]["state"] == "ok"
-    code, findings = doctor(RALLREC_TUNED_MODEL="./no-such-folder")
+    assert fresh_doctor(**given)[1]["cpu-default: reasoning_model"]["state"] == "ok"
+    code, findings = fresh_doctor(RALLREC_TUNED_MODEL="./no-such-folder")
     assert code == 1
     assert "no such folder" in findings["cpu-default: tuned_model"]["detail"]
-    assert doctor(RALLREC_TUNED_MODEL=tmp_path)[1]["cpu-default: tuned_model"]["state"] == "ok"
+    assert fresh_doctor(RALLREC_TUNED_MODEL=tmp_path)[1]["cpu-default: tuned_model"]["state"] == "ok"
 
 
 def test_with_the_scripted_engine_no_profile_is_said_to_run(doctor: Doctor) -> None:
