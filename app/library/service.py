@@ -118,8 +118,8 @@ class LibraryService:
     @property
     def _command(self) -> str:
         """What makes the artifacts of this dataset."""
-        other = self._workspace.other
-        return f"rallrec precompute --dataset {other}" if other else "rallrec precompute"
+        dataset = self._workspace.other
+        return f"rallrec precompute --dataset {dataset}" if dataset else "rallrec precompute"
 
     def _entry(self, planned: Planned, data: Dataset, keys: Mapping[str, str]) -> ArtifactEntry:
         node, artifact = planned.node, planned.artifact

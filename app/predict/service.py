@@ -209,12 +209,14 @@ class PredictService:
             prediction = max(prediction, replace(run.prediction, recipe=prediction.recipe), key=known)
         if prediction.complete:
             session.asked = prediction
-        asked = session.asked
+        last_complete = session.asked
         needs_stale = not prediction.complete and not (run and of_this and run.live)
         session.view = replace(
             view,
             prediction=prediction,
-            stale=asked if needs_stale and asked and _sample(asked) == _sample(prediction) else None,
+            stale=last_complete
+            if needs_stale and last_complete and _sample(last_complete) == _sample(prediction)
+            else None,
             run=run if of_this else None,
             other_run=bool(run and run.live and not of_this and session.run and session.run.owner == session.owner),
         )
@@ -274,7 +276,7 @@ def _merged_by(prediction: Prediction, merging: MergingConfig) -> Prediction:
     return replace(prediction, recipe=prediction.recipe.model_copy(update={"merging": merging}))
 
 
-def _same(one: Prediction, other: Prediction) -> bool:
+def _same(first: Prediction, second: Prediction) -> bool:
     """Whether two predictions ask the same (alpha and epsilon do not matter to that)."""
-    recipes = [_merged_by(prediction, MergingConfig()).recipe for prediction in (one, other)]
-    return _sample(one) == _sample(other) and recipes[0] == recipes[1]
+    recipes = [_merged_by(prediction, MergingConfig()).recipe for prediction in (first, second)]
+    return _sample(first) == _sample(second) and recipes[0] == recipes[1]

@@ -157,10 +157,10 @@ class JobsService:
 
     def _job(self, number: Any) -> StoredJob:
         """A job by its number, which may be anything that a browser sends."""
-        found = self._store.get(number) if isinstance(number, int) and 0 < number < 2**31 else None
-        if found is None:
+        job = self._store.get(number) if isinstance(number, int) and 0 < number < 2**31 else None
+        if job is None:
             raise UsageError(f"There is no job {number!r:.40}", fix="look at the page again")
-        return found
+        return job
 
     def _entry(self, job: StoredJob, owner: str) -> Entry:
         try:

@@ -252,10 +252,10 @@ def _joined(side: WhatIfSide, run: LiveRun | None) -> WhatIfSide:
     return reached if reached.missing < side.missing else replace(side, run=snapshot)
 
 
-def _same(one: Prediction, other: Prediction) -> bool:
+def _same(first: Prediction, second: Prediction) -> bool:
     """Whether two predictions ask the same (alpha and epsilon do not matter to that)."""
     questions = []
-    for prediction in (one, other):
+    for prediction in (first, second):
         question, recipe = prediction.question, prediction.recipe.model_copy(update={"merging": MergingConfig()})
         questions.append((question.user, question.item, question.history_rows, _of_question(question.edits), recipe))
     return questions[0] == questions[1]

@@ -96,8 +96,8 @@ def draw(
     repeated = (
         np.repeat(np.arange(len(codes)), often[codes]) for block in _counts(codes, draws, seed) for often in block
     )
-    each = (function(codes[rows], y[rows], s[rows]) for rows in repeated)
-    return MetricDraws(value, np.fromiter(each, dtype=np.float64, count=draws))
+    drawn = (function(codes[rows], y[rows], s[rows]) for rows in repeated)
+    return MetricDraws(value, np.fromiter(drawn, dtype=np.float64, count=draws))
 
 
 def _counts(codes: Int64, draws: int, seed: int) -> Iterator[Int64]:

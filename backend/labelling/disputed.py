@@ -60,16 +60,20 @@ class Dispute:
 def disputed(labels: Iterable[Label], resolved: Iterable[Label] = ()) -> list[Dispute]:
     """Tasks with two labels or more, the most disputed first; equal ones by their task's id."""
     kept = counted(labels)
-    done = {own.task for own in resolved if own.kind == "resolved"}
+    done = {label.task for label in resolved if label.kind == "resolved"}
     by_task: dict[str, list[Label]] = {}
     for label in kept:
         by_task.setdefault(label.task, []).append(label)
     parts: dict[str, list[tuple[Part, tuple[str, ...]]]] = {}
     for table in ratings(kept):
-        for task, own in _parts(table).items():
-            parts.setdefault(task, []).append(own)
-    found = [_dispute(own, parts.get(task, []), task in done) for task, own in by_task.items() if len(own) > 1]
-    return sorted(found, key=lambda own: (-own.score, own.task))
+        for task, part in _parts(table).items():
+            parts.setdefault(task, []).append(part)
+    disputes = [
+        _dispute(task_labels, parts.get(task, []), task in done)
+        for task, task_labels in by_task.items()
+        if len(task_labels) > 1
+    ]
+    return sorted(disputes, key=lambda dispute: (-dispute.score, dispute.task))
 
 
 def _dispute(labels: Sequence[Label], parts: Sequence[tuple[Part, tuple[str, ...]]], done: bool) -> Dispute:

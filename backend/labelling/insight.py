@@ -415,7 +415,7 @@ def _is_correct(one: ChainRecord, two: ChainRecord) -> int:
 
 _CONTESTS: tuple[tuple[str, str, _Differs], ...] = (
     ("correct", "wrong", _is_correct),
-    ("longer", "shorter", lambda one, other: (one.tokens > other.tokens) - (one.tokens < other.tokens)),
-    ("injected", "none", lambda one, other: bool(one.knowledge) - bool(other.knowledge)),
-    ("first", "second", lambda _one, _other: 1),
+    ("longer", "shorter", lambda one, two: (one.tokens > two.tokens) - (one.tokens < two.tokens)),
+    ("injected", "none", lambda one, two: bool(one.knowledge) - bool(two.knowledge)),
+    ("first", "second", lambda _one, _two: 1),
 )

@@ -63,15 +63,15 @@ def bring_to_head(engine: Engine) -> str:
 
 
 def _checked_revision(connection: Connection) -> str | None:
-    found, known = found_revision(connection), known_revisions()
-    if found is not None and found not in known:
+    revision, known = found_revision(connection), known_revisions()
+    if revision is not None and revision not in known:
         raise DatabaseTooNewError(
-            f"The database {connection.engine.url} is at revision {found}, which this program does not know",
+            f"The database {connection.engine.url} is at revision {revision}, which this program does not know",
             expected=f"revision {known[-1]} or older",
             fix="upgrade this program to the version that wrote the database (pip install --upgrade rallrec-plus), "
             "or set RALLREC_DATABASE_URL to another database",
         )
-    return found
+    return revision
 
 
 @contextmanager

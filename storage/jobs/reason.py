@@ -74,6 +74,6 @@ class ReasonParams(PlayedParams):
             batch.run(BatchListener(teller.stage, count), stop)
         finally:
             counts = [batch.answers, batch.chains]
-            finished, wanted = sum(one.known + one.made for one in counts), sum(one.wanted for one in counts)
-            tell(JobReport(f"{kept(batch)} are there", finished / wanted if wanted else None, finished, wanted))
+            finished, total = sum(one.known + one.made for one in counts), sum(one.wanted for one in counts)
+            tell(JobReport(f"{kept(batch)} are there", finished / total if total else None, finished, total))
         raise_failures(batch, samples, recipes, "resume the job")

@@ -114,12 +114,12 @@ class _Child:
                 return self._report
             return replace(self._report, stage=f"paused while a prediction runs; {self._report.stage}")
 
-    def pause(self, wanted: bool) -> None:
+    def pause(self, paused: bool) -> None:
         """Pause or go on."""
-        if wanted != self._paused:
-            self._order("pause" if wanted else "go")
+        if paused != self._paused:
+            self._order("pause" if paused else "go")
             with self._lock:
-                self._paused = wanted
+                self._paused = paused
 
     def stop(self) -> None:
         self._order("stop")

@@ -24,10 +24,10 @@ def recalled(
             raise Stopped("Stopped before any model was asked")
         progress("looking up what is cached", number / len(samples))
         try:
-            found = list(unasked_predictions(pipeline, [(sample.user, sample.item)], recipes))
+            predictions = list(unasked_predictions(pipeline, [(sample.user, sample.item)], recipes))
         except UsageError as error:
             raise at_line(sample.where, error) from error
-        for prediction in found:
+        for prediction in predictions:
             yield look_up(pipeline, prediction.question, prediction.recipe)
 
 

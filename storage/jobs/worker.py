@@ -140,9 +140,9 @@ class Worker:
         live = {number: job for number, job in jobs.items() if not job.ended}
         if not live:
             return
-        asked = self.store.beat(self.name, {number: job.report() for number, job in live.items()})
+        stop_asked = self.store.beat(self.name, {number: job.report() for number, job in live.items()})
         for number, job in live.items():
-            if asked.get(number, True) and not job.ended:
+            if stop_asked.get(number, True) and not job.ended:
                 job.on_stop()
 
     def _tell_end(self, number: int) -> None:

@@ -115,9 +115,9 @@ class WhatIfs:
             rows = rows if value is None else rows.where(column == value)
         rows = rows.order_by(WhatIfRow.created_at.desc(), WhatIfRow.id).limit(limit)
         with self._database.session(read_only=True) as session:
-            found = list(session.execute(rows).scalars())
+            stored_rows = list(session.execute(rows).scalars())
         kept = []
-        for row in found:
+        for row in stored_rows:
             try:
                 kept.append(_read(row))
             except CorruptCacheError:  # said by whoever opens it

@@ -130,11 +130,11 @@ def kinds_until(name: str | None) -> list[str]:
         return [stage.kind for stage in STAGES if not stage.extra]
     if name not in STAGE_NAMES:
         raise UnknownNameError("stage", name, STAGE_NAMES)
-    wanted: set[str] = set()
+    needed: set[str] = set()
     for stage in reversed(STAGES):
-        if stage.name == name or stage.kind in wanted:
-            wanted |= {stage.kind, *stage.inputs}
-    return [stage.kind for stage in STAGES if stage.kind in wanted]
+        if stage.name == name or stage.kind in needed:
+            needed |= {stage.kind, *stage.inputs}
+    return [stage.kind for stage in STAGES if stage.kind in needed]
 
 
 def effective_tables(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -116,18 +116,18 @@ def _questions(job: StageWork, asking: Questions, part: str, count: int, recipe:
     assert part in PARTS
     data, rows = job.dataset, job.data_split.part(part)
     rng = np.random.default_rng(derive_seed(job.settings.seed, "tune", part))
-    found = 0
+    drawn = 0
     for row in rng.permutation(rows):
         user, item = int(data.user_index[row]), int(data.item_index[row])
-        if found == count:
+        if drawn == count:
             return
         if data.find_row(user, item) != row:  # a second rating of the same item
             continue
         job.check_stop()
-        found += 1
-        job.progress(f"retrieving for the {part} samples", found / count)
+        drawn += 1
+        job.progress(f"retrieving for the {part} samples", drawn / count)
         yield asking.ask(user, item, job.config.retrieval(recipe), job.config.template)
-    if not found:
+    if not drawn:
         raise DataError(f"The {part} part has no sample to tune with", fix="give a larger dataset")
 
 

@@ -182,8 +182,8 @@ def _text(name: str, server_default: str | None = None) -> sa.Column:
     return sa.Column(name, sa.Text(), nullable=False, server_default=server_default)
 
 
-def _points(table: str, column: str, other: str, key: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint([column], [f"{other}.{key}"], name=op.f(f"fk_{table}_{column}_{other}"))
+def _points(table: str, column: str, target: str, key: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint([column], [f"{target}.{key}"], name=op.f(f"fk_{table}_{column}_{target}"))
 
 
 def downgrade() -> None:
