@@ -155,7 +155,7 @@ class BrokenEngine(ScriptedEngine):
 
 
 @pytest.fixture
-def held() -> Iterator[HeldEngine]:
+def held_engine() -> Iterator[HeldEngine]:
     engine = HeldEngine()
     yield engine
     engine.gate.set()

@@ -26,8 +26,8 @@ INTERNALS = ("Traceback", 'File "', 'File \\"', "site-packages", "sqlalchemy", s
 
 
 def picker_of(config: dict[str, Any], name: str) -> int:
-    [found] = [c["id"] for c in config["components"] if c["props"].get("elem_id") == name]
-    return int(found)
+    [ids] = [c["id"] for c in config["components"] if c["props"].get("elem_id") == name]
+    return int(ids)
 
 
 def search(client: TestClient, component: Any, data: Any, name: Any = "search") -> Any:
@@ -191,8 +191,8 @@ def moved(
     client: TestClient, config: dict[str, Any], values: list[Any], page: str = "stranger", **more: Any
 ) -> dict[str, str]:
     """The panels that a page is sent after a move to these values."""
-    asked = {"page": page, "values": dict(zip(SampleAddress.names(), values, strict=True)), "truth": False} | more
-    answer = search(client, picker_of(config, "live"), asked, "move")
+    move = {"page": page, "values": dict(zip(SampleAddress.names(), values, strict=True)), "truth": False} | more
+    answer = search(client, picker_of(config, "live"), move, "move")
     assert answer.status_code == 200, answer.text
     panels: dict[str, str] = answer.json()
     return panels
@@ -224,8 +224,8 @@ def test_what_no_control_can_send_is_told_without_internals(
 
 @pytest.mark.parametrize("data", JUNK, ids=[json.dumps(data)[:40] for data in JUNK])
 def test_junk_instead_of_a_move_is_a_clean_answer(client: TestClient, config: dict[str, Any], data: Any) -> None:
-    for asked in (data, {"page": data, "values": data, "truth": data, "anew": data}):
-        answer = search(client, picker_of(config, "live"), asked, "move")
+    for move in (data, {"page": data, "values": data, "truth": data, "anew": data}):
+        answer = search(client, picker_of(config, "live"), move, "move")
         assert answer.status_code == 200
         assert is_clean(answer.text)
 

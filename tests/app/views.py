@@ -66,10 +66,10 @@ def dataset_of(small: Dataset, text: str, **meta: Any) -> Dataset:
 def prediction_of(data: Dataset, text: str, **recipe: Any) -> Prediction:
     """The last sample, complete: three chains that end in Yes, No and nothing readable, and one that never ends."""
     pipeline = Pipeline(data, random_space(data.n_items, 3), ScriptedEngine(), ScriptedEngine())
-    asked = Recipe.model_validate({"reasoning": {"traces": CHAINS}} | recipe)
-    question = pipeline.question(int(data.user_index[-1]), int(data.item_index[-1]), asked)
+    full_recipe = Recipe.model_validate({"reasoning": {"traces": CHAINS}} | recipe)
+    question = pipeline.question(int(data.user_index[-1]), int(data.item_index[-1]), full_recipe)
     answers = [Answer(p_yes, 9, 0.1) for p_yes in (0.3, 0.4, 0.6)]
-    done = pipeline.with_answers(pipeline.unasked(question, asked), answers)
+    done = pipeline.with_answers(pipeline.unasked(question, full_recipe), answers)
     ends = ("</think>Yes", "</think>No", f"</think>{text}", "")
     traces = [Trace(n, f"{text} {text}{end}", n / 3, 7, 0.5, "length") for n, end in enumerate(ends)]
     return done.taking_traces(traces)
@@ -108,8 +108,8 @@ def nearest_of(prediction: Prediction, variant: str, **more: Any) -> Nearest:
     question = prediction.question
     relations = [("target", None), ("later", None), ("unrated", None), ("rated", 4.5)]
     rows = tuple(Neighbour(place, 0.9 - place / 10, *relation) for place, relation in enumerate(relations))
-    asked = (variant, 5, question.user, question.item)
-    return replace(Nearest(asked, rows, explained_of([row.item for row in rows])), **more)
+    key = (variant, 5, question.user, question.item)
+    return replace(Nearest(key, rows, explained_of([row.item for row in rows])), **more)
 
 
 def snapshot_of(prediction: Prediction, text: str, status: str, fraction: float | None = 0.5) -> Snapshot:
@@ -231,12 +231,12 @@ def words(html: str) -> str:
 
 def fetched_by(html: str) -> list[str]:
     """Everything in a document that makes a browser fetch, run or send something."""
-    found = []
+    fetches = []
     for tag, attributes in Reading(html).elements:
         if tag in ("script", "link", "img", "iframe", "object", "embed", "base", "form", "button", "input", "source"):
-            found.append(tag)
+            fetches.append(tag)
         for name, value in attributes:
             link = name == "href" and not (value or "").startswith("#")
             if link or name in ("src", "srcset", "action", "data", "background") or name.startswith("on"):
-                found.append(f"{tag} {name}={value}")
-    return found
+                fetches.append(f"{tag} {name}={value}")
+    return fetches

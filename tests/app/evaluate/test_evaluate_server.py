@@ -49,10 +49,10 @@ def test_every_table_and_figure_can_be_downloaded(client: TestClient) -> None:
         assert rows.status_code == 200
         assert rows.headers["content-disposition"] == f'attachment; filename="rallrec-{view}.json"'
         table = client.get("/export/evaluate.csv", params={"samples": "test", "view": view})
-        found = list(csv.DictReader(io.StringIO(table.text)))
-        assert len(found) == len(rows.json())
+        records = list(csv.DictReader(io.StringIO(table.text)))
+        assert len(records) == len(rows.json())
         if view in TABLES:
-            assert {record["line"] for record in found} == {record["line"] for record in rows.json()}
+            assert {record["line"] for record in records} == {record["line"] for record in rows.json()}
     assert client.get("/export/evaluate.json", params={"view": "no"}).status_code == 400
     assert client.get("/export/evaluate.exe", params={"samples": "test"}).status_code == 404
 

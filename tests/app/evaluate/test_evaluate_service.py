@@ -37,7 +37,7 @@ def service_over(workspace: Workspace) -> EvaluateService:
 
 
 @pytest.fixture(scope="module")
-def asked(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def answered_workspace(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """With all that the full method says of the test part, and of validation."""
     home = Path(shutil.copytree(prepared_home, tmp_path_factory.mktemp("evaluate") / "home"))
     workspace = Workspace(settings_of(home, tuned_adapter="mine", k=4))
@@ -51,8 +51,8 @@ def asked(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def looked(asked: Workspace) -> tuple[EvaluateService, State]:
-    service = service_over(asked)
+def looked(answered_workspace: Workspace) -> tuple[EvaluateService, State]:
+    service = service_over(answered_workspace)
     state = service.look(TEST)
     assert state is not None
     return service, state
@@ -99,15 +99,15 @@ def test_the_samples_behind_every_point(looked: tuple[EvaluateService, State]) -
             series = panel.series[0]
             point = len(series.x) - 1
             query = EvaluateQuery(samples="test", view=view, show=f"{panel.key}:{series.key}:{point}")
-            found = service.behind(state, query)
-            assert found is not None
-            assert found.total == len(series.behind(point)) > 0
-            row = found.rows[0]
+            behind = service.behind(state, query)
+            assert behind is not None
+            assert behind.total == len(series.behind(point)) > 0
+            row = behind.rows[0]
             place = int(series.behind(point)[0])
-            assert row.scores[found.systems.index("RALLRec+")] == state.evaluation.systems["RALLRec+"].scores[place]
-            first = found.systems[0]  # the score of the system whose point it is comes first
+            assert row.scores[behind.systems.index("RALLRec+")] == state.evaluation.systems["RALLRec+"].scores[place]
+            first = behind.systems[0]  # the score of the system whose point it is comes first
             assert first == (series.key if series.key in state.evaluation.systems else "RALLRec+")
-            assert (f"{first}, " in found.what) == (series.key == first)
+            assert (f"{first}, " in behind.what) == (series.key == first)
             assert row.liked == bool(state.evaluation.samples.labels[place])
             merging = state.merging(query)
             choices = row.request.choices
@@ -122,11 +122,11 @@ def test_wins_and_losses_are_all_samples_once(looked: tuple[EvaluateService, Sta
     total = 0
     for side in SIDES:
         query = EvaluateQuery(samples="test", view="pair", second="ItemMean", show=side)
-        found = service.behind(state, query)
-        assert found is not None
-        assert found.what == side_words(query)[side]
-        total += found.total
-        for row in found.rows:
+        behind = service.behind(state, query)
+        assert behind is not None
+        assert behind.what == side_words(query)[side]
+        total += behind.total
+        for row in behind.rows:
             right = tuple((score > 0.5) == row.liked for score in row.scores)
             assert right == {"first": (True, False), "second": (False, True)}.get(side, (side == "both",) * 2)
     assert total == len(state.evaluation.samples)
@@ -144,9 +144,11 @@ def test_a_pair_is_tested_and_a_missing_system_says_what_to_run(looked: tuple[Ev
     assert gone.wins is None
 
 
-def test_a_metric_that_is_registered_is_on_the_page(asked: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metric_that_is_registered_is_on_the_page(
+    answered_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(metrics.METRICS, "brier", BRIER)
-    state = service_over(asked).look(TEST)
+    state = service_over(answered_workspace).look(TEST)
     assert state is not None
     for view, words in (
         ("table-4", 'data-label="Brier score"'), ("figure-6", "Brier score by alpha"), ("slices", "; brier 0."),
@@ -194,20 +196,20 @@ def test_without_chains_the_page_says_what_is_missing(workspace: Workspace) -> N
     assert np.isfinite([line.values.get("auc", np.nan) for line in state.tables["table-4"].lines][-1])
 
 
-def test_a_large_list_is_looked_up_by_a_job(asked: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_list_is_looked_up_by_a_job(answered_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.evaluate.service._AT_ONCE", 3)
-    service, query = service_over(asked), EvaluateQuery(samples="test", limit=7)
+    service, query = service_over(answered_workspace), EvaluateQuery(samples="test", limit=7)
     monkeypatch.setattr(service._jobs._runner, "wake", lambda: None)  # the job is done here, not beside
     assert service.look(query) is None
     assert service.job(query) is None
     job = service.start(query, "me")
-    found = service.job(query)
-    assert found is not None
-    assert (found.number, found.kind, found.state) == (job.number, "evaluate", "queued")
+    stored = service.job(query)
+    assert stored is not None
+    assert (stored.number, stored.kind, stored.state) == (job.number, "evaluate", "queued")
     with pytest.raises(UsageError, match="does the same"):
         service.start(query, "me")
     said: list[Any] = []
-    job.params.perform(asked, said.append, lambda: False)
+    job.params.perform(answered_workspace, said.append, lambda: False)
     assert said[-1].fraction == 1.0
     assert "systems are scored on 7 samples" in said[-1].stage
     state = service.look(query)

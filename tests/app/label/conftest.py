@@ -58,7 +58,7 @@ def as_(server: TestClient) -> Any:
 
 @pytest.fixture(scope="module")
 def key(as_: Any) -> str:
-    wanted = {"name": "Pilot", "dataset": "ml-latest-small", "overlap": 1}
-    made = as_("rita").post("projects", {"project": wanted, "members": ["ann", "bob"]})
+    project = {"name": "Pilot", "dataset": "ml-latest-small", "overlap": 1}
+    made = as_("rita").post("projects", {"project": project, "members": ["ann", "bob"]})
     assert made.status_code == 201, made.text
     return str(made.json()["key"])

@@ -139,13 +139,13 @@ def test_nothing_in_a_blind_task_gives_it_away(as_: Any) -> None:
     assert as_("rita").post("gold", {"task": gold, "judgement": whole(task)}).status_code == 200
     seen = set()
     for number in range(3):
-        found = as_("ann").post("next", {"project": key})
-        task = found.json()["task"]
+        next_task = as_("ann").post("next", {"project": key})
+        task = next_task.json()["task"]
         opened = as_("ann").get(f"tasks/{task['task']}")
-        for shown in (found.json()["task"], opened.json()):
+        for shown in (next_task.json()["task"], opened.json()):
             named = {name for at, name in walked(shown) if isinstance(name, str) and ".rubric" not in at}
             assert not named & FORBIDDEN_KEYS
-        for text in (found.text, opened.text):
+        for text in (next_task.text, opened.text):
             assert SECRET not in text
             assert "scripted" not in text
             assert "Another one think" not in text.replace("\\n", " ") or "Another one think" in str(task["chains"])
@@ -179,17 +179,17 @@ def test_a_page_shows_a_stranger_counts_and_how_to_log_in(as_: Any, key: str, vi
 
 
 def test_without_a_login_there_are_counts_and_no_labels(as_: Any, key: str) -> None:
-    found = as_(None).get("projects").json()["projects"]
-    assert {own["key"] for own in found} >= {key}
-    assert SECRET not in json.dumps(found)
+    listed = as_(None).get("projects").json()["projects"]
+    assert {project["key"] for project in listed} >= {key}
+    assert SECRET not in json.dumps(listed)
     assert as_(None).get(f"projects/{key}").status_code == 401
 
 
 def test_no_handler_of_the_pages_tells_of_labels(server: TestClient, as_: Any) -> None:
     """Gradio's own endpoints, each called without a login, and as everybody: a label's text is in none."""
-    handlers = [own for own in server.get("/config").json()["dependencies"] if own["backend_fn"]]
-    for own in handlers:
-        body = {"fn_index": own["id"], "data": [None] * len(own["inputs"]), "session_hash": "stranger"}
+    handlers = [handler for handler in server.get("/config").json()["dependencies"] if handler["backend_fn"]]
+    for handler in handlers:
+        body = {"fn_index": handler["id"], "data": [None] * len(handler["inputs"]), "session_hash": "stranger"}
         for person in (None, "ann"):
             headers = {"cookie": "; ".join(_cookies(as_(person)))}
             answer = server.post("/gradio_api/run/predict", json=body, headers=headers)

@@ -41,18 +41,18 @@ def workspace(answered_home: Path, tmp_path: Path) -> Workspace:
 def given(settings: Settings) -> dict[str, str]:
     """The settings as the environment gives them to a command."""
     told = settings.model_dump(mode="json", exclude_unset=True).items()
-    return {f"RALLREC_{name.upper()}": own if isinstance(own, str) else json.dumps(own) for name, own in told}
+    return {f"RALLREC_{name.upper()}": value if isinstance(value, str) else json.dumps(value) for name, value in told}
 
 
 def test_what_is_counted_is_what_is_there(workspace: Workspace) -> None:
     chains = CachedChains(workspace)
-    for wanted in FILTERS.values():
+    for chain_filter in FILTERS.values():
         for mode in ("chain", "pair"):
-            project = Project(name="Trial", dataset="ml-latest-small", mode=mode, chains=wanted)
-            tasks = tasks_of(project, exhibits(workspace, wanted))
+            project = Project(name="Trial", dataset="ml-latest-small", mode=mode, chains=chain_filter)
+            tasks = tasks_of(project, exhibits(workspace, chain_filter))
             assert chains.count(project)["tasks"] == len(tasks)
-            assert [chain.id for own, _ in tasks for chain in own] == [
-                chain.id for own, _ in tasks_of(project, chains.of(project)) for chain in own
+            assert [chain.id for task_chains, _ in tasks for chain in task_chains] == [
+                chain.id for task_chains, _ in tasks_of(project, chains.of(project)) for chain in task_chains
             ]
     workspace.close()
 
@@ -63,14 +63,16 @@ def test_a_project_has_what_was_counted_though_wordings_gave_the_same_prompt(
     pipeline, data, graded = workspace.pipeline(), workspace.dataset(), workspace.recipe(knowledge="graded")
     for chain, _ in list(exhibits(workspace, ChainFilter(knowledge="paper"))):
         pipeline.predict(pipeline.question(data.user_code(chain.user), data.item_code(chain.item), graded), graded)
-    found = [chain.id for chain, _ in exhibits(workspace, ChainFilter())]
-    assert len(set(found)) < len(found), "some samples have one prompt for both wordings"
+    ids = [chain.id for chain, _ in exhibits(workspace, ChainFilter())]
+    assert len(set(ids)) < len(ids), "some samples have one prompt for both wordings"
     chains = CachedChains(workspace)
-    for wanted in (FILTERS["all"], FILTERS["few"], FILTERS["gap"]):
+    for chain_filter in (FILTERS["all"], FILTERS["few"], FILTERS["gap"]):
         for mode in ("chain", "pair"):
-            project = Project(name="Trial", dataset="ml-latest-small", mode=mode, chains=wanted)
+            project = Project(name="Trial", dataset="ml-latest-small", mode=mode, chains=chain_filter)
             key = projects.create_project(workspace.database, project, chains.of(project))
-            [made] = [own for own in projects.projects(workspace.database, None) if own.key == key]
+            [made] = [
+                project_row for project_row in projects.projects(workspace.database, None) if project_row.key == key
+            ]
             assert made.tasks == chains.count(project)["tasks"]
             if mode == "chain":
                 assert made.tasks == chains.count(project)["chains"]
@@ -81,8 +83,8 @@ def test_a_project_has_what_was_counted_though_wordings_gave_the_same_prompt(
     create = ["labels", "project", "create", "P", "--mode", "pair", "--limit", "2", "--chains", "2", "--json"]
     told = [json.loads(CliRunner().invoke(app, [*create, *more]).stdout) for more in (["--dry-run"], [])]
     listed = json.loads(CliRunner().invoke(app, ["labels", "project", "list", "--json"]).stdout)["projects"]
-    assert [own["tasks"] for own in told] == [few, few]
-    assert next(own["tasks"] for own in listed if own["key"] == told[1]["key"]) == few > 0
+    assert [project_row["tasks"] for project_row in told] == [few, few]
+    assert next(project_row["tasks"] for project_row in listed if project_row["key"] == told[1]["key"]) == few > 0
 
 
 def test_what_was_predicted_since_is_counted_too(workspace: Workspace) -> None:
@@ -104,9 +106,9 @@ def test_who_may_make_a_project_has_its_chains_read_before_they_ask(workspace: W
     chains = service._chains
     read = chains._read
 
-    def counted(dataset: str, wanted: ChainFilter) -> Iterator[Exhibit]:
+    def counted(dataset: str, chain_filter: ChainFilter) -> Iterator[Exhibit]:
         reads.append(dataset)
-        return read(dataset, wanted)
+        return read(dataset, chain_filter)
 
     chains._read = counted  # type: ignore[method-assign]
     for view in ("projects", "project"):

@@ -18,8 +18,8 @@ def test_a_killed_server_loses_no_acknowledged_label_and_doubles_none(answered_h
         database = workspace.database
         for name in names:
             accounts.add_account(database, name, PASSWORD, "annotator")
-        wanted = Project(name="Crash", dataset="ml-latest-small", overlap=3)
-        key = projects.create_project(database, wanted, exhibits(workspace, wanted.chains), names)
+        project = Project(name="Crash", dataset="ml-latest-small", overlap=3)
+        key = projects.create_project(database, project, exhibits(workspace, project.chains), names)
     settings = {"engine": "scripted", "encoder": "scripted", "describer": "scripted"}
     report = crowd(answered_home, key, names, 5, 1, **settings)
     assert report["refused"] == []

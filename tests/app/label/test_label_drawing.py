@@ -77,15 +77,15 @@ def every_view(text: str) -> Iterator[tuple[str, str]]:
 def test_hostile_text_is_shown_as_text_and_changes_no_element(hostile: str) -> None:
     plain, shown = dict(every_view(PLAIN)), 0
     for name, html in every_view(hostile):
-        found, wanted = Reading(html), Reading(plain[name])
-        assert _shape(found) == _shape(wanted), name
-        assert (found.open, found.odd) == ([], []), name
-        shown += any(hostile.strip() in words for words in found.words)
+        reading, plain_reading = Reading(html), Reading(plain[name])
+        assert _shape(reading) == _shape(plain_reading), name
+        assert (reading.open, reading.odd) == ([], []), name
+        shown += any(hostile.strip() in words for words in reading.words)
     assert shown >= 9 or "\u0000" in hostile
 
 
-def _shape(found: Reading) -> list[Any]:
-    return [(tag, [name for name, _ in attributes]) for tag, attributes in found.elements]
+def _shape(reading: Reading) -> list[Any]:
+    return [(tag, [name for name, _ in attributes]) for tag, attributes in reading.elements]
 
 
 def test_a_step_is_cut_at_the_titles_it_cites_the_longest_first() -> None:

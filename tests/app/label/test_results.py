@@ -41,9 +41,9 @@ def label_all(browser: Browser, key: str, first: str, grade: int, **more: Any) -
 @pytest.fixture(scope="module")
 def named(as_: Any) -> Any:
     def browser(name: str | None) -> Browser:
-        found: Browser = as_(name)
-        found.name = name  # type: ignore[attr-defined]
-        return found
+        browser: Browser = as_(name)
+        browser.name = name  # type: ignore[attr-defined]
+        return browser
 
     return browser
 
@@ -104,10 +104,10 @@ def test_agreement_is_of_what_was_submitted(named: Any, done: tuple[str, list[st
     key, tasks = done
     told = named("rita").get("agreement", project=key).json()
     assert (told["labels"], told["people"]) == (2 * len(tasks) + 1, ["ann", "bob"]), "bob judged what ann skipped"
-    found = {own["name"]: own for own in told["dimensions"]}
-    assert found["validity"]["percent"]["value"] == 0
-    assert found["steps"]["shared"] > len(tasks)
-    assert 0 < found["steps"]["percent"]["value"] < 1
+    dimensions = {dimension["name"]: dimension for dimension in told["dimensions"]}
+    assert dimensions["validity"]["percent"]["value"] == 0
+    assert dimensions["steps"]["shared"] > len(tasks)
+    assert 0 < dimensions["steps"]["percent"]["value"] < 1
 
 
 def test_pages_of_results_escape_what_people_wrote_and_explain_what_is_not_defined(
@@ -130,10 +130,10 @@ def test_pages_of_results_escape_what_people_wrote_and_explain_what_is_not_defin
 
 def test_the_most_disputed_tasks_are_listed_with_what_divides(named: Any, done: tuple[str, list[str]]) -> None:
     key, tasks = done
-    found = named("rita").get("disputed", project=key).json()["tasks"]
-    assert {own["task"] for own in found} <= set(tasks)
-    assert all(len(own["divided_steps"]) == 1 for own in found)
-    assert found[0]["parts"][0]["score"] == 1
+    disputes = named("rita").get("disputed", project=key).json()["tasks"]
+    assert {dispute["task"] for dispute in disputes} <= set(tasks)
+    assert all(len(dispute["divided_steps"]) == 1 for dispute in disputes)
+    assert disputes[0]["parts"][0]["score"] == 1
 
 
 # --- files ---------------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_a_discarded_record_comes_back_and_its_export_says_so(named: Any, done: 
             "submission": f"{key}-again"}  # fmt: skip
     assert named("ann").post("submit", sent).status_code == 200
     again = lines(named("rita").get("export", project=key, format="jsonl", status="all"))
-    (back,) = [own for own in again if own["id"] == skipped["id"]]
+    (back,) = [record for record in again if record["id"] == skipped["id"]]
     assert (back["status"], back["judgement"]["verdict"]) == ("submitted", "yes")
 
 
@@ -194,7 +194,7 @@ def test_a_dispute_is_resolved_and_made_gold(named: Any, done: tuple[str, list[s
     assert "Resolved by rita" in after
     known = rita.post("gold", {"task": task, "judgement": row["judgement"], "qualification": False})
     assert known.status_code == 200
-    gold = {own["person"]: own for own in rita.get("agreement", project=key).json()["gold"]}
+    gold = {score["person"]: score for score in rita.get("agreement", project=key).json()["gold"]}
     assert gold["bob"]["steps"]["value"] == 1
     assert gold["ann"]["steps"]["value"] < 1
     assert (gold["ann"]["scales"]["value"], gold["bob"]["scales"]["value"]) == (1, 1)

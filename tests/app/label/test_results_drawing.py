@@ -64,13 +64,13 @@ def test_a_trend_has_a_dot_for_each_chain_and_a_mean_for_each_part() -> None:
 
 
 def test_what_all_say_alike_is_where_the_resolved_label_begins() -> None:
-    one, other = judgement("gbn", [1, 2, 3, 4, 5]), judgement("gbg", [1, 2, 3, 4, 4], "no")
-    alike = results.consensus([one, other])
-    assert {step: own.value for step, own in alike.steps.items()} == {STEPS[0]: "good", STEPS[1]: "bad"}
+    first, second = judgement("gbn", [1, 2, 3, 4, 5]), judgement("gbg", [1, 2, 3, 4, 4], "no")
+    alike = results.consensus([first, second])
+    assert {step: step_label.value for step, step_label in alike.steps.items()} == {STEPS[0]: "good", STEPS[1]: "bad"}
     assert alike.steps[STEPS[1]].tags == ("irrelevant",)
     assert alike.scales == {"groundedness": 1, "validity": 2, "coherence": 3, "informativeness": 4}
     assert (alike.verdict, alike.confidence) == (None, 3)
-    assert results.consensus([one]).steps == {}, "nobody confirmed what one alone said"
+    assert results.consensus([first]).steps == {}, "nobody confirmed what one alone said"
     assert results.consensus([]).scales == {}
 
 
@@ -96,9 +96,9 @@ def test_tags_can_be_chosen_for_bad_steps_alone() -> None:
 
 
 def test_a_step_that_an_imported_label_judges_in_other_words_is_shown_as_it_is() -> None:
-    own = judgement("g..").model_dump()
-    own["steps"][STEPS[0]] = {"value": "splendid", "tags": ["witty"]}
-    page = results.adjudicate(beside([label("t1", "ann", type(judgement()).model_validate(own))]), rubric("1"), "")
+    record = judgement("g..").model_dump()
+    record["steps"][STEPS[0]] = {"value": "splendid", "tags": ["witty"]}
+    page = results.adjudicate(beside([label("t1", "ann", type(judgement()).model_validate(record))]), rubric("1"), "")
     assert "splendid: witty" in page
 
 

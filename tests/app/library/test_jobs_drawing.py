@@ -42,8 +42,8 @@ def entry(params: JobParams | None = PRECOMPUTE, state: str = "running", **more:
         12, kind, "{}", "key", state, "owner-hash", "worker-name", fields["stop_asked"], fields["report"],
         fields["error"], WHEN, WHEN, None if state == "queued" else WHEN, ended,
     )  # fmt: skip
-    own = {name: more.get(name, default) for name, default in (("waiting", 0), ("mine", True))}
-    return Entry(job, params, own["waiting"], own["mine"], more.get("stops", False), more.get("resumes", False))
+    options = {name: more.get(name, default) for name, default in (("waiting", 0), ("mine", True))}
+    return Entry(job, params, options["waiting"], options["mine"], more.get("stops", False), more.get("resumes", False))
 
 
 def drawn(*entries: Entry) -> str:

@@ -29,9 +29,9 @@ def client(home: Path) -> Iterator[TestClient]:
 
 def jobs(home: Path) -> list[StoredJob]:
     database = open_database(settings_of(home).url)
-    found = JobStore(database).recent(9, {"predict": STATES})
+    recent = JobStore(database).recent(9, {"predict": STATES})
     database.close()
-    return found
+    return recent
 
 
 def test_a_page_brings_a_key_once_and_an_interface_does_not(client: TestClient) -> None:

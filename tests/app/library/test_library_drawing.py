@@ -52,8 +52,8 @@ def entry_of(text: str, kind: str, **more: Any) -> ArtifactEntry:
 def every_panel(text: str) -> dict[str, str]:
     kinds = ("descriptions", "title-vectors", "collaborative", "aligned", "space", "index", "retrieval-report", text)
     states = ("making", "interrupted", "missing", "damaged", "shipped")
-    own = [entry_of(text, kind) for kind in kinds] + [entry_of(text, "map", state=state) for state in states]
-    shelf = Shelf(tuple(own), (entry_of(text, "map"),))
+    own_entries = [entry_of(text, kind) for kind in kinds] + [entry_of(text, "map", state=state) for state in states]
+    shelf = Shelf(tuple(own_entries), (entry_of(text, "map"),))
     entries = [
         DatasetEntry(text, state, True, text, text, text, text, 1, 2, 3, 4, 5)
         for state in ("prepared", "shipped", "missing", "damaged")

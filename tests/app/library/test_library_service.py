@@ -34,8 +34,8 @@ Open = Callable[..., Workspace]
 
 
 def entry(workspace: Workspace, kind: str) -> ArtifactEntry:
-    [found] = [one for one in LibraryService(workspace).shelf().own if one.key == kind]
-    return found
+    [matching] = [one for one in LibraryService(workspace).shelf().own if one.key == kind]
+    return matching
 
 
 def artifact(workspace: Workspace, kind: str) -> Artifact:
@@ -58,7 +58,7 @@ def test_everything_made_is_ready_in_the_plans_order(workspace: Workspace) -> No
         made = artifact(workspace, one.kind)
         assert (one.folder, one.bytes, one.made) == (made.folder.name, made.bytes, made.meta["made"])
         assert {file.name: (file.bytes, file.sha256) for file in one.files} == {
-            name: (wanted["bytes"], wanted["sha256"]) for name, wanted in made.meta["files"].items()
+            name: (facts["bytes"], facts["sha256"]) for name, facts in made.meta["files"].items()
         }
 
 
@@ -177,9 +177,9 @@ def test_a_meta_of_another_version_is_listed_as_damaged(workspace: Workspace) ->
     folder = workspace.settings.home / "artifacts" / "old-0123456789abcdef"
     folder.mkdir()
     (folder / "meta.json").write_text('{"kind": "old", "recipe": {}, "made": "2025-01-01T00:00:00Z"}')
-    found = {one.key: one for one in LibraryService(workspace).shelf().others}
-    assert found[folder.name].state == "damaged"
-    assert "lacks 'files'" in found[folder.name].why
+    entries = {one.key: one for one in LibraryService(workspace).shelf().others}
+    assert entries[folder.name].state == "damaged"
+    assert "lacks 'files'" in entries[folder.name].why
 
 
 def test_a_table_of_any_stage_is_taken_over(workspace: Workspace) -> None:
@@ -194,10 +194,10 @@ def test_a_table_of_any_stage_is_taken_over(workspace: Workspace) -> None:
 
 
 def test_datasets_are_prepared_shipped_or_damaged(workspace: Workspace, tmp_path: Path) -> None:
-    [found] = [one for one in LibraryService(workspace).datasets() if one.current]
+    [current] = [one for one in LibraryService(workspace).datasets() if one.current]
     data = workspace.dataset()
-    assert (found.state, found.users, found.items) == ("prepared", data.n_users, data.n_items)
-    assert found.licence
+    assert (current.state, current.users, current.items) == ("prepared", data.n_users, data.n_items)
+    assert current.licence
     elsewhere = Workspace(settings_of(tmp_path / "elsewhere"))
     [shipped] = [one for one in LibraryService(elsewhere).datasets() if one.current]
     assert (shipped.state, shipped.command) == ("shipped", "rallrec prepare --dataset ml-latest-small")
@@ -222,16 +222,16 @@ def test_models_tell_where_their_weights_are(open_workspace: Open, home: Path) -
         engine="transformers", tuned_model=str(home / "a-model"), reasoning_model="org/model",
         encoder="smollm2-135m-instruct", describer="scripted",
     )  # fmt: skip
-    found = {one.role: one for one in LibraryService(workspace).models()}
-    assert {role: one.state for role, one in found.items()} == {
+    models = {one.role: one for one in LibraryService(workspace).models()}
+    assert {role: one.state for role, one in models.items()} == {
         "tuned": "disk", "reasoning": "hub", "encoder": "fetched", "describer": "scripted",
     }  # fmt: skip
-    assert found["tuned"].bytes == 10
-    assert found["encoder"].command == "rallrec prepare --model"
+    assert models["tuned"].bytes == 10
+    assert models["encoder"].command == "rallrec prepare --model"
     served = open_workspace(engine="openai", reasoning_engine="scripted", tuned_model="org/model", tuned_adapter="lora")
-    found = {one.role: one for one in LibraryService(served).models()}
-    assert (found["tuned"].name, found["tuned"].state) == ("org/model + lora", "server")
-    assert (found["reasoning"].state, found["encoder"].state) == ("scripted", "scripted")
+    models = {one.role: one for one in LibraryService(served).models()}
+    assert (models["tuned"].name, models["tuned"].state) == ("org/model + lora", "server")
+    assert (models["reasoning"].state, models["encoder"].state) == ("scripted", "scripted")
 
 
 def test_looking_at_the_cache_makes_no_database(workspace: Workspace) -> None:
@@ -257,12 +257,15 @@ def test_the_home_is_measured_and_what_links_lead_to_counts_once(workspace: Work
 
 
 def test_the_doctor_finds_what_the_command_finds_and_each_dataset_its_own(workspace: Workspace) -> None:
-    found = {one.name: one for one in DoctorService(workspace).findings()}
-    assert {"python", "disk", "torch", "dataset", "vectors", "database"} <= set(found)
-    assert f"{workspace.dataset().n_items:,} items" in found["dataset"].detail
-    assert list(found) == [one.name for one in check(workspace.settings)]
-    other = {one.name: one for one in DoctorService(workspace.over("elsewhere")).findings()}
-    assert (other["dataset"].state, other["dataset"].fix) == ("missing", datasets.command_for("elsewhere"))
+    findings = {one.name: one for one in DoctorService(workspace).findings()}
+    assert {"python", "disk", "torch", "dataset", "vectors", "database"} <= set(findings)
+    assert f"{workspace.dataset().n_items:,} items" in findings["dataset"].detail
+    assert list(findings) == [one.name for one in check(workspace.settings)]
+    findings_elsewhere = {one.name: one for one in DoctorService(workspace.over("elsewhere")).findings()}
+    assert (findings_elsewhere["dataset"].state, findings_elsewhere["dataset"].fix) == (
+        "missing",
+        datasets.command_for("elsewhere"),
+    )
 
 
 def test_those_who_ask_the_doctor_while_he_looks_share_his_next_look(
@@ -281,12 +284,12 @@ def test_those_who_ask_the_doctor_while_he_looks_share_his_next_look(
     asking[0].start()
     while not looks:
         time.sleep(0.01)
-    for other in asking[1:]:
-        other.start()
+    for thread in asking[1:]:
+        thread.start()
     time.sleep(0.3)  # all of them wait now
     gate.set()
-    for other in asking:
-        other.join(30)
+    for thread in asking:
+        thread.join(30)
     assert sorted(told) == ["1", "2", "2", "2", "2", "2"]
 
 

@@ -35,13 +35,13 @@ def test_the_record_is_the_commands_and_holds_the_truth_on_request_only(
     service: PredictService, workspace: Workspace, session: PredictSession
 ) -> None:
     view = answered(service, service.request(QUERY), session)
-    wanted = prediction_record(service.pipeline, view.prediction, cached=True)
-    assert wanted["label"] is not None
+    expected = prediction_record(service.pipeline, view.prediction, cached=True)
+    assert expected["label"] is not None
     told = open_view(service, QUERY | {"truth": "1"})
-    assert record_of(service, told) == wanted
+    assert record_of(service, told) == expected
     for truth in ({}, {"truth": "0"}, {"truth": ""}):
         untold = record_of(service, open_view(service, QUERY | truth))
-        assert untold == {name: value for name, value in wanted.items() if name != "label"}
+        assert untold == {name: value for name, value in expected.items() if name != "label"}
 
 
 def test_the_page_asks_for_nothing_and_says_the_numbers(service: PredictService, session: PredictSession) -> None:

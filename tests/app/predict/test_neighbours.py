@@ -87,11 +87,11 @@ def test_only_ratings_given_before_the_target_are_told(
     request = request_of(user="7", item=data.item_ids[data.item_index[target_row]])
     near = service.open_nearest(request, PredictSession()).nearest
     assert near is not None
-    wanted = dict.fromkeys(range(data.n_items), ("unrated", None))
+    expected = dict.fromkeys(range(data.n_items), ("unrated", None))
     for row in rows:
         told: tuple[str, Any] = ("rated", float(data.rating[row])) if row < target_row else ("later", None)
-        wanted[int(data.item_index[row])] = ("target", None) if row == target_row else told
-    assert {row.item: (row.relation, row.rating) for row in near.rows} == wanted
+        expected[int(data.item_index[row])] = ("target", None) if row == target_row else told
+    assert {row.item: (row.relation, row.rating) for row in near.rows} == expected
 
 
 def test_an_item_without_a_signal_has_no_nearest(
@@ -109,11 +109,11 @@ def test_what_is_shown_is_not_looked_up_again_and_what_failed_is(
     request_of: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[tuple[Any, ...]] = []
+    calls: list[tuple[Any, ...]] = []
     broken = [True]
 
     def nearest(*arguments: Any) -> Any:
-        asked.append(arguments)
+        calls.append(arguments)
         if broken[0]:
             raise StorageError("The disk is full")
         return np.array([1]), np.array([0.5])
@@ -127,11 +127,11 @@ def test_what_is_shown_is_not_looked_up_again_and_what_failed_is(
         again = service.look(request_of(**more), session).nearest
         assert again is not None
         assert len(again.rows) == 1
-    assert len(asked) == 2
+    assert len(calls) == 2
     service.look(request_of(variant="text"), session)
     service.look(request_of(variant="text", near="3"), session)
     service.look(request_of(variant="text", near="3", item="902"), session)
-    assert len(asked) == 5
+    assert len(calls) == 5
 
 
 def test_a_strategy_without_gamma_has_no_stretches_of_it(

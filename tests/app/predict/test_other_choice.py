@@ -39,17 +39,17 @@ def chosen(service: PredictService, request: SampleAddress) -> list[int]:
     return [row.item for row in service.look(request, PredictSession()).prediction.question.chosen]
 
 
-@pytest.mark.parametrize("other", [*VARIANTS, *STRATEGIES])
-def test_each_side_is_the_list_of_its_own_page(service: PredictService, request_of: RequestOf, other: str) -> None:
-    field = "variant" if other in VARIANTS else "strategy"
-    lists = [chosen(service, request_of(k="5")), chosen(service, request_of(k="5", **{field: other}))]
-    sides = service.against(request_of(k="5"), other)
+@pytest.mark.parametrize("choice", [*VARIANTS, *STRATEGIES])
+def test_each_side_is_the_list_of_its_own_page(service: PredictService, request_of: RequestOf, choice: str) -> None:
+    field = "variant" if choice in VARIANTS else "strategy"
+    lists = [chosen(service, request_of(k="5")), chosen(service, request_of(k="5", **{field: choice}))]
+    sides = service.against(request_of(k="5"), choice)
     assert [[row.item for row in side.rows] for side in sides] == lists
     for side, elsewhere in zip(sides, reversed(lists), strict=True):
         for row in side.rows:
             assert row.there == (elsewhere.index(row.item) + 1 if row.item in elsewhere else None)
         assert set(side.own) == {row.item for row in side.rows} - set(elsewhere)
-    assert getattr(sides[1], field) == other
+    assert getattr(sides[1], field) == choice
 
 
 def test_another_name_is_refused_with_the_known_ones(service: PredictService, request_of: RequestOf) -> None:
@@ -77,8 +77,8 @@ def test_the_same_choice_twice_is_said(small: Dataset) -> None:
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_titles_stay_text(small: Dataset, hostile: str) -> None:
     plain = Reading(against_table(SIDES, dataset_of(small, "plain")))
-    found = Reading(against_table(SIDES, dataset_of(small, hostile)))
-    assert (found.elements, found.open, found.odd) == (plain.elements, [], [])
+    reading = Reading(against_table(SIDES, dataset_of(small, hostile)))
+    assert (reading.elements, reading.open, reading.odd) == (plain.elements, [], [])
 
 
 def test_every_variant_and_strategy_can_be_picked() -> None:

@@ -43,8 +43,12 @@ def test_a_users_own_samples_come_newest_first(service: PredictService, workspac
     data = workspace.dataset()
     for user in ("2", "7"):
         rows = data.user_rows(data.user_code(user))
-        own = sorted(range(rows.start, rows.stop), key=lambda row: (data.timestamp[row], data.item_index[row]))
-        assert ids(service.choices.find_items(user)) == [data.item_ids[data.item_index[row]] for row in own[:4:-1]]
+        rows_newest_first = sorted(
+            range(rows.start, rows.stop), key=lambda row: (data.timestamp[row], data.item_index[row])
+        )
+        assert ids(service.choices.find_items(user)) == [
+            data.item_ids[data.item_index[row]] for row in rows_newest_first[:4:-1]
+        ]
     assert ids(service.choices.find_items("2"))[:2] == ["902", "901"]
 
 
@@ -58,11 +62,11 @@ def test_a_search_finds_own_items_first_and_then_the_catalogue_by_popularity(
     service: PredictService, workspace: Workspace
 ) -> None:
     data = workspace.dataset()
-    found = ids(service.choices.find_items("3", "number"))
-    own = ids(service.choices.find_items("3"))
-    own = [item for item in own if item != "902"]
-    assert found[: len(own)] == own
-    rest = found[len(own) :]
+    results = ids(service.choices.find_items("3", "number"))
+    own_items = ids(service.choices.find_items("3"))
+    own_items = [item for item in own_items if item != "902"]
+    assert results[: len(own_items)] == own_items
+    rest = results[len(own_items) :]
     rated = {data.item_ids[code] for code in data.item_index[data.user_rows(data.user_code("3"))]}
     assert sorted(rest, key=int) == [str(n) for n in range(1, 31) if str(n) not in rated]
     counts = Counter(data.item_ids[code] for code in data.item_index)
@@ -80,16 +84,16 @@ def test_items_rated_too_early_to_be_a_sample_are_not_offered(service: PredictSe
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "matches"),
     [("%", ["901"]), ("_", ["902"]), ("(paren", ["903"]), ("[rec] .*", ["904"]), (".*+?^$|\\", ["904"]), (".", ["904"]),
      ("étoile", ["905"]), ("UNDER_S", ["902"]), ("(1999)", ["905"]), ("no such title", []), ("m%1", []),
      ("[a-z]", []), ("x" * 100_000, [])],
 )  # fmt: skip
-def test_a_search_is_literal_and_ignores_case(service: PredictService, text: str, found: list[str]) -> None:
+def test_a_search_is_literal_and_ignores_case(service: PredictService, text: str, matches: list[str]) -> None:
     catalogue = set(ids(service.choices.find_items("7", text)))
-    assert catalogue & {str(n) for n in range(901, 907)} == set(found)
+    assert catalogue & {str(n) for n in range(901, 907)} == set(matches)
     if text != "(1999)":
-        assert catalogue == set(found)
+        assert catalogue == set(matches)
 
 
 def test_at_most_fifty_are_listed(tmp_path: Path) -> None:
@@ -124,9 +128,9 @@ def test_the_default_is_the_first_test_sample_at_the_settings_values(
     request = service.request({})
     assert request == service.default_request
     assert (request.user, request.item) == (data.user_ids[data.user_index[row]], data.item_ids[data.item_index[row]])
-    wanted = {"k": 4, "gamma": 0.25, "beta": 0.5, "knowledge": "none", "seed": 9, "alpha": 0.3, "epsilon": 0.01}
+    expected = {"k": 4, "gamma": 0.25, "beta": 0.5, "knowledge": "none", "seed": 9, "alpha": 0.3, "epsilon": 0.01}
     plain = {"variant": "concat+ssl", "strategy": "rerank", "traces": 3, "max_tokens": 128, "near": "", "dataset": ""}
-    assert request.parameters == wanted | plain | {"user": request.user, "item": request.item}
+    assert request.parameters == expected | plain | {"user": request.user, "item": request.item}
 
 
 def test_a_deep_link_sets_every_field_from_text(service: PredictService) -> None:

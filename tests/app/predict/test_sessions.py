@@ -124,8 +124,8 @@ def test_what_entered_and_left_is_told_against_the_setting_before(
     assert [row.item for row in before.prediction.question.chosen if row.item in after.left] == list(after.left)
     again = service.look(request_of(gamma=1, k=4), session)
     assert (again.entered, again.left) == (frozenset(), ())
-    other = service.look(request_of(user="6", k=2), session)
-    assert (other.entered, other.left) == (frozenset(), ())
+    moved = service.look(request_of(user="6", k=2), session)
+    assert (moved.entered, moved.left) == (frozenset(), ())
 
 
 def test_merging_anew_is_eq_10_for_any_alpha_and_epsilon(
@@ -170,19 +170,19 @@ def test_a_page_that_opens_with_a_merge_looks(
 
 
 def test_a_run_belongs_to_its_setting_alone(
-    service: PredictService, workspace: Workspace, session: PredictSession, request_of: Any, held: HeldEngine
+    service: PredictService, workspace: Workspace, session: PredictSession, request_of: Any, held_engine: HeldEngine
 ) -> None:
-    hold(workspace, held)
+    hold(workspace, held_engine)
     service.look(request_of(), session)
     run = service.ask(session)
-    assert held.started.wait(10)
+    assert held_engine.started.wait(10)
     view = service.watch(session)
     assert (view.run and view.run.status, view.other_run) == ("running", False)
     away = service.look(request_of(k=2), session)
     assert (away.run, away.other_run, away.prediction.answers) == (None, True, (None,) * 3)
     merged = service.merge(request_of(k=2, alpha=0.9), session)
     assert (merged.run, merged.other_run) == (None, True)
-    held.gate.set()
+    held_engine.gate.set()
     *_, last = run.watch(0)
     assert last.status == "done"
     away = service.watch(session)
@@ -191,33 +191,33 @@ def test_a_run_belongs_to_its_setting_alone(
 
 
 def test_asking_again_replaces_the_pages_run_and_no_other_pages(
-    service: PredictService, workspace: Workspace, session: PredictSession, request_of: Any, held: HeldEngine
+    service: PredictService, workspace: Workspace, session: PredictSession, request_of: Any, held_engine: HeldEngine
 ) -> None:
-    hold(workspace, held)
-    other = PredictSession()
+    hold(workspace, held_engine)
+    other_page = PredictSession()
     service.look(request_of(), session)
     first = service.ask(session)
-    assert held.started.wait(10)
-    service.look(request_of(k=3), other)
-    others = service.ask(other)
+    assert held_engine.started.wait(10)
+    service.look(request_of(k=3), other_page)
+    others = service.ask(other_page)
     service.look(request_of(k=2), session)
     second = service.ask(session)
-    held.gate.set()
+    held_engine.gate.set()
     assert [[*run.watch(0)][-1].status for run in (first, others, second)] == ["stopped", "done", "done"]
     assert session.run is second
 
 
 def test_a_known_answer_stays_in_sight_while_it_is_asked_again_and_has_to_wait(
-    service: PredictService, workspace: Workspace, session: PredictSession, request_of: Any, held: HeldEngine
+    service: PredictService, workspace: Workspace, session: PredictSession, request_of: Any, held_engine: HeldEngine
 ) -> None:
     known = answered(service, request_of(), session).prediction
     more = service.look(request_of(traces=5), session).prediction
     assert sum(trace is not None for trace in more.traces) == 3
-    hold(workspace, held)
-    other = PredictSession()
-    service.look(request_of(k=2), other)
-    service.ask(other)
-    assert held.started.wait(10)
+    hold(workspace, held_engine)
+    other_page = PredictSession()
+    service.look(request_of(k=2), other_page)
+    service.ask(other_page)
+    assert held_engine.started.wait(10)
     service.look(request_of(), session)
     service.ask(session)
     assert service.watch(session).prediction == known

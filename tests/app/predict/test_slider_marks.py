@@ -25,8 +25,8 @@ def inside(stretches: tuple[Stretch, ...], value: float) -> bool:
 
 
 def test_nothing_is_answered_before_anything_was_asked(service: PredictService, request_of: RequestOf) -> None:
-    found = service.answered(request_of())
-    assert (found.gamma, found.k, found.traces) == ((), (), ())
+    marks = service.answered(request_of())
+    assert (marks.gamma, marks.k, marks.traces) == ((), (), ())
 
 
 def test_every_value_is_in_a_stretch_exactly_if_a_look_at_it_is_complete(
@@ -36,15 +36,15 @@ def test_every_value_is_in_a_stretch_exactly_if_a_look_at_it_is_complete(
     for gamma, k in (("0.5", "5"), ("0.2", "5"), ("0.9", "8")):
         answered(service, request_of(gamma=gamma, k=k), session)
     here = request_of(gamma="0.5", k="5")
-    found = service.answered(here)
-    assert found.gamma
-    assert len(found.gamma) >= 2
+    marks = service.answered(here)
+    assert marks.gamma
+    assert len(marks.gamma) >= 2
     for step in range(0, 1001, 13):
         value = request_of(gamma=str(step / 1000), k="5")
-        assert inside(found.gamma, value.choices["gamma"]) == complete(service, value), step
+        assert inside(marks.gamma, value.choices["gamma"]) == complete(service, value), step
     for k in range(1, 31):
-        assert inside(found.k, k) == complete(service, request_of(gamma="0.5", k=str(k))), k
-    for stretch in found.gamma:
+        assert inside(marks.k, k) == complete(service, request_of(gamma="0.5", k=str(k))), k
+    for stretch in marks.gamma:
         assert stretch.low <= stretch.pick <= stretch.high
         assert complete(service, request_of(gamma=f"{round(stretch.pick, 3)}", k="5"))
 
@@ -73,9 +73,9 @@ def test_gamma_has_no_answered_values_where_it_does_not_apply(
     service: PredictService, session: PredictSession, request_of: RequestOf, strategy: str
 ) -> None:
     answered(service, request_of(strategy=strategy), session)
-    found = service.answered(request_of(strategy=strategy))
-    assert found.gamma == ()
-    assert inside(found.k, request_of().choices["k"])
+    marks = service.answered(request_of(strategy=strategy))
+    assert marks.gamma == ()
+    assert inside(marks.k, request_of().choices["k"])
 
 
 def test_no_model_is_asked(service: PredictService, workspace: Workspace, request_of: RequestOf) -> None:

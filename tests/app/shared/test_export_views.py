@@ -99,8 +99,8 @@ def test_a_what_if_is_whole_in_both_files(workspace: Workspace, service: Predict
     record = json.loads(json.dumps(what_if_record(service.pipeline, view), allow_nan=False))
     assert record["edits"] == json.loads(link["edits"])
     for name, side in (("before", view.before), ("after", view.after)):
-        wanted = prediction_record(service.pipeline, side.prediction, cached=True)
-        assert record[name] == {key: value for key, value in wanted.items() if key != "label"}
+        expected = prediction_record(service.pipeline, side.prediction, cached=True)
+        assert record[name] == {key: value for key, value in expected.items() if key != "label"}
     assert record["differences"]["p_r"] == record["after"]["p_r"] - record["before"]["p_r"]
     html = what_if_page(view, record, MADE)
     is_alone(html)
@@ -110,8 +110,8 @@ def test_a_what_if_is_whole_in_both_files(workspace: Workspace, service: Predict
     assert html.count('<article class="chain') == 6
     assert HOSTILE[0] in said
     assert "Not everything was asked" not in said
-    for own in (view.before, view.after):
-        assert own.prediction.recipe.hash in said
+    for shown_side in (view.before, view.after):
+        assert shown_side.prediction.recipe.hash in said
     undone = asking.look(asking.open(link | {"item": "901"}), WhatIfSession())
     html = what_if_page(undone, what_if_record(service.pipeline, undone), MADE)
     is_alone(html)

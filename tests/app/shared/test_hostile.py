@@ -129,22 +129,22 @@ def plain(small: Dataset) -> Callable[[str], Panels]:
     return cache(lambda screen: SCREENS[screen](small, PLAIN))
 
 
-def shape(found: Reading, like: Reading) -> list[Any]:
+def shape(reading: Reading, like: Reading) -> list[Any]:
     """The elements and their attributes, with the values of those that do not hold the text in ``like``."""
-    others = [*(dict(attributes) for _, attributes in like.elements), *({} for _ in found.elements)]
+    others = [*(dict(attributes) for _, attributes in like.elements), *({} for _ in reading.elements)]
     return [
-        (tag, [(name, None if PLAIN in (other.get(name) or "") else value) for name, value in attributes])
-        for (tag, attributes), other in zip(found.elements, others, strict=False)
+        (tag, [(name, None if PLAIN in (alike.get(name) or "") else value) for name, value in attributes])
+        for (tag, attributes), alike in zip(reading.elements, others, strict=False)
     ]
 
 
 def saying(panels: Panels, text: str) -> set[str]:
     """The panels where the text can be read, in any of their states."""
-    wanted = " ".join(text.split())
+    words_of_text = " ".join(text.split())
     return {
         name.partition(" of ")[0]
         for name, html in panels.items()
-        if any(wanted in " ".join(words.split()) for words in Reading(html).words)
+        if any(words_of_text in " ".join(words.split()) for words in Reading(html).words)
     }
 
 
@@ -156,18 +156,18 @@ def test_hostile_text_is_shown_as_text_and_changes_no_element(
     innocent, attacked = plain(screen), SCREENS[screen](small, hostile)
     assert list(attacked) == list(innocent)
     for name, html in attacked.items():
-        found, wanted = Reading(html), Reading(innocent[name])
+        reading, innocent_reading = Reading(html), Reading(innocent[name])
         if not any(drawn in name for drawn in OF_ANOTHER_SHAPE):
-            assert shape(found, wanted) == shape(wanted, wanted), name
-        assert (found.open, found.odd) == (wanted.open, wanted.odd), name
-        assert_quiet(found, name, screen)
+            assert shape(reading, innocent_reading) == shape(innocent_reading, innocent_reading), name
+        assert (reading.open, reading.odd) == (innocent_reading.open, innocent_reading.odd), name
+        assert_quiet(reading, name, screen)
     if "\u0000" not in hostile:
         assert saying(attacked, hostile) == saying(innocent, PLAIN)
 
 
-def assert_quiet(found: Reading, name: str, screen: str) -> None:
+def assert_quiet(reading: Reading, name: str, screen: str) -> None:
     """Nothing is loaded or run, and no link leads to where none should."""
-    for tag, attributes in found.elements:
+    for tag, attributes in reading.elements:
         assert tag not in NEVER or (tag == "style" and screen == "exports"), name
         for attribute, value in attributes:
             assert not attribute.startswith("on"), name
@@ -180,10 +180,10 @@ def assert_quiet(found: Reading, name: str, screen: str) -> None:
 def test_every_panel_is_well_formed_and_pure(small: Dataset, plain: Callable[[str], Panels], screen: str) -> None:
     again = SCREENS[screen](small, PLAIN)
     for name, html in plain(screen).items():
-        found = Reading(html)
-        assert found.open == [], name
-        assert found.odd == (["doctype html"] if html.startswith("<!doctype") else []), name
-        assert_quiet(found, name, screen)
+        reading = Reading(html)
+        assert reading.open == [], name
+        assert reading.odd == (["doctype html"] if html.startswith("<!doctype") else []), name
+        assert_quiet(reading, name, screen)
         assert name.startswith(TIMED) or again[name] == html, name
 
 

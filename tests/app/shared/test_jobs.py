@@ -43,15 +43,15 @@ def service_of() -> Iterator[Callable[[Workspace], JobsService]]:
 
 
 def entry(service: JobsService, number: int, owner: str = "me") -> Entry:
-    return next(own for own in service.jobs(owner) if own.job.number == number)
+    return next(listed for listed in service.jobs(owner) if listed.job.number == number)
 
 
 def wait(true: Callable[[], Any], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
-    while not (found := true()):
+    while not (value := true()):
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.05)
-    return found
+    return value
 
 
 def ended(service: JobsService, number: int) -> Entry:
@@ -121,14 +121,14 @@ def test_jobs_wait_for_each_other_and_one_that_waits_is_stopped_at_once(
 
 
 def test_a_live_prediction_goes_first(
-    open_workspace: Open, service_of: Callable[[Workspace], JobsService], held: HeldEngine
+    open_workspace: Open, service_of: Callable[[Workspace], JobsService], held_engine: HeldEngine
 ) -> None:
     workspace = open_workspace(scripted_delay=0.05)
     runs = RunQueue(workspace.worker)
     service = JobsService(workspace, runs)
     number = service.reason(REASON, "me").number
     wait(lambda: count(workspace.database, TraceRow))
-    pipeline, recipe = over(workspace, held), workspace.recipe()
+    pipeline, recipe = over(workspace, held_engine), workspace.recipe()
     data = pipeline.dataset
     run = runs.start(pipeline, pipeline.question(data.user_code("7"), data.item_code("901"), recipe), recipe, "me")
     wait(lambda: entry(service, number).job.report.stage.startswith("paused while a prediction runs"))
@@ -136,7 +136,7 @@ def test_a_live_prediction_goes_first(
     before = count(workspace.database, TraceRow)
     time.sleep(1.0)
     assert count(workspace.database, TraceRow) == before
-    held.gate.set()
+    held_engine.gate.set()
     wait(lambda: not run.snapshot().live)
     assert ended(service, number).job.state == "done"
     service.close()
@@ -183,8 +183,8 @@ def test_other_models_than_it_was_started_for_do_not_go_on_with_a_job(
     wait(lambda: entry(first, number).job.state == "running")
     first.close()
     assert workspace.worker.store.get(number).state == "interrupted"  # type: ignore[union-attr]
-    other = open_workspace(reasoning_adapter="other")
-    second = service_of(other)
+    other_models = open_workspace(reasoning_adapter="other")
+    second = service_of(other_models)
     second.resume(number, "me")
     failed = ended(second, number)
     assert failed.job.state == "failed"
@@ -286,7 +286,7 @@ def test_a_form_that_makes_no_sense_is_refused_before_it_is_queued(
 
 def children(process: int) -> list[int]:
     """Processes that this one started as jobs."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(path.read_text().rpartition(")")[2].split()[1])
@@ -294,8 +294,8 @@ def children(process: int) -> list[int]:
         except OSError:
             continue
         if parent == process and b"storage.jobs.child" in command:
-            found.append(int(path.parent.name))
-    return found
+            pids.append(int(path.parent.name))
+    return pids
 
 
 def alive(process: int) -> bool:

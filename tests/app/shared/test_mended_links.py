@@ -67,10 +67,10 @@ def test_a_broken_what_if_is_still_of_its_user_and_settings(
     view, left = what_ifs.look_at(LINK | more, page)
     assert [one.name for one in left] == names
     assert page.view is view
-    asked = view.what_if
-    assert (asked.user, view.edited, asked.recipe.retrieval.k) == ("7", False, 4)
-    assert (asked.item == "901") is ("item" not in names)
-    assert (asked.recipe.reasoning.seed == 9) is ("seed" not in names)
+    mended = view.what_if
+    assert (mended.user, view.edited, mended.recipe.retrieval.k) == ("7", False, 4)
+    assert (mended.item == "901") is ("item" not in names)
+    assert (mended.recipe.reasoning.seed == 9) is ("seed" not in names)
 
 
 @pytest.mark.parametrize(

@@ -87,12 +87,12 @@ def test_a_view_of_a_workspace_shares_all_but_the_dataset(workspace: Workspace) 
 
 def test_an_address_names_its_dataset_and_the_settings_own_needs_no_name(workspace: Workspace) -> None:
     services = PredictServices(workspace)
-    own, books = services.request({}), services.request({"dataset": "books"})
-    assert (own.dataset, books.dataset) == ("", "books")
-    assert "dataset" not in own.query()
+    default, books = services.request({}), services.request({"dataset": "books"})
+    assert (default.dataset, books.dataset) == ("", "books")
+    assert "dataset" not in default.query()
     assert parse_qs(books.query())["dataset"] == ["books"]
-    assert services.request({"dataset": "ml-latest-small"}) == own
-    for request, noun in ((own, "movie"), (books, "book")):
+    assert services.request({"dataset": "ml-latest-small"}) == default
+    for request, noun in ((default, "movie"), (books, "book")):
         view = look(services, request, PredictSession())
         assert view.data.meta.item_noun == noun
         assert noun in view.prediction.question.prompts[0].text
@@ -112,8 +112,8 @@ def test_answers_of_both_are_kept_in_one_database_and_never_mixed(workspace: Wor
         question = view.prediction.question
         jobs.append(services.runs.last_job(services.of(name).pipeline, question, view.prediction.recipe))
     params = [job.params for job in jobs if job]
-    assert all(isinstance(own, PredictParams) for own in params)
-    assert [own.dataset for own in params] == ["ml-latest-small", "books"]
+    assert all(isinstance(job_params, PredictParams) for job_params in params)
+    assert [job_params.dataset for job_params in params] == ["ml-latest-small", "books"]
     users = PerDataset(workspace, UsersService)
     for name in ("", "books"):
         counted = users.of(name).users(UsersQuery(dataset=name, show="predicted"))
@@ -151,7 +151,7 @@ def test_the_header_offers_the_datasets_and_its_pages_keep_to_the_one_shown(work
 
 def test_what_is_evaluated_is_of_the_dataset_that_the_address_names(workspace: Workspace) -> None:
     jobs = JobsService(workspace, RunQueue(workspace.worker))
-    services = PerDataset(workspace, lambda own: EvaluateService(own, jobs))
+    services = PerDataset(workspace, lambda dataset_workspace: EvaluateService(dataset_workspace, jobs))
     service = services.of("books")
     assert service.lists == ("test", "validation")
     query = EvaluateQuery.parse("/evaluate?dataset=books&limit=3")
@@ -170,8 +170,8 @@ def test_what_is_evaluated_is_of_the_dataset_that_the_address_names(workspace: W
 
 def test_the_library_is_of_the_dataset_that_the_address_names(workspace: Workspace) -> None:
     libraries = PerDataset(workspace, LibraryService)
-    own, books = (libraries.of(name).shelf() for name in ("", "books"))
-    assert (own.dataset, own.command) == ("", "rallrec precompute")
+    default, books = (libraries.of(name).shelf() for name in ("", "books"))
+    assert (default.dataset, default.command) == ("", "rallrec precompute")
     assert (books.dataset, books.command) == ("books", "rallrec precompute --dataset books")
     states = {entry.kind: entry.state for entry in books.own}
     assert (states["space"], states["map"]) == ("ready", "missing")
@@ -179,7 +179,7 @@ def test_the_library_is_of_the_dataset_that_the_address_names(workspace: Workspa
     assert [entry.command for entry in books.own if entry.kind == "map"] == [f"{books.command} --until map"]
     there = {(entry.dataset, entry.reader, entry.place) for entry in books.others if entry.kind == "space"}
     assert there == {("ml-latest-small", "ml-latest-small", "space")}
-    assert {entry.reader for entry in own.others} == {"books"}
+    assert {entry.reader for entry in default.others} == {"books"}
     assert [entry.name for entry in libraries.of("books").datasets() if entry.current] == ["books"]
     drawn = library.own_artifacts(books, "space")
     assert "rallrec precompute --dataset books" in drawn
@@ -198,8 +198,12 @@ def test_an_artifact_that_nobody_reads_says_what_it_was_made_under(workspace: Wo
 def test_jobs_are_of_the_dataset_that_the_page_is_about(workspace: Workspace) -> None:
     jobs = JobsService(workspace, RunQueue(workspace.worker))
     assert {item.node.recipe["data"]["name"] for item in jobs.plan("index", "books")} == {"books"}
-    asked = {"samples": "test", "limit": 1, "gammas": "0.5", "knowledge": ["none"], "traces": 1}
-    started = [jobs.reason(asked, "ann", "books"), jobs.reason(asked, "ann"), jobs.precompute("index", "ann", "books")]
+    fields = {"samples": "test", "limit": 1, "gammas": "0.5", "knowledge": ["none"], "traces": 1}
+    started = [
+        jobs.reason(fields, "ann", "books"),
+        jobs.reason(fields, "ann"),
+        jobs.precompute("index", "ann", "books"),
+    ]
     assert [job.params.dataset for job in started] == ["books", "ml-latest-small", "books"]
     wait(lambda: not any(entry.job.live for entry in jobs.jobs("ann")), 120)
     entries = {entry.job.number: entry for entry in jobs.jobs("ann")}

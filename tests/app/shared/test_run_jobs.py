@@ -53,12 +53,12 @@ def test_a_failure_is_kept_with_its_message(workspace: Workspace, service: Predi
 
 
 def test_only_who_started_a_run_stops_it(
-    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any, held: HeldEngine
+    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any, held_engine: HeldEngine
 ) -> None:
-    hold(workspace, held)
+    hold(workspace, held_engine)
     service.look(request_of(), session)
     run = service.ask(session)
-    assert held.started.wait(10)
+    assert held_engine.started.wait(10)
     stranger = PredictSession()
     shown = service.look(request_of(), stranger)
     assert shown.run is not None
@@ -70,34 +70,34 @@ def test_only_who_started_a_run_stops_it(
     assert run.snapshot().live
     assert not service.look(request_of(k=2), stranger).other_run, "it is not this page's to stop"
     service.look(request_of(k=3), stranger)
-    own = service.ask(stranger)
+    strangers_run = service.ask(stranger)
     assert run.snapshot().live, "asking something else leaves it alone"
     service.stop(session)
-    held.gate.set()
+    held_engine.gate.set()
     assert end(run).status == "stopped"
-    assert end(own).status == "done"
+    assert end(strangers_run).status == "done"
     assert [job.state for job in jobs(workspace)] == ["done", "stopped"]
 
 
 def test_the_same_browser_in_another_page_stops_its_run(
-    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any, held: HeldEngine
+    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any, held_engine: HeldEngine
 ) -> None:
-    hold(workspace, held)
+    hold(workspace, held_engine)
     service.look(request_of(), session)
     run = service.ask(session)
     reloaded = PredictSession(owner=session.owner)
     service.look(request_of(), reloaded)
     service.stop(reloaded)
-    held.gate.set()
+    held_engine.gate.set()
     assert end(run).status == "stopped"
 
 
 def test_a_queued_run_that_is_stopped_is_stopped_in_the_database_at_once(
-    workspace: Workspace, request_of: Any, service: PredictService, held: HeldEngine
+    workspace: Workspace, request_of: Any, service: PredictService, held_engine: HeldEngine
 ) -> None:
     p = service.look(request_of(), PredictSession()).prediction
     queue = RunQueue(workspace.worker)
-    queue.start(over(workspace, held), p.question, p.recipe)
+    queue.start(over(workspace, held_engine), p.question, p.recipe)
     waiting = queue.start(over(workspace, ScriptedEngine()), p.question, p.recipe, "me")
     assert queue.busy
     queue.stop(waiting, "me")
@@ -105,9 +105,9 @@ def test_a_queued_run_that_is_stopped_is_stopped_in_the_database_at_once(
 
 
 def test_an_edited_prediction_is_another_job_and_no_page_of_the_plain_one_joins_it(
-    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any, held: HeldEngine
+    workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any, held_engine: HeldEngine
 ) -> None:
-    hold(workspace, held)
+    hold(workspace, held_engine)
     p = service.look(request_of(), session).prediction
     edits = Edits(hint="no")
     edited = service.pipeline.question(p.question.user, p.question.item, p.recipe, edits)
@@ -115,7 +115,7 @@ def test_an_edited_prediction_is_another_job_and_no_page_of_the_plain_one_joins_
     assert service.runs.live(service.pipeline, p.question, p.recipe) is None
     view = service.look(request_of(), PredictSession())
     assert (view.run, view.earlier) == (None, None)
-    held.gate.set()
+    held_engine.gate.set()
     assert end(run).status == "done"
     [job] = jobs(workspace)
     assert job.params.edited == edits.canonical  # type: ignore[attr-defined]
@@ -145,8 +145,8 @@ def test_what_was_interrupted_is_said_with_its_chains_and_asking_resumes_the_sam
     assert view.earlier.state == "interrupted"
     said = text_of(run_status(view))
     assert f"A run of this prediction was interrupted at {kept} of 4 chains. Ask resumes it" in said
-    other = service.look(request_of(traces=4, gamma=0.1), PredictSession())
-    assert other.earlier is None
+    elsewhere = service.look(request_of(traces=4, gamma=0.1), PredictSession())
+    assert elsewhere.earlier is None
     later = PredictSession()
     service.look(request_of(traces=4), later)
     assert end(service.ask(later)).status == "done"

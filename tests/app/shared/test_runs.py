@@ -67,41 +67,43 @@ def test_watching_one_that_has_ended_gives_its_end_at_once(
 
 
 def test_runs_wait_their_turn_and_know_their_place(
-    workspace: Workspace, question: Callable[..., Question], held: HeldEngine
+    workspace: Workspace, question: Callable[..., Question], held_engine: HeldEngine
 ) -> None:
-    queue, pipeline = RunQueue(workspace.worker), over(workspace, held)
+    queue, pipeline = RunQueue(workspace.worker), over(workspace, held_engine)
     runs = [start(queue, workspace, question(), pipeline) for _ in range(4)]
-    assert held.started.wait(10)
+    assert held_engine.started.wait(10)
     assert [run.snapshot().status for run in runs] == ["running", "queued", "queued", "queued"]
     assert [run.snapshot().waiting for run in runs] == [0, 1, 2, 3]
-    held.gate.set()
+    held_engine.gate.set()
     assert [end(run).status for run in runs] == ["done"] * 4
     ended = [run._ended for run in runs]
     assert ended == sorted(ended, key=float)
-    assert held.most == 1
+    assert held_engine.most == 1
 
 
-def test_places_move_up_as_runs_end(workspace: Workspace, question: Callable[..., Question], held: HeldEngine) -> None:
+def test_places_move_up_as_runs_end(
+    workspace: Workspace, question: Callable[..., Question], held_engine: HeldEngine
+) -> None:
     queue = RunQueue(workspace.worker)
     first = start(queue, workspace, question(), over(workspace, ScriptedEngine(delay=0.02)))
-    second, third = (start(queue, workspace, question(), over(workspace, held)) for _ in range(2))
+    second, third = (start(queue, workspace, question(), over(workspace, held_engine)) for _ in range(2))
     assert third.snapshot().waiting == 2
     assert end(first).status == "done"
-    assert held.started.wait(10)
+    assert held_engine.started.wait(10)
     assert (second.snapshot().status, third.snapshot().waiting) == ("running", 1)
 
 
 def test_a_queued_run_that_is_stopped_ends_at_once_and_never_runs(
-    workspace: Workspace, question: Callable[..., Question], held: HeldEngine
+    workspace: Workspace, question: Callable[..., Question], held_engine: HeldEngine
 ) -> None:
     queue, quick = RunQueue(workspace.worker), ScriptedEngine()
-    start(queue, workspace, question(), over(workspace, held))
+    start(queue, workspace, question(), over(workspace, held_engine))
     waiting = start(queue, workspace, question(), over(workspace, quick))
     behind = start(queue, workspace, question(), over(workspace, ScriptedEngine()))
-    assert held.started.wait(10)
+    assert held_engine.started.wait(10)
     waiting.stop()
     assert end(waiting).status == "stopped"
-    held.gate.set()
+    held_engine.gate.set()
     assert end(behind).status == "done"
     assert waiting.snapshot().status == "stopped"
     assert quick.calls == []
@@ -113,17 +115,17 @@ def test_a_stopped_run_keeps_its_finished_chains_in_the_cache(
     # Chains end at different words, the fourth (which is never closed) first.
     cached = workspace.cached_engine("tuned")
     cached.inner = ScriptedEngine(delay=0.03)
-    asked, recipe = question(traces=4), workspace.recipe(traces=4)
-    run = RunQueue(workspace.worker).start(workspace.pipeline(), asked, recipe)
+    the_question, recipe = question(traces=4), workspace.recipe(traces=4)
+    run = RunQueue(workspace.worker).start(workspace.pipeline(), the_question, recipe)
     for now in run.watch(0):
         if any(now.prediction.traces):
             run.stop()
     last = run.snapshot()
     assert last.status == "stopped"
-    kept = look_up(workspace.pipeline(), asked, recipe)
+    kept = look_up(workspace.pipeline(), the_question, recipe)
     assert kept.traces == last.prediction.traces
     assert 0 < sum(trace is not None for trace in kept.traces) < 4
-    again = RunQueue(workspace.worker).start(workspace.pipeline(), asked, recipe)
+    again = RunQueue(workspace.worker).start(workspace.pipeline(), the_question, recipe)
     assert end(again).prediction.complete
     missing = sum(trace is None for trace in kept.traces)
     assert [call for call in cached.inner.calls if call[0] == "reason"] == [("reason", 4), ("reason", missing)]
@@ -170,14 +172,14 @@ def test_eight_threads_at_once_get_every_run_done_one_at_a_time(
 ) -> None:
     queue, engine = RunQueue(workspace.worker), HeldEngine()
     engine.gate.set()
-    pipeline, asked = over(workspace, engine), question()
+    pipeline, the_question = over(workspace, engine), question()
     runs: list[LiveRun] = []
     together = threading.Barrier(8)
 
     def work() -> None:
         together.wait()
         for _ in range(5):
-            runs.append(start(queue, workspace, asked, pipeline))
+            runs.append(start(queue, workspace, the_question, pipeline))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -190,9 +192,9 @@ def test_eight_threads_at_once_get_every_run_done_one_at_a_time(
 
 
 def test_stopping_at_any_moment_ends_a_run_for_good(workspace: Workspace, question: Callable[..., Question]) -> None:
-    queue, asked = RunQueue(workspace.worker), question()
+    queue, the_question = RunQueue(workspace.worker), question()
     for moment in range(60):
-        run = start(queue, workspace, asked, over(workspace, ScriptedEngine()))
+        run = start(queue, workspace, the_question, over(workspace, ScriptedEngine()))
         time.sleep(moment * 5e-5)
         run.stop()
         last = end(run)
@@ -213,32 +215,32 @@ def test_several_watchers_see_the_same_end(workspace: Workspace, question: Calla
 
 
 def test_the_cached_engine_runs_a_page_and_a_command_at_once(
-    workspace: Workspace, question: Callable[..., Question], held: HeldEngine
+    workspace: Workspace, question: Callable[..., Question], held_engine: HeldEngine
 ) -> None:
-    hold(workspace, held)
+    hold(workspace, held_engine)
     run = start(RunQueue(workspace.worker), workspace, question())
-    assert held.started.wait(10)
+    assert held_engine.started.wait(10)
     beside: list[Any] = []
     pipeline = workspace.pipeline()
     command = threading.Thread(target=lambda: beside.append(pipeline.predict(question(), workspace.recipe())))
     command.start()
-    held.gate.set()
+    held_engine.gate.set()
     command.join(20)
     assert beside == [end(run).prediction]
-    assert sum(count for name, count in held.calls if name == "answer") == 3
+    assert sum(count for name, count in held_engine.calls if name == "answer") == 3
 
 
 @pytest.mark.parametrize("reached", [False, True])
 def test_while_a_model_computes_the_status_says_that_and_not_that_the_cache_is_read(
-    workspace: Workspace, question: Callable[..., Question], held: HeldEngine, reached: bool
+    workspace: Workspace, question: Callable[..., Question], held_engine: HeldEngine, reached: bool
 ) -> None:
     """The first answer is cached or not; either way an answer is being computed."""
     if reached:
         workspace.cached_engine("tuned").answer([question().prompts[0].messages])
-    hold(workspace, held)
+    hold(workspace, held_engine)
     run = start(RunQueue(workspace.worker), workspace, question())
-    assert held.started.wait(10)
+    assert held_engine.started.wait(10)
     now = run.snapshot()
     assert (now.stage, now.fraction) == ("answering", None)
-    held.gate.set()
+    held_engine.gate.set()
     assert end(run).status == "done"

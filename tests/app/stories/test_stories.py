@@ -37,25 +37,25 @@ def test_stories_of_other_models_are_not_listed(service: StoryService) -> None:
 
 def test_a_told_story_is_listed_and_found(service: StoryService) -> None:
     key = service.keep(json.dumps(BODY).encode())
-    [own] = service.told()
-    assert (own.key, own.story.title) == (key, HOSTILE)
-    assert own.told.endswith("UTC")
-    assert service.find(key) == own
+    [entry] = service.told()
+    assert (entry.key, entry.story.title) == (key, HOSTILE)
+    assert entry.told.endswith("UTC")
+    assert service.find(key) == entry
 
 
 def test_an_address_that_was_written_is_no_markup() -> None:
     step = StoryStep(view='/?user="><script>', sentence=HOSTILE)
-    own = StoryEntry("k", Story(title=HOSTILE, about=HOSTILE, steps=(step,)), "now")
-    for html in (drawing.story_list([], [own]), drawing.presenter(own, 1)):
+    entry = StoryEntry("k", Story(title=HOSTILE, about=HOSTILE, steps=(step,)), "now")
+    for html in (drawing.story_list([], [entry]), drawing.presenter(entry, 1)):
         assert "<img" not in html
         assert "<script>" not in html
         assert "&lt;img" in html
 
 
-@pytest.mark.parametrize(("asked", "shown"), [(0, 1), (1, 1), (2, 2), (9, 2)])
-def test_a_step_out_of_range_is_the_nearest(asked: int, shown: int) -> None:
+@pytest.mark.parametrize(("number", "shown"), [(0, 1), (1, 1), (2, 2), (9, 2)])
+def test_a_step_out_of_range_is_the_nearest(number: int, shown: int) -> None:
     steps = tuple(StoryStep(view="/", sentence=f"Sentence {n}") for n in (1, 2))
-    html = drawing.presenter(StoryEntry("k", Story(title="T", steps=steps)), asked)
+    html = drawing.presenter(StoryEntry("k", Story(title="T", steps=steps)), number)
     assert f'data-at="{shown}"' in html
     assert f"{shown} of 2" in html
 

@@ -39,7 +39,7 @@ def parts(data: Dataset) -> tuple[UserTable, Profiles]:
 
 
 def request_of(text: str) -> Callable[[PredictionRow], SampleAddress]:
-    return lambda own: SampleAddress.of(text, own.item, Recipe()).choosing(knowledge=text)
+    return lambda shown_row: SampleAddress.of(text, shown_row.item, Recipe()).choosing(knowledge=text)
 
 
 def every_panel(small: Dataset, text: str) -> dict[str, str]:
@@ -48,15 +48,15 @@ def every_panel(small: Dataset, text: str) -> dict[str, str]:
     untimed = replace(data, meta=data.meta.model_copy(update={"time_ordered": False}))
     table, profiles = parts(data)
     query = UsersQuery(user=text, find=text, item=text, knowledge="none", gamma=0.25)
-    profile, told, own = profiles.profile(7), profiles.timeline(7), prediction(text)
+    profile, told, whole = profiles.profile(7), profiles.timeline(7), prediction(text)
     half = prediction(text, 91, p_r=NAN, p_final=NAN, chains=(0, 6), when=None)
-    every = (own, half)
+    every = (whole, half)
 
     def predictions(
         query: UsersQuery, rows: tuple[PredictionRow, ...], of: UserProfile = profile, every: Any = every
     ) -> str:
-        found = Predictions(query, Recipe(), rows, every, 3, own if every else None)
-        return drawing.user_predictions(found, of, request_of(text))
+        predictions_shown = Predictions(query, Recipe(), rows, every, 3, whole if every else None)
+        return drawing.user_predictions(predictions_shown, of, request_of(text))
 
     return {
         "list": drawing.users_list(table.page(UsersQuery(find=text), np.arange(8))),
@@ -66,13 +66,13 @@ def every_panel(small: Dataset, text: str) -> dict[str, str]:
         "list, nobody": drawing.users_list(table.page(UsersQuery(find=f"{text} {text}"), None)),
         "profile": drawing.user_profile(profile, query, data),
         "profile of little": drawing.user_profile(profiles.profile(0), query, data),
-        "timeline": drawing.user_timeline(told, query, own, data),
+        "timeline": drawing.user_timeline(told, query, whole, data),
         "timeline, nothing selected": drawing.user_timeline(told, query, None, data),
-        "timeline, untimed": drawing.user_timeline(replace(told, time_ordered=False), query, own, untimed),
-        "picks": drawing.user_picks(told, own, 10, data),
+        "timeline, untimed": drawing.user_timeline(replace(told, time_ordered=False), query, whole, untimed),
+        "picks": drawing.user_picks(told, whole, 10, data),
         "predictions": predictions(query, every),
         "many predictions": drawing.user_predictions(
-            Predictions(query, Recipe(), every, every, 3, own, 2, 3), profile, request_of(text)
+            Predictions(query, Recipe(), every, every, 3, whole, 2, 3), profile, request_of(text)
         ),
         "none of this kind": predictions(query.model_copy(update={"show": "wrong"}), ()),
         "nothing cached": predictions(query, (), every=()),

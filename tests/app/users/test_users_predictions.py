@@ -32,39 +32,41 @@ def users(workspace: Workspace) -> UsersService:
 def targets(workspace: Workspace) -> list[str]:
     """User 7's targets, oldest first."""
     data = workspace.dataset()
-    own = data.user_rows(7)
-    return [data.item_ids[code] for code in data.item_index[own.start + 5 : own.stop]]
+    sample_rows = data.user_rows(7)
+    return [data.item_ids[code] for code in data.item_index[sample_rows.start + 5 : sample_rows.stop]]
 
 
 @pytest.fixture
 def ask(service: PredictService) -> Ask:
-    def asked(item: str, **more: Any) -> Any:
+    def ask_about(item: str, **more: Any) -> Any:
         return answered(service, service.request({"user": "7", "item": item} | more), PredictSession())
 
-    return asked
+    return ask_about
 
 
 def test_a_row_has_the_numbers_of_the_predict_page(
     users: UsersService, workspace: Workspace, targets: list[str], ask: Ask
 ) -> None:
     views = {item: ask(item) for item in (targets[0], targets[-1], targets[-2])}
-    found = users.predictions(SEVEN)
-    assert [own.item for own in found.rows] == [targets[-1], targets[-2], targets[0]], "newest target first"
+    predictions = users.predictions(SEVEN)
+    assert [user_row.item for user_row in predictions.rows] == [targets[-1], targets[-2], targets[0]], (
+        "newest target first"
+    )
     data = workspace.dataset()
-    for own in found.every:
-        prediction = views[own.item].prediction
-        assert (own.p_g, own.p_r, own.p_final) == (prediction.p_g, prediction.p_r, prediction.p_final)
-        assert own.complete
-        assert own.row == data.find_row(7, data.item_code(own.item))
-        assert own.liked == prediction.question.label == (data.rating[own.row] > 3)
-        assert own.error == pytest.approx(abs(own.liked - own.p_final))
-        assert own.place == own.row - data.user_ptr[7]
-        for one, chosen in zip(own.picked, prediction.question.chosen, strict=True):
+    for user_row in predictions.every:
+        prediction = views[user_row.item].prediction
+        assert (user_row.p_g, user_row.p_r, user_row.p_final) == (prediction.p_g, prediction.p_r, prediction.p_final)
+        assert user_row.complete
+        assert user_row.row == data.find_row(7, data.item_code(user_row.item))
+        assert user_row.liked == prediction.question.label == (data.rating[user_row.row] > 3)
+        assert user_row.error == pytest.approx(abs(user_row.liked - user_row.p_final))
+        assert user_row.place == user_row.row - data.user_ptr[7]
+        for one, chosen in zip(user_row.picked, prediction.question.chosen, strict=True):
             assert (one.item, one.first, one.second) == (chosen.item, chosen.relevance_rank, chosen.recency_rank)
             assert data.item_index[data.user_ptr[7] + one.place] == one.item
-            assert one.place < own.place
-    assert found.selected == found.every[0]
-    assert found.elsewhere == 0
+            assert one.place < user_row.place
+    assert predictions.selected == predictions.every[0]
+    assert predictions.elsewhere == 0
 
 
 def test_other_choices_show_other_predictions(users: UsersService, targets: list[str], ask: Ask) -> None:
@@ -72,7 +74,7 @@ def test_other_choices_show_other_predictions(users: UsersService, targets: list
     ask(targets[-2], knowledge="none")
     plain = users.predictions(SEVEN)
     # What M_G said does not depend on what M_R is told.
-    assert [(own.item, own.complete) for own in plain.every] == [(targets[-2], False)]
+    assert [(user_row.item, user_row.complete) for user_row in plain.every] == [(targets[-2], False)]
     assert plain.elsewhere == 1
     [partial] = users.predictions(SEVEN.model_copy(update={"show": "partial"})).rows
     assert (partial.answers, partial.chains, math.isnan(partial.error)) == ((3, 3), (0, 3), True)
@@ -91,15 +93,15 @@ def test_what_is_asked_meanwhile_appears_at_the_next_look(users: UsersService, t
 
 
 def test_no_model_is_run(
-    workspace: Workspace, users: UsersService, targets: list[str], ask: Ask, held: HeldEngine
+    workspace: Workspace, users: UsersService, targets: list[str], ask: Ask, held_engine: HeldEngine
 ) -> None:
     ask(targets[-1])
     ask(targets[-2], gamma=0.5)
-    hold(workspace, held)
+    hold(workspace, held_engine)
     for gamma in (None, 0.5, 0.9):
         users.predictions(SEVEN.model_copy(update={"gamma": gamma}))
     users.users(UsersQuery())
-    assert not held.started.is_set()
+    assert not held_engine.started.is_set()
 
 
 def test_the_link_to_predict_opens_exactly_that_prediction(
@@ -110,14 +112,14 @@ def test_the_link_to_predict_opens_exactly_that_prediction(
         (SEVEN.model_copy(update={"gamma": 4 / 5, "knowledge": "graded"}), {"gamma": 0.8, "knowledge": "graded"}),
     ):
         ask(targets[-1], **more)
-        [own] = users.predictions(query).every
-        link = users.predict_request(query, own).link()
+        [user_row] = users.predictions(query).every
+        link = users.predict_request(query, user_row).link()
         assert link.startswith("/?")
         request = service.request(dict(parse_qsl(link[2:])))
-        assert request == users.predict_request(query, own)
+        assert request == users.predict_request(query, user_row)
         prediction = service.look(request, PredictSession()).prediction
         assert prediction.complete
-        assert (prediction.p_g, prediction.p_final) == (own.p_g, own.p_final)
+        assert (prediction.p_g, prediction.p_final) == (user_row.p_g, user_row.p_final)
 
 
 def test_a_selected_item_is_marked_and_an_unknown_one_is_not(users: UsersService, targets: list[str], ask: Ask) -> None:
@@ -138,7 +140,7 @@ def test_pages_together_are_all_of_them(
     pages = [users.predictions(SEVEN.model_copy(update={"page": number, "sort": "error"})) for number in (1, 2, 3, 9)]
     assert [len(one.rows) for one in pages] == [2, 2, 1, 1]
     assert [(one.page, one.pages, len(one.every)) for one in pages] == [(1, 3, 5), (2, 3, 5), (3, 3, 5), (3, 3, 5)]
-    errors = [own.error for one in pages[:3] for own in one.rows]
+    errors = [user_row.error for one in pages[:3] for user_row in one.rows]
     assert errors == sorted(errors)
 
 
@@ -174,9 +176,9 @@ ROWS = [
 
 
 def test_hand_computed_kinds() -> None:
-    assert [own.wrong for own in ROWS] == [False, True, False, False]
-    assert [own.disagree for own in ROWS] == [False, True, True, False]
-    assert [round(own.error, 9) for own in ROWS[:3]] == [0.15, 0.8, 0.45]
+    assert [user_row.wrong for user_row in ROWS] == [False, True, False, False]
+    assert [user_row.disagree for user_row in ROWS] == [False, True, True, False]
+    assert [round(user_row.error, 9) for user_row in ROWS[:3]] == [0.15, 0.8, 0.45]
     assert kinds(ROWS) == {"all": 4, "wrong": 1, "disagree": 2, "partial": 1}
 
 
@@ -186,7 +188,7 @@ def test_hand_computed_kinds() -> None:
      ("p_r", "3241"), ("-p_r", "4231"), ("p_final", "2341"), ("-error", "3241"), ("error", "4231")],
 )  # fmt: skip
 def test_what_is_not_known_comes_last_either_way_and_equal_rows_stay(sort: str, order: str) -> None:
-    assert "".join(own.item for own in _sorted(ROWS, UsersQuery(user="7", sort=sort))) == order
+    assert "".join(user_row.item for user_row in _sorted(ROWS, UsersQuery(user="7", sort=sort))) == order
 
 
 def test_every_column_can_be_sorted_by() -> None:

@@ -17,38 +17,38 @@ def profiles(data: Dataset) -> Profiles:
 
 
 def test_shares_are_of_the_user_s_ratings_and_of_all(small: Dataset) -> None:
-    found = profiles(small).profile(7)
+    profile = profiles(small).profile(7)
     rows = small.user_rows(7)
-    own, every = [float(r) for r in small.rating[rows]], [float(r) for r in small.rating]
-    for value, mine, theirs in zip(found.values, found.own, found.all, strict=True):
-        assert mine == pytest.approx(own.count(value) / len(own))
+    ratings, every = [float(r) for r in small.rating[rows]], [float(r) for r in small.rating]
+    for value, mine, theirs in zip(profile.values, profile.own, profile.all, strict=True):
+        assert mine == pytest.approx(ratings.count(value) / len(ratings))
         assert theirs == pytest.approx(every.count(value) / len(every))
-    assert found.habit.mean == pytest.approx(sum(own) / len(own))
-    assert found.everybody.mean == pytest.approx(sum(every) / len(every))
-    assert found.everybody.liked == pytest.approx(sum(r > 3 for r in every) / len(every))
-    assert sum(found.own) == pytest.approx(1)
-    assert found.samples == len(own) - 5
+    assert profile.habit.mean == pytest.approx(sum(ratings) / len(ratings))
+    assert profile.everybody.mean == pytest.approx(sum(every) / len(every))
+    assert profile.everybody.liked == pytest.approx(sum(r > 3 for r in every) / len(every))
+    assert sum(profile.own) == pytest.approx(1)
+    assert profile.samples == len(ratings) - 5
 
 
 def test_tastes_are_of_genres_with_enough_ratings(small: Dataset) -> None:
-    found = profiles(small).profile(7)
+    profile = profiles(small).profile(7)
     rows = small.user_rows(7)
-    assert found.genres
+    assert profile.genres
 
     def liked(name: str, ratings: np.ndarray, items: np.ndarray) -> list[bool]:
         return [bool(r > 3) for r, item in zip(ratings, items, strict=True) if name in small.categories[item]]
 
-    for one in found.genres:
-        own = liked(one.name, small.rating[rows], small.item_index[rows])
+    for one in profile.genres:
+        likes = liked(one.name, small.rating[rows], small.item_index[rows])
         every = liked(one.name, small.rating, small.item_index)
-        assert one.ratings == len(own) >= 5
-        assert one.liked == pytest.approx(sum(own) / len(own))
+        assert one.ratings == len(likes) >= 5
+        assert one.liked == pytest.approx(sum(likes) / len(likes))
         assert one.liked_by_all == pytest.approx(sum(every) / len(every))
 
 
 def test_too_few_ratings_make_no_sample_and_no_taste(small: Dataset) -> None:
-    found = profiles(small).profile(0)
-    assert (found.habit.ratings, found.samples, found.genres) == (2, 0, ())
+    profile = profiles(small).profile(0)
+    assert (profile.habit.ratings, profile.samples, profile.genres) == (2, 0, ())
 
 
 def test_what_the_dataset_says_of_a_user_is_told(small: Dataset) -> None:

@@ -29,14 +29,14 @@ def test_every_value_is_that_of_the_user_s_own_ratings(small: Dataset, table: Us
     page = table.page(UsersQuery(), predictions)
     assert users(page) == small.user_ids
     for code, row in enumerate(page.rows):
-        own = small.user_rows(code)
-        ratings = [float(r) for r in small.rating[own]]
+        users_rows = small.user_rows(code)
+        ratings = [float(r) for r in small.rating[users_rows]]
         assert row.ratings == len(ratings)
         assert row.mean == pytest.approx(sum(ratings) / len(ratings))
         assert row.liked == pytest.approx(sum(r > 3 for r in ratings) / len(ratings))
-        assert (row.first, row.last) == (min(small.timestamp[own]), max(small.timestamp[own]))
+        assert (row.first, row.last) == (min(small.timestamp[users_rows]), max(small.timestamp[users_rows]))
         assert row.predictions == predictions[code]
-        genres = Counter(name for item in small.item_index[own] for name in small.categories[item])
+        genres = Counter(name for item in small.item_index[users_rows] for name in small.categories[item])
         shown = [genres[name] for name in row.genres]
         assert shown == [count for _, count in genres.most_common(3)], "the same counts, whoever wins a tie"
 

@@ -66,17 +66,17 @@ def view_of(data: Dataset, text: str, edits: Edits | None = None, **more: Any) -
     edits = every_edit(data, [row.item for row in question.chosen], new, text) if edits is None else edits
     what_if = WhatIf.of(data.meta, data.user_ids[user], data.item_ids[item], recipe, edits)
     sides = []
-    for asked, used, said in ((question, recipe, 0.2), (None, what_if.edited_recipe, 0.7)):
-        asked = asked or pipeline.question(user, item, used, edits)
-        taken = pipeline.with_answers(pipeline.unasked(asked, used), [Answer(said, 9, 0.1)] * 3)
+    for side_question, used, said in ((question, recipe, 0.2), (None, what_if.edited_recipe, 0.7)):
+        side_question = side_question or pipeline.question(user, item, used, edits)
+        taken = pipeline.with_answers(pipeline.unasked(side_question, used), [Answer(said, 9, 0.1)] * 3)
         traces = [Trace(n, f"{text} thinks</think>Yes", said + n / 10, 7, 0.5, "stop") for n in range(2)]
         sides.append(WhatIfSide(taken.taking_traces(traces)))
     kept = KeptWhatIf("abcdefabcdef", what_if, text, datetime(2026, 11, 25, tzinfo=UTC))
-    other = replace(kept, id="0123456789ab", what_if=replace(what_if, user=text, item=text))
+    second = replace(kept, id="0123456789ab", what_if=replace(what_if, user=text, item=text))
     given = {
         "what_if": what_if, "data": data, "plain": Plain(data, question.past, what_if.item, recipe),
         "before": sides[0], "after": sides[1], "models": {"tuned": text, "reasoning": text}, "cast": "", "step": 0.5,
-        "link": "user=1&item=2", "plain_link": "user=1&item=2", "kept": kept, "others": (kept, other), "deleted": kept,
+        "link": "user=1&item=2", "plain_link": "user=1&item=2", "kept": kept, "others": (kept, second), "deleted": kept,
     }  # fmt: skip
     return WhatIfView(**given | more)  # type: ignore[arg-type]
 
@@ -111,10 +111,10 @@ def test_hostile_text_is_shown_as_text_and_changes_no_element(small: Dataset, ho
     shown = set()
     for state, view in attacked.items():
         for name, draw in PANELS.items():
-            wanted, found = Read(draw(plain[state])), Read(draw(view))
-            assert found.elements == wanted.elements, f"{name} of {state}"
-            assert (found.open, found.odd) == ([], []), f"{name} of {state}"
-            if any(" ".join(hostile.split()) in " ".join(words.split()) for words in found.words):
+            plain_read, read = Read(draw(plain[state])), Read(draw(view))
+            assert read.elements == plain_read.elements, f"{name} of {state}"
+            assert (read.open, read.odd) == ([], []), f"{name} of {state}"
+            if any(" ".join(hostile.split()) in " ".join(words.split()) for words in read.words):
                 shown.add(name)
     if "\u0000" not in hostile:
         assert shown >= {"question", "chosen", "prompts", "chains", "keep bar", "kept list", "history", "settings"}
@@ -123,9 +123,9 @@ def test_hostile_text_is_shown_as_text_and_changes_no_element(small: Dataset, ho
 def test_every_panel_is_well_formed_and_loads_nothing(small: Dataset) -> None:
     for state, view in every_view(small, PLAIN).items():
         for name, draw in PANELS.items():
-            found = Reading(draw(view))
-            assert (found.open, found.odd) == ([], []), f"{name} of {state}"
-            for tag, attributes in found.elements:
+            reading = Reading(draw(view))
+            assert (reading.open, reading.odd) == ([], []), f"{name} of {state}"
+            for tag, attributes in reading.elements:
                 assert tag not in ("script", "iframe", "link", "object", "embed", "img", "style", "base", "form")
                 for attribute, value in attributes:
                     assert not attribute.startswith("on")
@@ -168,11 +168,11 @@ def test_what_left_entered_or_has_another_rating_is_marked(small: Dataset) -> No
         for part in drawing.chosen(view).split("<h4>")[1:]
     ]
     codes = [[row.item for row in question.chosen] for question in (before, after)]
-    for own, other, kind, rows in ((0, 1, "left", lists[0]), (1, 0, "entered", lists[1])):
+    for side, far_side, kind, rows in ((0, 1, "left", lists[0]), (1, 0, "entered", lists[1])):
         expected = []
-        for code in codes[own]:
+        for code in codes[side]:
             ratings = [question.past.rating_of(code) for question in (before, after)]
-            mark = kind if code not in codes[other] else "re-rated" if ratings[0] != ratings[1] else ""
+            mark = kind if code not in codes[far_side] else "re-rated" if ratings[0] != ratings[1] else ""
             expected.append((mark, small.item_label(code)))
         assert rows == expected
     assert {mark for mark, _ in lists[0]} >= {"left", ""}
@@ -264,7 +264,7 @@ def test_an_edited_prompt_says_where_it_no_longer_follows_history_and_hint(small
     assert set(told[2].split(", ")) == {out, rated}
     assert told[3] == "Another one think the answer might be Yes."
     # One made from the present history follows it, whatever the numbers of its lines.
-    fresh = re.sub(r"(?m)^(\d+)\. ", lambda found: f"{int(found[1]) + 7}. ", changed.draft)
+    fresh = re.sub(r"(?m)^(\d+)\. ", lambda match: f"{int(match[1]) + 7}. ", changed.draft)
     assert fresh != changed.draft
     assert "no longer follows" not in prompt_words(with_prompt(changed, fresh))
 

@@ -47,11 +47,11 @@ def test_an_item_is_removed_and_put_back(plain: Plain, old: str) -> None:
 
 
 def test_a_rating_is_an_edit_only_where_it_is_another(plain: Plain, old: str) -> None:
-    own = plain.rating(old)
-    other = "2.5" if own != 2.5 else "3"
-    assert after(plain, ("rate", old, other)) == f'{{"rated":[{{"item":"{old}","rating":{float(other)}}}]}}'
-    assert after(plain, ("rate", old, other), ("rate", old, f"{own:g}")) == "{}"
-    assert after(plain, ("rate", old, other), ("restore", old, "")) == "{}"
+    rated = plain.rating(old)
+    new_rating = "2.5" if rated != 2.5 else "3"
+    assert after(plain, ("rate", old, new_rating)) == f'{{"rated":[{{"item":"{old}","rating":{float(new_rating)}}}]}}'
+    assert after(plain, ("rate", old, new_rating), ("rate", old, f"{rated:g}")) == "{}"
+    assert after(plain, ("rate", old, new_rating), ("restore", old, "")) == "{}"
 
 
 def test_an_added_item_has_the_best_rating_and_is_the_newest_until_said_otherwise(plain: Plain, new: str) -> None:
@@ -89,8 +89,8 @@ def test_a_setting_is_an_edit_only_where_it_is_another(plain: Plain) -> None:
 
 def test_a_hint_of_ones_own_begins_with_the_one_before(plain: Plain) -> None:
     assert after(plain, ("hint", "", "no")) == '{"hint":"no"}'
-    own = after(plain, ("hint", "", "no"), ("hint", "", "own"))
-    assert own == '{"hint":"own","sentence":"Another one think the answer might be No."}'
+    address = after(plain, ("hint", "", "no"), ("hint", "", "own"))
+    assert address == '{"hint":"own","sentence":"Another one think the answer might be No."}'
     assert after(plain, ("hint", "", "own"), ("sentence", "", " I  like it. ")) == (
         '{"hint":"own","sentence":"I like it."}'
     )

@@ -55,8 +55,8 @@ def asked(what_ifs: WhatIfService, page: WhatIfSession) -> WhatIfView:
 
 def calls(workspace: Workspace) -> list[tuple[str, int]]:
     """What the model ran, in words: (answer or reason, how many)."""
-    found: list[tuple[str, int]] = workspace.cached_engine("tuned").inner.calls  # type: ignore[attr-defined]
-    return found
+    tuned_calls: list[tuple[str, int]] = workspace.cached_engine("tuned").inner.calls  # type: ignore[attr-defined]
+    return tuned_calls
 
 
 def test_without_edits_it_is_the_prediction_of_the_predict_page(
@@ -161,9 +161,9 @@ def test_an_answer_is_never_shown_for_other_edits(
 ) -> None:
     what_ifs.act("remove", first(opened), "", page)
     one = asked(what_ifs, page)
-    other = what_ifs.act("remove", first(opened, 1), "", page)
-    assert other.before.prediction.complete
-    assert other.after.prediction.answers == (None,) * 3
+    removed = what_ifs.act("remove", first(opened, 1), "", page)
+    assert removed.before.prediction.complete
+    assert removed.after.prediction.answers == (None,) * 3
     back = what_ifs.act("restore", first(opened, 1), "", page)
     assert back.after.prediction == one.after.prediction
     assert what_ifs.act("clear", "", "", page).after.prediction == one.before.prediction
@@ -180,12 +180,12 @@ def test_a_merge_setting_needs_no_model(
 
 
 def test_both_sides_are_asked_one_after_the_other_and_can_be_stopped(
-    what_ifs: WhatIfService, workspace: Workspace, page: WhatIfSession, opened: WhatIfView, held: HeldEngine
+    what_ifs: WhatIfService, workspace: Workspace, page: WhatIfSession, opened: WhatIfView, held_engine: HeldEngine
 ) -> None:
-    hold(workspace, held)
+    hold(workspace, held_engine)
     what_ifs.act("remove", first(opened), "", page)
     runs = what_ifs.ask(page)
-    assert held.started.wait(10)
+    assert held_engine.started.wait(10)
     view = what_ifs.watch(page)
     assert (view.before.run and view.before.run.status, view.after.run and view.after.run.status) == (
         "running", "queued",
@@ -195,13 +195,13 @@ def test_both_sides_are_asked_one_after_the_other_and_can_be_stopped(
     assert (elsewhere.after.run, elsewhere.other_run) == (None, True)
     assert elsewhere.before.live
     what_ifs.stop(page)
-    held.gate.set()
+    held_engine.gate.set()
     ends = time.monotonic() + 10
     while any(run.snapshot().live for run in runs):
         assert time.monotonic() < ends
         time.sleep(0.01)
     assert [run.snapshot().status for run in runs] == ["stopped", "stopped"]
-    assert held.most == 1
+    assert held_engine.most == 1
     assert asked(what_ifs, page).after.prediction.complete
 
 
@@ -210,19 +210,19 @@ def test_an_edited_prompt_asks_the_reasoner_only_and_is_kept_whatever_else_is_ed
 ) -> None:
     answered(service, service.request(LINK), PredictSession())
     view = what_ifs.act("prompt", "", opened.draft + "\n<b>Be brief.</b>", page)
-    own = view.what_if.edits.prompt
-    assert own is not None
+    prompt = view.what_if.edits.prompt
+    assert prompt is not None
     # M_G is asked the same as before, so only the chains are missing.
     assert (view.before.missing, view.after.missing, all(view.after.prediction.answers)) == (0, 3, True)
-    assert view.after.prediction.reason_prompt == Prompt(own)
+    assert view.after.prediction.reason_prompt == Prompt(prompt)
     done = asked(what_ifs, page)
     assert done.after.prediction.complete
     assert done.after.prediction.traces != done.before.prediction.traces
-    other = what_ifs.act("remove", first(opened), "", page)
-    assert other.what_if.edits.prompt == own
-    assert other.after.prediction.traces == done.after.prediction.traces
-    assert other.draft != what_ifs.act("restore", first(opened), "", page).draft == service_prompt(done)
-    assert what_ifs.open(done.link).edits.prompt == own
+    removed = what_ifs.act("remove", first(opened), "", page)
+    assert removed.what_if.edits.prompt == prompt
+    assert removed.after.prediction.traces == done.after.prediction.traces
+    assert removed.draft != what_ifs.act("restore", first(opened), "", page).draft == service_prompt(done)
+    assert what_ifs.open(done.link).edits.prompt == prompt
     assert what_ifs.act("prompt", "", done.draft, page).edited is False
 
 
@@ -239,8 +239,8 @@ def test_it_is_kept_found_by_its_link_renamed_and_deleted_with_a_way_back(
     assert kept.kept is not None
     assert kept.link == f"user=7&item=901&id={kept.kept.id}"
     elsewhere = WhatIfService(workspace, what_ifs._predict)
-    found = elsewhere.look(elsewhere.open(kept.link), WhatIfSession())
-    assert (found.what_if, found.kept, found.others) == (edited.what_if, kept.kept, (kept.kept,))
+    reopened = elsewhere.look(elsewhere.open(kept.link), WhatIfSession())
+    assert (reopened.what_if, reopened.kept, reopened.others) == (edited.what_if, kept.kept, (kept.kept,))
     # The same edits by hand are the same what-if, others are not.
     by_hand = elsewhere.look(elsewhere.open(edited.link), WhatIfSession())
     assert by_hand.kept == kept.kept
@@ -262,8 +262,8 @@ def test_what_is_not_edited_is_not_kept(what_ifs: WhatIfService, page: WhatIfSes
 def test_one_that_was_kept_for_other_data_is_not_shown_as_if_it_fitted(
     what_ifs: WhatIfService, workspace: Workspace, page: WhatIfSession, opened: WhatIfView
 ) -> None:
-    other = replace(what_ifs.act("remove", first(opened), "", page).what_if, data_hash="0" * 64)
-    kept = WhatIfs(workspace.database).keep(other, "of old data")
+    outdated = replace(what_ifs.act("remove", first(opened), "", page).what_if, data_hash="0" * 64)
+    kept = WhatIfs(workspace.database).keep(outdated, "of old data")
     with pytest.raises(UsageError, match="was kept for other data"):
         what_ifs.open({"id": kept.id})
 
@@ -310,7 +310,10 @@ def everything(workspace: Workspace, *recipes: Any) -> list[Prediction]:
     pipeline, data = workspace.pipeline(), workspace.dataset()
     rows = build_samples(data).rows.tolist()
     samples = [(int(data.user_index[row]), int(data.item_index[row])) for row in rows]
-    return [look_up(pipeline, own.question, own.recipe) for own in unasked_predictions(pipeline, samples, recipes)]
+    return [
+        look_up(pipeline, prediction.question, prediction.recipe)
+        for prediction in unasked_predictions(pipeline, samples, recipes)
+    ]
 
 
 def test_an_evaluation_reads_the_same_whatever_was_asked_here(
@@ -322,7 +325,7 @@ def test_an_evaluation_reads_the_same_whatever_was_asked_here(
     answered(service, service.request(link), PredictSession())
     recipes = [workspace.recipe(k=4), workspace.recipe(k=4, knowledge="none")]
     before = everything(workspace, *recipes)
-    assert [own.complete for own in before].count(True) == 1
+    assert [prediction.complete for prediction in before].count(True) == 1
     view = what_ifs.look(what_ifs.open(link), page)
     edits: list[dict[str, Any]] = [
         {"removed": [first(view)]},
