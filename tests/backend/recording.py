@@ -70,7 +70,9 @@ class Recording(ScriptedEngine):
         return traces
 
     def _well(self, prompts: Sequence[Messages]) -> list[int]:
-        return [place for place, own in enumerate(prompts) if self.fails is None or self.fails not in own[0].content]
+        return [
+            place for place, prompt in enumerate(prompts) if self.fails is None or self.fails not in prompt[0].content
+        ]
 
     def _raise(self, prompts: Sequence[Messages]) -> None:
         well = set(self._well(prompts))

@@ -78,39 +78,41 @@ def unasked(pipeline: Pipeline, **reasoning: Any) -> list[Prediction]:
 
 
 def recalled(pipeline: Pipeline) -> list[Prediction]:
-    return [look_up(pipeline, own.question, own.recipe) for own in unasked(pipeline)]
+    return [look_up(pipeline, prediction.question, prediction.recipe) for prediction in unasked(pipeline)]
 
 
 def timeless(predictions: Sequence[Prediction]) -> list[tuple[Any, ...]]:
     """What was said, without how long it took."""
     return [
         (
-            own.question.user,
-            own.question.item,
-            own.recipe.hash,
-            own.answers,
-            own.reason_prompt,
-            tuple(trace and replace(trace, seconds=0.0) for trace in own.traces),
+            prediction.question.user,
+            prediction.question.item,
+            prediction.recipe.hash,
+            prediction.answers,
+            prediction.reason_prompt,
+            tuple(trace and replace(trace, seconds=0.0) for trace in prediction.traces),
         )
-        for own in predictions
+        for prediction in predictions
     ]
 
 
 @pytest.mark.parametrize("per_call", [1, 5, 1000])
 def test_many_at_once_are_the_same_as_one_by_one_in_the_order_given(plain: Pipeline, per_call: int) -> None:
-    asked = unasked(plain)
-    done = Batch(plain, asked).run(chains_per_call=per_call)
-    assert timeless(done) == timeless([plain.predict(own.question, own.recipe) for own in asked])
-    assert all(own.complete for own in done)
+    predictions = unasked(plain)
+    done = Batch(plain, predictions).run(chains_per_call=per_call)
+    assert timeless(done) == timeless(
+        [plain.predict(prediction.question, prediction.recipe) for prediction in predictions]
+    )
+    assert all(prediction.complete for prediction in done)
 
 
 def test_recipes_with_the_same_history_share_the_question(plain: Pipeline) -> None:
-    asked = unasked(plain)
-    for first in range(0, len(asked), 4):
-        paper, none, other, _ = asked[first : first + 4]
+    predictions = unasked(plain)
+    for first in range(0, len(predictions), 4):
+        paper, none, other_gamma, _ = predictions[first : first + 4]
         assert paper.question is none.question
-        assert paper.question is not other.question
-    assert [own.recipe.hash for own in asked[:4]] == [recipe.hash for recipe in some_recipes()]
+        assert paper.question is not other_gamma.question
+    assert [prediction.recipe.hash for prediction in predictions[:4]] == [recipe.hash for recipe in some_recipes()]
 
 
 def test_a_question_is_made_once_for_settings_that_it_does_not_depend_on_and_keeps_its_keys(plain: Pipeline) -> None:
@@ -136,15 +138,15 @@ def test_a_sample_without_a_past_cannot_be_asked(plain: Pipeline) -> None:
 
 
 def test_equal_prompts_are_asked_once_without_any_cache(plain: Pipeline, tuned: Recording, reasoner: Recording) -> None:
-    asked = unasked(plain) * 2
-    batch = Batch(plain, asked)
+    predictions = unasked(plain) * 2
+    batch = Batch(plain, predictions)
     done = batch.run(chains_per_call=3)
     assert set(Counter(tuned.answered).values()) == set(Counter(reasoner.drawn).values()) == {1}
-    distinct = {prompt.messages for own in asked for prompt in own.question.prompts}
-    chains = {own.reason_prompt.messages for own in done if own.reason_prompt}
+    distinct = {prompt.messages for prediction in predictions for prompt in prediction.question.prompts}
+    chains = {prediction.reason_prompt.messages for prediction in done if prediction.reason_prompt}
     assert (batch.answers.prompts, batch.answers.wanted, batch.answers.made) == (len(distinct),) * 3
     assert (batch.chains.prompts, batch.chains.made) == (len(chains), TRACES * len(chains))
-    assert len(distinct) < 3 * len(asked)
+    assert len(distinct) < 3 * len(predictions)
     assert timeless(done[: len(done) // 2]) == timeless(done[len(done) // 2 :])
 
 
@@ -155,15 +157,17 @@ def test_calls_are_as_large_as_said_and_prompts_that_begin_alike_are_neighbours(
     sizes = [len(call) for call in reasoner.asked]
     assert set(sizes[:-1]) == {8}
     assert 1 <= sizes[-1] <= 8
-    whose = {own.reason_prompt.messages: own.question.user for own in done if own.reason_prompt}
+    whose = {
+        prediction.reason_prompt.messages: prediction.question.user for prediction in done if prediction.reason_prompt
+    }
     in_turn = [whose[prompt] for call in reasoner.asked for prompt in call]
     assert in_turn == sorted(in_turn)
     texts = [prompt[0].content for call in reasoner.asked for prompt in call]
-    for own in done:
-        if own.recipe.prompting.knowledge == "paper":
-            assert own.reason_prompt is not None
-            assert own.reason_prompt.knowledge_span is not None
-            start = own.reason_prompt.text[: own.reason_prompt.knowledge_span[0]]
+    for prediction in done:
+        if prediction.recipe.prompting.knowledge == "paper":
+            assert prediction.reason_prompt is not None
+            assert prediction.reason_prompt.knowledge_span is not None
+            start = prediction.reason_prompt.text[: prediction.reason_prompt.knowledge_span[0]]
             beginning = [place for place, text in enumerate(texts) if text.startswith(start)]
             assert len(beginning) >= 2, "with and without the hint"
             assert beginning == list(range(beginning[0], beginning[0] + len(beginning)))
@@ -173,7 +177,7 @@ def test_recipes_that_sample_otherwise_are_called_apart(plain: Pipeline, reasone
     mixed = [*unasked(plain), *unasked(plain, seed=5), *unasked(plain, traces=2), *unasked(plain, traces=0)]
     batch = Batch(plain, mixed)
     done = batch.run()
-    assert timeless(done) == timeless([plain.predict(own.question, own.recipe) for own in mixed])
+    assert timeless(done) == timeless([plain.predict(prediction.question, prediction.recipe) for prediction in mixed])
     assert done[-1].p_final == done[-1].p_g
 
 
@@ -182,12 +186,12 @@ def test_counts_are_heard_from_nothing_to_all_and_the_pace_foretells_the_rest(pl
     batch = Batch(plain, unasked(plain))
     batch.run(BatchListener(count=lambda count: heard.append(replace(count))))
     for kind, final in (("answers", batch.answers), ("chains", batch.chains)):
-        own = [count for count in heard if count.kind == kind]
-        assert [count.made for count in own] == list(range(final.wanted + 1))
-        assert [count.fraction for count in own] == sorted(count.fraction for count in own)
-        assert (own[0].fraction, own[0].seconds_left) == (0.0, None)
-        assert (own[-1].fraction, own[-1].left, own[-1].seconds_left) == (1.0, 0, 0.0)
-        middle = own[len(own) // 2]
+        of_kind = [count for count in heard if count.kind == kind]
+        assert [count.made for count in of_kind] == list(range(final.wanted + 1))
+        assert [count.fraction for count in of_kind] == sorted(count.fraction for count in of_kind)
+        assert (of_kind[0].fraction, of_kind[0].seconds_left) == (0.0, None)
+        assert (of_kind[-1].fraction, of_kind[-1].left, of_kind[-1].seconds_left) == (1.0, 0, 0.0)
+        middle = of_kind[len(of_kind) // 2]
         assert middle.seconds_left == pytest.approx(middle.left * middle.seconds / middle.made)
         assert final.tokens_per_second == pytest.approx(final.tokens / final.seconds)
 
@@ -212,14 +216,14 @@ def test_after_a_stop_the_second_run_makes_only_what_is_missing(
     assert first.chains.made == len(reasoner.drawn)
     assert (7 <= made < first.answers.wanted) if which == "tuned" else (7 <= first.chains.made < first.chains.wanted)
     # What there is, is in the predictions.
-    assert len({t for own in first.predictions for t in own.traces if t}) == first.chains.made
+    assert len({t for prediction in first.predictions for t in prediction.traces if t}) == first.chains.made
     second = Batch(kept, recalled(kept))
     done = second.run()
     assert second.answers.known + second.chains.known == made
     assert set(Counter(tuned.answered).values()) == set(Counter(reasoner.drawn).values()) == {1}
     assert second.answers.made + second.chains.made + made == second.answers.wanted + second.chains.wanted
-    other = Pipeline(kept.dataset, kept.retriever.space, Recording("tuned"), Recording("reasoner"))
-    assert timeless(done) == timeless(Batch(other, unasked(other)).run())
+    fresh = Pipeline(kept.dataset, kept.retriever.space, Recording("tuned"), Recording("reasoner"))
+    assert timeless(done) == timeless(Batch(fresh, unasked(fresh)).run())
 
 
 def test_where_all_is_known_nothing_is_loaded(kept: Pipeline, tuned: Recording, reasoner: Recording) -> None:
@@ -237,33 +241,37 @@ def test_prompts_that_fail_leave_the_others_alone(
     request: pytest.FixtureRequest, reasoner: Recording, cached: bool
 ) -> None:
     pipeline: Pipeline = request.getfixturevalue("kept" if cached else "plain")
-    asked = unasked(pipeline)
-    title = pipeline.dataset.item_label(asked[0].question.item)
+    predictions = unasked(pipeline)
+    title = pipeline.dataset.item_label(predictions[0].question.item)
     reasoner.fails = title
-    batch = Batch(pipeline, asked)
+    batch = Batch(pipeline, predictions)
     done = batch.run(chains_per_call=4)
-    broken = {place for place, own in enumerate(done) if own.reason_prompt and title in own.reason_prompt.text}
+    broken = {
+        place
+        for place, prediction in enumerate(done)
+        if prediction.reason_prompt and title in prediction.reason_prompt.text
+    }
     assert 0 < len(broken) < len(done)
     assert batch.failures == dict.fromkeys(broken, "it broke")
-    assert {place for place, own in enumerate(done) if not own.complete} == broken
+    assert {place for place, prediction in enumerate(done) if not prediction.complete} == broken
     assert batch.chains.left == 0
     assert batch.chains.lost == TRACES * batch.chains.failed
     reasoner.fails = None
-    assert all(own.complete for own in Batch(pipeline, done).run())
+    assert all(prediction.complete for prediction in Batch(pipeline, done).run())
     assert set(Counter(reasoner.drawn).values()) == {1}
 
 
 def test_without_the_tuned_models_answer_the_chains_that_need_it_are_not_drawn(
     plain: Pipeline, tuned: Recording
 ) -> None:
-    asked = unasked(plain)
-    tuned.fails = plain.dataset.item_label(asked[0].question.item)
-    done = Batch(plain, asked).run()
-    for own in done:
-        if own.answers[0] is None:
-            assert all(own.traces) == (own.recipe.prompting.knowledge == "none")
-            assert not own.complete
-    assert not all(own.answers[0] for own in done)
+    predictions = unasked(plain)
+    tuned.fails = plain.dataset.item_label(predictions[0].question.item)
+    done = Batch(plain, predictions).run()
+    for prediction in done:
+        if prediction.answers[0] is None:
+            assert all(prediction.traces) == (prediction.recipe.prompting.knowledge == "none")
+            assert not prediction.complete
+    assert not all(prediction.answers[0] for prediction in done)
 
 
 def test_an_engine_that_breaks_is_not_asked_again(plain: Pipeline, reasoner: Recording) -> None:
@@ -273,7 +281,7 @@ def test_an_engine_that_breaks_is_not_asked_again(plain: Pipeline, reasoner: Rec
         batch.run(chains_per_call=8)
     assert len(reasoner.asked) == 1
     assert batch.chains.failed == 8
-    assert all(all(own.answers) for own in batch.predictions)
+    assert all(all(prediction.answers) for prediction in batch.predictions)
 
 
 def test_where_all_that_is_left_fails_each_is_noted(plain: Pipeline, reasoner: Recording) -> None:
@@ -290,11 +298,11 @@ def test_where_all_that_is_left_fails_each_is_noted(plain: Pipeline, reasoner: R
 
 def test_a_failure_after_a_stop_was_asked_for_is_a_stop(plain: Pipeline, reasoner: Recording) -> None:
     reasoner.fails = ""
-    asked: list[bool] = []
+    reasoner_was_asked: list[bool] = []
 
     def stop() -> bool:
-        asked.append(bool(reasoner.asked))
-        return asked[-1]
+        reasoner_was_asked.append(bool(reasoner.asked))
+        return reasoner_was_asked[-1]
 
     batch = Batch(plain, unasked(plain))
     with pytest.raises(Stopped):

@@ -43,8 +43,8 @@ def test_mix_gives_the_golden_vectors(golden: Golden) -> None:
 
 def test_ssl_loss_gives_the_golden_losses_in_float32(golden: Golden) -> None:
     for arguments, expected in _cases(golden, "ssl_loss"):
-        text, other = (torch.tensor(arguments.pop(name)) for name in ("projected_text", "collaborative"))
-        loss = ssl_loss(text, other, **arguments)
+        text, collaborative = (torch.tensor(arguments.pop(name)) for name in ("projected_text", "collaborative"))
+        loss = ssl_loss(text, collaborative, **arguments)
         assert loss.dtype == torch.float32
         assert float(loss) == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
@@ -52,5 +52,5 @@ def test_ssl_loss_gives_the_golden_losses_in_float32(golden: Golden) -> None:
 def test_gauc_gives_the_golden_areas(golden: Golden) -> None:
     cases = _cases(golden, "gauc")
     for arguments, expected in cases:
-        wanted = float("nan") if expected is None else expected
-        np.testing.assert_allclose(gauc(**arguments), wanted, rtol=0, atol=1e-9, equal_nan=True)
+        area = float("nan") if expected is None else expected
+        np.testing.assert_allclose(gauc(**arguments), area, rtol=0, atol=1e-9, equal_nan=True)

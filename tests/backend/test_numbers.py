@@ -21,9 +21,9 @@ from backend.numbers import json_ready, or_null
     ],
 )  # fmt: skip
 def test_a_number_or_null(value: Any, digits: int | None, expected: float | None) -> None:
-    found = or_null(value, digits)
-    assert found == expected
-    assert found is None or type(found) is float
+    number = or_null(value, digits)
+    assert number == expected
+    assert number is None or type(number) is float
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,6 @@ def test_a_number_or_null(value: Any, digits: int | None, expected: float | None
     ],
 )
 def test_everything_inside_an_object(value: Any, expected: Any) -> None:
-    found = json_ready(value)
-    assert found == expected
-    assert json.loads(json.dumps(found, allow_nan=False)) == expected
+    ready = json_ready(value)
+    assert ready == expected
+    assert json.loads(json.dumps(ready, allow_nan=False)) == expected

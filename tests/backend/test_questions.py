@@ -104,18 +104,20 @@ def test_a_question_says_the_same_whatever_is_rated_later(questions: Questions) 
         mine = later[data.user_index[later] == data.user_index[row]]
         rating = data.rating.copy()
         rating[mine] = 5.5 - rating[mine]  # of the target too
-        other = Questions(replace(data, rating=rating), questions.retriever.space)
-        assert _ask(other, row).prompts == _ask(questions, row).prompts
+        rated_later = Questions(replace(data, rating=rating), questions.retriever.space)
+        assert _ask(rated_later, row).prompts == _ask(questions, row).prompts
 
 
 def test_what_others_say_is_of_the_statistics_that_were_given(small: Dataset) -> None:
     statistics = TrainingStatistics(small, split(build_samples(small), small, "per-user"))
-    given, default = (Questions(small, random_space(small.n_items), each) for each in (statistics, None))
+    given, default = (
+        Questions(small, random_space(small.n_items), others_ratings) for others_ratings in (statistics, None)
+    )
     chronological = TrainingStatistics(small, split(build_samples(small), small))
     differing = 0
     for row in map(int, build_samples(small).rows):
         user, item = int(small.user_index[row]), int(small.item_index[row])
-        one, two = (_ask(each, row).subject.target.others for each in (given, default))
+        one, two = (_ask(asking, row).subject.target.others for asking in (given, default))
         assert (one, two) == (statistics.others(user, item), chronological.others(user, item))
         differing += one != two
     assert differing

@@ -99,9 +99,9 @@ def test_another_target_is_asked_of_the_same_past_without_its_own_rating(questio
     assert rated not in edited.past.items
     assert len(edited.past) == len(plain.past) - 1
     unrated = next(code for code in range(data.n_items) if data.find_row(plain.user, code) is None)
-    other = _ask(questions, Edits(target=data.item_ids[unrated]))
-    assert (other.item, other.label) == (unrated, None)
-    assert other.past.items.tolist() == plain.past.items.tolist()
+    unrated_target = _ask(questions, Edits(target=data.item_ids[unrated]))
+    assert (unrated_target.item, unrated_target.label) == (unrated, None)
+    assert unrated_target.past.items.tolist() == plain.past.items.tolist()
     assert _ask(questions, Edits(target=data.item_ids[plain.item])).prompts == plain.prompts
 
 
@@ -231,8 +231,8 @@ def _changed(data: Dataset, user: int, items: list[int], ratings: list[float]) -
     rows = data.user_rows(user)
     before, after = slice(0, rows.start), slice(rows.stop, None)
 
-    def joined(values: np.ndarray, own: Any) -> np.ndarray:
-        return np.concatenate([values[before], np.asarray(own, dtype=values.dtype), values[after]])
+    def joined(values: np.ndarray, column: Any) -> np.ndarray:
+        return np.concatenate([values[before], np.asarray(column, dtype=values.dtype), values[after]])
 
     shift = len(items) - (rows.stop - rows.start)
     return replace(
@@ -248,16 +248,16 @@ def _changed(data: Dataset, user: int, items: list[int], ratings: list[float]) -
 def test_an_edited_question_is_the_plain_one_of_a_user_who_rated_so(
     small: Dataset, questions: Questions, case: Any
 ) -> None:
-    which, steps, other = case
+    which, steps, drawn_target = case
     rows = build_samples(small).rows
     row = int(rows[which % len(rows)])
     user, item = int(small.user_index[row]), int(small.item_index[row])
-    target = item if other is None else other % small.n_items
+    target = item if drawn_target is None else drawn_target % small.n_items
     past = small.history_before(row)
     whole = list(zip(small.item_index[past].tolist(), small.rating[past].tolist(), strict=True))
     told = [pair for pair in whole if pair[0] != target]
     edits: dict[str, Any] = {"removed": [], "rated": [], "added": []}
-    if other is not None:
+    if drawn_target is not None:
         edits["target"] = small.item_ids[target]
     touched: set[int] = set()
     for what, at, rating, _place in [step for step in steps if step[0] != "add"]:
@@ -321,15 +321,15 @@ def test_an_edit_that_changes_a_prompt_changes_every_key_of_its_results(pipeline
             Edits(removed=(data.item_ids[row.item],)),
             Edits(rated=(Rated(item=data.item_ids[row.item], rating=1.25),)),
         ):
-            own = keys(pipeline.question(user, item, Recipe(), edits))
-            assert own & seen == set()
-            seen |= own
+            result_keys = keys(pipeline.question(user, item, Recipe(), edits))
+            assert result_keys & seen == set()
+            seen |= result_keys
     # Of an edited prompt, the six keys of the chains: the answers are those of the plain question.
     for text in ("Yes?", "Yes? " + "."):
-        own = keys(pipeline.question(user, item, Recipe(), Edits(prompt=text)))
-        assert len(own - seen) == 6
-        assert own & keys(plain) == own & seen
-        seen |= own
+        result_keys = keys(pipeline.question(user, item, Recipe(), Edits(prompt=text)))
+        assert len(result_keys - seen) == 6
+        assert result_keys & keys(plain) == result_keys & seen
+        seen |= result_keys
 
 
 def test_the_past_without_edits_is_not_copied(questions: Questions) -> None:

@@ -19,9 +19,11 @@ def test_an_edited_prompt_is_what_the_reasoner_gets_and_the_tuned_model_does_not
     pipeline: Pipeline, edits: dict[str, Any]
 ) -> None:
     user, item = int(pipeline.dataset.user_index[-1]), int(pipeline.dataset.item_index[-1])
-    own = Edits.model_validate(edits | {"prompt": " Will they?\r\n\tSay {{ Yes }} or No.\n"})
-    recipe = Recipe().replacing(**own.settings)
-    question, plain = (pipeline.question(user, item, recipe, one) for one in (own, Edits.model_validate(edits)))
+    prompt_edits = Edits.model_validate(edits | {"prompt": " Will they?\r\n\tSay {{ Yes }} or No.\n"})
+    recipe = Recipe().replacing(**prompt_edits.settings)
+    question, plain = (
+        pipeline.question(user, item, recipe, one) for one in (prompt_edits, Edits.model_validate(edits))
+    )
     assert question.prompts == plain.prompts
     # It waits for no hint, and M_G's answer does not change it.
     nothing = pipeline.with_answers(pipeline.unasked(question, recipe), (None, None, None))
@@ -33,8 +35,8 @@ def test_an_edited_prompt_is_what_the_reasoner_gets_and_the_tuned_model_does_not
     written = pipeline.with_answers(pipeline.unasked(plain, recipe), [Answer(0.9, 9, 0.1)] * 3).reason_prompt
     assert done.written_prompt == written
     record = prediction_record(pipeline, done, cached=False)
-    assert record["prompt"] == own.prompt == record["edits"]["prompt"]
-    assert Edits.read(own.canonical) == own
+    assert record["prompt"] == prompt_edits.prompt == record["edits"]["prompt"]
+    assert Edits.read(prompt_edits.canonical) == prompt_edits
 
 
 @pytest.mark.parametrize(

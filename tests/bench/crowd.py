@@ -41,9 +41,9 @@ class Person:
         self._values["user"], self._values["item"] = shipped_samples(BUNDLE, "test")[number]
 
     def move(self, gamma: float) -> None:
-        asked = {"page": self._call["session_hash"], "values": self._values | {"gamma": gamma}, "truth": False}
+        move = {"page": self._call["session_hash"], "values": self._values | {"gamma": gamma}, "truth": False}
         started = time.perf_counter()
-        answer = self._client.post("/gradio_api/component_server/", json=self._call | {"data": asked})
+        answer = self._client.post("/gradio_api/component_server/", json=self._call | {"data": move})
         answer.raise_for_status()
         panels = answer.json()
         assert 'class="error"' not in panels.get("status", ""), panels["status"]
@@ -85,7 +85,7 @@ def _crowd(url: str, config: dict[str, Any], people: int, seconds: float) -> dic
         thread.start()
     for thread in threads:
         thread.join()
-    return summary([1000 * each for person in crowd for each in person.times])
+    return summary([1000 * duration for person in crowd for duration in person.times])
 
 
 if __name__ == "__main__":

@@ -44,29 +44,29 @@ def main() -> None:
     if arguments.way:
         print(json.dumps(_measure(arguments.way, arguments)))
         return
-    found: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     for way in WAYS:
         python = arguments.vllm.absolute() if way == "vllm" else sys.executable
         if not Path(python).exists():
-            found[way] = {"skipped": f"no {python}: make test-vllm builds it"}
+            measured[way] = {"skipped": f"no {python}: make test-vllm builds it"}
             continue
         command = [str(python), "-m", "tests.bench.engines", "--way", way, "--home", str(arguments.home)]
         command += ["--prompts", str(arguments.prompts), "--tokens", str(arguments.tokens)]
         command += ["--sequences", str(arguments.sequences)] if arguments.sequences else []
         ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-        found[way] = json.loads(ran.stdout.splitlines()[-1])
-    answers = {way: own.pop("p_yes") for way, own in found.items() if "p_yes" in own}
+        measured[way] = json.loads(ran.stdout.splitlines()[-1])
+    answers = {way: measures.pop("p_yes") for way, measures in measured.items() if "p_yes" in measures}
     report = {
         "work": {"prompts": arguments.prompts, "chains": CHAINS, "tokens": arguments.tokens},
-        "ways": found,
+        "ways": measured,
         "ours_over": {
-            way: round(found["ours"]["tokens_per_second"] / own["tokens_per_second"], 2)
-            for way, own in found.items()
-            if way != "ours" and "tokens_per_second" in own
+            way: round(measured["ours"]["tokens_per_second"] / measures["tokens_per_second"], 2)
+            for way, measures in measured.items()
+            if way != "ours" and "tokens_per_second" in measures
         },
         "p_yes_mean_shift": {
-            way: round(sum(abs(a - b) for a, b in zip(own, answers["ours"], strict=True)) / len(own), 5)
-            for way, own in answers.items()
+            way: round(sum(abs(a - b) for a, b in zip(p_yes, answers["ours"], strict=True)) / len(p_yes), 5)
+            for way, p_yes in answers.items()
             if way != "ours"
         },
     }
@@ -98,7 +98,7 @@ def _measure(way: str, arguments: argparse.Namespace) -> dict[str, Any]:
         engine.reason(prompts[:1], 1, Sampling(max_tokens=2))  # warm
 
         def draw() -> int:
-            return sum(chain.tokens for own in engine.reason(prompts, CHAINS, sampling) for chain in own)
+            return sum(chain.tokens for traces in engine.reason(prompts, CHAINS, sampling) for chain in traces)
 
     started = time.perf_counter()
     tokens = draw()

@@ -100,11 +100,11 @@ class Annotator:
             self._post(client, "login", {"name": self.name, "password": PASSWORD})
             self.logins.append(time.perf_counter() - begun)
             while len(self.kept) < count:
-                found = self._post(client, "next", {"project": self.project}).json()
-                if "task" not in found:
-                    self.refused.append(str(found))
+                offer = self._post(client, "next", {"project": self.project}).json()
+                if "task" not in offer:
+                    self.refused.append(str(offer))
                     return
-                self._judge(client, found["task"])
+                self._judge(client, offer["task"])
 
     def _judge(self, client: httpx.Client, task: dict[str, Any]) -> None:
         about = {"task": task["task"], "seconds": 3.0}
@@ -139,19 +139,21 @@ class Annotator:
 
 
 def crowd(
-    home: Path, key: str, names: list[str], each: int, kills: int, think: float = 0.0, **settings: Any
+    home: Path, key: str, names: list[str], labels_each: int, kills: int, think: float = 0.0, **settings: Any
 ) -> dict[str, Any]:
     """Let these people label, kill the server in between, and say what is found afterwards."""
     site = Site(home, settings)
     site.start()
     people = [Annotator(name, key, site, think=think) for name in names]
-    threads = [threading.Thread(target=person.work, args=(each,)) for person in people]
+    threads = [threading.Thread(target=person.work, args=(labels_each,)) for person in people]
     begun, downs = time.perf_counter(), []
     try:
         for thread in threads:
             thread.start()
         for number in range(1, kills + 1):
-            while site.done < len(names) * each * number / (kills + 1) and any(map(threading.Thread.is_alive, threads)):
+            while site.done < len(names) * labels_each * number / (kills + 1) and any(
+                map(threading.Thread.is_alive, threads)
+            ):
                 time.sleep(0.02)
             down = time.perf_counter()
             site.kill()
@@ -162,15 +164,15 @@ def crowd(
         site.stop()
     seconds = time.perf_counter() - begun
     with closing(open_database(f"sqlite:///{home / 'rallrec.db'}")) as database:
-        found = _found(database, key, people)
+        counted = _found(database, key, people)
     return {
-        "people": len(names), "each": each, "kills": kills, "think_s": think, "down_s": downs,
+        "people": len(names), "each": labels_each, "kills": kills, "think_s": think, "down_s": downs,
         "seconds": round(seconds, 1), "acknowledged": sum(len(person.kept) for person in people),
         "sent_again": sum(person.again for person in people),
         "refused": [text for person in people for text in person.refused][:10],
-        "submission_ms": summary([1000 * own for person in people for own in person.times]),
-        "warm_submission_ms": summary([1000 * own for person in people for own in person.warm] or [0.0]),
-        "login_ms": summary([1000 * own for person in people for own in person.logins]), "found": found,
+        "submission_ms": summary([1000 * duration for person in people for duration in person.times]),
+        "warm_submission_ms": summary([1000 * duration for person in people for duration in person.warm] or [0.0]),
+        "login_ms": summary([1000 * duration for person in people for duration in person.logins]), "found": counted,
     }  # fmt: skip
 
 
@@ -222,11 +224,11 @@ def shipped_project(people: list[str], overlap: int, samples: int) -> Iterator[t
                 for name in people:
                     accounts.get(session, name).password = hashed
             named = tuple(workspace.prepared_samples()[:samples])
-            wanted = Project(
+            project = Project(
                 name="Crowd", dataset="ml-latest-small", overlap=overlap,
                 chains=ChainFilter(samples=named, knowledge="paper"),
             )  # fmt: skip
-            key = projects.create_project(database, wanted, exhibits(workspace, wanted.chains), people)
+            key = projects.create_project(database, project, exhibits(workspace, project.chains), people)
         yield home, key
 
 

@@ -66,8 +66,8 @@ def item_space(home: Path, data: Dataset) -> tuple[ItemSpace, str]:
         rng = np.random.default_rng(0)
         shipped = [one for one in ArtifactStore(BUNDLE / "nothing").all() if one.meta["kind"] == "title-vectors"]
         text = load_text_vectors(shipped[0]) if shipped else rng.standard_normal((data.n_items, 576)) + 1
-        other = [rng.standard_normal((data.n_items, WIDTHS[part])) for part in ("collaborative", "aligned")]
-        rows = mix([np.concatenate([text, text], axis=1), *other]).astype(np.float32)
+        rest = [rng.standard_normal((data.n_items, WIDTHS[part])) for part in ("collaborative", "aligned")]
+        rows = mix([np.concatenate([text, text], axis=1), *rest]).astype(np.float32)
         return ItemSpace(rows, WIDTHS), f"stand-ins ({'title vectors' if shipped else 'random'} and random parts)"
 
 
@@ -78,13 +78,13 @@ def naive_all_pairs(data: Dataset, vectors: np.ndarray, rows: np.ndarray, k: int
     chosen = []
     for row in rows:
         past = set(data.item_index[data.history_before(int(row))].tolist())
-        found: list[int] = []
+        nearest_codes: list[int] = []
         for code in order[data.item_index[row]].tolist():
             if code in past:
-                found.append(code)
-                if len(found) == min(k, len(past)):
+                nearest_codes.append(code)
+                if len(nearest_codes) == min(k, len(past)):
                     break
-        chosen.append(found)
+        chosen.append(nearest_codes)
     return chosen
 
 
@@ -235,7 +235,7 @@ def _ask_a_million(path: str, repeats: int) -> dict[str, Any]:
 
 def _index(data: Dataset, space: ItemSpace, repeats: int) -> dict[str, Any]:
     vectors = space.variant(CONFIG.variant)
-    asked = [(int(item),) for item in np.random.default_rng(0).choice(data.n_items, 200, replace=False)]
+    queries = [(int(item),) for item in np.random.default_rng(0).choice(data.n_items, 200, replace=False)]
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("exact", "ivf", "hnsw"):
@@ -243,7 +243,7 @@ def _index(data: Dataset, space: ItemSpace, repeats: int) -> dict[str, Any]:
             facts = build_index(vectors, IndexConfig(kind=kind), 0, Path(folder) / kind)
             seconds = time.perf_counter() - started
             index = open_index(Path(folder) / kind)
-            times = _timed(lambda item, index=index: nearest(index, vectors, item, 10), asked, repeats)
+            times = _timed(lambda item, index=index: nearest(index, vectors, item, 10), queries, repeats)
             report[kind] = {**facts, "build_and_check_seconds": round(seconds, 1), "nearest_10": times}
     return report
 

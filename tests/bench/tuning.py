@@ -89,8 +89,8 @@ def _plain_step(tuner: Any, examples: list[Example], optimizer: Any) -> None:
         weights = torch.tensor([[*example.weights, *[0.0] * (width - len(example.weights))] for example in part])
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = tuner._peft(input_ids=ids, use_cache=False).logits[:, :-1]
-        each = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
-        (each * weights[:, 1:].flatten()).sum().backward()
+        losses = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        (losses * weights[:, 1:].flatten()).sum().backward()
     optimizer.step()
 
 

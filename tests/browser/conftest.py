@@ -79,14 +79,14 @@ def page(chromium: Any) -> Iterator[Any]:
 @pytest.fixture
 def command(home: Path) -> Callable[..., dict[str, Any]]:
     """``rallrec ... --json`` over the same home as the site; in this process, since starting another takes seconds."""
-    wanted = variables(home, **SCRIPTED, scripted_delay=0)
-    environment = {name: wanted.get(name) for name in (*os.environ, *wanted) if name.startswith("RALLREC_")}
+    overrides = variables(home, **SCRIPTED, scripted_delay=0)
+    environment = {name: overrides.get(name) for name in (*os.environ, *overrides) if name.startswith("RALLREC_")}
 
     def run(*arguments: str) -> dict[str, Any]:
         done = CliRunner().invoke(app, [*arguments, "--json"], env=environment, catch_exceptions=False)
         assert done.exit_code == 0, done.output
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        record: dict[str, Any] = json.loads(done.stdout)
+        return record
 
     return run
 

@@ -32,8 +32,8 @@ class LabelSite:
     def project(self, name: str, **more: Any) -> str:
         """A new project of all cached chains that all but vic are members of; its key."""
         made = Project(**{"name": name, "dataset": "ml-latest-small"} | more)
-        found = exhibits.exhibits(self.workspace, made.chains, made.dataset)
-        return projects.create_project(self.database, made, found, ["ann", "bob", "rita", "root"], "rita")
+        shown = exhibits.exhibits(self.workspace, made.chains, made.dataset)
+        return projects.create_project(self.database, made, shown, ["ann", "bob", "rita", "root"], "rita")
 
     def labels(self, key: str, author: str = "ann") -> list[Label]:
         return [label for label in records.labels(self.database, key) if label.author == author]
@@ -101,8 +101,8 @@ def saved(page: Any) -> str:
 
 def chosen(page: Any, row: str) -> str | None:
     """What is chosen in a row, by its name."""
-    found = page.query_selector(f".row[data-row='{row}'] [aria-checked=true]")
-    return found and str(found.get_attribute("data-value"))
+    element = page.query_selector(f".row[data-row='{row}'] [aria-checked=true]")
+    return element and str(element.get_attribute("data-value"))
 
 
 def steps_of(page: Any) -> list[str]:

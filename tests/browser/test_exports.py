@@ -52,10 +52,14 @@ def test_a_user_and_the_list_as_they_are_shown(
     wait_until(lambda: "axis=order" in address(page))
     told = json.loads(save(page, "JSON", tmp_path).read_text("utf-8"))
     assert told["query"]["axis"] == "order"
-    [own] = [row for row in told["predictions"] if row["item"] == "10"]
-    assert (own["p_g"], own["p_r"], own["p_final"]) == (record["p_g"], record["p_r"], record["p_final"])
+    [prediction_row] = [row for row in told["predictions"] if row["item"] == "10"]
+    assert (prediction_row["p_g"], prediction_row["p_r"], prediction_row["p_final"]) == (
+        record["p_g"],
+        record["p_r"],
+        record["p_final"],
+    )
     said = read_alone(chromium, save(page, "page", tmp_path), "user")
-    assert f"{own['p_final']:.2f}" in said
+    assert f"{prediction_row['p_final']:.2f}" in said
     assert page.inner_text("#user-profile h1") in said
     page.goto(f"{site}/users?sort=-ratings")
     page.wait_for_selector("#users-list tbody tr")
@@ -107,9 +111,9 @@ def test_the_library_as_it_is_shown(page: Any, site: str, chromium: Any, tmp_pat
     said = read_alone(chromium, save(page, "page", tmp_path), "library")
     shown = page.locator("#library-own [data-artifact]").evaluate_all("all => all.map(one => one.dataset.artifact)")
     told = json.loads(save(page, "JSON", tmp_path).read_text("utf-8"))
-    assert [own["key"] for own in told["artifacts"]] == shown
-    for own in told["artifacts"]:
-        assert own["kind"] in said
+    assert [artifact["key"] for artifact in told["artifacts"]] == shown
+    for artifact in told["artifacts"]:
+        assert artifact["kind"] in said
     assert f"{told['datasets'][0]['interactions']:,}" in said
 
 

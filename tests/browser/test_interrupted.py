@@ -22,16 +22,16 @@ def chains(url: str) -> dict[str, Any]:
     """Key -> when it was stored, of every chain in the database."""
     database = open_database(url)
     with database.session(read_only=True) as session:
-        found = {row.key: row.created_at for row in session.scalars(select(TraceRow))}
+        created = {row.key: row.created_at for row in session.scalars(select(TraceRow))}
     database.close()
-    return found
+    return created
 
 
 def jobs(url: str) -> list[Any]:
     database = open_database(url)
-    found = JobStore(database).recent(9, {"predict": STATES})
+    recent = JobStore(database).recent(9, {"predict": STATES})
     database.close()
-    return found
+    return recent
 
 
 @pytest.mark.timeout(180)
@@ -58,7 +58,7 @@ def test_a_run_whose_server_was_killed_is_shown_as_interrupted_and_one_click_res
         said = f"A run of this prediction was interrupted at {len(kept)} of 6 chains. Ask resumes it"
         page.wait_for_selector(f"#status:has-text('{said}')")
         assert page.locator("#reason .chain footer").count() >= len(kept)
-        assert [own.state for own in jobs(url)] == ["interrupted"]
+        assert [stored.state for stored in jobs(url)] == ["interrupted"]
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         page.locator("#ask-panel").scroll_into_view_if_needed()
         page.screenshot(path=SCREENSHOTS / "predict-interrupted.png")
@@ -77,9 +77,9 @@ def test_a_page_that_is_opened_while_its_prediction_is_answered_sees_it_written_
     chromium: Any, home: Path, tmp_path: Path
 ) -> None:
     settings = {**SCRIPTED, "database_url": f"sqlite:///{tmp_path / 'own.db'}"}
-    mine, other = chromium.new_context(), chromium.new_context()
+    mine, strangers = chromium.new_context(), chromium.new_context()
     with served(home, **settings, scripted_delay=0.3) as (site, _):
-        first, stranger = mine.new_page(), other.new_page()
+        first, stranger = mine.new_page(), strangers.new_page()
         open_page(first, site, LINK)
         first.click("#ask")
         first.wait_for_selector("#reason .chain.writing")
@@ -98,4 +98,4 @@ def test_a_page_that_is_opened_while_its_prediction_is_answered_sees_it_written_
         again.wait_for_selector("#status:has-text('Stopped')")
         stranger.wait_for_selector("#status:has-text('Stopped')")
     mine.close()
-    other.close()
+    strangers.close()

@@ -60,7 +60,7 @@ def test_doccano_718_no_single_key_to_approve_and_advance(page: Any, label_site:
 def test_label_studio_1957_shortcut_collisions(page: Any, label_site: LabelSite) -> None:
     begin(page, label_site, "1957")
     page.keyboard.press("b")  # with error tags in sight
-    found = page.evaluate(
+    shortcuts = page.evaluate(
         """() => {
           const all = (root) => [...root.querySelectorAll("[data-key]")].filter((node) => !node.closest("[hidden]"));
           const keys = (nodes) => nodes.map((node) => node.dataset.key);
@@ -69,16 +69,16 @@ def test_label_studio_1957_shortcut_collisions(page: Any, label_site: LabelSite)
           return rows.map((row) => [...keys(all(row)), ...page, "j", "k", "/"]);
         }"""
     )
-    for keys in found:
+    for keys in shortcuts:
         assert sorted(keys) == sorted(set(keys)), "one key means one thing at a time"
-    assert max(len(keys) for keys in found) == 4 + 7 + 7 + 3
+    assert max(len(keys) for keys in shortcuts) == 4 + 7 + 7 + 3
     steps = steps_of(page)
     page.keyboard.press("w")
     page.keyboard.type("gnbu 12345 szdmx?/")
     assert page.input_value("#comment") == "gnbu 12345 szdmx?/"
     page.keyboard.press("Escape")
-    for held in ("Control", "Alt", "Meta"):
-        page.keyboard.press(f"{held}+u")
+    for modifier in ("Control", "Alt", "Meta"):
+        page.keyboard.press(f"{modifier}+u")
     assert [chosen(page, step) for step in steps] == ["bad", *[None] * (len(steps) - 1)], "none of that was a shortcut"
     assert page.query_selector("dialog[open]") is None
 
@@ -151,26 +151,26 @@ def test_label_studio_6675_a_reply_that_is_lost_doubles_nothing(unsteady: Any, l
 
 def test_two_tabs_never_overwrite_each_other_unasked(unsteady: Any, label_site: LabelSite) -> None:
     key = label_site.project("Two tabs", chains=one_chain_of_each(1))
-    one, other = unsteady.new_page(), unsteady.new_page()
-    log_in(one, label_site.url, "ann")
-    open_task(one, label_site.url, key)
-    open_task(other, label_site.url, key)
-    one.keyboard.press("g")
-    saved(one)
-    other.keyboard.press("u")
-    other.wait_for_selector("dialog.conflict[open]")
-    other.click("[data-keep=theirs]")
-    saved(other)
-    first = steps_of(other)[0]
-    assert chosen(other, first) == "good"
-    other.keyboard.press("k")
-    other.keyboard.press("n")
-    saved(other)
-    one.keyboard.press("k")
-    one.keyboard.press("u")
-    one.wait_for_selector("dialog.conflict[open]")
-    one.click("[data-keep=ours]")
-    saved(one)
+    first_tab, second_tab = unsteady.new_page(), unsteady.new_page()
+    log_in(first_tab, label_site.url, "ann")
+    open_task(first_tab, label_site.url, key)
+    open_task(second_tab, label_site.url, key)
+    first_tab.keyboard.press("g")
+    saved(first_tab)
+    second_tab.keyboard.press("u")
+    second_tab.wait_for_selector("dialog.conflict[open]")
+    second_tab.click("[data-keep=theirs]")
+    saved(second_tab)
+    first = steps_of(second_tab)[0]
+    assert chosen(second_tab, first) == "good"
+    second_tab.keyboard.press("k")
+    second_tab.keyboard.press("n")
+    saved(second_tab)
+    first_tab.keyboard.press("k")
+    first_tab.keyboard.press("u")
+    first_tab.wait_for_selector("dialog.conflict[open]")
+    first_tab.click("[data-keep=ours]")
+    saved(first_tab)
     [label] = label_site.labels(key)
     assert label.judgement.steps[first.removeprefix("step:")].value == "unsure"
 

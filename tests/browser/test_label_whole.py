@@ -80,7 +80,7 @@ def test_three_chains_with_the_keyboard_alone(page: Any, label_site: LabelSite, 
     }  # fmt: skip
     assert (one.judgement.verdict, one.judgement.confidence) == ("no", 5)
     assert two.judgement.comment == "Nothing to add."
-    assert all(own.status == "submitted" and own.blind and own.seconds > 0 for own in (one, two, three))
+    assert all(label.status == "submitted" and label.blind and label.seconds > 0 for label in (one, two, three))
 
     _undo_and_edit(page, label_site, key, third, second)
     _resolve(page, label_site, key, first)
@@ -95,7 +95,7 @@ def _undo_and_edit(page: Any, label_site: LabelSite, key: str, third: str, secon
     assert chosen(page, "scale:groundedness") == "4", "what was submitted is there to be changed"
     press("z")
     page.wait_for_selector(f".work[data-task='{second}']")
-    assert {own.status for own in _by_task(label_site, key, second, third)} == {"draft"}
+    assert {label.status for label in _by_task(label_site, key, second, third)} == {"draft"}
     for _ in steps_of(page):
         press("j")
     press("1")
@@ -157,8 +157,8 @@ def _export(page: Any, label_site: LabelSite, key: str, tmp_path: Path) -> Path:
 def _import(page: Any, label_site: LabelSite, key: str, file: Path, home: Path, tmp_path: Path) -> None:
     """Into an empty database, behind a server of its own; a second time adds nothing."""
     url = f"sqlite:///{tmp_path / 'empty.db'}"
-    other = open_database(url)
-    accounts.add_account(other, "root", PASSWORD, "admin")
+    other_database = open_database(url)
+    accounts.add_account(other_database, "root", PASSWORD, "admin")
     with server(home, **SCRIPTED, traces=3, database_url=url) as site:
         log_in(page, site, "root")
         page.goto(f"{site}/label?view=projects")
@@ -169,9 +169,9 @@ def _import(page: Any, label_site: LabelSite, key: str, file: Path, home: Path, 
             page.set_input_files("#import-file", file)
             page.click("button[data-import]")
             page.wait_for_selector(f".import-said:has-text('{said}')")
-    kept = sorted(label.model_dump_json() for label in records.labels(other, key))
+    kept = sorted(label.model_dump_json() for label in records.labels(other_database, key))
     assert kept == sorted(label.model_dump_json() for label in records.labels(label_site.database, key))
-    other.close()
+    other_database.close()
 
 
 def _by_task(label_site: LabelSite, key: str, *tasks: str) -> list[Any]:

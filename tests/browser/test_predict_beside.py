@@ -65,12 +65,12 @@ def test_the_command_and_the_exports_are_of_the_view_as_it_is(
     assert "--alpha 0.4 " in page.text_content(".command code")
     slide(page, "k", 4)  # exported at once, before the address has settled
     shown = json.loads(export(page, "json", tmp_path))
-    wanted = command("predict", *SAMPLE, "--gamma", "0.25", "--alpha", "0.4", "--k", "4")  # asks
+    command_record = command("predict", *SAMPLE, "--gamma", "0.25", "--alpha", "0.4", "--k", "4")  # asks
     assert (shown["k"], shown["cached"], "label" in shown) == (4, False, False)
-    assert shown["history"] == wanted["history"]
+    assert shown["history"] == command_record["history"]
     page.check("#truth input")
     told = json.loads(export(page, "json", tmp_path))
-    assert told == wanted | {"cached": True}
+    assert told == command_record | {"cached": True}
 
 
 def test_an_exported_page_opens_from_the_disk_and_asks_for_nothing(
@@ -128,7 +128,7 @@ def test_another_choice_is_shown_beside_the_pages_own_and_is_part_of_the_link(
     for k in ("5", "3"):
         slide(page, "k", int(k))
         lists = [command("predict", *SAMPLE, "--k", k, "--strategy", way)["history"] for way in ("rerank", "recent")]
-        wait_until(lambda lists=lists: [shown(0), shown(1)] == [[row["title"] for row in own] for own in lists])
+        wait_until(lambda lists=lists: [shown(0), shown(1)] == [[row["title"] for row in listed] for listed in lists])
     wait_until(lambda: "against=recent" in address(page) and "k=3&" in address(page))
     page.reload()
     page.wait_for_selector(".against-told table")

@@ -49,17 +49,23 @@ def test_a_cited_title_leads_to_its_row_and_escape_leads_back(page: Any, site: s
 def test_two_chains_are_compared_by_what_the_command_line_says_of_them(page: Any, site: str, command: Command) -> None:
     open_chains(page, site)
     traces = command("predict", "--user", "15", "--item", "16")["traces"]
-    for one, other in ((1, 4), (2, 3)):
-        page.click(f"#reason [data-chain='{one}'] [data-compare]")
-        page.click(f"#reason [data-chain='{other}'] [data-compare]")
-        wait_until(lambda one=one, other=other: page.inner_text(".pair header b") == f"Chains {one} and {other}")
-        first, second = traces[one - 1], traces[other - 1]
+    for this_chain, that_chain in ((1, 4), (2, 3)):
+        page.click(f"#reason [data-chain='{this_chain}'] [data-compare]")
+        page.click(f"#reason [data-chain='{that_chain}'] [data-compare]")
+        wait_until(
+            lambda this_chain=this_chain, that_chain=that_chain: (
+                page.inner_text(".pair header b") == f"Chains {this_chain} and {that_chain}"
+            )
+        )
+        first, second = traces[this_chain - 1], traces[that_chain - 1]
         values = f"{first['p_yes']:.2f} and {second['p_yes']:.2f}"
         assert fact(page, "P(yes)") == f"{values}: {abs(first['p_yes'] - second['p_yes']):.2f} apart"
         assert ("both" in fact(page, "Verdicts")) == (first["verdict"] == second["verdict"])
-        both = cited(page, one) & cited(page, other)
+        both = cited(page, this_chain) & cited(page, that_chain)
         assert set(fact(page, "Both cite").split("; ")) == (both or {"none"})
-        assert set(fact(page, f"Only chain {one} cites").split("; ")) == (cited(page, one) - both or {"none"})
+        assert set(fact(page, f"Only chain {this_chain} cites").split("; ")) == (
+            cited(page, this_chain) - both or {"none"}
+        )
         assert page.locator("[data-compare][aria-pressed=true]").count() == 2
 
 
@@ -84,11 +90,11 @@ def test_prompt_chain_and_command_are_copied_with_and_without_a_clipboard(
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     open_chains(page, site)
     record = command("predict", "--user", "15", "--item", "16")
-    wanted = {"the prompt": record["prompt"], "chain 1": record["traces"][0]["text"].strip()}
+    texts = {"the prompt": record["prompt"], "chain 1": record["traces"][0]["text"].strip()}
     for plain_http in (False, True):
         if plain_http:
             page.evaluate("Object.defineProperty(window, 'isSecureContext', {value: false})")
-        for what, text in wanted.items():
+        for what, text in texts.items():
             page.evaluate("navigator.clipboard.writeText('')")
             page.click(f"button[aria-label='Copy {what}']")
             wait_until(lambda text=text: page.evaluate("navigator.clipboard.readText()") == text)

@@ -105,12 +105,12 @@ def test_a_page_that_is_opened_while_its_prediction_is_answered_watches_it(page:
     open_page(page, site, "user=15&item=9&traces=9")
     page.click("#ask")
     page.wait_for_selector("#reason .chain.writing")
-    other = chromium.new_context().new_page()
-    open_page(other, site, "user=15&item=9&traces=9")
-    for watched in (other, page):
+    watcher = chromium.new_context().new_page()
+    open_page(watcher, site, "user=15&item=9&traces=9")
+    for watched in (watcher, page):
         watched.wait_for_selector("#p-final, #merge .big", timeout=30_000)
         assert watched.locator("#reason .chain footer").count() == 9
-    other.context.close()
+    watcher.context.close()
 
 
 def test_closing_the_tab_loses_nothing(chromium: Any, site: str, command: Command) -> None:

@@ -86,12 +86,12 @@ def test_it_fits_and_nothing_serious_is_found(screen: str, window: str, chromium
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{screen}-{window}.png", full_page=True)
     scrolls = page.evaluate("document.documentElement.scrollWidth")
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    violations = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     context.close()
     assert scrolls <= width
     serious = [
         (rule["id"], [node["html"][:200] for node in rule["nodes"]])
-        for rule in found
+        for rule in violations
         if rule["impact"] in ("serious", "critical")
     ]
     assert serious == []

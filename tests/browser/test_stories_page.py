@@ -64,14 +64,14 @@ def test_a_story_is_told_kept_and_opened_by_its_link(page: Any, site: str, chrom
     assert page.locator(".story-steps p").inner_text() == HOSTILE
     assert page.locator(".story-recorder").count() == 0
 
-    other = chromium.new_context(viewport={"width": 390, "height": 844})
-    reader = other.new_page()
+    phone = chromium.new_context(viewport={"width": 390, "height": 844})
+    reader = phone.new_page()
     reader.goto(page.url)
     reader.wait_for_selector(".story h1")
     assert reader.inner_text(".story h1") == HOSTILE
     assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
     reader.screenshot(path=SCREENSHOTS / "story-narrow.png")
-    other.close()
+    phone.close()
 
 
 def test_a_link_to_no_story_says_so(page: Any, site: str) -> None:

@@ -35,9 +35,9 @@ def slides(name: str, to: float, panel: str) -> dict[str, Step]:
 
     def box(page: Any) -> None:
         before = value(page, name)
-        for wanted in (f"{to:g}", before):
-            changed(page, panel, lambda wanted=wanted: enter(page, f"#{name} input[type=number]", wanted))
-            wait_until(lambda wanted=wanted: float(value(page, name, "range")) == float(wanted))
+        for position in (f"{to:g}", before):
+            changed(page, panel, lambda position=position: enter(page, f"#{name} input[type=number]", position))
+            wait_until(lambda position=position: float(value(page, name, "range")) == float(position))
 
     return {f"#{name} input[type=range]": rail, f"#{name} input[type=number]": box}
 
@@ -53,13 +53,13 @@ def chooses(name: str, panel: str) -> dict[str, Step]:
     def step(page: Any) -> None:
         first = page.input_value(f"#{name} input:checked")
         values = page.eval_on_selector_all(f"#{name} input", "all => all.map(one => one.value)")
-        for wanted in [one for one in values if one != first] + [first]:
-            changed(page, panel, lambda wanted=wanted: choose(page, name, wanted))
+        for choice in [one for one in values if one != first] + [first]:
+            changed(page, panel, lambda choice=choice: choose(page, name, choice))
 
     return {f"#{name} input[type=radio]": step}
 
 
-def picks(name: str, text: str, listed: str, asked: str) -> dict[str, Step]:
+def picks(name: str, text: str, listed: str, lead: str) -> dict[str, Step]:
     """A search box: what is typed is listed, what is clicked is shown."""
 
     def search(page: Any) -> None:
@@ -69,7 +69,7 @@ def picks(name: str, text: str, listed: str, asked: str) -> dict[str, Step]:
 
     def pick(page: Any) -> None:
         page.locator(f"#{name}-list li").first.click()
-        wait_until(lambda: asked in page.inner_text("#target .lead"))
+        wait_until(lambda: lead in page.inner_text("#target .lead"))
 
     return {f"#{name}-input": search, f"#{name}-list li": pick}
 

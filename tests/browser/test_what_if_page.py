@@ -64,12 +64,12 @@ def test_what_if_the_most_relevant_item_were_not_there(page: Any, chromium: Any,
     page.wait_for_selector("#what-if-kept a:has-text('Without <b>the best</b>')")
     wait_until(lambda: "id=" in address(page))
     context = chromium.new_context()
-    other = context.new_page()
-    other.goto(address(page))
-    other.wait_for_selector("#what-if-history tr.removed")
-    assert "Without <b>the best</b>" in other.inner_text("#what-if-question")
-    assert [number(other, symbol, "after") for symbol in range(5)] == after
-    assert "✓" in other.inner_text("#status")
+    second_page = context.new_page()
+    second_page.goto(address(page))
+    second_page.wait_for_selector("#what-if-history tr.removed")
+    assert "Without <b>the best</b>" in second_page.inner_text("#what-if-question")
+    assert [number(second_page, symbol, "after") for symbol in range(5)] == after
+    assert "✓" in second_page.inner_text("#status")
     context.close()
     # Predict knows nothing of it.
     assert command("predict", "--user", "15", "--item", "10", "--k", "5") == record
@@ -155,11 +155,11 @@ def test_the_prompt_is_edited_by_hand_asked_sent_by_its_link_and_taken_back(
     page.wait_for_selector("#status .error:has-text('it has 20001 characters')")
     wait_until(lambda: page.evaluate("document.querySelector('#status .error').getBoundingClientRect().top") > -1)
     assert len(field.input_value()) == 20_001
-    own = f"{written}\n{HOSTILE}"
-    field.fill(own)
+    edited = f"{written}\n{HOSTILE}"
+    field.fill(edited)
     page.locator("#what-if-history button[data-do=remove]").first.click()
     page.wait_for_selector("#what-if-history tr.removed")
-    wait_until(lambda: field.input_value() == own)
+    wait_until(lambda: field.input_value() == edited)
     page.click("[data-do=clear]")
     wait_until(lambda: page.locator(".edit").count() == 0)
     page.click("[data-do=prompt]")
@@ -174,7 +174,7 @@ def test_the_prompt_is_edited_by_hand_asked_sent_by_its_link_and_taken_back(
     page.wait_for_selector("#status:has-text('✓')", timeout=30_000)
     edits = parse_qs(urlsplit(address(page)).query)["edits"][0]
     told = command("predict", *sample, "--edits", edits)
-    assert (told["cached"], told["prompt"], told["edits"]) == (True, own, {"prompt": own})
+    assert (told["cached"], told["prompt"], told["edits"]) == (True, edited, {"prompt": edited})
     assert number(page, 4, "after") == f"{told['p_final']:.2f}"
     assert page.locator("#what-if-prompt img").count() == 0
 
@@ -182,7 +182,7 @@ def test_the_prompt_is_edited_by_hand_asked_sent_by_its_link_and_taken_back(
     first = titles(page, "Before")[0]
     page.locator("#what-if-history button[data-do=remove]").first.click()
     page.wait_for_selector(f".by-hand:has-text('no longer follows the history'):has-text('{first}')")
-    assert field.input_value() == own
+    assert field.input_value() == edited
     wait_until(lambda: "removed" in address(page))
     open_what_if(page, site, address(page).split("?", 1)[1])
     assert page.locator(".edit").count() == 2

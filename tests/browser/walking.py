@@ -41,8 +41,8 @@ def walk(page: Any, steps: dict[str, Step], elsewhere: Iterable[str] = ()) -> No
 
 def without_step(page: Any, known: list[str]) -> list[str]:
     """The controls in sight that none of these selectors finds."""
-    found: list[str] = page.evaluate(_UNKNOWN, [INTERACTIVE, known])
-    return found
+    unknown: list[str] = page.evaluate(_UNKNOWN, [INTERACTIVE, known])
+    return unknown
 
 
 def changed(page: Any, panel: str, act: Callable[[], None]) -> None:

@@ -54,9 +54,9 @@ class TestEntrypoint:
         assert start(tmp_path / "home", seed).stderr == ""
 
     def test_what_the_home_has_is_kept_and_what_it_lacks_is_added(self, seed: Path, tmp_path: Path) -> None:
-        own = tmp_path / "home" / "datasets" / "films" / "items"
-        own.parent.mkdir(parents=True)
-        own.write_text("mine")
+        items_file = tmp_path / "home" / "datasets" / "films" / "items"
+        items_file.parent.mkdir(parents=True)
+        items_file.write_text("mine")
         start(tmp_path / "home", seed)
         assert pieces(tmp_path / "home") == pieces(seed) | {"datasets/films/items": "mine"}
 
@@ -117,11 +117,11 @@ class TestEntrypoint:
 @contextmanager
 def answering(status: int) -> Iterator[tuple[int, list[str]]]:
     """A server that answers all with ``status``: its port, and the paths that were asked."""
-    asked: list[str] = []
+    paths: list[str] = []
 
     class HealthHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
             self.send_response(status)
             self.end_headers()
 
@@ -131,7 +131,7 @@ def answering(status: int) -> Iterator[tuple[int, list[str]]]:
     with HTTPServer(("127.0.0.1", 0), HealthHandler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server.server_port, asked
+        yield server.server_port, paths
         server.shutdown()
         thread.join()
 
@@ -145,9 +145,9 @@ def check_health(port: int) -> subprocess.CompletedProcess[str]:
 
 class TestHealthCheck:
     def test_passes_where_healthz_answers(self) -> None:
-        with answering(200) as (port, asked):
+        with answering(200) as (port, paths):
             assert check_health(port).returncode == 0
-        assert asked == ["/healthz"]
+        assert paths == ["/healthz"]
 
     def test_fails_where_healthz_says_so(self) -> None:
         with answering(503) as (port, _):

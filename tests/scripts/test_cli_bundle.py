@@ -129,8 +129,8 @@ def test_results_travel_from_one_home_to_another(made: Path, tmp_path: Path, ral
     # The other home answers from it, with the same provenance: as long as the model took here, and no time there.
     shutil.copytree(made / "home" / "datasets", there / "datasets")
     shutil.copytree(made / "home" / "artifacts", there / "artifacts")
-    here, other = (as_json(rallrec(*PREDICT, RALLREC_HOME=home, **SMALL)) for home in (made / "home", there))
-    assert (here["p_final"], here["traces"]) == (other["p_final"], other["traces"])
+    here, elsewhere = (as_json(rallrec(*PREDICT, RALLREC_HOME=home, **SMALL)) for home in (made / "home", there))
+    assert (here["p_final"], here["traces"]) == (elsewhere["p_final"], elsewhere["traces"])
 
 
 def test_exports_are_chosen_by_model_and_adapter(made: Path, tmp_path: Path, rallrec: Rallrec) -> None:

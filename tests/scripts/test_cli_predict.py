@@ -43,10 +43,10 @@ def test_the_same_seed_gives_the_same_numbers_in_another_home_and_another_seed_o
         record["traces"] = [{k: v for k, v in trace.items() if k not in timing} for trace in record["traces"]]
         return {name: value for name, value in record.items() if name not in timing}
 
-    one, elsewhere, other = ask(5), ask(5, RALLREC_HOME=tmp_path / "other"), ask(6)
+    one, elsewhere, other_seed = ask(5), ask(5, RALLREC_HOME=tmp_path / "other"), ask(6)
     assert one == elsewhere
-    assert one["p_r"] != other["p_r"]
-    assert (one["p_g"], one["history"]) == (other["p_g"], other["history"])
+    assert one["p_r"] != other_seed["p_r"]
+    assert (one["p_g"], one["history"]) == (other_seed["p_g"], other_seed["history"])
 
 
 def test_merging_options_need_no_model(rallrec: Rallrec) -> None:
@@ -100,21 +100,21 @@ class Dropping(ScriptedEngine):
 
 
 def test_past_items_that_were_left_out_are_counted_and_said(rallrec: Rallrec, home: Path) -> None:
-    asked = ("--k", 9, "--traces", 2, "--seed", 4711)
+    choices = ("--k", 9, "--traces", 2, "--seed", 4711)
     workspace = Workspace(Settings(home=home, engine="scripted"))
     ready, recipe = workspace.pipeline(), workspace.recipe(k=9, traces=2, seed=4711)
     engine = CachedEngine(Dropping(workspace.model("tuned")), workspace.database)
     question = ready.question(ready.dataset.user_code("15"), ready.dataset.item_code("1"), recipe)
     Pipeline(ready.dataset, ready.retriever.space, engine, engine).predict(question, recipe)
     workspace.close()
-    record = as_json(rallrec(*ASK, *asked, **FAST))
+    record = as_json(rallrec(*ASK, *choices, **FAST))
     assert record["cached"] is True
     assert [(answer["order"], answer["dropped"]) for answer in record["answers"]] == [
         ("rank", 2), ("chronological", 2), ("relevance", 2),
     ]  # fmt: skip
     assert record["answers"][0]["p_yes"] == record["p_g"]
     assert [trace["dropped"] for trace in record["traces"]] == [2, 3]
-    said = " ".join(rallrec(*ASK[:-1], *asked, **FAST).stdout.split())
+    said = " ".join(rallrec(*ASK[:-1], *choices, **FAST).stdout.split())
     cut = "The prompt was longer than the model's context: the"
     assert f"Tuned model: {cut} 2 oldest past items were left out." in said
     assert f"Reasoning model: {cut} 3 oldest past items were left out." in said

@@ -104,10 +104,10 @@ def test_a_list_of_samples_and_the_earliest_of_a_part(
     rallrec: Rallrec, database: dict[str, Any], tmp_path: Path
 ) -> None:
     out = tmp_path / "out.jsonl"
-    asked = tmp_path / "list.csv"
-    asked.write_text("\ufeffitem,note,user\n1,x,15\n2,y,15\n\n1,again,15\n", "utf-8")
+    sample_list = tmp_path / "list.csv"
+    sample_list.write_text("\ufeffitem,note,user\n1,x,15\n2,y,15\n\n1,again,15\n", "utf-8")
     quick = ("--traces", 1, "--out", out, "--json")
-    as_json(rallrec("reason", "--samples", asked, *quick, **database))
+    as_json(rallrec("reason", "--samples", sample_list, *quick, **database))
     assert [(line["user"], line["item"]) for line in _lines(out)] == [("15", "1"), ("15", "2"), ("15", "1")]
     assert _lines(out)[0] == _lines(out)[2]
     as_json(rallrec("reason", "--part", "validation", "--limit", 2, *quick, **database))
@@ -159,11 +159,11 @@ def test_a_stop_keeps_what_is_done_says_how_much_and_the_same_command_goes_on(
 def test_prompts_that_fail_are_counted_and_named_and_the_others_are_there(rallrec: Rallrec, tmp_path: Path) -> None:
     movies = [(n, f"{FAIL_MARK} {title}" if n == 30 else title, genres) for n, title, genres in small_movies()]
     raw = write_movielens(tmp_path / "raw", movies, small_ratings())
-    own = SMALL | {"RALLREC_HOME": str(tmp_path / "home"), "RALLREC_DESCRIBE__ITEMS": "1"}
-    assert rallrec("prepare", "--source", raw, **own).returncode == 0
-    assert rallrec("precompute", "--until", "mix", **own).returncode == 0
+    own_home = SMALL | {"RALLREC_HOME": str(tmp_path / "home"), "RALLREC_DESCRIBE__ITEMS": "1"}
+    assert rallrec("prepare", "--source", raw, **own_home).returncode == 0
+    assert rallrec("precompute", "--until", "mix", **own_home).returncode == 0
     out = tmp_path / "out.jsonl"
-    done = rallrec("reason", "--part", "train", "--traces", 2, "--k", 3, "--out", out, "--json", **own)
+    done = rallrec("reason", "--part", "train", "--traces", 2, "--k", 3, "--out", out, "--json", **own_home)
     assert done.returncode == 1
     report = json.loads(done.stdout)
     lines = _lines(out)
@@ -176,7 +176,7 @@ def test_prompts_that_fail_are_counted_and_named_and_the_others_are_there(rallre
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"rallrec: {report['answers']['failed_prompts']} prompts failed; user ")
     assert "only what is missing" in last
-    again = rallrec("reason", "--part", "train", "--traces", 2, "--k", 3, "--json", **own)
+    again = rallrec("reason", "--part", "train", "--traces", 2, "--k", 3, "--json", **own_home)
     assert (json.loads(again.stdout)["answers"]["run"], json.loads(again.stdout)["chains"]["run"]) == (0, 0)
 
 

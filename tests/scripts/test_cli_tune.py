@@ -78,8 +78,8 @@ def test_a_dry_run_says_what_would_be_tuned_and_makes_nothing(
     assert (row["stage"], row["state"]) == (f"tune-{recipe}", "missing")
     # "never made", or what differs from one that ships with the program
     assert row["why"].endswith("; it is made only when asked for")
-    other = settings | {"RALLREC_TUNE__RANK": "3"}
-    text = rallrec("tune", "--dry-run", RALLREC_HOME=ready, **other).stdout
+    other_rank = settings | {"RALLREC_TUNE__RANK": "3"}
+    text = rallrec("tune", "--dry-run", RALLREC_HOME=ready, **other_rank).stdout
     assert "config.rank: 8 -> 3" in text
     assert "to be made" in text.splitlines()[-1]
     assert sorted(ready.rglob("*")) == before
@@ -112,8 +112,8 @@ def test_ctrl_c_keeps_finished_rounds_and_the_next_run_goes_on(
 
 
 def test_an_adapter_that_is_tuned_answers_in_a_prediction(rallrec: Rallrec, ready: Path, settings: Any) -> None:
-    asked = ("predict", "--user", 7, "--item", 2, "--traces", 1, "--max-tokens", 4, "--json")
-    done = as_json(rallrec(*asked, RALLREC_HOME=ready, **settings))
+    predict_command = ("predict", "--user", 7, "--item", 2, "--traces", 1, "--max-tokens", 4, "--json")
+    done = as_json(rallrec(*predict_command, RALLREC_HOME=ready, **settings))
     text = json.dumps(done)
     assert '"rallrec-' in text, "the expert is named by the hash of its weights"
     assert '"reasoner' not in text, "none was tuned: the base reasons"

@@ -211,10 +211,10 @@ def test_a_server_that_never_answers_or_only_drop_by_drop_is_not_waited_for(monk
 
         def drip() -> None:
             for _ in range(2):  # the request above is still in the queue
-                held, _ = silent.accept()
+                connection, _ = silent.accept()
             while not dripping.wait(0.1):
                 try:
-                    held.sendall(b"H")
+                    connection.sendall(b"H")
                 except OSError:
                     return
 

@@ -48,7 +48,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     def told(*arguments: Any, at: str = "labels.db") -> str:
         monkeypatch.setenv("RALLREC_DATABASE_URL", f"sqlite:///{tmp_path / at}")
-        done = CliRunner().invoke(app, [str(own) for own in arguments])
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
         if isinstance(done.exception, RallrecError):
             raise done.exception
         assert done.exit_code == 0, done.output
@@ -80,7 +80,7 @@ def test_agreement_is_the_same_from_the_database_and_from_a_file(
     ours, from_file = (json.loads(run("labels", "agreement", "--json", *more)) for more in ((), ("--from", file)))
     assert ours == from_file
     assert (ours["labels"], ours["tasks"]) == (6, 3)
-    assert [own["person"] for own in ours["gold"]] == ["ann", "bob"]
+    assert [person_row["person"] for person_row in ours["gold"]] == ["ann", "bob"]
     words = run("labels", "agreement")
     assert "6 submitted labels of 3 tasks by 2 people" in words
     assert "AC2" in words
@@ -89,11 +89,11 @@ def test_agreement_is_the_same_from_the_database_and_from_a_file(
 
 @pytest.mark.parametrize("name", [*FORMATS, "label-studio-setup"])
 def test_a_canonical_file_becomes_any_other(name: str, done: str, run: Callable[..., Any], tmp_path: Path) -> None:
-    file, other, ours = tmp_path / "labels.jsonl", tmp_path / "other", tmp_path / "ours"
+    file, converted, ours = tmp_path / "labels.jsonl", tmp_path / "other", tmp_path / "ours"
     run("labels", "export", file)
-    run("labels", "export", other, "--from", file, "--format", name)
+    run("labels", "export", converted, "--from", file, "--format", name)
     run("labels", "export", ours, "--format", name)
-    assert other.read_bytes() == ours.read_bytes()
+    assert converted.read_bytes() == ours.read_bytes()
 
 
 def test_resolved_labels_are_a_file_of_their_own(done: str, run: Callable[..., Any], tmp_path: Path) -> None:

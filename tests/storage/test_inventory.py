@@ -32,8 +32,8 @@ def test_results_are_counted_by_model_revision_and_adapter(database: Database) -
         cached.answer(prompts(number))
         if number == 2:
             cached.reason(prompts(1), 3, Sampling(max_tokens=8))
-    found = {row.model: (row.answers, row.traces) for row in inventory.count_results(database)}
-    assert found == {refs[0]: (1, 0), refs[1]: (2, 3), refs[2]: (3, 0), refs[3]: (4, 0)}
+    counts = {row.model: (row.answers, row.traces) for row in inventory.count_results(database)}
+    assert counts == {refs[0]: (1, 0), refs[1]: (2, 3), refs[2]: (3, 0), refs[3]: (4, 0)}
     most, *_ = inventory.count_results(database)
     assert most.model == refs[1]
     assert most.latest.tzinfo is not None
@@ -46,8 +46,8 @@ def test_a_model_is_counted_apart_for_its_context_and_its_form_and_not_for_ways_
         cached.answer(prompts(number))
         for max_tokens in (8, 16):
             cached.reason(prompts(1), number, Sampling(max_tokens=max_tokens))
-    found = {row.model: (row.answers, row.traces) for row in inventory.count_results(database)}
-    assert found == {refs[0]: (1, 2), refs[1]: (2, 4), refs[2]: (3, 6)}
+    counts = {row.model: (row.answers, row.traces) for row in inventory.count_results(database)}
+    assert counts == {refs[0]: (1, 2), refs[1]: (2, 4), refs[2]: (3, 6)}
 
 
 def test_chains_are_counted_by_how_they_were_drawn(database: Database) -> None:
@@ -72,10 +72,10 @@ def test_a_model_with_chains_alone_is_counted_too(database: Database, cached: Ca
 
 def test_a_datasets_counts_are_those_of_its_tables(small_source: Path, tmp_path: Path) -> None:
     made = datasets.prepare("ml-latest-small", tmp_path, source=small_source)
-    found = inventory.count_dataset("ml-latest-small", tmp_path)
-    assert (found.users, found.items, found.interactions) == (made.n_users, made.n_items, made.n_interactions)
-    assert found.meta == made.meta
-    assert found.bytes == sum(path.stat().st_size for path in (tmp_path / "ml-latest-small").iterdir())
+    counted = inventory.count_dataset("ml-latest-small", tmp_path)
+    assert (counted.users, counted.items, counted.interactions) == (made.n_users, made.n_items, made.n_interactions)
+    assert counted.meta == made.meta
+    assert counted.bytes == sum(path.stat().st_size for path in (tmp_path / "ml-latest-small").iterdir())
 
 
 @pytest.mark.parametrize("break_it", ["meta", "table", "gone", "meta of another"])
@@ -102,8 +102,8 @@ def test_unfinished_work_tells_its_seconds_and_when_it_was_written_to(tmp_path: 
     (part / "scratch" / "seconds.json").write_text("12.5")
     (part / "scratch" / "rows.npy").write_bytes(b"x" * 100)
     os.utime(part / "scratch" / "rows.npy", (2_000_000_000, 2_000_000_000))
-    found = inventory.unfinished(part)
-    assert found == inventory.Unfinished(12.5, 104, 2_000_000_000)
+    unfinished = inventory.unfinished(part)
+    assert unfinished == inventory.Unfinished(12.5, 104, 2_000_000_000)
     (part / "scratch" / "seconds.json").write_text("nonsense")
     again = inventory.unfinished(part)
     assert again is not None

@@ -59,19 +59,19 @@ def client(settings: Settings) -> Iterator[TestClient]:
 def test_every_row_of_the_database_is_there(workspace: Workspace) -> None:
     database, key = workspace.database, SAID["project"]
     assert database.revision == known_revisions()[-1]
-    written = [own.model_dump(mode="json") for own in (*labels(database, key), *resolved(database, key))]
+    written = [label.model_dump(mode="json") for label in (*labels(database, key), *resolved(database, key))]
     assert written == SAID["labels"]
     assert {row["status"] for row in written} == {"submitted", "skipped", "draft"}
     assert {row["kind"] for row in written} == {"label", "resolved"}
     csv = io.BytesIO()
     tables.write_csv(labels(database, key), csv)
     assert csv.getvalue().decode() == SAID["labels_csv"]
-    people = [[own.account.name, own.account.role, own.can_log_in] for own in accounts.accounts(database)]
+    people = [[row.account.name, row.account.role, row.can_log_in] for row in accounts.accounts(database)]
     assert people == SAID["accounts"]
-    assert [[own.key, own.story.model_dump(mode="json")] for own in kept_stories(database)] == SAID["stories"]
+    assert [[row.key, row.story.model_dump(mode="json")] for row in kept_stories(database)] == SAID["stories"]
     assert [
-        [own.id, own.name, own.what_if.user, own.what_if.item, own.what_if.recipe_json, own.what_if.edits.canonical]
-        for own in WhatIfs(database).all("ml-latest-small")
+        [row.id, row.name, row.what_if.user, row.what_if.item, row.what_if.recipe_json, row.what_if.edits.canonical]
+        for row in WhatIfs(database).all("ml-latest-small")
     ] == SAID["what_ifs"]
     with database.session(read_only=True) as session:
         assert [list(row) for row in session.execute(text("SELECT * FROM jobs ORDER BY number"))] == SAID["jobs"]

@@ -31,9 +31,11 @@ def shipped(small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     bundle.mkdir()
     workspace = Workspace(Settings(), bundle)
     shipping.draw_samples(workspace, bundle)
-    asked = list(shipping.ask(bundle, shipping.BatchListener(), lambda: False))
-    keys = {key for own in asked for key in own.keys}
-    assert ship_results(workspace.database, {m for own in asked for m in own.models}, bundle, keys)
+    asked_systems = list(shipping.ask(bundle, shipping.BatchListener(), lambda: False))
+    keys = {key for system_asked in asked_systems for key in system_asked.keys}
+    assert ship_results(
+        workspace.database, {m for system_asked in asked_systems for m in system_asked.models}, bundle, keys
+    )
     workspace.close()
     return Workspace(Settings(home=tmp_path / "fresh"), bundle)
 
@@ -54,20 +56,22 @@ def test_prepared_users_and_items_come_first_and_say_so(shipped: Workspace) -> N
     choices = PredictService(shipped).choices
     prepared = shipped.prepared_samples()
     users = {user for user, _ in prepared}
-    found = choices.find_users()
-    assert {user for _, user in found[: len(users)]} == users
-    assert ["ready" in label for label, _ in found] == [True] * len(users) + [False] * (len(found) - len(users))
+    users_found = choices.find_users()
+    assert {user for _, user in users_found[: len(users)]} == users
+    assert ["ready" in label for label, _ in users_found] == [True] * len(users) + [False] * (
+        len(users_found) - len(users)
+    )
     user = prepared[0][0]
-    items = {item for other, item in prepared if other == user}
+    items = {item for owner, item in prepared if owner == user}
     shown = choices.find_items(user)
     assert {item for _, item in shown[: len(items)]} == items
     assert ["ready" in label for label, _ in shown] == [True] * len(items) + [False] * (len(shown) - len(items))
 
 
 def test_other_models_have_nothing_prepared(shipped: Workspace) -> None:
-    other = Workspace(shipped.settings.model_copy(update={"tuned_adapter": "mine"}), shipped._bundle)
-    assert other.prepared_samples() == []
-    assert "ready" not in PredictService(other).choices.find_users()[0][0]
+    other_workspace = Workspace(shipped.settings.model_copy(update={"tuned_adapter": "mine"}), shipped._bundle)
+    assert other_workspace.prepared_samples() == []
+    assert "ready" not in PredictService(other_workspace).choices.find_users()[0][0]
 
 
 def test_a_list_alone_or_a_broken_manifest_prepares_nothing(shipped: Workspace) -> None:
@@ -81,5 +85,7 @@ def test_a_list_alone_or_a_broken_manifest_prepares_nothing(shipped: Workspace) 
 def test_what_is_asked_again_runs_nothing(shipped: Workspace, small: Dataset) -> None:
     assert samples_file(shipped._bundle, "test").read_text().startswith("user,item\n")
     again = list(shipping.ask(shipped._bundle, shipping.BatchListener(), lambda: False))
-    assert [own.system.name for own in again] == [system.name for system in shipping.systems(shipped.settings)]
-    assert all(prediction.complete for own in again for prediction in own.predictions)
+    assert [system_asked.system.name for system_asked in again] == [
+        system.name for system in shipping.systems(shipped.settings)
+    ]
+    assert all(prediction.complete for system_asked in again for prediction in system_asked.predictions)

@@ -44,9 +44,9 @@ class MadeEngine(ScriptedEngine):
         MadeEngine.made.append((name, options))
 
     def adapted(self, adapter: str | None, folder: str | None = None) -> MadeEngine:
-        other = copy.copy(self)
-        other.model, other.folder = replace(self.model, adapter=adapter), folder
-        return other
+        adapted = copy.copy(self)
+        adapted.model, adapted.folder = replace(self.model, adapter=adapter), folder
+        return adapted
 
 
 @pytest.fixture
@@ -158,11 +158,11 @@ def test_who_plays_what() -> None:
 
 def _finish(workspace: Workspace, recipe: str, weights: bytes, name: str | None = None) -> Artifact:
     """An adapter as tuning leaves it, of these bytes."""
-    wanted = workspace.precompute(name).nodes[recipe].recipe
-    part = workspace.artifacts.part(recipe, wanted)
+    planned = workspace.precompute(name).nodes[recipe].recipe
+    part = workspace.artifacts.part(recipe, planned)
     part.mkdir(parents=True)
     (part / ADAPTER_FILE).write_bytes(weights)
-    return workspace.artifacts.finish(recipe, wanted)
+    return workspace.artifacts.finish(recipe, planned)
 
 
 @pytest.fixture
@@ -172,8 +172,8 @@ def tuned(tmp_path: Path, small: Dataset, made: list[tuple[str, dict[str, Any]]]
 
     def of(**settings: Any) -> Workspace:
         workspace = Workspace(Settings(home=tmp_path / "home", **settings), bundle=tmp_path / "no bundle")
-        other = replace(small, meta=small.meta.model_copy(update={"name": "other", "data_hash": "0" * 64}))
-        workspace._opened.datasets |= {"ml-latest-small": small, "other": other}
+        other_data = replace(small, meta=small.meta.model_copy(update={"name": "other", "data_hash": "0" * 64}))
+        workspace._opened.datasets |= {"ml-latest-small": small, "other": other_data}
         workspaces.append(workspace)
         return workspace
 
@@ -227,11 +227,11 @@ def test_each_dataset_has_its_own_adapter(tuned: Any) -> None:
     small = _finish(workspace, "rallrec", b"of small")
     assert before.role("tuned").adapter
     assert before.role("tuned", "other").adapter is None, "another dataset's is not taken"
-    other = _finish(workspace, "rallrec", b"of other", "other")
-    found = {name: workspace.role("tuned", name) for name in (None, "ml-latest-small", "other")}
-    assert found[None] == found["ml-latest-small"]
-    assert [found[name].folder for name in (None, "other")] == [str(small.folder), str(other.folder)]
-    assert found[None].adapter != found["other"].adapter
+    others_adapter = _finish(workspace, "rallrec", b"of other", "other")
+    roles = {name: workspace.role("tuned", name) for name in (None, "ml-latest-small", "other")}
+    assert roles[None] == roles["ml-latest-small"]
+    assert [roles[name].folder for name in (None, "other")] == [str(small.folder), str(others_adapter.folder)]
+    assert roles[None].adapter != roles["other"].adapter
     engines = [workspace.engine("tuned", name) for name in (None, "other")]
     assert engines[0].weights is engines[1].weights
     assert engines[0].folder != engines[1].folder

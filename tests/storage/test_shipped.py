@@ -70,12 +70,12 @@ def test_the_first_start_takes_over_what_ships_and_the_second_does_not_read_it(
 def test_results_of_models_that_play_no_role_stay_where_they_are(
     bundle: Path, opened: Callable[..., Workspace]
 ) -> None:
-    other = opened(bundle, engine="transformers")
-    assert [count(other.database, table) for table in (AnswerRow, ImportRow)] == [0, 0]
-    other.close()
-    own = opened(bundle)
-    assert count(own.database, AnswerRow) == 3
-    own.close()
+    other_models = opened(bundle, engine="transformers")
+    assert [count(other_models.database, table) for table in (AnswerRow, ImportRow)] == [0, 0]
+    other_models.close()
+    own_models = opened(bundle)
+    assert count(own_models.database, AnswerRow) == 3
+    own_models.close()
 
 
 @pytest.mark.parametrize("damage", ["cut", "missing", "meta", "not json", "another file"])
@@ -88,9 +88,9 @@ def test_a_broken_bundle_is_told_and_stops_nothing(
     elif damage == "missing":
         results.unlink()
     elif damage == "another file":
-        other = open_database(f"sqlite:///{tmp_path / 'other.db'}")
-        fill(other, SCRIPTED, 2)
-        export_results(other, results)
+        other_database = open_database(f"sqlite:///{tmp_path / 'other.db'}")
+        fill(other_database, SCRIPTED, 2)
+        export_results(other_database, results)
     else:
         meta.write_text("{" if damage == "not json" else meta.read_text().replace('"bytes"', '"size"'))
     workspace = opened(bundle)

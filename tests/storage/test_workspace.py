@@ -65,10 +65,15 @@ def test_many_are_looked_up_as_each_of_them(workspace: Workspace) -> None:
     for question in questions[::2]:
         pipeline.predict(question, recipe)
     pipeline.tuned.answer([questions[1].prompts[0].messages])  # M_R was not asked
-    for asked in (recipe, workspace.recipe(traces=0), workspace.recipe(knowledge="none"), workspace.recipe(p_g="mean")):
-        found = look_up_all(pipeline, questions, asked)
-        assert found == [look_up(pipeline, question, asked) for question in questions]
-    assert [own.complete for own in look_up_all(pipeline, questions, recipe)] == [True, False] * 3
+    for some_recipe in (
+        recipe,
+        workspace.recipe(traces=0),
+        workspace.recipe(knowledge="none"),
+        workspace.recipe(p_g="mean"),
+    ):
+        looked_up = look_up_all(pipeline, questions, some_recipe)
+        assert looked_up == [look_up(pipeline, question, some_recipe) for question in questions]
+    assert [prediction.complete for prediction in look_up_all(pipeline, questions, recipe)] == [True, False] * 3
     assert look_up_all(pipeline, [], recipe) == []
 
 

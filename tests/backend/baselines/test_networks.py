@@ -97,10 +97,10 @@ def test_xdeepfm_is_the_sum_of_its_three_parts() -> None:
 def test_what_is_to_be_predicted_is_not_learned(small: Dataset, parts: Split, tmp_path: Path) -> None:
     rating = small.rating.copy()
     rating[parts.test] = np.where(small.labels[parts.test], 0.5, 5.0)
-    told, other = (
+    told, scores_when_changed = (
         train(data, parts, tmp_path / name) for name, data in (("a", small), ("b", replace(small, rating=rating)))
     )
-    assert told.scores.tobytes() == other.scores.tobytes()
+    assert told.scores.tobytes() == scores_when_changed.scores.tobytes()
 
 
 def test_a_training_that_was_stopped_ends_as_one_that_was_not(small: Dataset, parts: Split, tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ def test_every_sample_by_hand(small: Dataset, parts: Split, smoothing: float) ->
     rows = build_samples(small).rows
     users, items = means.user_mean(rows, smoothing), means.item_mean(rows, smoothing)
 
-    def share(found: list[int]) -> float:
-        weight = len(found) + smoothing
-        return (small.labels[found].sum() + smoothing * means.prior) / weight if weight else means.prior
+    def share(past_rows: list[int]) -> float:
+        weight = len(past_rows) + smoothing
+        return (small.labels[past_rows].sum() + smoothing * means.prior) / weight if weight else means.prior
 
     for place, row in enumerate(rows):
         past = small.history_before(int(row))

@@ -34,11 +34,11 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        asked = self.headers.get("Range", "")
-        self.server.ranges.append(asked)
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+        bytes_range = self.headers.get("Range", "")
+        self.server.ranges.append(bytes_range)
+        start = int(bytes_range.removeprefix("bytes=").rstrip("-")) if bytes_range else 0
         body = self.server.content[start:]
-        self.send_response(206 if asked else 200)
+        self.send_response(206 if bytes_range else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         cut, self.server.cut = self.server.cut, None

@@ -98,9 +98,9 @@ def test_what_the_data_means_is_a_part_of_its_hash(made: Dataset, tmp_path: Path
     raw = WRITERS[name](tmp_path / "raw")
     again = bring_in(raw, name, tmp_path).meta
     assert again == made.meta
-    other = bring_in(raw, name, tmp_path, rules={"min_history": 3}).meta
-    assert other.data_hash != again.data_hash
-    assert other.source_hash == again.source_hash
+    other_rules = bring_in(raw, name, tmp_path, rules={"min_history": 3}).meta
+    assert other_rules.data_hash != again.data_hash
+    assert other_rules.source_hash == again.source_hash
 
 
 def test_a_zip_gives_what_the_folder_gives(made: Dataset, tmp_path: Path) -> None:
@@ -211,12 +211,12 @@ def test_bookcrossing_has_one_sample_per_user_and_nine_of_ten_users_to_learn_fro
     assert (told.users, told.samples, told.train, told.valid, told.test) == (187, 187, 168, 0, 19)
     rows = build_samples(data).rows
     assert sorted(rows) == (data.user_ptr[1:] - 1).tolist(), "the last one of each user"
-    other = bring_in(raw, "bookcrossing", tmp_path, rules={"seed": 1})
-    assert other.user_ptr.tolist() == data.user_ptr.tolist()
-    assert other.item_index.tolist() != data.item_index.tolist(), "another seed is another order"
+    other_seed = bring_in(raw, "bookcrossing", tmp_path, rules={"seed": 1})
+    assert other_seed.user_ptr.tolist() == data.user_ptr.tolist()
+    assert other_seed.item_index.tolist() != data.item_index.tolist(), "another seed is another order"
     for user in range(data.n_users):
         mine = data.user_rows(user)
-        assert sorted(other.item_index[mine]) == sorted(data.item_index[mine])
+        assert sorted(other_seed.item_index[mine]) == sorted(data.item_index[mine])
 
 
 def test_ml_1m_by_hand(tmp_path: Path) -> None:
@@ -263,8 +263,8 @@ def test_amazon_by_hand(edition: int, tmp_path: Path) -> None:
     data = bring_in(raw, name, tmp_path, rules={"k_core": 0})
     assert [data.item_label(code) for code in range(2)] == ["Heat (1995) & more", "Two (2002)"]
     assert data.categories == [("Action",), ("Comedy",)]
-    found = zip(data.user_index.tolist(), data.item_index.tolist(), data.rating.tolist(), strict=True)
-    assert sorted(found) == [(0, 0, 1), (0, 1, 2), (1, 0, 3)], "the latest of two reviews counts"
+    triples = zip(data.user_index.tolist(), data.item_index.tolist(), data.rating.tolist(), strict=True)
+    assert sorted(triples) == [(0, 0, 1), (0, 1, 2), (1, 0, 3)], "the latest of two reviews counts"
     second = 1_252_800_000 if edition == 2018 else 90 * 86_400
     assert int(data.timestamp[data.find_row(0, 1)]) == second
     assert data.meta.skipped == {f"Movies_and_TV.{ending}: repeated review (the latest counts)": 1}

@@ -105,16 +105,16 @@ def test_a_guessed_mapping_reads_the_file_that_it_was_guessed_from(ending: str, 
         frame.to_csv(path, index=False, sep=";")
     else:
         frame.to_parquet(path)
-    found = guess(path)
-    assert found.roles == {
+    guessed = guess(path)
+    assert guessed.roles == {
         "user": "userId", "item": "isbn", "rating": "Book-Rating", "timestamp": "time", "title": "Book-Title",
         "categories": "Author",
     }  # fmt: skip
-    assert (found.low, found.high, found.time, found.profile) == (1, 5, "milliseconds", ("Age",))
-    assert (found.delimiter, found.separator) == (";" if ending == "csv" else ",", ";")
+    assert (guessed.low, guessed.high, guessed.time, guessed.profile) == (1, 5, "milliseconds", ("Age",))
+    assert (guessed.delimiter, guessed.separator) == (";" if ending == "csv" else ",", ";")
     from scripts.mapping_questions import guessed_mapping
 
-    mapping = guessed_mapping(found)
+    mapping = guessed_mapping(guessed)
     (tmp_path / "m.toml").write_text(write_mapping(mapping, ("a note",)), "utf-8")
     assert load_mapping(tmp_path / "m.toml") == mapping
     data = import_data(path, "mine", "custom", tmp_path, mapping=tmp_path / "m.toml")

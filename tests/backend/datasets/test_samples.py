@@ -50,10 +50,10 @@ interactions = st.lists(
 @given(interactions)
 def test_interactions_are_sorted_whatever_their_order(rows: list[tuple[int, int, float, int]]) -> None:
     dataset = make(rows)
-    found = list(zip(dataset.user_index, dataset.timestamp, dataset.item_index, dataset.rating, strict=True))
+    tuples = list(zip(dataset.user_index, dataset.timestamp, dataset.item_index, dataset.rating, strict=True))
     # u0..u6 and i0..i11 are no numbers, so i10 comes before i2
     place = {f"i{place}": code for code, place in enumerate([0, 1, 10, 11, 2, 3, 4, 5, 6, 7, 8, 9])}
-    assert found == sorted((user, time, place[f"i{item}"], rating) for user, item, rating, time in rows)
+    assert tuples == sorted((user, time, place[f"i{item}"], rating) for user, item, rating, time in rows)
     assert dataset.meta.data_hash == make(rows[::-1]).meta.data_hash
     for user in range(dataset.n_users):
         assert (dataset.user_index[dataset.user_rows(user)] == user).all()

@@ -92,8 +92,8 @@ def test_no_rating_of_validation_or_test_is_seen(interactions: list[tuple[int, i
     rating = dataset.rating.copy()
     hidden = np.concatenate([parts.validation, parts.test])
     rating[hidden] = np.where(rating[hidden] > 3, 0.5, 5)
-    other = replace(dataset, rating=rating)
-    one, two = TrainingStatistics(dataset, parts), TrainingStatistics(other, parts)
+    altered = replace(dataset, rating=rating)
+    one, two = TrainingStatistics(dataset, parts), TrainingStatistics(altered, parts)
     assert _all_others(one) == _all_others(two)
     assert one.mean == two.mean or np.isnan([one.mean, two.mean]).all()
 
@@ -103,9 +103,9 @@ def test_no_rating_of_the_user_is_seen(interactions: list[tuple[int, int, int, f
     dataset = _dataset(interactions)
     parts, rating = _parts(dataset, "chronological"), dataset.rating.copy()
     rating[dataset.user_rows(user)] = 5.5 - rating[dataset.user_rows(user)]
-    other = replace(dataset, rating=rating)
+    altered = replace(dataset, rating=rating)
     for item in range(ITEMS):
-        one, two = (TrainingStatistics(each, parts).others(user, item) for each in (dataset, other))
+        one, two = (TrainingStatistics(data, parts).others(user, item) for data in (dataset, altered))
         assert one == two
 
 
@@ -138,8 +138,8 @@ def test_the_shipped_data_has_an_average_for_most_of_what_is_asked(shipped: Data
     parts = split(build_samples(shipped), shipped)
     statistics = TrainingStatistics(shipped, parts)
     rows = parts.train[:: len(parts.train) // 500]
-    found = [statistics.others(int(shipped.user_index[row]), int(shipped.item_index[row])) for row in rows]
-    known = np.array([value for value in found if value is not None])
-    assert len(known) > 0.7 * len(found)
+    averages = [statistics.others(int(shipped.user_index[row]), int(shipped.item_index[row])) for row in rows]
+    known = np.array([value for value in averages if value is not None])
+    assert len(known) > 0.7 * len(averages)
     assert ((known >= 0.5) & (known <= 5)).all()
     assert statistics.mean == pytest.approx(3.5, abs=0.2)

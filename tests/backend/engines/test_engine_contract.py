@@ -114,10 +114,10 @@ def test_the_same_seed_gives_the_same_chains_and_another_seed_others(engine: Eng
 
 
 def test_samples_and_prompts_have_streams_of_their_own(engine: Engine) -> None:
-    one, other = engine.reason(PROMPTS[:2], 6, Sampling(max_tokens=20, temperature=1.0))
-    assert len(set(_texts(one))) > 1
-    assert len(set(_texts(other))) > 1
-    assert set(_texts(one)).isdisjoint(_texts(other))
+    first, second = engine.reason(PROMPTS[:2], 6, Sampling(max_tokens=20, temperature=1.0))
+    assert len(set(_texts(first))) > 1
+    assert len(set(_texts(second))) > 1
+    assert set(_texts(first)).isdisjoint(_texts(second))
 
 
 def test_a_sample_is_the_same_drawn_alone_or_beside_others(engine: Engine) -> None:
@@ -248,15 +248,15 @@ def test_an_adapter_changes_what_is_said_and_switching_back_restores_it(
     sampling = Sampling(max_tokens=12)
     base = _p(engine.answer(PROMPTS))
     chains = engine.reason(PROMPTS[:1], 2, sampling)[0]
-    one, other = (engine.adapted(adapter) for adapter in adapters)
-    assert one.model.adapter == adapters[0]
-    first, second = _p(one.answer(PROMPTS)), _p(other.answer(PROMPTS))
+    first_engine, second_engine = (engine.adapted(adapter) for adapter in adapters)
+    assert first_engine.model.adapter == adapters[0]
+    first, second = _p(first_engine.answer(PROMPTS)), _p(second_engine.answer(PROMPTS))
     assert max(abs(a - b) for a, b in zip(base, first, strict=True)) > 10 * CLOSE
     assert first != pytest.approx(second, abs=CLOSE)
-    adapted = one.reason(PROMPTS[:1], 2, sampling)[0]
+    adapted = first_engine.reason(PROMPTS[:1], 2, sampling)[0]
     assert [chain.p_yes for chain in adapted] != pytest.approx([chain.p_yes for chain in chains], abs=CLOSE)
-    assert _p(one.answer(PROMPTS)) == pytest.approx(first, abs=CLOSE)
-    assert _p(one.adapted(None).answer(PROMPTS)) == pytest.approx(base, abs=CLOSE)
+    assert _p(first_engine.answer(PROMPTS)) == pytest.approx(first, abs=CLOSE)
+    assert _p(first_engine.adapted(None).answer(PROMPTS)) == pytest.approx(base, abs=CLOSE)
     assert _p(engine.answer(PROMPTS)) == pytest.approx(base, abs=CLOSE)
     assert _texts(engine.reason(PROMPTS[:1], 2, sampling)[0]) == _texts(chains)
 
@@ -278,14 +278,14 @@ def test_a_plan_names_every_prompt_once_and_depends_on_nothing_else(engine: Engi
 
 def test_texts_are_written_in_the_order_of_the_prompts_from_streams_of_their_own(engine: Engine) -> None:
     sampling = Sampling(max_tokens=12, temperature=1.0)
-    one, other = (
+    first, second = (
         engine.write(PROMPTS, sampling),
         engine.write(PROMPTS, Sampling(max_tokens=12, temperature=1.0, seed=9)),
     )
-    assert len(one) == len(PROMPTS)
-    assert len(set(one)) == len(PROMPTS)
-    assert engine.write(PROMPTS, sampling) == one
-    assert one != other
+    assert len(first) == len(PROMPTS)
+    assert len(set(first)) == len(PROMPTS)
+    assert engine.write(PROMPTS, sampling) == first
+    assert first != second
     assert engine.write([], sampling) == []
 
 

@@ -97,8 +97,8 @@ def test_the_way_of_other_devices_gives_the_same(tiny: CausalLM, monkeypatch: py
             return torch.device("meta")
 
     plain = attend(query.as_subclass(Elsewhere), keys, values, None, 0.3)
-    for one, other in zip(fused, plain, strict=True):
-        torch.testing.assert_close(one, other.as_subclass(Tensor))
+    for fused_row, plain_row in zip(fused, plain, strict=True):
+        torch.testing.assert_close(fused_row, plain_row.as_subclass(Tensor))
 
 
 @settings(max_examples=60, deadline=None)

@@ -144,7 +144,7 @@ class BadServer:
 
     def of(self, path: str) -> list[ServerRequest]:
         """The requests to ``path``."""
-        return [asked for asked in self.asked if asked.path == path]
+        return [request for request in self.asked if request.path == path]
 
     @property
     def chats(self) -> list[ServerRequest]:
@@ -155,24 +155,24 @@ class BadServer:
         body = json.loads(handler.rfile.read(length)) if length else {}
         with self._lock:
             number = len(self.of(handler.path))
-            asked = ServerRequest(handler.path, body, {k.lower(): v for k, v in handler.headers.items()}, number)
-            self.asked.append(asked)
+            request = ServerRequest(handler.path, body, {k.lower(): v for k, v in handler.headers.items()}, number)
+            self.asked.append(request)
             self.under_way += 1
             self.most = max(self.most, self.under_way)
         try:
-            self._send(handler, self._reply(asked))
+            self._send(handler, self._reply(request))
         except OSError:
             self.gone += 1
         finally:
             with self._lock:
                 self.under_way -= 1
 
-    def _reply(self, asked: ServerRequest) -> BadReply:
-        if asked.path == "/v1/models" and self._served:
+    def _reply(self, request: ServerRequest) -> BadReply:
+        if request.path == "/v1/models" and self._served:
             return models(*self._served)
-        if asked.path in ("/tokenize", "/v1/models"):
+        if request.path in ("/tokenize", "/v1/models"):
             return refuse(404, "Not Found")
-        return self._answer(asked)
+        return self._answer(request)
 
     def _send(self, handler: BaseHTTPRequestHandler, reply: BadReply) -> None:
         if reply.silent:

@@ -27,10 +27,10 @@ def text_of(tokens: list[int]) -> str:
     )
 
 
-def logprobs(asked: ServerRequest, value: Any = -1.0) -> BadReply:
+def logprobs(request: ServerRequest, value: Any = -1.0) -> BadReply:
     """The first wanted token has the log probability ``value``, the others -2."""
-    wanted = asked.body["logprob_token_ids"]
-    top = {f"token_id:{token}": -2.0 for token in wanted} | {f"token_id:{wanted[0]}": value}
+    tokens = request.body["logprob_token_ids"]
+    top = {f"token_id:{token}": -2.0 for token in tokens} | {f"token_id:{tokens[0]}": value}
     return as_json({"choices": [{"index": 0, "text": "Y", "logprobs": {"top_logprobs": [top]}}]})
 
 
@@ -52,9 +52,9 @@ def speaks_tokens(
     """Let ``server`` answer as vLLM does; ``complete`` is its ``/v1/completions``. ``lossy``: text loses its spaces."""
     plain = server._reply
 
-    def reply(asked: ServerRequest) -> BadReply:
-        body = asked.body
-        if asked.path == "/tokenize":
+    def reply(request: ServerRequest) -> BadReply:
+        body = request.body
+        if request.path == "/tokenize":
             text = body.get("prompt")
             if text is None:
                 text = "".join(f"<|start|>{turn['role']}\n{turn['content']}<|end|>\n" for turn in body["messages"])
@@ -64,13 +64,13 @@ def speaks_tokens(
             if body.get("return_token_strs"):
                 answer["token_strs"] = [text_of([token]) for token in tokens]
             return as_json(answer)
-        if asked.path == "/detokenize":
+        if request.path == "/detokenize":
             text = text_of(body["tokens"])
             return as_json({"prompt": text.replace(" ", "") if lossy else text})
-        if asked.path == "/v1/completions":
+        if request.path == "/v1/completions":
             if len(body["prompt"]) + body["max_tokens"] > context:
                 return refuse(400, "maximum context length")
-            return complete(asked)
-        return plain(asked)
+            return complete(request)
+        return plain(request)
 
     server._reply = reply  # type: ignore[method-assign]

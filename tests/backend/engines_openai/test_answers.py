@@ -23,9 +23,9 @@ def test_the_answer_is_read_from_the_listed_tokens(start: Start) -> None:
     assert answer.p_yes == pytest.approx(yes / (yes + no))
     assert (answer.prompt_tokens, answer.dropped) == (11, 0)
     assert answer.seconds > 0
-    [asked] = server.chats
-    assert asked.body["messages"] == [{"role": m.role, "content": m.content} for m in PROMPTS[0]]
-    assert [asked.body[name] for name in ("model", "max_tokens", "temperature", "logprobs", "top_logprobs")] == [
+    [request] = server.chats
+    assert request.body["messages"] == [{"role": m.role, "content": m.content} for m in PROMPTS[0]]
+    assert [request.body[name] for name in ("model", "max_tokens", "temperature", "logprobs", "top_logprobs")] == [
         "small",
         1,
         0.0,
@@ -40,8 +40,8 @@ def test_an_answer_that_is_not_listed_is_as_likely_as_the_least_listed(start: St
 
 
 def test_answers_keep_the_order_of_the_prompts_and_each_is_handed_over_once(start: Start) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
-        place = next(i for i, prompt in enumerate(PROMPTS) if prompt[1].content in asked.said)
+    def answer(request: ServerRequest) -> BadReply:
+        place = next(i for i, prompt in enumerate(PROMPTS) if prompt[1].content in request.said)
         return BadReply(listing([("Yes", -float(place + 1)), ("No", -1.0)]).parts, pause=0.05 * (3 - place))
 
     engine, _ = start(answer)
@@ -77,30 +77,30 @@ def test_an_adapter_is_asked_for_by_its_name_over_the_same_connection(start: Sta
     assert tuned.model == ModelRef("small", adapter="tuned")
     tuned.answer(PROMPTS[:1])
     tuned.adapted(None).answer(PROMPTS[:1])
-    assert [asked.body["model"] for asked in server.chats] == ["tuned", "small"]
+    assert [request.body["model"] for request in server.chats] == ["tuned", "small"]
     assert len(server.of("/tokenize")) == 1
     with pytest.raises(EngineError, match=r"does not serve the model 'other'.*small, tuned"):
         engine.adapted("other").load()
 
 
 def test_a_server_that_wants_the_new_name_of_the_limit_is_asked_by_it(start: Start) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
-        if "max_tokens" in asked.body:
+    def answer(request: ServerRequest) -> BadReply:
+        if "max_tokens" in request.body:
             return refuse(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
         return listing()
 
     engine, server = start(answer, concurrency=1)
     engine.answer(PROMPTS)
-    assert [("max_tokens" in asked.body) for asked in server.chats] == [True, False, False, False, False]
+    assert [("max_tokens" in request.body) for request in server.chats] == [True, False, False, False, False]
 
 
 def test_a_server_that_lists_fewer_tokens_is_asked_for_fewer(start: Start) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
-        return listing() if asked.body["top_logprobs"] <= 5 else refuse(400, "top_logprobs must be at most 5")
+    def answer(request: ServerRequest) -> BadReply:
+        return listing() if request.body["top_logprobs"] <= 5 else refuse(400, "top_logprobs must be at most 5")
 
     engine, server = start(answer, concurrency=1)
     engine.answer(PROMPTS[:2])
-    assert [asked.body["top_logprobs"] for asked in server.chats] == [20, 5, 5]
+    assert [request.body["top_logprobs"] for request in server.chats] == [20, 5, 5]
 
 
 def test_no_log_probabilities_are_one_clear_error(start: Start) -> None:
@@ -113,8 +113,8 @@ def test_no_log_probabilities_are_one_clear_error(start: Start) -> None:
 
 
 def test_a_prompt_whose_answer_is_not_listed_fails_alone(start: Start) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
-        return listing([("<think>", -0.1), ("I", -3.0)] if "Saw" in asked.said else [("Yes", -1.0), ("No", -1.0)])
+    def answer(request: ServerRequest) -> BadReply:
+        return listing([("<think>", -0.1), ("I", -3.0)] if "Saw" in request.said else [("Yes", -1.0), ("No", -1.0)])
 
     engine, _ = start(answer)
     handed: set[int] = set()
@@ -143,14 +143,14 @@ def test_a_prompt_whose_answer_is_not_listed_fails_alone(start: Start) -> None:
     ids=["nan", "half", "deep", "html", "bytes", "list", "types", "types inside", "text", "positive", "bool"],
 )
 def test_a_malformed_answer_fails_its_prompt_with_words(start: Start, broken: BadReply) -> None:
-    engine, _ = start(lambda asked: broken if "Brazil" in asked.said else listing(), concurrency=1)
+    engine, _ = start(lambda request: broken if "Brazil" in request.said else listing(), concurrency=1)
     with pytest.raises(PartialError, match="1 of 4 prompts failed; prompt 3: "):
         engine.answer(PROMPTS)
 
 
 def test_a_huge_answer_is_not_read_to_its_end(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.engines.openai.client.LONGEST_ANSWER", 100_000)
-    engine, server = start(lambda asked: BadReply([b" " * 50_000] * 50) if "Saw" in asked.said else listing())
+    engine, server = start(lambda request: BadReply([b" " * 50_000] * 50) if "Saw" in request.said else listing())
     with pytest.raises(PartialError, match="more than 100000 bytes"):
         engine.answer(PROMPTS)
     assert len(server.chats) == 4
@@ -159,8 +159,8 @@ def test_a_huge_answer_is_not_read_to_its_end(start: Start, monkeypatch: pytest.
 def _context(limit: int, told: Any) -> Any:
     """Answers unless the prompt has more characters than ``limit``; ``told(length)`` is the refusal."""
 
-    def answer(asked: ServerRequest) -> BadReply:
-        length = len(asked.said)
+    def answer(request: ServerRequest) -> BadReply:
+        length = len(request.said)
         return listing(prompt_tokens=length) if length <= limit else told(length)
 
     return answer

@@ -20,7 +20,7 @@ LONG = "A thought of some length. "
 
 
 def _says(*deltas: str | dict[str, str], **how: Any) -> Any:
-    return lambda asked: speech(*deltas, **how) if asked.streams else listing([("Yes", -0.2), ("No", -2.0)])
+    return lambda request: speech(*deltas, **how) if request.streams else listing([("Yes", -0.2), ("No", -2.0)])
 
 
 def _drawn(engine: Any, samples: int | Sequence[int] = 1) -> tuple[list[Trace], str]:
@@ -74,7 +74,7 @@ def test_a_chain_knows_its_length_and_how_it_ended(start: Start) -> None:
 def test_each_sample_is_a_request_with_a_seed_of_its_own(start: Start) -> None:
     engine, server = start(_says("So."))
     engine.reason(PROMPTS[:2], 3, SAMPLING)
-    first = [asked.body for asked in server.chats if asked.streams]
+    first = [request.body for request in server.chats if request.streams]
     assert len({body["seed"] for body in first}) == 6
     assert all(0 <= body["seed"] < 2**31 for body in first)
     assert {(body["temperature"], body["top_p"], body["max_tokens"]) for body in first} == {(0.7, 0.9, 40)}
@@ -93,16 +93,16 @@ def test_the_answer_is_read_with_the_assistants_turn_continued_behind_the_closed
 
 
 def test_a_server_that_does_not_continue_a_turn_is_asked_in_another(start: Start) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
-        if asked.streams:
+    def answer(request: ServerRequest) -> BadReply:
+        if request.streams:
             return speech("<think>\nSo.\n</think>\n\nNo.")
-        if "continue_final_message" in asked.body:
+        if "continue_final_message" in request.body:
             return refuse(400, "Unrecognized request argument supplied: continue_final_message")
         return listing()
 
     engine, server = start(answer, concurrency=1)
     engine.reason(PROMPTS[:1], 2, SAMPLING)
-    readings = [asked.body for asked in server.chats if not asked.streams]
+    readings = [request.body for request in server.chats if not request.streams]
     assert ["continue_final_message" in body for body in readings] == [True, False, False]
     assert [turn["role"] for turn in readings[-1]["messages"]] == ["system", "user", "assistant", "user"]
     assert readings[-1]["messages"][2]["content"] == "So."
@@ -110,10 +110,10 @@ def test_a_server_that_does_not_continue_a_turn_is_asked_in_another(start: Start
 
 
 def test_a_turn_that_was_silently_not_continued_is_asked_for_in_another_for_that_chain(start: Start) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
-        if asked.streams:
+    def answer(request: ServerRequest) -> BadReply:
+        if request.streams:
             return speech("So.")
-        return listing([("The", -0.1)]) if "continue_final_message" in asked.body else listing()
+        return listing([("The", -0.1)]) if "continue_final_message" in request.body else listing()
 
     engine, server = start(answer, concurrency=1)
     engine.reason(PROMPTS[:1], 2, SAMPLING)
@@ -121,10 +121,10 @@ def test_a_turn_that_was_silently_not_continued_is_asked_for_in_another_for_that
 
 
 def _cut_once(first: BadReply, then: BadReply) -> Any:
-    def answer(asked: ServerRequest) -> BadReply:
-        if not asked.streams:
+    def answer(request: ServerRequest) -> BadReply:
+        if not request.streams:
             return listing()
-        return first if asked.number == 0 else then
+        return first if request.number == 0 else then
 
     return answer
 
@@ -142,7 +142,7 @@ def _cut_once(first: BadReply, then: BadReply) -> Any:
 def test_a_stream_that_breaks_off_is_repeated_and_nothing_is_shown_twice(start: Start, broken: BadReply) -> None:
     engine, server = start(_cut_once(broken, speech("One ", "two three", " four.")))
     assert _drawn(engine)[1] == "One two three four."
-    streams = [asked.body for asked in server.chats if asked.streams]
+    streams = [request.body for request in server.chats if request.streams]
     assert len(streams) == 2
     assert streams[0] == streams[1]
 
@@ -171,10 +171,10 @@ def test_a_repeated_stream_that_says_something_else_fails_once_a_part_was_shown(
     ],
 )
 def test_a_malformed_stream_fails_its_prompt_with_words(start: Start, broken: BadReply) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
-        if not asked.streams:
+    def answer(request: ServerRequest) -> BadReply:
+        if not request.streams:
             return listing()
-        return broken if "Saw" in asked.said else speech("So.")
+        return broken if "Saw" in request.said else speech("So.")
 
     engine, _ = start(answer, retries=1)
     handed: list[tuple[int, int]] = []
@@ -185,52 +185,54 @@ def test_a_malformed_stream_fails_its_prompt_with_words(start: Start, broken: Ba
 
 
 def test_a_server_without_stream_options_is_asked_without(start: Start) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
-        if "stream_options" in asked.body:
+    def answer(request: ServerRequest) -> BadReply:
+        if "stream_options" in request.body:
             return refuse(400, "stream_options is not permitted")
-        return _says("So.")(asked)
+        return _says("So.")(request)
 
     engine, server = start(answer, concurrency=1)
     engine.reason(PROMPTS[:1], 2, SAMPLING)
-    assert ["stream_options" in asked.body for asked in server.chats if asked.streams] == [True, False, False]
+    assert ["stream_options" in request.body for request in server.chats if request.streams] == [True, False, False]
 
 
 def test_too_long_a_prompt_of_chains_loses_the_same_lines_for_all(start: Start) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
-        if len(asked.said) > 700:
-            return refuse(400, f"maximum context length is 700 tokens. However, you requested {len(asked.said)} tokens")
-        return speech("So.") if asked.streams else listing()
+    def answer(request: ServerRequest) -> BadReply:
+        if len(request.said) > 700:
+            return refuse(
+                400, f"maximum context length is 700 tokens. However, you requested {len(request.said)} tokens"
+            )
+        return speech("So.") if request.streams else listing()
 
     engine, server = start(answer)
     [chains] = engine.reason([with_history(40)], 4, SAMPLING)
     assert len({chain.dropped for chain in chains}) == 1
     assert chains[0].dropped > 0
-    assert {asked.said.count("A film") for asked in server.chats if not asked.streams} == {40 - chains[0].dropped}
+    assert {request.said.count("A film") for request in server.chats if not request.streams} == {40 - chains[0].dropped}
 
 
 def test_the_models_own_limit_holds_for_chains_and_texts(start: Start) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
-        return speech("So.") if asked.streams else listing(prompt_tokens=len(asked.said))
+    def answer(request: ServerRequest) -> BadReply:
+        return speech("So.") if request.streams else listing(prompt_tokens=len(request.said))
 
     engine, server = start(answer, model=ModelRef("small", context=600))
     [[chain]] = engine.reason([with_history(40)], 1, SAMPLING)
     assert chain.dropped > 0
     engine.write([with_history(40)], SAMPLING)
-    assert all(len(asked.said) + 40 <= 600 for asked in server.chats if asked.streams)
+    assert all(len(request.said) + 40 <= 600 for request in server.chats if request.streams)
 
 
 def test_texts_are_written_in_order_from_streams_of_their_own(start: Start) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
-        return speech("About ", asked.said.rpartition("like ")[2])
+    def answer(request: ServerRequest) -> BadReply:
+        return speech("About ", request.said.rpartition("like ")[2])
 
     engine, server = start(answer)
     assert engine.write(PROMPTS, SAMPLING) == [f"About {t}?" for t in ("Ronin", "Saw", "Brazil", "Alien")]
-    assert len({asked.body["seed"] for asked in server.chats}) == 4
+    assert len({request.body["seed"] for request in server.chats}) == 4
     assert engine.write([], SAMPLING) == []
 
 
 def test_texts_that_fail_are_named(start: Start) -> None:
-    engine, _ = start(lambda asked: refuse(400, "no") if "Saw" in asked.said else speech("So."))
+    engine, _ = start(lambda request: refuse(400, "no") if "Saw" in request.said else speech("So."))
     with pytest.raises(PartialError, match=r"prompt 2: .*answered 400: no"):
         engine.write(PROMPTS, SAMPLING)
 

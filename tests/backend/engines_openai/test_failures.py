@@ -27,7 +27,7 @@ SECRET = "sk-very-secret-0123456789"
 
 def test_what_may_pass_is_asked_again(start: Start) -> None:
     passing = [refuse(500, "oops"), refuse(503, "loading"), refuse(429, "slow down"), BadReply([b"{"], cut=True)]
-    engine, server = start(lambda asked: [*passing, listing()][asked.number])
+    engine, server = start(lambda request: [*passing, listing()][request.number])
     assert engine.answer(PROMPTS[:1])[0].p_yes > 0.5
     assert len(server.chats) == 5
 
@@ -48,9 +48,9 @@ def test_a_refusal_is_not_asked_again(start: Start, status: int) -> None:
 
 
 def test_retry_after_is_honoured(start: Start) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
+    def answer(request: ServerRequest) -> BadReply:
         busy = as_json({"error": {"message": "busy"}}, 429, Retry_After="0.6")
-        return busy if asked.number == 0 else listing()
+        return busy if request.number == 0 else listing()
 
     engine, _ = start(answer)
     engine.load()
@@ -68,7 +68,7 @@ def test_retry_after_is_seconds_or_a_date_and_is_capped() -> None:
 
 
 def test_one_prompt_that_always_fails_leaves_the_others(start: Start) -> None:
-    engine, _ = start(lambda asked: refuse(500, "boom") if "Saw" in asked.said else listing(), retries=1)
+    engine, _ = start(lambda request: refuse(500, "boom") if "Saw" in request.said else listing(), retries=1)
     handed: dict[int, Answer] = {}
     with pytest.raises(PartialError, match=r"1 of 4 prompts failed; prompt 2: .*boom") as caught:
         engine.answer(PROMPTS, on_answer=handed.__setitem__)
@@ -130,7 +130,7 @@ def test_a_refused_key_is_named_but_never_shown(
     caplog.set_level("DEBUG")
     monkeypatch.setenv("MY_KEY", SECRET)
     engine, server = start(
-        lambda asked: refuse(status, f"bad key {asked.headers['authorization']}\n\x1b[31m" + "x" * 10_000),
+        lambda request: refuse(status, f"bad key {request.headers['authorization']}\n\x1b[31m" + "x" * 10_000),
         key_variable="MY_KEY",
         concurrency=1,
     )
@@ -150,7 +150,7 @@ def test_the_key_comes_from_the_variable_alone(start: Start, monkeypatch: pytest
     for variable, sent in (("OPENAI_API_KEY", SECRET), ("ANOTHER_KEY", "none")):
         engine, server = start(lambda _asked: listing(), key_variable=variable)
         engine.answer(PROMPTS[:1])
-        assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {sent}"}
+        assert {request.headers["authorization"] for request in server.asked} == {f"Bearer {sent}"}
     assert SECRET not in repr(ServerConfig())
     assert os.environ["OPENAI_API_KEY"] == SECRET
 
@@ -177,9 +177,9 @@ def test_a_stream_that_only_gives_signs_of_life_is_given_up(start: Start) -> Non
 
 @pytest.mark.parametrize("what", ["answer", "reason", "write", "load"])
 def test_stop_is_prompt_while_the_server_is_silent(start: Start, what: str) -> None:
-    def answer(asked: ServerRequest) -> BadReply:
-        if "Ronin" in asked.said:
-            return speech("Yes.") if asked.streams else listing()
+    def answer(request: ServerRequest) -> BadReply:
+        if "Ronin" in request.said:
+            return speech("Yes.") if request.streams else listing()
         return BadReply(silent=True)
 
     engine, server = start(answer, timeout=60)
@@ -228,7 +228,7 @@ def test_a_waiting_call_stops_too(start: Start) -> None:
 
 
 def test_the_engine_works_again_after_a_stop_and_after_a_callback_that_raises(start: Start) -> None:
-    engine, _ = start(lambda asked: BadReply(silent=True) if "Saw" in asked.said else listing(), timeout=60)
+    engine, _ = start(lambda request: BadReply(silent=True) if "Saw" in request.said else listing(), timeout=60)
 
     def fail(_number: int, _answer: Answer) -> None:
         raise LookupError("mine")
@@ -243,7 +243,7 @@ def test_the_engine_works_again_after_a_stop_and_after_a_callback_that_raises(st
 
 
 def test_callbacks_come_one_at_a_time_from_the_thread_that_asked(start: Start) -> None:
-    engine, _ = start(lambda asked: speech(*"abcdefgh", pause=0.005) if asked.streams else listing())
+    engine, _ = start(lambda request: speech(*"abcdefgh", pause=0.005) if request.streams else listing())
     inside = threading.Lock()
     threads: set[int] = set()
 

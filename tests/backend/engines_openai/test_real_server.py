@@ -103,15 +103,15 @@ def test_a_chain_holds_no_commands(engine: OpenAIEngine) -> None:
 
 
 def test_both_ways_to_speak_read_the_same_answers(engine: OpenAIEngine, server: VllmServer) -> None:
-    other = OpenAIEngine(ModelRef(server.model), url=server.url)
-    connection = other._connection
+    in_messages = OpenAIEngine(ModelRef(server.model), url=server.url)
+    connection = in_messages._connection
     connection._dialect = ChatDialect(connection.client, None)
-    there, here = other.answer(PROMPTS), engine.answer(PROMPTS)
+    there, here = in_messages.answer(PROMPTS), engine.answer(PROMPTS)
     assert [a.p_yes for a in there] == pytest.approx([a.p_yes for a in here], abs=0.02)
     assert [a.prompt_tokens for a in there] == [a.prompt_tokens for a in here]
-    [chains] = other.reason(PROMPTS[:1], 2, Sampling(max_tokens=8))
+    [chains] = in_messages.reason(PROMPTS[:1], 2, Sampling(max_tokens=8))
     assert all(0 < chain.p_yes < 1 and 0 < chain.tokens <= 8 for chain in chains)
-    [long] = other.answer([with_history(120)])
+    [long] = in_messages.answer([with_history(120)])
     assert long.dropped > 0
 
 

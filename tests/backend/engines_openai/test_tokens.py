@@ -21,8 +21,8 @@ SAMPLING = Sampling(max_tokens=40, seed=2)
 def _begin(
     start: Start, speech: Any = None, reading: Any = logprobs, context: int = 400, lossy: bool = False, **how: Any
 ) -> tuple[OpenAIEngine, BadServer]:
-    def complete(asked: ServerRequest) -> BadReply:
-        return speech(asked) if asked.streams else reading(asked)
+    def complete(request: ServerRequest) -> BadReply:
+        return speech(request) if request.streams else reading(request)
 
     engine, server = start(lambda _asked: listing(), **how)
     speaks_tokens(server, complete, context=context, lossy=lossy)
@@ -39,12 +39,12 @@ def test_a_server_that_tells_its_tokens_is_asked_in_tokens(start: Start) -> None
     assert _dialect(engine) == "tokens"
     [answer] = engine.answer(PROMPTS[:1])
     assert answer.p_yes == pytest.approx(1 / (1 + math.exp(-1.0)))
-    asked = server.of("/v1/completions")[-1].body
-    assert text_of(asked["prompt"]) == (
+    body = server.of("/v1/completions")[-1].body
+    assert text_of(body["prompt"]) == (
         "<|start|>system\nYou recommend films.<|end|>\n"
         "<|start|>user\nWill the user like Ronin?<|end|>\n<|start|>assistant\n"
     )
-    assert answer.prompt_tokens == len(asked["prompt"])
+    assert answer.prompt_tokens == len(body["prompt"])
     assert server.chats == []
 
 
@@ -62,7 +62,7 @@ def test_a_server_that_tells_its_tokens_is_asked_in_tokens(start: Start) -> None
 def test_any_other_server_is_asked_in_messages(start: Start, tokenize: BadReply) -> None:
     engine, server = start(lambda _asked: listing())
     plain = server._reply
-    server._reply = lambda asked: tokenize if asked.path == "/tokenize" else plain(asked)  # type: ignore[method-assign]
+    server._reply = lambda request: tokenize if request.path == "/tokenize" else plain(request)  # type: ignore[method-assign]
     assert _dialect(engine) == "chat"
     assert engine.answer(PROMPTS[:1])
 
@@ -95,10 +95,10 @@ def test_trouble_while_a_template_is_tried_out_is_not_taken_for_its_answer(start
     plain = server._reply
     failing = [True]
 
-    def reply(asked: ServerRequest) -> BadReply:
-        if failing[0] and any(turn["role"] == "system" for turn in asked.body.get("messages", [])):
+    def reply(request: ServerRequest) -> BadReply:
+        if failing[0] and any(turn["role"] == "system" for turn in request.body.get("messages", [])):
             return refuse(500, "lost")
-        return plain(asked)
+        return plain(request)
 
     server._reply = reply  # type: ignore[method-assign]
     with pytest.raises(EngineError, match="500: lost"):
@@ -134,7 +134,7 @@ def test_a_chain_is_its_tokens_but_for_the_one_that_ends_it(
     [[chain]] = engine.reason(PROMPTS[:1], 1, SAMPLING, on_piece=lambda _n, _i, piece: pieces.append(piece))
     assert chain.text == text == "".join(pieces)
     assert (chain.finish, chain.tokens) == ("stop", len(server_tokens(parts)))
-    drawn, read = (asked.body["prompt"] for asked in server.of("/v1/completions")[-2:])
+    drawn, read = (request.body["prompt"] for request in server.of("/v1/completions")[-2:])
     assert text_of(drawn).endswith("<|start|>assistant\n<think>\n")
     closing = "\n\n" if "</think>" in kept else "\n</think>\n\n"
     assert text_of(read) == text_of(drawn) + kept + closing
@@ -146,7 +146,7 @@ def server_tokens(parts: tuple[str, ...]) -> list[str]:
 
 
 def test_a_chain_at_its_limit_keeps_its_last_token(start: Start) -> None:
-    engine, _ = _begin(start, lambda asked: spoken("So so"[: asked.body["max_tokens"]], finish="length"))
+    engine, _ = _begin(start, lambda request: spoken("So so"[: request.body["max_tokens"]], finish="length"))
     [[chain]] = engine.reason(PROMPTS[:1], 1, Sampling(max_tokens=3))
     assert (chain.text, chain.tokens, chain.finish) == ("So ", 3, "length")
 
@@ -181,7 +181,7 @@ def test_the_chains_of_a_prompt_share_its_tokens(start: Start) -> None:
 )
 def test_a_stream_that_is_no_chain_fails_its_prompt(start: Start, broken: BadReply, said: str) -> None:
     engine, _ = _begin(
-        start, lambda asked: broken if "Saw" in text_of(asked.body["prompt"]) else spoken("So."), retries=1
+        start, lambda request: broken if "Saw" in text_of(request.body["prompt"]) else spoken("So."), retries=1
     )
     with pytest.raises(PartialError, match=f"prompt 2: .*{said}"):
         engine.reason(PROMPTS, 1, SAMPLING)
@@ -189,8 +189,8 @@ def test_a_stream_that_is_no_chain_fails_its_prompt(start: Start, broken: BadRep
 
 @pytest.mark.parametrize("value", ["NaN", None, 4.0, math.nan])
 def test_a_probability_that_is_none_fails_its_prompt(start: Start, value: Any) -> None:
-    def reading(asked: ServerRequest) -> BadReply:
-        return logprobs(asked, value if "Saw" in text_of(asked.body["prompt"]) else -1.0)
+    def reading(request: ServerRequest) -> BadReply:
+        return logprobs(request, value if "Saw" in text_of(request.body["prompt"]) else -1.0)
 
     engine, _ = _begin(start, reading=reading)
     with pytest.raises(PartialError, match="1 of 4 prompts failed; prompt 2: A log probability is"):
@@ -203,10 +203,10 @@ def test_too_long_a_prompt_loses_as_few_lines_as_need_be(start: Start) -> None:
     assert answer.prompt_tokens <= 499 < answer.prompt_tokens + 40
     [[chain]] = engine.reason([with_history(40)], 1, SAMPLING)
     assert chain.dropped > answer.dropped > 0
-    assert all(len(asked.body["prompt"]) < 500 for asked in server.of("/v1/completions"))
+    assert all(len(request.body["prompt"]) < 500 for request in server.of("/v1/completions"))
 
 
 def test_a_text_is_written_in_tokens(start: Start) -> None:
     engine, server = _begin(start, lambda _asked: spoken("A film", ".<|start|>"))
     assert engine.write(PROMPTS[:2], SAMPLING) == ["A film."] * 2
-    assert not any("<think>" in text_of(asked.body["prompt"]) for asked in server.of("/v1/completions"))
+    assert not any("<think>" in text_of(request.body["prompt"]) for request in server.of("/v1/completions"))

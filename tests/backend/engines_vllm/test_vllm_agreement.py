@@ -24,32 +24,32 @@ def _prompts() -> list[Messages]:
     prompts = []
     for number in range(12):
         rated = [f"{n + 1}. {_FILMS[(number + n) % 6]}: {(number * n) % 5 + 1} of 5" for n in range(1 + number % 4 * 9)]
-        asked = f"A user rated:\n{chr(10).join(rated)}\nWill the user like {_FILMS[-number % 6]}? Say Yes or No."
+        question = f"A user rated:\n{chr(10).join(rated)}\nWill the user like {_FILMS[-number % 6]}? Say Yes or No."
         system = (Message("system", "You know films."),) if number % 2 else ()
-        prompts.append((*system, Message("user", asked)))
+        prompts.append((*system, Message("user", question)))
     return prompts
 
 
 @pytest.fixture(params=["vllm", "openai"])
-def other(request: pytest.FixtureRequest) -> Engine:
+def compared(request: pytest.FixtureRequest) -> Engine:
     engine: Engine = request.getfixturevalue(f"{request.param}_engine")
     return engine
 
 
-def test_answers_agree(real_engine: Engine, other: Engine) -> None:
+def test_answers_agree(real_engine: Engine, compared: Engine) -> None:
     expected = real_engine.answer(_prompts())
-    found = other.answer(_prompts())
-    assert [a.prompt_tokens for a in found] == [a.prompt_tokens for a in expected]
-    np.testing.assert_allclose([a.p_yes for a in found], [a.p_yes for a in expected], atol=0.01)
+    answers = compared.answer(_prompts())
+    assert [a.prompt_tokens for a in answers] == [a.prompt_tokens for a in expected]
+    np.testing.assert_allclose([a.p_yes for a in answers], [a.p_yes for a in expected], atol=0.01)
     assert np.ptp([a.p_yes for a in expected]) > 0.05  # or agreement would mean nothing
 
 
-def test_readings_after_the_same_chain_agree(real_engine: Engine, other: Engine) -> None:
+def test_readings_after_the_same_chain_agree(real_engine: Engine, compared: Engine) -> None:
     expected = [traces[0] for traces in real_engine.reason(_prompts()[:6], 1, _LIKELIEST)]
-    found = [traces[0] for traces in other.reason(_prompts()[:6], 1, _LIKELIEST)]
-    assert [trace.text for trace in found] == [trace.text for trace in expected]
-    assert [(t.tokens, t.finish) for t in found] == [(t.tokens, t.finish) for t in expected]
-    np.testing.assert_allclose([t.p_yes for t in found], [t.p_yes for t in expected], atol=0.01)
+    traces_there = [traces[0] for traces in compared.reason(_prompts()[:6], 1, _LIKELIEST)]
+    assert [trace.text for trace in traces_there] == [trace.text for trace in expected]
+    assert [(t.tokens, t.finish) for t in traces_there] == [(t.tokens, t.finish) for t in expected]
+    np.testing.assert_allclose([t.p_yes for t in traces_there], [t.p_yes for t in expected], atol=0.01)
 
 
 def test_a_prediction_with_vllm_in_both_roles(vllm: VllmEngine, real_engine: Engine, shipped: Dataset) -> None:

@@ -127,9 +127,9 @@ def test_probabilities_are_those_of_the_raw_logits_also_beside_hot_chains(
     with torch.inference_mode():
         logits = model(input_ids=torch.tensor([prompt.ids]), use_cache=False).logits[0, -1].double()
     everything = logits.log_softmax(-1)
-    found = outputs[0].outputs[0].logprobs[0]
+    logprobs = outputs[0].outputs[0].logprobs[0]
     for token in chat.answer_ids:
-        assert found[token].logprob == pytest.approx(float(everything[token]), abs=2e-3)
+        assert logprobs[token].logprob == pytest.approx(float(everything[token]), abs=2e-3)
     yes, no = (float(logits[list(tokens)].exp().sum()) for tokens in (chat.yes, chat.no))
     assert alone[0] == pytest.approx(yes / (yes + no), abs=1e-4)
     assert beside[0] == pytest.approx(alone[0], abs=1e-5)

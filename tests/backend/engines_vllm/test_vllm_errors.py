@@ -61,15 +61,15 @@ def test_failed_starts_say_why_and_a_good_one_follows_them(model_ref: ModelRef, 
         [sys.executable, "-c", _STARTS, folder, str(models_dir)], capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout)  # and nothing of vLLM's own is on stdout
+    outcomes = json.loads(done.stdout)  # and nothing of vLLM's own is on stdout
     for case, words in (("quantization", "no-such-form"), ("model", "/no/such/folder"), ("memory", "1024")):
-        assert words in found[case]["error"], found[case]
-        assert "could not be loaded by vLLM: " in found[case]["error"]
-        assert found[case]["chained"]
-    assert found["good"]["stages"] == ["starting vLLM", f"loading {folder}"]
-    assert found["good"]["again"] == []
-    assert 0 < found["good"]["p_yes"] < 1
-    assert found["good"]["context"] == 8192  # the model's own: the cache holds it
+        assert words in outcomes[case]["error"], outcomes[case]
+        assert "could not be loaded by vLLM: " in outcomes[case]["error"]
+        assert outcomes[case]["chained"]
+    assert outcomes["good"]["stages"] == ["starting vLLM", f"loading {folder}"]
+    assert outcomes["good"]["again"] == []
+    assert 0 < outcomes["good"]["p_yes"] < 1
+    assert outcomes["good"]["context"] == 8192  # the model's own: the cache holds it
 
 
 def test_without_vllm_one_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,15 +60,15 @@ def test_areas_are_those_of_scikit_learn_and_errors_those_of_the_bootstrap() -> 
     labels = (rng.random(400) < 0.6).astype(float)
     first = np.clip(labels * 0.2 + rng.random(400) * 0.8, 0, 1)
     second = np.clip(first * 0.7 + rng.random(400) * 0.3, 0, 1).round(2)
-    found = delong(labels, first, second)
-    assert found.areas == pytest.approx((auc(labels, first), auc(labels, second)), abs=1e-12)
+    result = delong(labels, first, second)
+    assert result.areas == pytest.approx((auc(labels, first), auc(labels, second)), abs=1e-12)
     # Each sample its value user: what DeLong's test assumes.
     users = np.arange(400)
     drawn = draw("auc", users, labels, first, 4000) - draw("auc", users, labels, second, 4000)
-    assert drawn.value == pytest.approx(found.difference, abs=1e-12)
-    assert drawn.each.std() == pytest.approx(found.error, rel=0.06)
-    assert drawn.p_value == pytest.approx(found.p, abs=0.02)
-    assert drawn.interval()[0] == pytest.approx(found.low, abs=0.004)
+    assert drawn.value == pytest.approx(result.difference, abs=1e-12)
+    assert drawn.each.std() == pytest.approx(result.error, rel=0.06)
+    assert drawn.p_value == pytest.approx(result.p, abs=0.02)
+    assert drawn.interval()[0] == pytest.approx(result.low, abs=0.004)
 
 
 def test_one_class_is_not_defined_and_nonsense_is_refused() -> None:

@@ -19,8 +19,10 @@ rows = st.lists(
 )
 
 
-def _same(one: MetricDraws, other: MetricDraws) -> bool:
-    return np.allclose(np.r_[one.value, one.each], np.r_[other.value, other.each], rtol=0, atol=1e-9, equal_nan=True)
+def _same(first: MetricDraws, second: MetricDraws) -> bool:
+    return np.allclose(
+        np.r_[first.value, first.each], np.r_[second.value, second.each], rtol=0, atol=1e-9, equal_nan=True
+    )
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -77,8 +79,8 @@ def test_a_paired_difference_is_that_of_the_same_draws() -> None:
     users, labels = rng.integers(0, 12, 80), rng.integers(0, 2, 80)
     first, second = rng.random((2, 80))
 
-    def difference(metric: str, one: np.ndarray, other: np.ndarray, draws: int = 60) -> MetricDraws:
-        return draw(metric, users, labels, one, draws, seed=4) - draw(metric, users, labels, other, draws, seed=4)
+    def difference(metric: str, one: np.ndarray, two: np.ndarray, draws: int = 60) -> MetricDraws:
+        return draw(metric, users, labels, one, draws, seed=4) - draw(metric, users, labels, two, draws, seed=4)
 
     for name, metric in METRICS.items():
         expected = metric.function(users, labels, first) - metric.function(users, labels, second)

@@ -29,8 +29,8 @@ def _columns(table: Rows) -> tuple[list[int], list[int], list[float]]:
 def _pairs_auc(labels: list[int], values: list[float]) -> float:
     """The share of (liked, not liked) pairs that are in the right order, ties counting half."""
     liked = [value for label, value in zip(labels, values, strict=True) if label]
-    other = [value for label, value in zip(labels, values, strict=True) if not label]
-    return sum((a > b) + (a == b) / 2 for a in liked for b in other) / (len(liked) * len(other))
+    disliked = [value for label, value in zip(labels, values, strict=True) if not label]
+    return sum((a > b) + (a == b) / 2 for a in liked for b in disliked) / (len(liked) * len(disliked))
 
 
 @given(rows)
@@ -68,11 +68,11 @@ def test_gauc_is_the_mean_of_the_users_areas_weighted_by_their_samples(table: Ro
         if len({label for label, _ in of_user}) == 2:
             areas.append(_pairs_auc([label for label, _ in of_user], [value for _, value in of_user]))
             weights.append(len(of_user))
-    found = gauc(users, labels, values)
+    area = gauc(users, labels, values)
     if areas:
-        assert found == pytest.approx(np.average(areas, weights=weights), abs=1e-12)
+        assert area == pytest.approx(np.average(areas, weights=weights), abs=1e-12)
     else:
-        assert np.isnan(found)
+        assert np.isnan(area)
 
 
 @given(rows, st.randoms())
@@ -81,8 +81,8 @@ def test_gauc_does_not_depend_on_the_order_of_samples_nor_on_how_users_are_named
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     users, labels, values = _columns(table)
     named, other_labels, other_values = _columns(shuffled)
-    other = gauc([f"user {7 - user}" for user in named], other_labels, other_values)
-    assert other == pytest.approx(gauc(users, labels, values), abs=1e-12, nan_ok=True)
+    renamed_area = gauc([f"user {7 - user}" for user in named], other_labels, other_values)
+    assert renamed_area == pytest.approx(gauc(users, labels, values), abs=1e-12, nan_ok=True)
 
 
 def test_at_the_ends() -> None:

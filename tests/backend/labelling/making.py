@@ -52,11 +52,11 @@ def judgement(steps: str = "", scales: int | list[int] = 4, verdict: str | None 
     return Judgement(**{"steps": made, "scales": dict(zip(SCALES, grades, strict=True))} | known | more)
 
 
-def label(task: str = "t1", author: str = "ann", own: Judgement | None = None, **more: Any) -> Label:
+def label(task: str = "t1", author: str = "ann", said: Judgement | None = None, **more: Any) -> Label:
     plain: dict[str, Any] = {
         "id": digest(f"{task}/{author}", 32), "project_key": "spring", "project": PROJECT, "task": task,
         "author": author, "status": "submitted", "created_at": NOON, "updated_at": NOON + timedelta(minutes=5),
-        "submitted_at": NOON + timedelta(minutes=5), "seconds": 61.5, "judgement": own or judgement(),
+        "submitted_at": NOON + timedelta(minutes=5), "seconds": 61.5, "judgement": said or judgement(),
         "chains": (chain(task),), "setting": setting(),
     }  # fmt: skip
     return Label(**plain | more)

@@ -16,8 +16,8 @@ from tests.backend.labelling import making
 from tests.backend.labelling.making import PROJECT, chain, judgement, label
 
 
-def named(own: AgreementReport) -> dict:
-    return {agreed.dimension.name: agreed for agreed in own.dimensions}
+def named(agreement: AgreementReport) -> dict:
+    return {agreed.dimension.name: agreed for agreed in agreement.dimensions}
 
 
 def test_agreement_is_reported_for_every_dimension_and_for_steps_doccano_1846() -> None:
@@ -28,23 +28,23 @@ def test_agreement_is_reported_for_every_dimension_and_for_steps_doccano_1846() 
         label("t2", "ann", judgement("bbb", 2, "no")),
         label("t2", "bob", judgement("bbb", 1, "no")),
     ]
-    own = report(labels)
-    assert (own.labels, own.tasks, own.shared, own.people) == (4, 2, 2, ("ann", "bob"))
-    found = named(own)
-    assert list(found) == [STEPS, *making.SCALES, "missing_step", VERDICT]
+    agreement = report(labels)
+    assert (agreement.labels, agreement.tasks, agreement.shared, agreement.people) == (4, 2, 2, ("ann", "bob"))
+    dimensions = named(agreement)
+    assert list(dimensions) == [STEPS, *making.SCALES, "missing_step", VERDICT]
     # By hand. Steps: 5 of 6 alike. AC1: p(good) = (1 + .5 + 1) / 6, p(bad) = 1 - p(good), four categories.
     good = 2.5 / 6
     chance = 2 * good * (1 - good) / 3
-    assert found[STEPS].percent.value == pytest.approx(5 / 6)
-    assert found[STEPS].gwet.value == pytest.approx((5 / 6 - chance) / (1 - chance))
+    assert dimensions[STEPS].percent.value == pytest.approx(5 / 6)
+    assert dimensions[STEPS].gwet.value == pytest.approx((5 / 6 - chance) / (1 - chance))
     # Kappa: 5/6 observed; ann good 3, bad 3; bob good 2, bad 4: chance (3 * 2 + 3 * 4) / 36 = 1/2.
-    assert found[STEPS].pairs[0].kappa.value == pytest.approx(2 / 3)
-    assert found["validity"].percent.value == 0.5
-    assert found[VERDICT].alpha.value == 1
-    assert (found[STEPS].units, found[STEPS].shared) == (6, 6)
-    for agreed in own.dimensions:
+    assert dimensions[STEPS].pairs[0].kappa.value == pytest.approx(2 / 3)
+    assert dimensions["validity"].percent.value == 0.5
+    assert dimensions[VERDICT].alpha.value == 1
+    assert (dimensions[STEPS].units, dimensions[STEPS].shared) == (6, 6)
+    for agreed in agreement.dimensions:
         assert agreed.percent.low <= agreed.percent.value <= agreed.percent.high
-    json.dumps(record(own), allow_nan=False)
+    json.dumps(record(agreement), allow_nan=False)
 
 
 def test_what_is_not_defined_says_why() -> None:
@@ -69,7 +69,7 @@ def test_only_submitted_labels_of_no_test_count_and_the_last_of_two() -> None:
         label("t1", "dan", qualification=True),
         label("t1", "eve", kind="resolved"),
     ]
-    assert [own.judgement for own in counted(labels)] == [labels[0].judgement]
+    assert [kept.judgement for kept in counted(labels)] == [labels[0].judgement]
 
 
 def test_a_step_that_somebody_left_out_is_missing_not_wrong() -> None:
@@ -83,11 +83,11 @@ def test_a_step_that_somebody_left_out_is_missing_not_wrong() -> None:
 def test_pairs_of_chains_agree_about_the_better_one() -> None:
     pair = PROJECT.model_copy(update={"mode": "pair"})
     two = (chain("zeta"), chain("alpha"))
-    first = min(own.id for own in two)
+    first = min(shown.id for shown in two)
 
     def prefers(author: str, chosen: str, shown: tuple = two) -> Label:
-        own = judgement(preferred=chosen).model_copy(update={"steps": {}, "scales": {}})
-        return label("t1", author, own, project=pair, chains=shown)
+        choice = judgement(preferred=chosen).model_copy(update={"steps": {}, "scales": {}})
+        return label("t1", author, choice, project=pair, chains=shown)
 
     labels = [prefers("ann", first), prefers("bob", first, two[::-1]), prefers("cyd", "tie")]
     (agreed,) = report(labels).dimensions
@@ -101,9 +101,9 @@ def test_a_confusion_matrix_counts_what_two_people_said_of_the_same() -> None:
         label("t1", "bob", judgement("gbb")),
         label("t2", "bob", judgement("nnn")),
     ]
-    own = confusion(labels, STEPS, "ann", "bob")
-    names = own.dimension.categories
-    counts = np.array(own.counts)
+    matrix = confusion(labels, STEPS, "ann", "bob")
+    names = matrix.dimension.categories
+    counts = np.array(matrix.counts)
     assert counts.sum() == 3
     assert counts[names.index("good"), names.index("bad")] == 1
     assert (np.array(confusion(labels, STEPS, "bob", "ann").counts) == counts.T).all()

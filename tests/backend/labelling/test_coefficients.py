@@ -96,8 +96,8 @@ def test_units_that_count_several_times_are_as_if_repeated(counts: np.ndarray, t
     percents = coefficients.percent(counts, times.astype(float))
     gwets = coefficients.gwet(counts, level, times.astype(float))
     alphas = coefficients.alphas(counts, level, times.astype(float))
-    for place, own in enumerate(times):
-        repeated = np.repeat(counts, own, axis=0)
+    for place, time in enumerate(times):
+        repeated = np.repeat(counts, time, axis=0)
         assert percents[place] == pytest.approx(coefficients.percent(repeated)[0], nan_ok=True)
         assert gwets[place] == pytest.approx(coefficients.gwet(repeated, level)[0], nan_ok=True)
         assert alphas[place] == pytest.approx(coefficients.alpha(repeated, level), nan_ok=True)

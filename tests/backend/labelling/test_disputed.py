@@ -41,7 +41,7 @@ def test_the_most_disputed_task_is_first_and_says_what_divides() -> None:
 def test_a_small_difference_on_a_scale_counts_less_than_a_large_one() -> None:
     near = [label("near", "ann", judgement(scales=4)), label("near", "bob", judgement(scales=5))]
     far = [label("far", "ann", judgement(scales=1)), label("far", "bob", judgement(scales=5))]
-    assert [own.task for own in disputed(near + far)] == ["far", "near"]
+    assert [dispute.task for dispute in disputed(near + far)] == ["far", "near"]
 
 
 @settings(max_examples=15)
@@ -50,7 +50,7 @@ def test_no_labels_whatever_make_a_result_fail(labels: list[Label]) -> None:
     known = {label.task: label.judgement for label in labels}
     json.dumps(agreement.record(agreement.report(labels, known)), allow_nan=False)
     json.dumps(insight.record(insight.insight(labels, labels)), allow_nan=False)
-    scores = [own.score for own in disputed(labels, labels)]
+    scores = [dispute.score for dispute in disputed(labels, labels)]
     assert scores == sorted(scores, reverse=True)
 
 

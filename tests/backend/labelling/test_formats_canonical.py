@@ -31,16 +31,18 @@ def test_every_label_comes_back_as_it_was(labels: list[Label]) -> None:
 
 
 def test_a_line_is_one_label_whatever_breaks_lines_elsewhere() -> None:
-    own = label(own=judgement(comment="one\u2028two\x0bthree\r\nfour\x85five"))
-    content = written([own, own])
+    written_label = label(said=judgement(comment="one\u2028two\x0bthree\r\nfour\x85five"))
+    content = written([written_label, written_label])
     assert content.count(b"\n") == 2
-    assert [back.judgement.comment for back in read_labels(io.BytesIO(content), "x")] == [own.judgement.comment] * 2
+    assert [back.judgement.comment for back in read_labels(io.BytesIO(content), "x")] == [
+        written_label.judgement.comment
+    ] * 2
 
 
 def test_half_a_surrogate_pair_survives() -> None:
-    own = label(chains=(chain("c", "So \ud83d it fits."),))
-    (back,) = read_labels(io.BytesIO(written([own])), "x")
-    assert back == own
+    surrogate_label = label(chains=(chain("c", "So \ud83d it fits."),))
+    (back,) = read_labels(io.BytesIO(written([surrogate_label])), "x")
+    assert back == surrogate_label
 
 
 def test_a_file_that_an_editor_marked_and_ended_with_blank_lines_is_read() -> None:

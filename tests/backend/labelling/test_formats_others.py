@@ -35,10 +35,10 @@ def sheet(labels: list[Label]) -> list[dict[str, str]]:
 @pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("trl", "preference", "parquet")])
 def test_exports_hold_scores_comments_and_authors_langfuse_8362_9774(name: str) -> None:
     """langfuse 8362, discussion 9774: exports without scores, comments or authors."""
-    own = judgement("gbg", [1, 2, 3, 4, 5], comment="Heat is no comedy", corrected="They liked Heat.")
-    text = written([label("t1", "ann-marie", own)], name).decode()
-    for wanted in ("ann-marie", "Heat is no comedy", "They liked Heat.", "irrelevant"):
-        assert wanted in text
+    said = judgement("gbg", [1, 2, 3, 4, 5], comment="Heat is no comedy", corrected="They liked Heat.")
+    text = written([label("t1", "ann-marie", said)], name).decode()
+    for part in ("ann-marie", "Heat is no comedy", "They liked Heat.", "irrelevant"):
+        assert part in text
     for scale in SCALES:
         assert scale in text
 
@@ -53,7 +53,9 @@ def test_reviewed_and_nothing_found_is_told_from_not_done_label_studio_9774() ->
     assert [row["step_1_judgement"] for row in rows] == ["good", "", ""]
     done, skipped, open_one = json.loads(written(labels, "label-studio"))
     (annotation,) = done["annotations"]
-    assert [own["value"]["labels"] for own in annotation["result"] if own["from_name"] == "step"] == [["good"]] * 3
+    assert [result["value"]["labels"] for result in annotation["result"] if result["from_name"] == "step"] == [
+        ["good"]
+    ] * 3
     assert (annotation["was_cancelled"], skipped["annotations"][0]["was_cancelled"]) == (False, True)
     assert (open_one["annotations"], len(open_one["drafts"])) == ([], 1)
     assert [row["label"]["finish_reason"] for row in lines(labels, "prm800k")] == ["solution", "give_up"]
@@ -67,19 +69,19 @@ def test_prm800k_has_its_own_fields_and_ratings() -> None:
     assert row["label"]["steps"][2]["completions"][0]["flagged"] is True
     assert row["label"]["steps"][0]["chosen_completion"] == 0
     assert (row["labeler"], row["is_quality_control_question"], row["generation"]) == ("ann", True, None)
-    assert row["question"]["pre_generated_steps"] == [TEXT[own["start"] : own["end"]] for own in _places()]
+    assert row["question"]["pre_generated_steps"] == [TEXT[place["start"] : place["end"]] for place in _places()]
     assert (row["question"]["ground_truth_answer"], row["question"]["pre_generated_answer"]) == ("yes", "yes")
     assert (row["label"]["total_time"], row["label"]["finish_reason"]) == (61_500, "found_error")
 
 
 def test_prm800k_of_a_first_error_project_ends_with_it() -> None:
     quick = PROJECT.model_copy(update={"first_error": True})
-    (row,) = lines([label(own=judgement("gb."), project=quick)], "prm800k")
+    (row,) = lines([label(said=judgement("gb."), project=quick)], "prm800k")
     assert len(row["label"]["steps"]) == 2
 
 
 def test_trl_has_three_columns_and_ends_before_what_nobody_can_judge() -> None:
-    (row,) = lines([label(own=judgement("bgu")), label("t2", "bob", judgement("ugg"))], "trl")
+    (row,) = lines([label(said=judgement("bgu")), label("t2", "bob", judgement("ugg"))], "trl")
     assert set(row) == {"prompt", "completions", "labels"}
     assert row["labels"] == [False, True]
     assert row["completions"] == ["They liked Heat.", "They liked Ronin."]
@@ -107,8 +109,8 @@ def test_label_studio_tasks_fit_the_setup_that_goes_with_them() -> None:
     labels = [label("t1", "ann", tags), label("t1", "bob"), label("t1", "rex", kind="resolved"), SKIPPED]
     labels.append(label("t5", "ann", judgement("...", preferred="tie"), chains=(chain("a"), chain("b")), project=PAIR))
     root = ET.fromstring(setup("1"))
-    controls = {own.get("name"): own for own in root.iter() if own.get("toName")}
-    data = {own.get("value", "").removeprefix("$") for own in root.iter() if own.tag in ("Text", "Header")}
+    controls = {element.get("name"): element for element in root.iter() if element.get("toName")}
+    data = {element.get("value", "").removeprefix("$") for element in root.iter() if element.tag in ("Text", "Header")}
     tasks = json.loads(written(labels, "label-studio"))
     assert len(tasks) == 3
     kinds = {"labels": "Labels", "choices": "Choices", "rating": "Rating", "textarea": "TextArea"}
@@ -117,23 +119,23 @@ def test_label_studio_tasks_fit_the_setup_that_goes_with_them() -> None:
         for annotation in task["annotations"]:
             # A user that Label Studio does not know makes its whole import fail.
             assert "completed_by" not in annotation
-            for own in annotation["result"]:
-                control = controls[own["from_name"]]
-                assert (control.get("toName"), control.tag) == (own["to_name"], kinds[own["type"]])
-                if own["type"] in ("labels", "choices"):
+            for result in annotation["result"]:
+                control = controls[result["from_name"]]
+                assert (control.get("toName"), control.tag) == (result["to_name"], kinds[result["type"]])
+                if result["type"] in ("labels", "choices"):
                     options = {choice.get("value") for choice in control}
-                    assert set(own["value"][own["type"]]) <= options
-                if own["from_name"] == "step":
-                    place = own["value"]
+                    assert set(result["value"][result["type"]]) <= options
+                if result["from_name"] == "step":
+                    place = result["value"]
                     assert task["data"]["chain"][place["start"] : place["end"]] == place["text"]
-    assert [own["ground_truth"] for own in tasks[0]["annotations"]] == [False, False, True]
+    assert [entry["ground_truth"] for entry in tasks[0]["annotations"]] == [False, False, True]
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "＝", " =", "\u00a0@"])
 def test_a_cell_that_a_spreadsheet_would_run_is_made_harmless(sign: str) -> None:
     attack = f'{sign}HYPERLINK("http://evil","x")'
-    own = judgement(comment=attack, corrected=attack)
-    (row,) = sheet([label("t1", "ann", own, chains=(chain("c", attack, title=attack),))])
+    attacked = judgement(comment=attack, corrected=attack)
+    (row,) = sheet([label("t1", "ann", attacked, chains=(chain("c", attack, title=attack),))])
     for column in ("comment", "corrected", "chain_text", "title"):
         assert row[column] == f"'{attack}"
     assert row["step_1_text"].startswith("'") or not row["step_1_text"].startswith(("=", "+", "-", "@"))
@@ -161,7 +163,7 @@ def test_the_sheet_has_both_chains_of_a_pair_and_which_one_is_better() -> None:
     def said(task: str, preferred: str | None) -> Label:
         return label(task, "ann", judgement("...", preferred=preferred), chains=two, project=PAIR)
 
-    labels = [said(f"t{n}", own) for n, own in enumerate((two[0].id, two[1].id, "tie", "cannot", None))]
+    labels = [said(f"t{n}", preferred) for n, preferred in enumerate((two[0].id, two[1].id, "tie", "cannot", None))]
     rows = sheet([*labels, label("t9", "ann")])
     assert [row["preferred_side"] for row in rows] == ["first", "second", "tie", "cannot", "", ""]
     first, single = rows[0], rows[-1]

@@ -27,9 +27,9 @@ from tests.backend.labelling.making import STEPS, chain, judgement, label, setti
 
 
 def test_a_judgement_becomes_numbers() -> None:
-    own = measured(judgement("gub", 3), STEPS)
-    assert own[GOOD_SHARE] == 0.5, "what can't be judged is left out"
-    assert (own[FLAWLESS], own[FIRST_BAD], own["validity"]) == (0, 1, 3)
+    numbers = measured(judgement("gub", 3), STEPS)
+    assert numbers[GOOD_SHARE] == 0.5, "what can't be judged is left out"
+    assert (numbers[FLAWLESS], numbers[FIRST_BAD], numbers["validity"]) == (0, 1, 3)
     assert measured(judgement("bgg"), STEPS)[FIRST_BAD] == 0
     assert FIRST_BAD not in measured(judgement("ggn"), STEPS)
     assert GOOD_SHARE not in measured(judgement("uuu"), STEPS)
@@ -48,32 +48,36 @@ def chains_of(count: int) -> list[Label]:
     made = []
     for n in range(count):
         even = n % 2 == 0
-        own = chain(f"c{n}", user=str(n // 3), truth=even, tokens=10 + 7 * n % 60, knowledge="M_G says" if even else "")
+        labelled_chain = chain(
+            f"c{n}", user=str(n // 3), truth=even, tokens=10 + 7 * n % 60, knowledge="M_G says" if even else ""
+        )
         grade = [1 + (n * k) % 5 for k in range(1, 6)]
         steps = "ggg" if even else "gbn"
-        made.append(label(f"t{n:02d}", "ann", judgement(steps, grade), chains=(own,), setting=setting(var_r=n / 100)))
+        made.append(
+            label(f"t{n:02d}", "ann", judgement(steps, grade), chains=(labelled_chain,), setting=setting(var_r=n / 100))
+        )
     return made
 
 
 def test_quality_against_correctness_and_knowledge() -> None:
-    own = insight(chains_of(12))
-    assert (own.chains, own.users) == (12, 4)
-    split = next(split for split in own.correctness if split.quality.name == GOOD_SHARE)
+    report = insight(chains_of(12))
+    assert (report.chains, report.users) == (12, 4)
+    split = next(split for split in report.correctness if split.quality.name == GOOD_SHARE)
     correct, wrong, silent = split.groups
     assert (correct.mean.value, correct.mean.of) == (1, 6)
     assert wrong.mean.value == pytest.approx(1 / 3)
     assert math.isnan(silent.mean.value)
     assert silent.mean.why
     assert split.difference.value == pytest.approx(2 / 3)
-    told = next(split for split in own.knowledge if split.quality.name == FLAWLESS)
+    told = next(split for split in report.knowledge if split.quality.name == FLAWLESS)
     assert [group.mean.value for group in told.groups] == [1, 0]
     assert told.difference.low <= 1 <= told.difference.high
-    json.dumps(record(own), allow_nan=False)
+    json.dumps(record(report), allow_nan=False)
 
 
 def test_trends_are_spearmans_and_their_groups_hold_every_chain() -> None:
-    own = insight(chains_of(24))
-    for trend in (*own.length, *own.variance):
+    report = insight(chains_of(24))
+    for trend in (*report.length, *report.variance):
         x, y = (np.array([point[place] for point in trend.points]) for place in (0, 1))
         if len(x) > 2 and np.ptp(y) > 0:
             assert trend.rank.value == pytest.approx(spearmanr(x, y).statistic)
@@ -87,16 +91,16 @@ def test_trends_are_spearmans_and_their_groups_hold_every_chain() -> None:
 )
 def test_draws_are_spearmans_of_chains_that_count_several_times(values: np.ndarray, times: np.ndarray) -> None:
     x, y = values.astype(float)
-    for place, own in enumerate(times):
-        a, b = np.repeat(x, own), np.repeat(y, own)
+    for place, draw in enumerate(times):
+        a, b = np.repeat(x, draw), np.repeat(y, draw)
         varies = len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0
         expected = spearmanr(a, b).statistic if varies else np.nan
         assert _spearman(x, y, times)[place] == pytest.approx(expected, nan_ok=True)
 
 
 def test_what_cannot_be_compared_says_why() -> None:
-    own = insight([label("t1", "ann")])
-    assert own.correctness[0].difference.why
-    assert own.length[0].rank.why
-    assert own.length[0].groups[0].name == "40"
+    report = insight([label("t1", "ann")])
+    assert report.correctness[0].difference.why
+    assert report.length[0].rank.why
+    assert report.length[0].groups[0].name == "40"
     assert insight([]).correctness == ()

@@ -22,12 +22,12 @@ def pair(task: str, user: str = "15", **more: dict) -> tuple[ChainRecord, ChainR
 
 def said(task: str, author: str, two: tuple[ChainRecord, ChainRecord], preferred: int | str, **more: object) -> Label:
     chosen = two[preferred].id if isinstance(preferred, int) else preferred
-    own = judgement("...", preferred=chosen).model_copy(update={"scales": {}, "verdict": None})
-    return label(task, author, own, chains=two, project=PAIR, **more)
+    preference = judgement("...", preferred=chosen).model_copy(update={"scales": {}, "verdict": None})
+    return label(task, author, preference, chains=two, project=PAIR, **more)
 
 
 def contests(labels: list[Label], *resolved: Label) -> dict[str, ChainContest]:
-    return {own.name: own for own in pairs(labels, resolved).contests}
+    return {contest.name: contest for contest in pairs(labels, resolved).contests}
 
 
 def test_a_pair_counts_once_whoever_and_however_many_judged_it() -> None:
@@ -38,29 +38,29 @@ def test_a_pair_counts_once_whoever_and_however_many_judged_it() -> None:
         said("t2", "ann", short, 0), said("t2", "bob", short, 1), said("t2", "cyd", short, "tie"),  # half each
         said("t3", "ann", alike, 1),  # both right, both as long
     ]  # fmt: skip
-    found = contests(labels)
-    assert (found["correct"].share.value, found["correct"].share.of) == (0.75, 2)
-    assert (found["longer"].share.value, found["longer"].share.of) == (0.75, 2)
-    assert found["first"].share.value == pytest.approx((1 + 0.5 + 0) / 3)
-    assert found["correct"].share.low <= 0.75 <= found["correct"].share.high
-    assert (found["injected"].share.of, found["injected"].share.why) == (0, NO_PAIR)
+    by_name = contests(labels)
+    assert (by_name["correct"].share.value, by_name["correct"].share.of) == (0.75, 2)
+    assert (by_name["longer"].share.value, by_name["longer"].share.of) == (0.75, 2)
+    assert by_name["first"].share.value == pytest.approx((1 + 0.5 + 0) / 3)
+    assert by_name["correct"].share.low <= 0.75 <= by_name["correct"].share.high
+    assert (by_name["injected"].share.of, by_name["injected"].share.why) == (0, NO_PAIR)
     assert (pairs(labels).count, pairs(labels).users) == (3, 3)
 
 
 def test_what_nobody_decides_is_counted_apart_and_what_is_resolved_alone_counts() -> None:
     one, two = pair("t1"), pair("t2", "19", first={"knowledge": "Another one"})
     labels = [said("t1", "ann", one, "tie"), said("t1", "bob", one, "cannot"), said("t2", "ann", two, 1)]
-    found = contests(labels)
-    assert (found["correct"].share.value, found["correct"].undecided) == (0, 1)
-    assert (found["injected"].share.value, found["injected"].share.of) == (0, 1)
+    by_name = contests(labels)
+    assert (by_name["correct"].share.value, by_name["correct"].undecided) == (0, 1)
+    assert (by_name["injected"].share.value, by_name["injected"].share.of) == (0, 1)
     settled = contests(labels, said("t2", "rex", two, 0, kind="resolved"))
     assert (settled["correct"].share.value, settled["injected"].share.value) == (1, 1)
     assert pairs(labels, [said("t2", "rex", two, 0, kind="resolved")]).resolved == 1
 
 
 def test_insight_tells_of_pairs_and_of_chains_apart() -> None:
-    own = insight([said("t1", "ann", pair("t1"), 0)])
-    assert (own.chains, own.pairs.count) == (0, 1)
-    told = json.loads(json.dumps(record(own), allow_nan=False))["pairs"]
+    told_insight = insight([said("t1", "ann", pair("t1"), 0)])
+    assert (told_insight.chains, told_insight.pairs.count) == (0, 1)
+    told = json.loads(json.dumps(record(told_insight), allow_nan=False))["pairs"]
     assert [row["won"]["value"] for row in told["contests"]] == [1, 1, None, 1]
     assert insight([label("t1", "ann")]).pairs.count == 0

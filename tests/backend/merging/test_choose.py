@@ -16,13 +16,13 @@ def test_the_chosen_pair_is_the_best_of_the_whole_grid() -> None:
     labels = rng.integers(0, 2, 50)
     p_r, p_g = (np.clip(0.3 + 0.4 * labels + noise, 0.01, 0.99) for noise in rng.normal(0, 0.2, (2, 50)))
     var_r, var_g = rng.random((2, 50)) * [[0.05], [0.01]]
-    own = choose_weights(p_r, var_r, p_g, var_g, labels, log_loss)
+    chosen = choose_weights(p_r, var_r, p_g, var_g, labels, log_loss)
     by_hand = {(a, e): log_loss(labels, merge(p_r, var_r, p_g, var_g, a, e)) for a in ALPHAS for e in EPSILONS}
-    assert {(point.alpha, point.epsilon): point.loss for point in own.grid} == by_hand
-    assert by_hand[own.best.alpha, own.best.epsilon] == min(by_hand.values()) == own.best.loss
-    assert (own.paper.alpha, own.paper.epsilon, own.paper.loss) == (0.1, 1e-3, by_hand[0.1, 1e-3])
-    assert own.config == MergingConfig(alpha=own.best.alpha, epsilon=own.best.epsilon)
-    assert own.best.loss < own.paper.loss
+    assert {(point.alpha, point.epsilon): point.loss for point in chosen.grid} == by_hand
+    assert by_hand[chosen.best.alpha, chosen.best.epsilon] == min(by_hand.values()) == chosen.best.loss
+    assert (chosen.paper.alpha, chosen.paper.epsilon, chosen.paper.loss) == (0.1, 1e-3, by_hand[0.1, 1e-3])
+    assert chosen.config == MergingConfig(alpha=chosen.best.alpha, epsilon=chosen.best.epsilon)
+    assert chosen.best.loss < chosen.paper.loss
 
 
 def test_the_grid_holds_the_papers_pair_and_the_tuned_model_alone() -> None:
@@ -31,19 +31,19 @@ def test_the_grid_holds_the_papers_pair_and_the_tuned_model_alone() -> None:
 
 
 def test_where_all_lose_the_same_the_papers_pair_is_kept() -> None:
-    own = choose_weights([0.6, 0.2], [0.01, 0], [0.6, 0.2], [0, 0.02], [1, 0], log_loss)
-    assert (own.best.alpha, own.best.epsilon) == (0.1, 1e-3)
+    chosen = choose_weights([0.6, 0.2], [0.01, 0], [0.6, 0.2], [0, 0.02], [1, 0], log_loss)
+    assert (chosen.best.alpha, chosen.best.epsilon) == (0.1, 1e-3)
 
 
 def test_a_reasoner_that_is_always_wrong_gets_no_weight_and_epsilon_stays() -> None:
-    own = choose_weights([0.1, 0.9], [0.01, 0.01], [0.9, 0.1], [0.01, 0.01], [1, 0], log_loss)
-    assert (own.best.alpha, own.best.epsilon) == (0.0, 1e-3)
-    assert own.best.loss == pytest.approx(-np.log(0.9))
+    chosen = choose_weights([0.1, 0.9], [0.01, 0.01], [0.9, 0.1], [0.01, 0.01], [1, 0], log_loss)
+    assert (chosen.best.alpha, chosen.best.epsilon) == (0.0, 1e-3)
+    assert chosen.best.loss == pytest.approx(-np.log(0.9))
 
 
 def test_a_consistent_reasoner_that_is_right_gets_the_most_that_is_tried() -> None:
-    own = choose_weights([0.9, 0.1], [0, 0], [0.1, 0.9], [0.05, 0.05], [1, 0], log_loss)
-    assert (own.best.alpha, own.best.epsilon) == (1.0, 1e-6)
+    chosen = choose_weights([0.9, 0.1], [0, 0], [0.1, 0.9], [0.05, 0.05], [1, 0], log_loss)
+    assert (chosen.best.alpha, chosen.best.epsilon) == (1.0, 1e-6)
 
 
 def test_what_cannot_be_chosen_on_is_refused() -> None:

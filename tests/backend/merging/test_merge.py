@@ -44,11 +44,11 @@ def test_alpha_zero_gives_p_g_exactly(p_r: float, var_r: float, p_g: float, var_
 
 @given(variances, variances, variances, st.floats(1e-3, 10), epsilons)
 def test_more_variance_means_no_more_weight(
-    lower: float, higher: float, other: float, alpha: float, epsilon: float
+    lower: float, higher: float, other_variance: float, alpha: float, epsilon: float
 ) -> None:
     lower, higher = sorted((lower, higher))
-    reasoning = [merge_weights(var, other, alpha, epsilon).share_reasoning for var in (lower, higher)]
-    tuned = [merge_weights(other, var, alpha, epsilon).share_tuned for var in (lower, higher)]
+    reasoning = [merge_weights(var, other_variance, alpha, epsilon).share_reasoning for var in (lower, higher)]
+    tuned = [merge_weights(other_variance, var, alpha, epsilon).share_tuned for var in (lower, higher)]
     assert reasoning[0] >= reasoning[1]
     assert tuned[0] >= tuned[1]
     if higher - lower > 1e-6:

@@ -34,9 +34,9 @@ def test_the_temperature_that_made_the_answers_too_sure_is_found() -> None:
     true = rng.uniform(0.05, 0.95, 20_000)
     labels = (rng.random(len(true)) < true).astype(int)
     too_sure = scale(true, 1 / 2.5)
-    found = fit_temperature(labels, too_sure, log_loss)
-    assert found == pytest.approx(2.5, rel=0.05)
-    assert log_loss(labels, scale(too_sure, found)) < log_loss(labels, too_sure)
+    temperature = fit_temperature(labels, too_sure, log_loss)
+    assert temperature == pytest.approx(2.5, rel=0.05)
+    assert log_loss(labels, scale(too_sure, temperature)) < log_loss(labels, too_sure)
 
 
 def test_one_label_alone_says_nothing() -> None:

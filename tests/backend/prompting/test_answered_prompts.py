@@ -122,8 +122,10 @@ def test_no_title_moves_an_answer_and_lines_go_whole(
     assert [start for start, _ in prompt.answers] == sorted(start for start, _ in prompt.answers)
     assert len(prompt.droppable) == len(history)
     for (start, end), line in zip(prompt.answers, history, strict=True):
-        [own] = [span for span in prompt.droppable if span[0] <= start and end <= span[1]]
-        assert prompt.text[end : own[1]] == f", {line.rating:g}\n", "the answer closes its line, but for the rating"
+        [answer_line] = [span for span in prompt.droppable if span[0] <= start and end <= span[1]]
+        assert prompt.text[end : answer_line[1]] == f", {line.rating:g}\n", (
+            "the answer closes its line, but for the rating"
+        )
     gone = data.draw(st.integers(0, len(history)))
     oldest = sorted(range(len(history)), key=lambda place: history[place].position or 0)[:gone]
     written = prompt.text.split("\n")
@@ -150,11 +152,11 @@ def test_an_inclusive_rule_and_an_empty_history_are_said() -> None:
 
 def test_a_recipe_chooses_the_layout_of_both_prompts(pipeline: Pipeline) -> None:
     row = pipeline.dataset.n_interactions - 1
-    asked = int(pipeline.dataset.user_index[row]), int(pipeline.dataset.item_index[row])
+    codes = int(pipeline.dataset.user_index[row]), int(pipeline.dataset.item_index[row])
     texts = {}
     for template in ("paper", "answered"):
         recipe = Recipe.model_validate({"prompting": {"template": template}, "reasoning": {"traces": 1}})
-        done = pipeline.predict(pipeline.question(*asked, recipe), recipe)
+        done = pipeline.predict(pipeline.question(*codes, recipe), recipe)
         assert done.reason_prompt is not None
         texts[template] = [prompt.text for prompt in (*done.question.prompts, done.reason_prompt)]
     assert all("Liked: " in text and "The user rated " in text for text in texts["answered"])

@@ -131,8 +131,8 @@ def test_a_question_speaks_as_the_data_does_and_is_read_back(data: Dataset, layo
         assert text.startswith(opened[data.meta.name])
         assert data.meta.item_noun_plural in text
         assert layout == "answered" or f"of {data.meta.rating_max:g} {data.meta.rating_unit}" in text
-        found = reader.read(text)
-        assert found is not None
-        assert found.layout == layout
-        assert item in found.target
-        assert all(row.item in codes for row, codes in zip(question.chosen, found.past, strict=True))
+        about = reader.read(text)
+        assert about is not None
+        assert about.layout == layout
+        assert item in about.target
+        assert all(row.item in codes for row, codes in zip(question.chosen, about.past, strict=True))

@@ -34,8 +34,8 @@ def crowds(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     random = np.random.default_rng(7)
     ratings = []
     for user in range(60):
-        own, other = (np.arange(1 + kind, MOVIES - 1, 2) for kind in ((user + 1) % 2, user % 2))
-        seen = random.permutation([*random.choice(own, 12, replace=False), random.choice(other)])
+        of_taste, not_of_taste = (np.arange(1 + kind, MOVIES - 1, 2) for kind in ((user + 1) % 2, user % 2))
+        seen = random.permutation([*random.choice(of_taste, 12, replace=False), random.choice(not_of_taste)])
         ratings += [(user, int(movie), 4, 100 * user + 20 * place) for place, movie in enumerate(seen)]
     ratings.append((59, MOVIES, 4, 10**6))
     movies = [(n, f"Movie {n} (2000)", "Drama") for n in range(1, MOVIES + 1)]

@@ -65,8 +65,8 @@ def test_nothing_held_out_and_nothing_later_reaches_the_vectors(
     later = np.setdiff1d(np.arange(crowds.n_interactions), training_rows(crowds, parts))
     # one epoch: validation has no say in which is the best
     first = train(max_epochs=1)
-    other = train(_with_other_items(crowds, later), max_epochs=1, checkpoint=tmp_path / "other")
-    assert other.items.tobytes() == first.items.tobytes()
+    without_later = train(_with_other_items(crowds, later), max_epochs=1, checkpoint=tmp_path / "other")
+    assert without_later.items.tobytes() == first.items.tobytes()
     # the test part has no say in that either
     changed = _with_other_items(crowds, parts.test)
     assert train(changed, checkpoint=tmp_path / "b").items.tobytes() == train().items.tobytes()
@@ -134,19 +134,21 @@ def test_recall_by_hand() -> None:
 
 def test_users_are_asked_about_by_what_they_rated_before_validation(crowds: Dataset, parts: Split) -> None:
     graph = collaborative._graph(crowds, training_rows(crowds, parts))
-    asked = collaborative._questions(crowds, parts, graph, CollaborativeConfig(), seed=0)
+    users_questions = collaborative._questions(crowds, parts, graph, CollaborativeConfig(), seed=0)
     codes = {number: code for code, number in enumerate(graph.items) if number >= 0}
     expected = []
     for user in np.unique(crowds.user_index[parts.validation]):
-        own = parts.validation[crowds.user_index[parts.validation] == user]
-        known = set(crowds.item_index[crowds.user_ptr[user] : own.min()])
-        expected.append((known, set(crowds.item_index[own]) - known))
-    assert [({codes[n] for n in known}, {codes[n] for n in wanted}) for known, wanted in asked] == expected
+        users_rows = parts.validation[crowds.user_index[parts.validation] == user]
+        known = set(crowds.item_index[crowds.user_ptr[user] : users_rows.min()])
+        expected.append((known, set(crowds.item_index[users_rows]) - known))
+    assert [
+        ({codes[n] for n in known}, {codes[n] for n in expected_items}) for known, expected_items in users_questions
+    ] == expected
     few = CollaborativeConfig(validation_users=2)
     draws = [collaborative._questions(crowds, parts, graph, few, seed=seed) for seed in range(8)]
     for some in draws:
-        assert len(some) == 2 < len(asked)
-        assert all(any(np.array_equal(a, b) for b, _ in asked) for a, _ in some)
+        assert len(some) == 2 < len(users_questions)
+        assert all(any(np.array_equal(a, b) for b, _ in users_questions) for a, _ in some)
     assert len({tuple(a.tobytes() for a, _ in some) for some in draws}) > 1, "each seed draws its own"
 
 
@@ -180,9 +182,9 @@ def test_a_run_that_is_cut_off_and_goes_on_ends_in_the_same_bytes(train: Train, 
     """``stop`` is asked before each epoch and each of its batches, of which there are several."""
     whole = train(checkpoint=tmp_path / "whole")
     told: list[str] = []
-    asked = iter(range(1000))
+    stop_calls = iter(range(1000))
     with pytest.raises(Stopped):
-        train(progress=lambda what, _: told.append(what), stop=lambda: next(asked) >= calls)
+        train(progress=lambda what, _: told.append(what), stop=lambda: next(stop_calls) >= calls)
     done = len(told)
     assert _same(train(progress=lambda what, _: told.append(what)), whole)
     assert len(told) == 5  # the epochs that were done were not done again

@@ -103,9 +103,9 @@ def test_held_out_and_cold_items_are_not_learned_from(project: Project, tmp_path
     others = np.concatenate([aside, COLD])
     text[others] = 9
     collaborative[aside] = collaborative[aside[::-1]]
-    other = project(text, collaborative, max_epochs=1, checkpoint=tmp_path / "other")
-    assert other.vectors[learning].tobytes() == first.vectors[learning].tobytes()
-    assert other.curve[0]["held_out_loss"] != first.curve[0]["held_out_loss"]
+    without_held_out = project(text, collaborative, max_epochs=1, checkpoint=tmp_path / "other")
+    assert without_held_out.vectors[learning].tobytes() == first.vectors[learning].tobytes()
+    assert without_held_out.curve[0]["held_out_loss"] != first.curve[0]["held_out_loss"]
     collaborative[learning[0]] *= -1
     assert project(text, collaborative, max_epochs=1).vectors[learning].tobytes() != first.vectors[learning].tobytes()
 
@@ -116,9 +116,9 @@ def test_the_sum_goes_over_all_items_or_over_batches_that_meet_each_once(
     seen: list[np.ndarray] = []
     loss = projector.ssl_loss
 
-    def watched(text: Any, other: Any, temperature: float) -> Any:
-        seen.append(other.numpy())
-        return loss(text, other, temperature)
+    def watched(text: Any, collaborative_batch: Any, temperature: float) -> Any:
+        seen.append(collaborative_batch.numpy())
+        return loss(text, collaborative_batch, temperature)
 
     monkeypatch.setattr(projector, "ssl_loss", watched)
     project(max_epochs=1)
@@ -158,10 +158,10 @@ def test_the_same_call_gives_the_same_bytes_also_when_it_was_cut_off(project: Pr
     assert _same(project(checkpoint=tmp_path / "again", **settings), whole)
     assert not _same(project(seed=2, checkpoint=tmp_path / "other", **settings), whole)
     told: list[str] = []
-    asked = iter(range(1000))
+    stop_calls = iter(range(1000))
     with pytest.raises(Stopped):
         # an epoch asks once before itself and once before each of five batches
-        project(progress=lambda what, _: told.append(what), stop=lambda: next(asked) >= 15, **settings)
+        project(progress=lambda what, _: told.append(what), stop=lambda: next(stop_calls) >= 15, **settings)
     assert len(told) == 2
     assert _same(project(progress=lambda what, _: told.append(what), **settings), whole)
     assert len(told) == len(whole.curve)

@@ -60,8 +60,8 @@ def test_rows_are_encoded_alike_however_many_there_are(monkeypatch: pytest.Monke
     rows = np.random.default_rng(3).standard_normal((23, 4)) * [1, 100, 1e-6, 1] + [0, 3, 0, 500]
     whole = encode(rows)
     monkeypatch.setattr(quantised, "_CHUNK", 5)
-    for one, other in zip(encode(rows), whole, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for encoded, encoded_whole in zip(encode(rows), whole, strict=True):
+        np.testing.assert_array_equal(encoded, encoded_whole)
 
 
 @pytest.mark.parametrize("rows", [np.zeros(3), np.zeros((0, 3))])

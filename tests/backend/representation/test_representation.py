@@ -37,11 +37,12 @@ def test_parts_that_do_not_fit_are_refused(parts: list[list[float]]) -> None:
         mix(parts)
 
 
-def _naive_ssl(text: torch.Tensor, other: torch.Tensor, temperature: float) -> float:
+def _naive_ssl(text: torch.Tensor, collaborative: torch.Tensor, temperature: float) -> float:
     """Eq. 5 as it is written: for every item, both directions, over all items."""
     n = len(text)
     cosine = [
-        [float(text[i] @ other[j] / text[i].norm() / other[j].norm()) / temperature for j in range(n)] for i in range(n)
+        [float(text[i] @ collaborative[j] / text[i].norm() / collaborative[j].norm()) / temperature for j in range(n)]
+        for i in range(n)
     ]
     total = 0.0
     for i in range(n):
@@ -54,9 +55,9 @@ def _naive_ssl(text: torch.Tensor, other: torch.Tensor, temperature: float) -> f
 def test_the_loss_equals_the_literal_equation_and_has_a_gradient(temperature: float) -> None:
     generator = torch.Generator().manual_seed(1)
     text = torch.randn(5, 3, generator=generator, dtype=torch.float64, requires_grad=True)
-    other = torch.randn(5, 3, generator=generator, dtype=torch.float64)
-    loss = ssl_loss(text, other, temperature)
-    assert loss.item() == pytest.approx(_naive_ssl(text.detach(), other, temperature), abs=1e-9)
+    collaborative = torch.randn(5, 3, generator=generator, dtype=torch.float64)
+    loss = ssl_loss(text, collaborative, temperature)
+    assert loss.item() == pytest.approx(_naive_ssl(text.detach(), collaborative, temperature), abs=1e-9)
     loss.backward()
     assert text.grad is not None
     assert text.grad.abs().sum() > 0
@@ -92,5 +93,5 @@ def test_a_title_text_names_noun_title_and_genres_and_survives_braces() -> None:
     assert title_texts(books, ["Emma"], [("Jane Austen",)]) == [
         "The book is called Emma. It was written by Jane Austen."
     ]
-    own = meta_of(templates={"title": "{label}, of the kind {categories}"})
-    assert title_texts(own, ["Emma {noun}"], [("a",)]) == ["Emma {noun}, of the kind a"]
+    templated = meta_of(templates={"title": "{label}, of the kind {categories}"})
+    assert title_texts(templated, ["Emma {noun}"], [("a",)]) == ["Emma {noun}, of the kind a"]

@@ -46,7 +46,7 @@ def test_batch_chooses_what_single_calls_and_the_naive_definition_choose(
         for place, row in enumerate(block.rows):
             past = data.history_before(int(row))
             history, target = data.item_index[past], int(data.item_index[row])
-            found = retriever.retrieve(history, target, config)
+            single = retriever.retrieve(history, target, config)
             kept = block.past[place] >= 0
             chosen = [
                 RankedItem(int(data.item_index[at]), score, first or None, second or None)
@@ -55,9 +55,9 @@ def test_batch_chooses_what_single_calls_and_the_naive_definition_choose(
                     block.first_rank[place][kept].tolist(), block.second_rank[place][kept].tolist(), strict=True,
                 )
             ]  # fmt: skip
-            assert chosen == list(found.chosen)
+            assert chosen == list(single.chosen)
             assert [entry.item for entry in chosen] == naive_chosen(space, history.tolist(), target, config)
-            shown = [found.channels.similarity[entry.item] for entry in chosen]
+            shown = [single.channels.similarity[entry.item] for entry in chosen]
             assert block.similarity[place][kept].tolist() == shown
             assert np.isnan(block.score[place][~kept]).all()
             # The newest rating of an item is the one that is named.
@@ -76,8 +76,8 @@ def test_samples_of_the_shipped_dataset_in_wide_vectors(shipped: Dataset, strate
     for block in retrieve_rows(space, shipped, rows, config):
         for row, past in zip(block.rows, block.past, strict=True):
             history = shipped.item_index[shipped.history_before(int(row))]
-            found = retriever.retrieve(history, int(shipped.item_index[row]), config)
-            assert shipped.item_index[past[past >= 0]].tolist() == [entry.item for entry in found.chosen]
+            single = retriever.retrieve(history, int(shipped.item_index[row]), config)
+            assert shipped.item_index[past[past >= 0]].tolist() == [entry.item for entry in single.chosen]
 
 
 @given(
@@ -118,14 +118,14 @@ def test_a_file_holds_one_line_per_chosen_item(small: Dataset, tmp_path: Path) -
     assert set(by_row) == set(rows.tolist())
     for row, mine in by_row.items():
         history = small.item_index[small.history_before(row)]
-        found = Retriever(space).retrieve(history, int(small.item_index[row]), config)
-        assert [line["place"] for line in mine] == list(range(1, len(found.chosen) + 1))
+        single = Retriever(space).retrieve(history, int(small.item_index[row]), config)
+        assert [line["place"] for line in mine] == list(range(1, len(single.chosen) + 1))
         assert [
             RankedItem(line["past_item"], line["score"], line["first_rank"], line["second_rank"]) for line in mine
-        ] == list(found.chosen)
+        ] == list(single.chosen)
         assert {(line["user"], line["item"]) for line in mine} == {(small.user_index[row], small.item_index[row])}
         assert [small.item_index[int(line["past_row"])] for line in mine] == [line["past_item"] for line in mine]
-        assert [line["similarity"] for line in mine] == [found.channels.similarity[e.item] for e in found.chosen]
+        assert [line["similarity"] for line in mine] == [single.channels.similarity[e.item] for e in single.chosen]
     assert [entry.name for entry in path.parent.iterdir()] == ["retrieval.parquet"]
 
 

@@ -50,9 +50,9 @@ def _naive(relevant: list[int], recent: list[int], k: int, gamma: float, beta: f
     chosen = []
     while pool and len(chosen) < k:
         best = pool[0]
-        for other in pool[1:]:
-            if better(other, best):
-                best = other
+        for candidate in pool[1:]:
+            if better(candidate, best):
+                best = candidate
         pool.remove(best)
         chosen.append(best)
     return [
@@ -207,8 +207,8 @@ def test_three_decimals_of_a_simple_fraction_mean_the_fraction(given: float, exa
 def test_the_orders_of_many_gammas_are_those_of_each(
     relevant: list[int], recent: list[int], k: int, beta: float, combine: str, some: list[float]
 ) -> None:
-    each = [tuple(_items(rerank(relevant, recent, k, gamma, beta, combine))) for gamma in some]
-    assert gamma_orders(relevant, recent, k, beta, some, combine) == each
+    one_by_one = [tuple(_items(rerank(relevant, recent, k, gamma, beta, combine))) for gamma in some]
+    assert gamma_orders(relevant, recent, k, beta, some, combine) == one_by_one
 
 
 @pytest.mark.parametrize(

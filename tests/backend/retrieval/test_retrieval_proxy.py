@@ -56,9 +56,9 @@ def test_every_line_is_that_of_a_loop_over_single_samples(small: Dataset) -> Non
                 scores.append(float(np.mean(list(rated.values())[-4:])))
             else:
                 choice = config.model_copy(update={"strategy": line.strategy, "variant": line.variant})
-                found = Retriever(space).retrieve(small.item_index[past], int(small.item_index[row]), choice)
-                items = [entry.item for entry in found.chosen]
-                similarity = [found.channels.similarity[item] for item in items]
+                retrieval = Retriever(space).retrieve(small.item_index[past], int(small.item_index[row]), choice)
+                items = [entry.item for entry in retrieval.chosen]
+                similarity = [retrieval.channels.similarity[item] for item in items]
                 scores.append(naive_vote([rated[item] for item in items], similarity))
         assert line.samples == len(rows)
         assert (line.gauc, line.auc) == pytest.approx((gauc(users, labels, scores), auc(labels, scores)))
@@ -78,13 +78,13 @@ def test_vectors_that_know_the_users_taste_win_over_recency_and_noise_does_not()
         np.concatenate([kind, noise, np.zeros((200, 1))], axis=1).astype(np.float32),
         {"text": 1, "collaborative": 4, "aligned": 1},
     )
-    found = {
+    accuracies = {
         (line.strategy, line.variant): line.gauc
         for line in retrieval_proxy(space, data, split(build_samples(data), data).validation, RetrievalConfig())
     }
-    assert found["mix-then-retrieve", "text"] > 0.99
-    assert found["mix-then-retrieve", "id"] < 0.8
-    assert found["last K", None] < 0.8
+    assert accuracies["mix-then-retrieve", "text"] > 0.99
+    assert accuracies["mix-then-retrieve", "id"] < 0.8
+    assert accuracies["last K", None] < 0.8
 
 
 def test_it_stops_when_asked(small: Dataset) -> None:

@@ -44,24 +44,24 @@ def test_channels_and_choice_are_those_of_the_naive_float64_definition(
     past: list[int], target: int, config: RetrievalConfig, seed: int, odd: bool
 ) -> None:
     space = space_of(ITEMS, seed, odd)
-    found = Retriever(space).retrieve(np.array(past, dtype=np.int32), target, config)
-    assert (found.channels.relevant, found.channels.recent) == naive_channels(space, past, target, config)
-    assert items_of(found.chosen) == naive_chosen(space, past, target, config)
+    retrieval = Retriever(space).retrieve(np.array(past, dtype=np.int32), target, config)
+    assert (retrieval.channels.relevant, retrieval.channels.recent) == naive_channels(space, past, target, config)
+    assert items_of(retrieval.chosen) == naive_chosen(space, past, target, config)
     rows = space.variant(config.variant).astype(np.float64)
     exact = {code: float((rows[code] * rows[target]).sum()) for code in past}
-    assert found.channels.similarity == pytest.approx(exact, abs=2e-6)
-    for code in {*found.channels.relevant, *found.channels.recent}:
-        assert found.channels.similarity[code] == round(exact[code], 6)
+    assert retrieval.channels.similarity == pytest.approx(exact, abs=2e-6)
+    for code in {*retrieval.channels.relevant, *retrieval.channels.recent}:
+        assert retrieval.channels.similarity[code] == round(exact[code], 6)
 
 
 @pytest.mark.parametrize("strategy", ["recent", "mix-then-retrieve", "retrieve-then-mix"])
 def test_gamma_beta_and_combine_belong_to_rerank_alone(strategy: str) -> None:
     retriever, past = Retriever(space_of(ITEMS, 4)), np.arange(20)
-    one, other = (
+    plain, with_settings = (
         retriever.retrieve(past, 25, RetrievalConfig(strategy=strategy, gamma=gamma, beta=beta, combine=combine))
         for gamma, beta, combine in ((0.1, 0.0, "max"), (0.9, 3.0, "sum"))
     )
-    assert one == other
+    assert plain == with_settings
 
 
 def test_retrieve_then_mix_takes_turns_text_first() -> None:
@@ -74,27 +74,27 @@ def test_retrieve_then_mix_takes_turns_text_first() -> None:
     past = np.array([0, 1, 2, 3, 5, 6, 7, 8])
     for k, expected in ((4, [0, 5, 1, 6]), (5, [0, 5, 1, 6, 2]), (1, [0])):
         config = RetrievalConfig(strategy="retrieve-then-mix", variant="concat", k=k)
-        found = Retriever(space).retrieve(past, 4, config)
-        assert items_of(found.chosen) == expected
-        assert found.channels.names == ("text", "collaborative")
-    by_text, by_collaborative = found.channels.ranked_by
+        retrieval = Retriever(space).retrieve(past, 4, config)
+        assert items_of(retrieval.chosen) == expected
+        assert retrieval.channels.names == ("text", "collaborative")
+    by_text, by_collaborative = retrieval.channels.ranked_by
     assert by_text[0] == pytest.approx(np.cos(0.1), abs=1e-6)
     assert by_collaborative is not None
     assert by_collaborative[0] == pytest.approx(-1.0, abs=1e-6)
 
 
 def test_channels_ranked_by_similarity_and_time_say_so() -> None:
-    found = Retriever(space_of(ITEMS)).retrieve(np.arange(9), 20, RetrievalConfig())
-    assert found.channels.names == ("relevance", "recency")
-    assert found.channels.ranked_by == (found.channels.similarity, None)
+    retrieval = Retriever(space_of(ITEMS)).retrieve(np.arange(9), 20, RetrievalConfig())
+    assert retrieval.channels.names == ("relevance", "recency")
+    assert retrieval.channels.ranked_by == (retrieval.channels.similarity, None)
 
 
 def test_an_item_rated_twice_counts_once_and_as_new() -> None:
     rows = [[1, 0], [0.6, 0.8], [0, 1], [1, 0]]
-    found = Retriever(flat_space(rows)).retrieve(np.array([2, 0, 1, 2]), 3, RetrievalConfig(variant="text"))
-    assert found.channels.recent == [2, 1, 0]
-    assert found.channels.relevant == [0, 1, 2]
-    assert sorted(items_of(found.chosen)) == [0, 1, 2]
+    retrieval = Retriever(flat_space(rows)).retrieve(np.array([2, 0, 1, 2]), 3, RetrievalConfig(variant="text"))
+    assert retrieval.channels.recent == [2, 1, 0]
+    assert retrieval.channels.relevant == [0, 1, 2]
+    assert sorted(items_of(retrieval.chosen)) == [0, 1, 2]
     # As new: before the equally similar 0, which has since become the older one.
     assert ranked([[1, 0], [1, 0], [0, 1], [1, 0]], [1, 0, 1], 3) == [1, 0]
 
@@ -112,15 +112,15 @@ def test_differences_below_the_sixth_decimal_are_ties() -> None:
 
 def test_a_past_item_without_a_signal_is_similar_to_nothing_and_a_target_without_one_leaves_time_to_decide() -> None:
     rows = [[0, 0], [1, 0], [-1, 0], [1, 0]]
-    found = Retriever(flat_space(rows)).retrieve(np.array([2, 0, 1]), 3, RetrievalConfig(variant="text"))
-    assert found.channels.similarity == {2: -1.0, 0: 0.0, 1: 1.0}
-    assert found.channels.relevant == [1, 0, 2]
+    retrieval = Retriever(flat_space(rows)).retrieve(np.array([2, 0, 1]), 3, RetrievalConfig(variant="text"))
+    assert retrieval.channels.similarity == {2: -1.0, 0: 0.0, 1: 1.0}
+    assert retrieval.channels.relevant == [1, 0, 2]
     assert ranked(rows, [2, 1, 3], 0, k=2) == [3, 1]
 
 
 def test_no_history_gives_empty_lists() -> None:
-    found = Retriever(space_of(3)).retrieve(np.array([], dtype=np.int32), 1, RetrievalConfig())
-    assert (found.channels.relevant, found.channels.recent, found.chosen) == ([], [], ())
+    retrieval = Retriever(space_of(3)).retrieve(np.array([], dtype=np.int32), 1, RetrievalConfig())
+    assert (retrieval.channels.relevant, retrieval.channels.recent, retrieval.chosen) == ([], [], ())
 
 
 @pytest.mark.parametrize(("history", "target"), [([0, 3], 1), ([0, 1], 3)])

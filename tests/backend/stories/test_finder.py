@@ -48,8 +48,8 @@ def tell(small: Dataset) -> Tell:
                 }
             )
             question = replace(pipeline.question(user, item, recipe), label=label)
-            own = pipeline.with_answers(pipeline.unasked(question, recipe), [Answer(p, 9, 0.1) for p in answers])
-            by[gamma, knowledge] = own.taking_traces([_chain(n, p) for n, p in enumerate(chains)])
+            prediction = pipeline.with_answers(pipeline.unasked(question, recipe), [Answer(p, 9, 0.1) for p in answers])
+            by[gamma, knowledge] = prediction.taking_traces([_chain(n, p) for n, p in enumerate(chains)])
         return Told(small.user_ids[user], small.item_ids[item], small.item_label(item), label, by)
 
     return make
@@ -102,47 +102,47 @@ def test_recency_is_told_where_another_gamma_mends_the_answer(tell: Tell) -> Non
     came = re.search(r"in (.*?); out", told.steps[2].sentence)
     assert came
     assert all(label in lines[1] - lines[0] for label in came[1].split(", "))
-    other = replace(sample, label=True)
-    assert "recency" not in find_stories([other])
+    liked = replace(sample, label=True)
+    assert "recency" not in find_stories([liked])
 
 
 def _differ(sample: Told) -> bool:
-    return len({frozenset(line.label for line in own.question.lines) for own in sample.by.values()}) > 1
+    return len({frozenset(line.label for line in prediction.question.lines) for prediction in sample.by.values()}) > 1
 
 
 def test_divided_wrong_and_order(tell: Tell) -> None:
     divided = tell(0, True, {(USUAL, "none"): (STEADY, [0, 1, 0, 1])})
     wrong = tell(1, False, {(USUAL, "paper"): ([0.9] * 3, [1, 1])})
     unsteady = tell(2, True, {(USUAL, "paper"): ([0.9, 0.4, 0.6], [1, 0])})
-    found = find_stories([divided, wrong, unsteady])
-    assert set(found) == {"divided", "wrong", "order"}
-    assert "2 of the 4 chains end in Yes" in found["divided"].steps[0].sentence
-    assert "0.25" in found["divided"].steps[1].sentence
-    assert "The user did not like it" in found["wrong"].steps[2].sentence
-    assert "0.90, 0.40 and 0.60" in found["order"].steps[0].sentence
+    stories = find_stories([divided, wrong, unsteady])
+    assert set(stories) == {"divided", "wrong", "order"}
+    assert "2 of the 4 chains end in Yes" in stories["divided"].steps[0].sentence
+    assert "0.25" in stories["divided"].steps[1].sentence
+    assert "The user did not like it" in stories["wrong"].steps[2].sentence
+    assert "0.90, 0.40 and 0.60" in stories["order"].steps[0].sentence
 
 
 def test_an_invented_title_is_told_with_the_chain_that_invents_it(tell: Tell) -> None:
     sample = tell(0, True, {(USUAL, "paper"): (STEADY, [1, 1])})
-    own = sample.by[USUAL, "paper"]
-    line = own.question.lines[0]
+    prediction = sample.by[USUAL, "paper"]
+    line = prediction.question.lines[0]
     cites = f"They gave {line.label} {line.rating:g}."
     chains = [_chain(0, 1, cites), _chain(1, 1, "They gave Nowhere Land (1950) 4.")]
-    made_up = replace(sample, by={(USUAL, "paper"): own.taking_traces(chains)})
+    made_up = replace(sample, by={(USUAL, "paper"): prediction.taking_traces(chains)})
     told = find_stories([made_up])["invented"]
     assert "Chain 2 argues with Nowhere Land (1950)" in told.steps[1].sentence
     misquoted = _chain(0, 1, f"They gave {line.label} {(line.rating or 0) + 1:g}.")
     assert "invented" not in find_stories(
-        [replace(sample, by={(USUAL, "paper"): own.taking_traces([misquoted, chains[1]])})]
+        [replace(sample, by={(USUAL, "paper"): prediction.taking_traces([misquoted, chains[1]])})]
     )
 
 
 def test_the_stories_that_ship_are_those_of_the_results_that_ship(tmp_path: Path) -> None:
     workspace = Workspace(Settings(home=tmp_path))
     try:
-        found = find_stories_of(workspace, samples_file(BUNDLE, "test"), lambda _what, _fraction: None)
+        stories = find_stories_of(workspace, samples_file(BUNDLE, "test"), lambda _what, _fraction: None)
     finally:
         workspace.close()
-    assert found == read_stories(BUNDLE)
-    assert len(found) >= 5
-    assert all(isinstance(story, Story) and len(story.steps) > 1 for story in found.values())
+    assert stories == read_stories(BUNDLE)
+    assert len(stories) >= 5
+    assert all(isinstance(story, Story) and len(story.steps) > 1 for story in stories.values())

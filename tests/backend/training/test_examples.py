@@ -93,8 +93,8 @@ def test_no_title_moves_a_weight(lines: list[tuple[str, float]], name: str, labe
     titles, ratings = tuple(title for title, _ in lines), tuple(rating for _, rating in lines)
     tokenizer, prompt = TOKENIZERS[name], _prompt(titles, ratings)
     example = ExampleWriter(_chat(tokenizer), tokenizer).answer(prompt, label, every_answer=True)
-    wanted = "".join("Y" if rating > 3 else "N" for rating in ratings) + ("Y" if label else "N")
-    assert _first_letters(tokenizer, example) == wanted
+    letters = "".join("Y" if rating > 3 else "N" for rating in ratings) + ("Y" if label else "N")
+    assert _first_letters(tokenizer, example) == letters
 
 
 def test_a_control_token_in_a_title_is_defused_and_only_the_last_answer_teaches(tokenizer: Any) -> None:

@@ -55,6 +55,6 @@ def test_logits_are_those_of_each_alone(tiny_folder: Path) -> None:
     shared = sum(weight > 0 for weight in SINGLES[0].weights[: len(BEGIN)])
     kept = [logits if n in (0, 3) else logits[shared:] for n, (logits, *_) in enumerate(alone)]
     assert torch.allclose(together, torch.cat(kept), atol=1e-5)
-    of_targets = [found if n in (0, 3) else found[shared:] for n, (_, found, *_) in enumerate(alone)]
+    of_targets = [logits if n in (0, 3) else logits[shared:] for n, (_, logits, *_) in enumerate(alone)]
     assert targets.tolist() == torch.cat(of_targets).tolist()
     assert weights.max() == 6

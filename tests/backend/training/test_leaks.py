@@ -56,18 +56,18 @@ def twins(
     hidden = np.concatenate([parts.validation, parts.test])
     rating = data.rating.copy()
     rating[hidden] = np.where(data.labels[hidden], 0.5, 3.5)  # the mean changes too
-    other = replace(data, rating=rating)
-    both = (data, other)
+    altered = replace(data, rating=rating)
+    both = (data, altered)
     stores = [tmp_path_factory.mktemp(f"twin-{request.param}") for _ in both]
 
     def tuned(stage: str, patch: pytest.MonkeyPatch, **settings: Any) -> tuple[Recorder, Recorder]:
-        found = []
+        recorders = []
         for dataset, store in zip(both, stores, strict=True):
             recorder = Recorder()
             patch.setattr(lora, "LoraTuner", lambda *_, recorder=recorder: recorder)
             work(dataset, store, split=request.param, **settings).run(stage, fresh=[stage])
-            found.append(recorder)
-        return found[0], found[1]
+            recorders.append(recorder)
+        return recorders[0], recorders[1]
 
     return parts, tuned
 

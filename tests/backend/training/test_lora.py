@@ -151,8 +151,8 @@ def test_an_engine_with_the_saved_adapter_says_what_the_tuner_said(
     questions = [(Message("user", text),) for text in ("abc+", "ab-ccd", "+", "hgf-a")]
     prompts = [tuner.chat.answer_prompt(question).ids for question in questions]
     word = TOKENIZER("Yes", add_special_tokens=False).input_ids[:1]
-    asked = [Example((*ids, *word), (*[0.0] * len(ids), 1.0), len(ids), True) for ids in prompts]
-    tuned = tuner.answers(asked)
+    examples = [Example((*ids, *word), (*[0.0] * len(ids), 1.0), len(ids), True) for ids in prompts]
+    tuned = tuner.answers(examples)
     engine = TransformersEngine(ModelRef(str(tiny_folder)), models_dir=tmp_path, device="cpu")
     base = [answer.p_yes for answer in engine.answer(questions)]
     adapted = engine.adapted("rallrec-123", str(folder / "adapter"))
@@ -222,12 +222,12 @@ def test_answers_are_those_of_the_answer_position_whatever_stands_behind(tiny_fo
     rationale = writer.rationale(prompt, "Because.", True, every_answer=True, end=tuner.end)
     short = writer.answer(_prompt(), False, every_answer=True)
     together = tuner.answers([rationale, short])
-    for example, found in zip((rationale, short), together, strict=True):
+    for example, logit in zip((rationale, short), together, strict=True):
         with torch.no_grad():
             logits = tuner._inner(torch.tensor([example.ids[: example.answer_at]])).logits[0, -1].double()
         ids = tuner.chat.answer_ids
         expected = tuner.chat.p_yes(dict(zip(ids, logits[ids].tolist(), strict=True)))
-        assert found == pytest.approx(expected, abs=1e-6)
+        assert logit == pytest.approx(expected, abs=1e-6)
 
 
 def test_targets_that_the_model_lacks_are_an_error_that_says_what_to_set(tiny_folder: Path) -> None:

@@ -60,7 +60,7 @@ def _marked(text: str, history: list[HistoryLine]) -> tuple[str, list[HistoryLin
     if not by_label:
         return text, []
     labels = re.compile("|".join(map(re.escape, sorted(by_label, key=len, reverse=True))))
-    return labels.sub("@", text), [by_label[found] for found in labels.findall(text)]
+    return labels.sub("@", text), [by_label[label_text] for label_text in labels.findall(text)]
 
 
 def _sentences(marked: str) -> list[str]:
@@ -110,19 +110,19 @@ def test_what_is_said_to_be_shared_is_shown_for_both(
     names = {name for name in CATEGORIES if re.search(rf"\b{name}\b", marked)}
     assert names <= set(subject.target.categories[:3])
 
-    def said(found: re.Match[str]) -> set[str]:
-        return set(re.findall(r"\bX[a-e]\b", found[0]))
+    def said(match: re.Match[str]) -> set[str]:
+        return set(re.findall(r"\bX[a-e]\b", match[0]))
 
-    for found in re.finditer(r"(shares|both sharing|all sharing) X\w(?: and X\w)?", marked):
-        many = {"shares": 1, "both sharing": 2, "all sharing": 3}[found[1]]
-        place = marked[: found.start()].count("@")
-        assert all(said(found) <= set(line.categories[:3]) for line in cited[place - many : place]), text
-    for found in re.finditer(r"the (\d{4})s", marked):
-        near = cited[marked[: found.start()].count("@") - 1]
-        assert f"({found[1][:3]}" in near.label, text
-        assert f"({found[1][:3]}" in subject.target.label, text
-    for found in re.finditer(r"(?:on|with) X\w(?: and X\w)?(?: in common)?,", marked, re.IGNORECASE):
-        assert said(found) <= set(cited[marked[: found.start()].count("@")].categories[:3]), text
+    for match in re.finditer(r"(shares|both sharing|all sharing) X\w(?: and X\w)?", marked):
+        many = {"shares": 1, "both sharing": 2, "all sharing": 3}[match[1]]
+        place = marked[: match.start()].count("@")
+        assert all(said(match) <= set(line.categories[:3]) for line in cited[place - many : place]), text
+    for match in re.finditer(r"the (\d{4})s", marked):
+        near = cited[marked[: match.start()].count("@") - 1]
+        assert f"({match[1][:3]}" in near.label, text
+        assert f"({match[1][:3]}" in subject.target.label, text
+    for match in re.finditer(r"(?:on|with) X\w(?: and X\w)?(?: in common)?,", marked, re.IGNORECASE):
+        assert said(match) <= set(cited[marked[: match.start()].count("@")].categories[:3]), text
 
 
 @given(_subjects, _pasts, st.booleans(), _hints, _seeds)
@@ -151,7 +151,7 @@ def test_comparisons_hold_at_the_precision_of_the_prompt(
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "second", "same"),
     [
         ("Alien (1979)", "Aliens (1986)", True),
         ("Rocky (1976)", "Rocky II (1979)", True),
@@ -163,8 +163,8 @@ def test_comparisons_hold_at_the_precision_of_the_prompt(
         ("2001: A Space Odyssey (1968)", "2046 (2004)", False),
     ],
 )
-def test_titles_of_one_series_have_one_stem(one: str, other: str, same: bool) -> None:
-    assert (title_stem(one) == title_stem(other) != "") is same
+def test_titles_of_one_series_have_one_stem(first: str, second: str, same: bool) -> None:
+    assert (title_stem(first) == title_stem(second) != "") is same
 
 
 def test_a_lack_of_evidence_is_said() -> None:
@@ -206,9 +206,9 @@ def samples(shipped: Dataset) -> list[Sample]:
     made = []
     for row in map(int, rows):
         target, past = line(row, target=True), shipped.history_before(row)
-        lines = [line(each) for each in range(past.start, past.stop)]
-        lines.sort(key=lambda each: -len({*each.categories} & {*target.categories}))
-        newest = sorted(lines[6:], key=lambda each: -(each.position or 0))[:4]
+        lines = [line(place) for place in range(past.start, past.stop)]
+        lines.sort(key=lambda rated_line: -len({*rated_line.categories} & {*target.categories}))
+        newest = sorted(lines[6:], key=lambda rated_line: -(rated_line.position or 0))[:4]
         habit = RatingHabit(len(lines), float(shipped.rating[past].mean()), float(shipped.labels[past].mean()))
         subject = PromptSubject(shipped.meta, target, habit=habit, layout="answered")
         made.append((subject, lines[:6] + newest, bool(shipped.labels[row])))

@@ -96,13 +96,13 @@ def main(folder: Path) -> None:
     tables.write_csv(labels(database, key), csv)
     said = {
         "project": key,
-        "labels": [own.model_dump(mode="json") for own in (*labels(database, key), *resolved(database, key))],
+        "labels": [row.model_dump(mode="json") for row in (*labels(database, key), *resolved(database, key))],
         "labels_csv": csv.getvalue().decode(),
-        "accounts": [[own.account.name, own.account.role, own.can_log_in] for own in accounts.accounts(database)],
-        "stories": [[own.key, own.story.model_dump(mode="json")] for own in kept_stories(database)],
+        "accounts": [[row.account.name, row.account.role, row.can_log_in] for row in accounts.accounts(database)],
+        "stories": [[row.key, row.story.model_dump(mode="json")] for row in kept_stories(database)],
         "what_ifs": [
-            [own.id, own.name, own.what_if.user, own.what_if.item, own.what_if.recipe_json, own.what_if.edits.canonical]
-            for own in WhatIfs(database).all("ml-latest-small")
+            [row.id, row.name, row.what_if.user, row.what_if.item, row.what_if.recipe_json, row.what_if.edits.canonical]
+            for row in WhatIfs(database).all("ml-latest-small")
         ],
         "jobs": jobs,
         "counts": counts,
@@ -254,9 +254,9 @@ def links_of(workspace: Workspace, kept: dict[str, list[str]]) -> list[str]:
         *(f"predict.{{}}?user={user}&item={item}&truth=1" for user in ("7", "6")),
         f"predict.{{}}?user=7&item={item}&gamma=0.4&k=5&beta=2&alpha=0.2&epsilon=0.01&variant=text&strategy=retrieve-then-mix",
         "users.{}", "users.{}?user=7", "users.{}?user=6&knowledge=none&sort=p_final", "users.{}?sort=predictions&page=1",
-        *(f"what-if.{{}}?id={own}" for own in kept["what_ifs"]),
+        *(f"what-if.{{}}?id={number}" for number in kept["what_ifs"]),
         f"what-if.{{}}?user=7&item={item}&edits=%7B%22hint%22%3A%22no%22%7D",
-        "stories.{}", *(f"stories.{{}}?story={own}" for own in kept["stories"]),
+        "stories.{}", *(f"stories.{{}}?story={key}" for key in kept["stories"]),
         "library.{}", "evaluate.{}?samples=test&view=table-4",
     ]  # fmt: skip
     return [f"/export/{query.format(kind)}" for query in queries for kind in ("json", "html")]

@@ -46,7 +46,7 @@ def test_threads_that_write_and_read_the_same_keys(database: Database) -> None:
         return answers, traces
 
     first, *others = at_once(8, work)
-    assert all(other == first for other in others)
+    assert all(results == first for results in others)
     with database.session(read_only=True) as session:
         counts = [
             session.execute(select(func.count()).select_from(row)).scalar() for row in (PromptRow, AnswerRow, TraceRow)
@@ -64,24 +64,24 @@ def test_threads_that_share_an_engine_run_each_prompt_once(database: Database) -
 
 def test_the_first_to_store_wins(database: Database) -> None:
     """The other process stores its results while this one's model still runs."""
-    other = CachedEngine(CountingEngine(), database)
+    other_process = CachedEngine(CountingEngine(), database)
 
     class LateEngine(CountingEngine):
         def answer(self, prompts: Any, **more: Any) -> list[Answer]:
-            other.answer(prompts)
+            other_process.answer(prompts)
             return [Answer(0.999, 1, 1.0) for _ in prompts]
 
         def reason(self, prompts: Any, samples: Any, sampling: Any, *, on_trace: Any = None, **more: Any) -> Any:
-            other.reason(prompts, samples, sampling)
+            other_process.reason(prompts, samples, sampling)
             trace = Trace(0, "late", 0.999, 1, 1.0, "length")
             on_trace(0, trace)
             return [[trace]]
 
     heard: list[Trace] = []
     slow = CachedEngine(LateEngine(), database)
-    assert slow.answer([PROMPTS[0]]) == other.peek_answers([PROMPTS[0]]) != [Answer(0.999, 1, 1.0)]
+    assert slow.answer([PROMPTS[0]]) == other_process.peek_answers([PROMPTS[0]]) != [Answer(0.999, 1, 1.0)]
     ((got,),) = slow.reason([PROMPTS[0]], 1, SAMPLING, on_trace=lambda position, trace: heard.append(trace))
-    assert [got] == heard == other.peek_traces(PROMPTS[0], 1, SAMPLING)
+    assert [got] == heard == other_process.peek_traces(PROMPTS[0], 1, SAMPLING)
     assert got.text != "late"
 
 

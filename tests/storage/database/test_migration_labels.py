@@ -43,7 +43,7 @@ def test_old_rows_stay_and_labels_can_be_kept_beside_them(database_url: str) -> 
     assert CachedEngine(engine, new).reason([ask("x")], 2, sampling) == before
     assert len(engine.drawn) == 2
     add_account(new, "ann", None, "annotator")
-    assert [own.account.name for own in accounts(new)] == ["ann"]
+    assert [row.account.name for row in accounts(new)] == ["ann"]
     with new.session(read_only=True) as session:
         assert session.execute(text("SELECT title FROM stories")).all() == [("told before",)]
     new.close()

@@ -31,12 +31,12 @@ def test_the_migrated_shape_is_the_models_shape(database: Database) -> None:
 
 def test_the_migrated_constraints_are_the_models_constraints(database: Database) -> None:
     """``compare_metadata`` looks at no check constraint and at no name."""
-    found = inspect(database.engine)
+    inspector = inspect(database.engine)
     for name, table in Base.metadata.tables.items():
-        checks = {check["name"] for check in found.get_check_constraints(name)}
+        checks = {check["name"] for check in inspector.get_check_constraints(name)}
         assert checks == {str(c.name) for c in table.constraints if isinstance(c, CheckConstraint)}
-        assert found.get_pk_constraint(name)["name"] == f"pk_{name}"
-        assert {key["name"] for key in found.get_foreign_keys(name)} == {
+        assert inspector.get_pk_constraint(name)["name"] == f"pk_{name}"
+        assert {key["name"] for key in inspector.get_foreign_keys(name)} == {
             str(key.name) for key in table.foreign_key_constraints
         }
 

@@ -36,8 +36,8 @@ TOLD = {"none": "not told", "paper": "told P_G"}
 METRICS = ("auc", "gauc", "log_loss", "accuracy")
 
 
-def _systems(found: Any) -> dict[str, Any]:
-    return found["systems"] | found["variants"]
+def _systems(evaluation: Any) -> dict[str, Any]:
+    return evaluation["systems"] | evaluation["variants"]
 
 
 def _values(system: Any) -> dict[str, float]:
@@ -50,7 +50,7 @@ def test_every_system_is_scored_as_its_predictions_are(
     full = ask("mine", lists["test"], ("none", "paper"))
     held_out = ask("mine", lists["validation"], ("none", "paper"))
     plain = ask("", lists["test"], ("none",), template="paper", strategy="recent", traces=0)["none"]
-    found = report()
+    evaluation = report()
     labels = np.array([float(bool(one.question.label)) for one in plain])
     users = [user for user, _ in lists["test"]]
 
@@ -59,10 +59,10 @@ def test_every_system_is_scored_as_its_predictions_are(
         expected |= {"log_loss": log_loss(labels, scores), "accuracy": accuracy(labels, scores)}
         return pytest.approx(expected, abs=1e-9)
 
-    systems = _systems(found)
-    assert list(found["systems"]) == list(NAMES)
+    systems = _systems(evaluation)
+    assert list(evaluation["systems"]) == list(NAMES)
     networks = {"DeepFM", "xDeepFM", "DCN", "AutoInt"}
-    assert {name for name, system in found["systems"].items() if system["missing"]} == networks | {
+    assert {name for name, system in evaluation["systems"].items() if system["missing"]} == networks | {
         "ReLLa",
         "Hybrid-Score",
     }
@@ -78,11 +78,11 @@ def test_every_system_is_scored_as_its_predictions_are(
         assert _values(systems[f"Merged, {told}, without CM, paper weights"]) == values(plainly)
         truth = [float(bool(one.question.label)) for one in there]
 
-        def merged(asked: list[Prediction], alpha: float, epsilon: float) -> Any:
-            return [float(merge(one.p_r, one.var_r, one.p_g, one.var_g, alpha, epsilon)) for one in asked]
+        def merged(predictions: list[Prediction], alpha: float, epsilon: float) -> Any:
+            return [float(merge(one.p_r, one.var_r, one.p_g, one.var_g, alpha, epsilon)) for one in predictions]
 
         losses = {(a, e): log_loss(truth, merged(there, a, e)) for a in ALPHAS for e in EPSILONS}
-        weights = found["weights"][wording]["chosen"]
+        weights = evaluation["weights"][wording]["chosen"]
         chosen = weights["alpha"], weights["epsilon"]
         assert losses[chosen] == pytest.approx(min(losses.values()), abs=1e-12)
         assert _values(systems[f"Merged, {told}, chosen weights"]) == values(merged(here, *chosen))
@@ -97,10 +97,10 @@ def test_every_system_is_scored_as_its_predictions_are(
             assert low <= system[metric] <= high
         assert system["n"] == (0 if system["missing"] else 14)
     complete = [name for name in NAMES if name not in networks | {"ReLLa", "Hybrid-Score"}]
-    pairs = {(one["first"], one["second"]) for one in found["tests"]}
+    pairs = {(one["first"], one["second"]) for one in evaluation["tests"]}
     others = [name for name in complete if not name.startswith("RALLRec")]
     assert pairs == {("RALLRec+", name) for name in ["RALLRec", *others]} | {("RALLRec", name) for name in others}
-    for one in found["tests"]:
+    for one in evaluation["tests"]:
         first, second = (systems[one[side]][one["metric"]] for side in ("first", "second"))
         assert one["value"] == pytest.approx(first - second)
         assert 0 < one["p"] <= 1
@@ -120,10 +120,10 @@ def test_rella_is_asked_by_the_retrieval_that_its_adapter_was_tuned_with(
 
 def test_chains_are_counted_by_knowledge(report: Callable[..., Any], lists: Lists) -> None:
     full = ask("mine", lists["test"], ("none", "paper"))
-    found = {one["knowledge"]: one for one in report()["chains"]}
+    by_knowledge = {one["knowledge"]: one for one in report()["chains"]}
     for wording, predictions in full.items():
         traces = [trace for one in predictions for trace in one.traces if trace]
-        counted = found[wording]
+        counted = by_knowledge[wording]
         assert (counted["chains"], counted["wanted"]) == (len(traces), 4 * 14) == (56, 56)
         assert counted["readable"] == sum(read_verdict(trace.text).answer != "no_answer" for trace in traces) == 42
         assert counted["readable_share"] == 0.75  # every fourth scripted chain is never closed
@@ -170,9 +170,9 @@ def test_gamma_is_chosen_on_validation_samples(report: Callable[..., Any], lists
         answered = ask("mine", lists["validation"], ("none",), gamma=gamma, traces=0)["none"]
         truth = [float(bool(prediction.question.label)) for prediction in answered]
         losses[gamma] = log_loss(truth, [prediction.p_g for prediction in answered])
-    found = report()["gamma"]
-    assert {one["gamma"]: one["log_loss"] for one in found["tried"]} == pytest.approx(losses)
-    assert found["value"] == min(losses, key=lambda gamma: losses[gamma])
+    gamma_choice = report()["gamma"]
+    assert {one["gamma"]: one["log_loss"] for one in gamma_choice["tried"]} == pytest.approx(losses)
+    assert gamma_choice["value"] == min(losses, key=lambda gamma: losses[gamma])
     given = report("--gamma", "0.8")["gamma"]
     assert (given["value"], given["given"], given["tried"]) == (0.8, True, [])
 
@@ -315,19 +315,19 @@ def test_the_report_is_one_page_that_asks_for_nothing_and_lists_what_is_register
     assert text.count("<svg") >= 15
     assert not re.search(r"""(?:src|href)=["'](?!#)""", text)
     data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
-    found = report()
-    assert data["systems"] == found["systems"]
+    evaluation = report()
+    assert data["systems"] == evaluation["systems"]
     [auc_cell] = [one for one in data["tables"]["table-4"] if (one["line"], one["column"]) == ("RALLRec+", "auc")]
-    assert auc_cell["value"] == found["systems"]["RALLRec+"]["auc"]
-    system = found["systems"]["RALLRec"]
+    assert auc_cell["value"] == evaluation["systems"]["RALLRec+"]["auc"]
+    system = evaluation["systems"]["RALLRec"]
     expected = np.mean([(one.p_g - float(bool(one.question.label))) ** 2 for one in predictions])
     assert system["brier"] == pytest.approx(expected)
     assert system["intervals"]["brier"][0] <= expected <= system["intervals"]["brier"][1]
-    assert [test["metric"] for test in found["tests"][:7]] == ["auc", *REGISTERED]
+    assert [test["metric"] for test in evaluation["tests"][:7]] == ["auc", *REGISTERED]
     for words in ('The mean squared error.">Brier score', "Brier score by alpha", "Brier score by strategy"):
         assert words in text
     assert "rallrec baselines" in text
-    assert found["systems"]["RALLRec+"]["recipe"] in text
+    assert evaluation["systems"]["RALLRec+"]["recipe"] in text
     assert "Llama-3.1-8B-Instruct" in text
     with pytest.raises(UsageError, match="cannot be written"):
         raise CliRunner().invoke(app, ["report", "--out", str(tmp_path / "no" / "r.html")]).exception or AssertionError

@@ -36,9 +36,9 @@ def store(database: Database) -> JobStore:
 
 
 def state(store: JobStore, job: StoredJob) -> str:
-    found = store.get(job.number)
-    assert found
-    return found.state
+    reread = store.get(job.number)
+    assert reread
+    return reread.state
 
 
 def test_a_job_from_its_beginning_to_its_end(store: JobStore) -> None:
@@ -74,17 +74,19 @@ def test_jobs_run_in_the_order_in_which_they_were_queued_and_one_that_is_resumed
     assert store.ask_to_stop(first.number)
     assert state(store, first) == "stopped"
     assert store.resume(first.number, "me")
-    waiting = [store.waiting_before(own) for own in map(store.get, (second.number, third.number, first.number)) if own]
+    waiting = [
+        store.waiting_before(reread) for reread in map(store.get, (second.number, third.number, first.number)) if reread
+    ]
     assert waiting == [0, 1, 2]
     taken = [store.claim("w") for _ in range(4)]
     assert [job and job.number for job in taken] == [second.number, third.number, first.number, None]
 
 
 def test_a_job_for_one_process_is_not_claimed_and_a_kind_that_is_not_wanted_neither(store: JobStore) -> None:
-    own = store.add(PARAMS, "me", worker="a")
+    for_one = store.add(PARAMS, "me", worker="a")
     assert store.claim("b") is None
-    assert not store.begin(own.number, "b")
-    assert store.begin(own.number, "a")
+    assert not store.begin(for_one.number, "b")
+    assert store.begin(for_one.number, "a")
     store.add(PARAMS, "me")
     assert store.claim("b", ["reason"]) is None
     assert store.claim("b", ["precompute"])
@@ -139,8 +141,8 @@ def test_whatever_is_tried_in_whatever_order_only_known_moves_happen(
         assert all(new in MOVES[old] for old, new in changed)
         assert bool(told) or not changed
         assert len(changed) <= (3 if what == "abandon" else 1)
-        found = [own for own in (store.get(job.number) for job in jobs) if own]
-        assert all(own.worker == "w" for own in found if own.state == "running")
+        reread_jobs = [reread for reread in (store.get(job.number) for job in jobs) if reread]
+        assert all(reread.worker == "w" for reread in reread_jobs if reread.state == "running")
         before = after
 
 
@@ -173,11 +175,11 @@ while True:
 
 
 def test_processes_on_one_database_never_take_the_same_job(database_url: str, store: JobStore) -> None:
-    wanted = [store.add(PARAMS, "me").number for _ in range(40)]
+    numbers = [store.add(PARAMS, "me").number for _ in range(40)]
     said = together(CLAIM.format(root=str(ROOT), url=database_url))
     taken = [[int(line) for line in lines.split()] for lines in said]
-    assert sorted(number for own in taken for number in own) == wanted
-    assert all(own == sorted(own) for own in taken)
+    assert sorted(number for claimed in taken for number in claimed) == numbers
+    assert all(claimed == sorted(claimed) for claimed in taken)
 
 
 def test_threads_that_resume_the_same_job_resume_it_once(store: JobStore) -> None:
@@ -216,10 +218,10 @@ def test_a_row_that_another_version_wrote_is_listed_and_never_taken(store: JobSt
     with database.session() as session:
         session.execute(text("UPDATE jobs SET kind = 'dream', params = '{}'"))
     assert store.claim("w") is None
-    found = store.get(job.number)
-    assert found
+    reread = store.get(job.number)
+    assert reread
     with pytest.raises(CorruptCacheError, match="dream"):
-        _ = found.params
+        _ = reread.params
 
 
 def test_what_is_stored_of_a_key_is_its_hash() -> None:

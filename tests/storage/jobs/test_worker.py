@@ -55,9 +55,9 @@ class Full:
 
 
 def state(store: JobStore, job: StoredJob) -> str:
-    found = store.get(job.number)
-    assert found
-    return found.state
+    stored = store.get(job.number)
+    assert stored
+    return stored.state
 
 
 def until(true: Callable[[], Any], seconds: float = 10) -> None:

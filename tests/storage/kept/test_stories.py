@@ -82,10 +82,10 @@ def test_what_is_no_story_is_refused(body: bytes) -> None:
 def test_a_story_is_kept_once_and_found_by_its_key(database: Database) -> None:
     key = keep_story(database, parsed())
     assert keep_story(database, parsed()) == key
-    other = keep_story(database, parsed(title="Other <b>${1}</b>"))
-    assert other != key
+    other_key = keep_story(database, parsed(title="Other <b>${1}</b>"))
+    assert other_key != key
     assert kept_story(database, key).story == parsed()
-    assert {own.key for own in kept_stories(database)} == {key, other}
+    assert {story_row.key for story_row in kept_stories(database)} == {key, other_key}
     with pytest.raises(UnknownNameError, match="story 'nope'"):
         kept_story(database, "nope")
 

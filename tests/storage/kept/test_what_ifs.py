@@ -51,7 +51,7 @@ def test_whatever_differs_is_another_what_if() -> None:
         WhatIf("films", "d" * 64, "15", "2", Recipe().replacing(seed=1), EDITS),
         WhatIf("films", "d" * 64, "15", "2", Recipe(), Edits()),
     ]
-    assert len({ONE.id, *(other.id for other in others)}) == 7
+    assert len({ONE.id, *(changed.id for changed in others)}) == 7
 
 
 def test_the_list_is_of_a_dataset_a_user_or_an_item_the_latest_first(what_ifs: WhatIfs) -> None:
@@ -59,9 +59,9 @@ def test_the_list_is_of_a_dataset_a_user_or_an_item_the_latest_first(what_ifs: W
         made = datetime(2026, 11, day, tzinfo=UTC)
         return what_ifs.keep(WhatIf(dataset, "d" * 64, user, item, Recipe(), EDITS), f"{user} {item}", made).id
 
-    old, new, other, _elsewhere = of("1", "1", 2), of("1", "2", 4), of("2", "1", 3), of("1", "1", 5, "books")
-    assert [kept.id for kept in what_ifs.all("films")] == [new, other, old]
-    assert [kept.id for kept in what_ifs.all("films", limit=2)] == [new, other]
+    old, new, other_user, _elsewhere = of("1", "1", 2), of("1", "2", 4), of("2", "1", 3), of("1", "1", 5, "books")
+    assert [kept.id for kept in what_ifs.all("films")] == [new, other_user, old]
+    assert [kept.id for kept in what_ifs.all("films", limit=2)] == [new, other_user]
     assert [kept.id for kept in what_ifs.all("films", user="1")] == [new, old]
     assert [kept.id for kept in what_ifs.all("films", user="1", item="1")] == [old]
     assert what_ifs.all("none") == []

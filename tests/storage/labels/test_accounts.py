@@ -149,9 +149,9 @@ def test_roles_and_disabling_hold_from_the_next_request_on(database: Database) -
     add_account(database, "ann", PASSWORD, "annotator")
     token = log_in(database, "ann", PASSWORD)
     set_role(database, "ann", "reviewer")
-    found = who(database, token)
-    assert found
-    assert found.role == "reviewer"
+    account = who(database, token)
+    assert account
+    assert account.role == "reviewer"
     disable(database, "ann")
     assert who(database, token) is None
     disable(database, "ann", False)

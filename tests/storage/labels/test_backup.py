@@ -90,18 +90,18 @@ def test_a_database_in_use_is_not_replaced(database: Database, people: People, m
 
 
 def test_what_is_no_backup_is_refused_and_nothing_is_touched(database: Database, tmp_path: Path) -> None:
-    url, junk, other = str(database.url), tmp_path / "junk.db", tmp_path / "other.db"
+    url, junk, other_database = str(database.url), tmp_path / "junk.db", tmp_path / "other.db"
     database.close()
     before = (tmp_path / "labels.db").read_bytes()
     junk.write_bytes(b"not a database at all" * 1000)
-    with closing(sqlite3.connect(other)) as opened:
+    with closing(sqlite3.connect(other_database)) as opened:
         opened.execute("CREATE TABLE x (y)")
     future = tmp_path / "future.db"
     with closing(open_database(url)) as again:
         backup(again, future)
     with closing(sqlite3.connect(future)) as opened, opened:
         opened.execute("UPDATE alembic_version SET version_num = '9999'")
-    for file, said in ((junk, "no backup"), (other, "no backup"), (tmp_path / "none.db", "not a file"),
+    for file, said in ((junk, "no backup"), (other_database, "no backup"), (tmp_path / "none.db", "not a file"),
                        (future, "does not know")):  # fmt: skip
         with pytest.raises(UsageError, match=said):
             restore(url, file)

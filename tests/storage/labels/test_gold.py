@@ -76,11 +76,11 @@ def test_which_tasks_are_hidden_is_drawn_once(database: Database, people: People
 
 def test_a_qualification_comes_first_and_is_passed_or_not(database: Database, people: People, make: Make) -> None:
     key = make(samples=8, overlap=3, qualification=3, pass_share=0.7)
-    asked = known(database, key, 4, qualification=True)
+    qualifying = known(database, key, 4, qualification=True)
     ann = work(database, key, people["ann"])
-    assert set(ann[:3]) <= asked
+    assert set(ann[:3]) <= qualifying
     assert len(ann) == 3 + 4  # and no more of the qualification than the project asks for
-    assert set(work(database, key, people["bob"], "bad")) <= asked
+    assert set(work(database, key, people["bob"], "bad")) <= qualifying
     nothing = next_task(database, key, people["bob"], after(0))
     assert isinstance(nothing, Nothing)
     assert nothing.reason == "unqualified"

@@ -54,9 +54,9 @@ def test_label_studio_6675_labels_lost_after_a_network_failure(database: Databas
             saved = save_draft(database, task.id, ann, Judgement(comment="begun"), 1, 0)
         for _ in range(2):
             submit(database, task.id, ann, judged(task), 2, saved.version, f"submission {number}")
-    found = list(labels(database, key))
-    assert len({label.task for label in found}) == len(found) == 5
-    for label in found:
+    kept_labels = list(labels(database, key))
+    assert len({label.task for label in kept_labels}) == len(kept_labels) == 5
+    for label in kept_labels:
         assert (label.status, label.judgement) == ("submitted", judged(open_task(database, label.task, ann)))
 
 
@@ -68,13 +68,13 @@ def test_doccano_1236_phoenix_3949_sqlite_is_locked_and_labels_are_missing(
     stop = threading.Event()
 
     def disturb() -> None:
-        own = sqlite3.connect(str(database.url.database), isolation_level=None, timeout=10)
+        connection = sqlite3.connect(str(database.url.database), isolation_level=None, timeout=10)
         while not stop.is_set():
-            own.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN IMMEDIATE")
             stop.wait(0.02)
-            own.execute("COMMIT")
+            connection.execute("COMMIT")
             stop.wait(0.005)
-        own.close()
+        connection.close()
 
     disturbing = threading.Thread(target=disturb)
     disturbing.start()
@@ -125,7 +125,7 @@ def test_label_studio_795_two_people_get_the_same_task(
     """All ask at the same moment, again and again: a chain is never given to more than its overlap."""
     key = make(samples=12, overlap=overlap)
     crowd = list(people.values())[:4]
-    projects.update_project(database, key, "rita", members=[own.name for own in crowd])
+    projects.update_project(database, key, "rita", members=[person.name for person in crowd])
     given: Counter[str] = Counter()
     lock, start = threading.Lock(), threading.Barrier(len(crowd))
 
@@ -140,8 +140,8 @@ def test_label_studio_795_two_people_get_the_same_task(
         list(pool.map(work, crowd))
     assert given == dict.fromkeys(given, overlap)
     assert len(given) == 12
-    found = Counter(label.task for label in labels(database, key, status=["submitted"]))
-    assert found == given
+    counts = Counter(label.task for label in labels(database, key, status=["submitted"]))
+    assert counts == given
 
 
 def test_label_studio_4190_stale_locks_block_the_queue(database: Database, people: People, make: Make) -> None:
@@ -165,8 +165,8 @@ def test_argilla_5113_a_discarded_record_cannot_come_back(database: Database, pe
     first = get(database, key, ann)
     save_draft(database, first.id, ann, Judgement(comment="so far"), 1, 0)
     skip(database, first.id, ann, "too tired")
-    [own] = own_labels(database, key, ann)
-    assert (own.status, own.skip_reason) == ("skipped", "too tired")
+    [own_label] = own_labels(database, key, ann)
+    assert (own_label.status, own_label.skip_reason) == ("skipped", "too tired")
     back = undo(database, key, ann)
     assert back
     assert back.state
@@ -203,15 +203,15 @@ def test_label_studio_9774_reviewed_and_nothing_found_looks_like_not_done(
 ) -> None:
     """A chain with all steps good is submitted; one that was begun or only handed out is told from it."""
     key, ann, bob = make(samples=3, overlap=2), people["ann"], people["bob"]
-    found: dict[str, Any] = {}
+    by_task: dict[str, Any] = {}
     good = get(database, key, ann)
     done(database, good, ann)
     begun = get(database, key, ann)
     save_draft(database, begun.id, ann, Judgement(), 1, 0)
     get(database, key, bob)  # handed out, and no more
     for label in labels(database, key):
-        found[label.task] = (label.author, label.status, len(label.judgement.steps))
-    assert found == {good.id: ("ann", "submitted", len(good.steps)), begun.id: ("ann", "draft", 0)}
+        by_task[label.task] = (label.author, label.status, len(label.judgement.steps))
+    assert by_task == {good.id: ("ann", "submitted", len(good.steps)), begun.id: ("ann", "draft", 0)}
     told = progress(database, key, NOON)
     assert (told.submitted, told.skipped, told.drafts, told.reserved, told.filled, told.wanted) == (1, 0, 1, 2, 1, 6)
     assert len(rows(database)) == 3

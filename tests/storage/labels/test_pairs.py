@@ -34,8 +34,10 @@ def compared(database: Database, people: dict[str, Account]) -> tuple[str, list[
 
 def places(labels: list[Label], author: str) -> dict[str, str]:
     """What somebody prefers, by task: "first" is the chain that the task has first."""
-    own = [label for label in labels if label.author == author]
-    return {label.task: "first" if label.judgement.preferred == label.chains[0].id else "second" for label in own}
+    authors_labels = [label for label in labels if label.author == author]
+    return {
+        label.task: "first" if label.judgement.preferred == label.chains[0].id else "second" for label in authors_labels
+    }
 
 
 def test_the_preferred_chain_has_one_name_in_all_that_tells_of_it(
@@ -49,12 +51,12 @@ def test_the_preferred_chain_has_one_name_in_all_that_tells_of_it(
     from backend.labelling.formats import FORMATS
 
     key, labels = compared
-    wanted = {name: places(labels, name) for name in ("ann", "bob")}
-    assert set(wanted["ann"].values()) == {"first", "second"}
+    sides = {name: places(labels, name) for name in ("ann", "bob")}
+    assert set(sides["ann"].values()) == {"first", "second"}
     assert any(label.chains[0].id > label.chains[1].id for label in labels), "the order is not that of the ids"
     # The list of disputes, and the confusion matrix.
-    told = {own.task: dict(own.parts[0].answers) for own in disputed(labels)}
-    assert told == {task: {"ann": wanted["ann"][task], "bob": "second"} for task in wanted["bob"]}
+    told = {dispute.task: dict(dispute.parts[0].answers) for dispute in disputed(labels)}
+    assert told == {task: {"ann": sides["ann"][task], "bob": "second"} for task in sides["bob"]}
     matrix = confusion(labels, "preferred", "ann", "bob")
     counts = dict(zip(matrix.dimension.categories, matrix.counts, strict=True))
     assert counts["first"] == (0, 6, 0, 0)
@@ -63,12 +65,12 @@ def test_the_preferred_chain_has_one_name_in_all_that_tells_of_it(
     out = io.BytesIO()
     FORMATS["label-studio"].write(labels, out)
     for task in json.loads(out.getvalue()):
-        said = [{own["from_name"]: own["value"] for own in one["result"]} for one in task["annotations"]]
-        found = {own["author"]["text"][0]: own["preferred"]["choices"] for own in said}
+        said = [{result["from_name"]: result["value"] for result in one["result"]} for one in task["annotations"]]
+        by_person = {results["author"]["text"][0]: results["preferred"]["choices"] for results in said}
         name = task["data"]["task"]
-        assert found == {"ann": [wanted["ann"][name]], "bob": ["second"]}
+        assert by_person == {"ann": [sides["ann"][name]], "bob": ["second"]}
     # The page of adjudication, which shows the chains in the task's order.
-    for name, side in wanted["ann"].items():
+    for name, side in sides["ann"].items():
         beside = side_by_side(database, key, name)
         page = adjudicate(beside, rubric("1"), "")
         assert f"ann <b>{WORDS[side]}</b>" in page
@@ -77,9 +79,9 @@ def test_the_preferred_chain_has_one_name_in_all_that_tells_of_it(
         assert [head for head, _ in heads] == ["First chain", "Second chain"]
         assert [text.split(".")[0] for _, text in heads] == [chain.text.split(".")[0] for chain in beside.task.chains]
     # One's own labels.
-    own = {label.task: label.first for label in own_labels(database, key, people["ann"])}
+    first_shown = {label.task: label.first for label in own_labels(database, key, people["ann"])}
     for label in labels:
         if label.author == "ann":
-            assert in_words(label.judgement, rubric("1"), own[label.task]) == [
-                ("Better chain", wanted["ann"][label.task])
+            assert in_words(label.judgement, rubric("1"), first_shown[label.task]) == [
+                ("Better chain", sides["ann"][label.task])
             ]

@@ -31,9 +31,9 @@ People = dict[str, Account]
 
 
 def get(database: Database, key: str, account: Account, minute: float = 0) -> Task:
-    found = next_task(database, key, account, after(minute))
-    assert isinstance(found, Task), found
-    return found
+    task = next_task(database, key, account, after(minute))
+    assert isinstance(task, Task), task
+    return task
 
 
 def done(database: Database, task: Task, account: Account, minute: float = 1, name: str = "submission") -> Submitted:
@@ -50,8 +50,8 @@ def test_a_task_stays_somebodys_until_it_is_done(database: Database, people: Peo
     result = done(database, first, people["ann"])
     assert (result.problems, result.version) == ((), 1)
     assert get(database, key, people["ann"], 2).id != first.id
-    [own] = own_labels(database, key, people["ann"])
-    assert (own.status, own.seconds, own.title) == ("submitted", 12.5, first.chains[0].title)
+    [own_label] = own_labels(database, key, people["ann"])
+    assert (own_label.status, own_label.seconds, own_label.title) == ("submitted", 12.5, first.chains[0].title)
 
 
 def test_what_is_incomplete_is_kept_and_said(database: Database, people: People, make: Make) -> None:
@@ -153,8 +153,8 @@ def test_an_edited_label_stands_again_where_nothing_came_of_it(database: Databas
     save_draft(database, opened.id, ann, Judgement(comment="half"), 1, opened.state.version, after(6))
     # Its place is nobody else's meanwhile.
     assert isinstance(next_task(database, key, people["bob"], after(35)), Nothing)
-    [own] = own_labels(database, key, ann, after(40))
-    assert (own.status, own.edits) == ("submitted", 1)
+    [own_label] = own_labels(database, key, ann, after(40))
+    assert (own_label.status, own_label.edits) == ("submitted", 1)
     kept = open_task(database, opened.id, ann).state
     assert kept
     assert kept.judgement == judged(opened)

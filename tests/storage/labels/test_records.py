@@ -50,28 +50,28 @@ def lived(database: Database, people: People, make: Make) -> str:
 
 
 def test_rows_come_in_the_projects_order_and_reservations_are_none(database: Database, lived: str) -> None:
-    found = list(labels(database, lived))
-    assert [(label.author, label.status) for label in found] == [
+    rows = list(labels(database, lived))
+    assert [(label.author, label.status) for label in rows] == [
         ("ann", "submitted"), ("bob", "submitted"), ("ann", "skipped"), ("ann", "draft"),
     ]  # fmt: skip
     assert [label.status for label in labels(database, lived, status=["skipped"])] == ["skipped"]
-    assert [version.status for version in found[0].history] == ["submitted"]
-    assert found[2].skip_reason == "cannot read it"
-    [own] = resolved(database, lived)
-    assert (own.kind, own.author, len(own.history)) == ("resolved", "rita", 1)
+    assert [version.status for version in rows[0].history] == ["submitted"]
+    assert rows[2].skip_reason == "cannot read it"
+    [resolved_label] = resolved(database, lived)
+    assert (resolved_label.kind, resolved_label.author, len(resolved_label.history)) == ("resolved", "rita", 1)
 
 
 def test_a_round_trip_loses_nothing_and_can_be_made_twice(database: Database, elsewhere: Database, lived: str) -> None:
-    sent = [Label.model_validate_json(own.model_dump_json()) for own in labels(database, lived)]
-    [own] = resolved(database, lived)
-    set_gold(database, own.task, own.judgement, "rita")
+    sent = [Label.model_validate_json(label.model_dump_json()) for label in labels(database, lived)]
+    [resolved_label] = resolved(database, lived)
+    set_gold(database, resolved_label.task, resolved_label.judgement, "rita")
     sent += resolved(database, lived)
     assert take_over(elsewhere, sent).new == 5
     assert [*labels(elsewhere, lived), *resolved(elsewhere, lived)] == sent
     again = take_over(elsewhere, reversed(sent))
     assert (again.new, again.same, again.conflicting) == (0, 5, ())
     assert [*labels(elsewhere, lived), *resolved(elsewhere, lived)] == sent
-    assert known_answers(elsewhere, lived) == {own.task: own.judgement}
+    assert known_answers(elsewhere, lived) == {resolved_label.task: resolved_label.judgement}
     assert {listed.account.name: listed.can_log_in for listed in accounts.accounts(elsewhere)} == dict.fromkeys(
         ("ann", "bob", "rita"), False
     )
@@ -80,10 +80,10 @@ def test_a_round_trip_loses_nothing_and_can_be_made_twice(database: Database, el
 def test_what_conflicts_is_reported_and_not_overwritten(database: Database, elsewhere: Database, lived: str) -> None:
     first, *rest = sent = list(labels(database, lived))
     take_over(elsewhere, sent)
-    other = first.model_copy(update={"judgement": Judgement(comment="mine")})
+    conflicting = first.model_copy(update={"judgement": Judgement(comment="mine")})
     renamed = first.model_copy(update={"id": "f" * 24})
     shouted = rest[0].model_copy(update={"id": "e" * 24, "author": "BOB"})
-    counts = take_over(elsewhere, [other, renamed, shouted, *rest])
+    counts = take_over(elsewhere, [conflicting, renamed, shouted, *rest])
     assert (counts.new, counts.same) == (0, 3)
     assert set(counts.conflicting) == {first.id, "f" * 24, "e" * 24}
     assert list(labels(elsewhere, lived)) == sent
@@ -146,10 +146,10 @@ def test_every_change_is_in_the_audit_log_which_nobody_changes(database: Databas
 
 
 def test_a_resolved_label_can_be_made_gold_and_ordinary_again(database: Database, people: People, lived: str) -> None:
-    [own] = resolved(database, lived)
-    set_gold(database, own.task, own.judgement, "rita")
-    assert side_by_side(database, lived, own.task).gold == own.judgement
+    [resolved_label] = resolved(database, lived)
+    set_gold(database, resolved_label.task, resolved_label.judgement, "rita")
+    assert side_by_side(database, lived, resolved_label.task).gold == resolved_label.judgement
     with pytest.raises(UsageError, match="not whole"):
-        set_gold(database, own.task, Judgement(), "rita")
-    set_gold(database, own.task, None, "rita")
-    assert side_by_side(database, lived, own.task).gold is None
+        set_gold(database, resolved_label.task, Judgement(), "rita")
+    set_gold(database, resolved_label.task, None, "rita")
+    assert side_by_side(database, lived, resolved_label.task).gold is None

@@ -35,23 +35,23 @@ def work(home: Path) -> None:
 
 def files(home: Path) -> set[tuple[str, int]]:
     """Every file and when it was written. Not rglob: folders get their names, and go, while this looks."""
-    found = set()
+    paths = set()
     for folder, _, names in os.walk(home / "artifacts"):
         for path in (os.path.join(folder, name) for name in names):
             with suppress(FileNotFoundError):
-                found.add((path, os.stat(path).st_mtime_ns))
-    return found
+                paths.add((path, os.stat(path).st_mtime_ns))
+    return paths
 
 
 def killed(home: Path, chance: random.Random) -> str | None:
     """Start a run, kill it a random moment after some of its files appeared; the unfinished folder, None: it ended."""
-    before, wanted = files(home), chance.randint(1, 3)
+    before, files_to_wait_for = files(home), chance.randint(1, 3)
     victim = os.fork()
     if victim == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         work(home)
         os._exit(0)
-    while len(files(home) - before) < wanted:
+    while len(files(home) - before) < files_to_wait_for:
         if os.waitpid(victim, os.WNOHANG)[0]:
             return None
         time.sleep(0.001)

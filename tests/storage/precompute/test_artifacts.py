@@ -41,10 +41,10 @@ def test_what_ships_is_found_after_the_home_and_never_written(tmp_path: Path) ->
     shipped = _made(ArtifactStore(tmp_path / "bundle", bundle=tmp_path / "none"))
     home = ArtifactStore(tmp_path / "home", bundle=tmp_path / "bundle")
     assert home.find("vectors", RECIPE) == shipped
-    own = _made(home, 2.0)
-    assert home.find("vectors", RECIPE) == own
-    assert own.folder.parent == tmp_path / "home"
-    assert home.all() == [own]
+    made = _made(home, 2.0)
+    assert home.find("vectors", RECIPE) == made
+    assert made.folder.parent == tmp_path / "home"
+    assert home.all() == [made]
     assert load_array(shipped, "vectors.npy")[0, 0] == 1.0
 
 

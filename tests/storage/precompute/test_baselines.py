@@ -26,9 +26,11 @@ def test_made_once_asked_for_and_read_back(small_source: Path, tmp_path: Path) -
     scores = workspace.baselines()
     assert tuple(scores) == NETWORKS
     parts = split(build_samples(data), data, workspace.settings.split)
-    asked = np.sort(np.concatenate([parts.validation, parts.test]))
-    for name, own in scores.items():
-        assert np.flatnonzero(~np.isnan(own)).tolist() == asked.tolist()
+    predicted_rows = np.sort(np.concatenate([parts.validation, parts.test]))
+    for name, system_scores in scores.items():
+        assert np.flatnonzero(~np.isnan(system_scores)).tolist() == predicted_rows.tolist()
         facts = next(artifact.meta for artifact in made if artifact.meta["kind"] == name.lower())
         labels = data.labels[np.sort(parts.validation)]
-        assert facts["validation_log_loss"] == round(metrics.log_loss(labels, own[np.sort(parts.validation)]), 4)
+        assert facts["validation_log_loss"] == round(
+            metrics.log_loss(labels, system_scores[np.sort(parts.validation)]), 4
+        )

@@ -26,7 +26,7 @@ ASKED = describe_prompt(MOVIES, "Heat (1995)", ("Action", "Crime"))
 
 
 @pytest.mark.parametrize(
-    ("meta", "asked"),
+    ("meta", "phrases"),
     [
         (MOVIES, ("mood", "\nGenres: unknown.")),
         (BOOKS, ("the book Heat in", "how it reads", "\nAuthors: unknown.")),
@@ -37,9 +37,9 @@ ASKED = describe_prompt(MOVIES, "Heat (1995)", ("Action", "Crime"))
         ),
     ],
 )
-def test_the_prompt_is_worded_by_what_the_items_are(meta: DatasetMeta, asked: tuple[str, ...]) -> None:
+def test_the_prompt_is_worded_by_what_the_items_are(meta: DatasetMeta, phrases: tuple[str, ...]) -> None:
     [message] = describe_prompt(meta, "Heat", ())
-    assert all(part in message.content for part in asked)
+    assert all(part in message.content for part in phrases)
 
 
 def test_a_title_with_line_breaks_cannot_add_lines_to_the_prompt() -> None:
@@ -110,10 +110,10 @@ def test_useless_texts_are_drawn_again_then_marked_and_replaced(small: Dataset, 
     [artifact] = Precompute(small, settings, store, roles, lambda _role: engine).run("describe")
     rows = load_descriptions(artifact)
     assert [row.item for row in rows] == small.item_ids
-    asked = set(small.most_interacted[:10])
+    popular = set(small.most_interacted[:10])
     for code, row in enumerate(rows):
         stand_in = fixed_description(small.meta, small.item_label(code), small.categories[code])
-        if code not in asked:
+        if code not in popular:
             assert row == Description(row.item, stand_in, "fixed")
         elif "number 7 " in small.item_label(code):
             assert row == Description(row.item, stand_in, "rejected", 3, ("loop",) * 3)

@@ -82,7 +82,7 @@ def test_an_artifact_says_what_made_it(precompute: Make, tmp_path: Path) -> None
         assert meta["recipe"]["data"]["name"] == "ml-latest-small"
         assert meta["recipe"]["code"] >= 1
         assert set(meta["inputs"]) == set(meta["recipe"]["inputs"])
-        assert all(artifacts[other].folder.name == folder for other, folder in meta["inputs"].items())
+        assert all(artifacts[input_kind].folder.name == folder for input_kind, folder in meta["inputs"].items())
         assert {"made", "version", "seconds", "rows"} <= meta.keys()
         assert set(meta["files"]) == {path.name for path in artifact.folder.iterdir()} - {"meta.json"}, kind
         assert artifact.damage() == []
@@ -139,10 +139,10 @@ def test_text_vectors_are_those_of_the_encoder_in_a_byte_per_number(precompute: 
         "title-vectors": title_texts(small.meta, labels, small.categories),
         "description-vectors": [row.text for row in load_descriptions(artifacts["descriptions"])],
     }
-    for kind, own in texts.items():
+    for kind, kind_texts in texts.items():
         codes, columns = (load_array(artifacts[kind], name) for name in ("vectors.npy", "columns.npy"))
         assert (codes.dtype, columns.dtype, columns.shape) == (np.int8, np.float32, (2, codes.shape[1]))
-        made = ScriptedEngine().embed(own)
+        made = ScriptedEngine().embed(kind_texts)
         assert codes.shape == made.shape
         assert (np.abs(load_text_vectors(artifacts[kind]) - made) <= columns[1] / 2 + 1e-3 * np.abs(made).max()).all()
 

@@ -87,9 +87,9 @@ def test_an_adapter_says_what_it_was_made_of_and_how_good_it_is(
 
 
 def test_other_settings_are_another_adapter_of_another_name(work: Work) -> None:
-    first, other = _only(work(), "tune-rallrec"), _only(work(tune={"learning_rate": 0.1}), "tune-rallrec")
-    assert first.folder != other.folder
-    assert adapter_name(first) != adapter_name(other)
+    first, faster = _only(work(), "tune-rallrec"), _only(work(tune={"learning_rate": 0.1}), "tune-rallrec")
+    assert first.folder != faster.folder
+    assert adapter_name(first) != adapter_name(faster)
     planned = work(tune={"dropout": 0.3}).plan("tune-rallrec")[-1]
     assert planned.state == "missing"
     assert planned.why.startswith("changed since the last one: config.dropout: ")

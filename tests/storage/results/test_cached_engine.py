@@ -53,10 +53,10 @@ def test_what_comes_back_is_what_the_model_said(cached: CachedEngine, database: 
 
 def test_another_process_with_another_engine_shares_the_cache(cached: CachedEngine, database: Database) -> None:
     cached.answer([A])
-    other = CountingEngine()
-    other.name = "faster"
-    assert CachedEngine(other, database).answer([A]) == cached.answer([A])
-    assert other.loads == 0
+    faster = CountingEngine()
+    faster.name = "faster"
+    assert CachedEngine(faster, database).answer([A]) == cached.answer([A])
+    assert faster.loads == 0
     with database.session(read_only=True) as session:
         assert session.execute(select(AnswerRow.engine)).scalars().all() == ["counting"]
 
@@ -65,11 +65,11 @@ def test_another_process_with_another_engine_shares_the_cache(cached: CachedEngi
 def test_another_model_does_not(cached: CachedEngine, database: Database, model: ModelRef) -> None:
     cached.answer([A])
     cached.reason([A], 1, SAMPLING)
-    other = CountingEngine(model)
+    other_engine = CountingEngine(model)
     for _ in range(2):  # the second time, from the cache
-        CachedEngine(other, database).answer([A])
-        CachedEngine(other, database).reason([A], 1, SAMPLING)
-    assert (other.answered, other.drawn) == ([A], [(A, 0)])
+        CachedEngine(other_engine, database).answer([A])
+        CachedEngine(other_engine, database).reason([A], 1, SAMPLING)
+    assert (other_engine.answered, other_engine.drawn) == ([A], [(A, 0)])
 
 
 def test_only_the_missing_prompts_run_each_once_and_in_order(cached: CachedEngine, inner: CountingEngine) -> None:

@@ -140,12 +140,12 @@ def test_a_prompt_that_fails_in_a_group_of_its_own_does_not_stop_the_other_group
 
 def test_prompts_that_differ_in_what_may_be_dropped_alone_are_one(cached: CachedEngine, inner: CountingEngine) -> None:
     plain, marked = ((Message("user", "1. x\n", spans),) for spans in ((), ((0, 5),)))
-    one, other = cached.answer([plain, marked])
-    assert one == other
+    plain_answer, marked_answer = cached.answer([plain, marked])
+    assert plain_answer == marked_answer
     [[first], [second]] = cached.reason([plain, marked], 1, SAMPLING)
     assert first == second
     assert (len(inner.answered), len(inner.drawn)) == (1, 1)
-    assert cached.peek_answers([marked]) == [one]
+    assert cached.peek_answers([marked]) == [plain_answer]
 
 
 def test_the_messages_reach_the_model_with_what_may_be_dropped(cached: CachedEngine, inner: CountingEngine) -> None:

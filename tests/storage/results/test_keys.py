@@ -46,12 +46,12 @@ def key_of(request: tuple) -> str:
 
 
 @given(answers | traces, answers | traces)
-def test_two_requests_share_a_key_only_if_they_are_the_same(one: tuple, other: tuple) -> None:
-    assert (key_of(one) == key_of(other)) == (one == other)
+def test_two_requests_share_a_key_only_if_they_are_the_same(first: tuple, second: tuple) -> None:
+    assert (key_of(first) == key_of(second)) == (first == second)
 
 
 @pytest.mark.parametrize(
-    "other",
+    "option",
     [
         {"temperature": 0.7},
         {"top_p": 0.9},
@@ -59,10 +59,10 @@ def test_two_requests_share_a_key_only_if_they_are_the_same(one: tuple, other: t
         {"seed": 1},
     ],
 )
-def test_each_decoding_option_changes_the_key(other: dict) -> None:
+def test_each_decoding_option_changes_the_key(option: dict) -> None:
     model, prompt = ModelRef("tiny"), prompt_hash(messages_json((Message("user", "hi"),)))
     assert {field.name for field in fields(Sampling)} == {"temperature", "top_p", "max_tokens", "seed"}
-    assert trace_key(model, prompt, Sampling(), 0) != trace_key(model, prompt, Sampling(**other), 0)
+    assert trace_key(model, prompt, Sampling(), 0) != trace_key(model, prompt, Sampling(**option), 0)
 
 
 def sha256(text: str) -> str:
@@ -133,7 +133,7 @@ def test_a_checksum_covers_each_field_and_the_key() -> None:
     answer = Answer(0.5, 7, 0.25)
     others = [Answer(0.6, 7, 0.25), Answer(0.5, 8, 0.25), Answer(0.5, 7, 0.5)]
     others += [Answer(0.5, 7, 0.25, dropped) for dropped in (1, 2)]
-    assert len({answer_checksum("k", each) for each in [answer, *others]} | {answer_checksum("l", answer)}) == 7
+    assert len({answer_checksum("k", result) for result in [answer, *others]} | {answer_checksum("l", answer)}) == 7
     trace = Trace(0, "a", 0.5, 1, 0.25, "stop")
     others_ = [
         Trace(0, "b", 0.5, 1, 0.25, "stop"),
@@ -143,4 +143,4 @@ def test_a_checksum_covers_each_field_and_the_key() -> None:
         Trace(0, "a", 0.5, 1, 0.25, "length"),
         Trace(0, "a", 0.5, 1, 0.25, "stop", 1),
     ]
-    assert len({trace_checksum("k", each) for each in [trace, *others_]} | {trace_checksum("l", trace)}) == 8
+    assert len({trace_checksum("k", result) for result in [trace, *others_]} | {trace_checksum("l", trace)}) == 8

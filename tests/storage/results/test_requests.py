@@ -76,7 +76,7 @@ def unwritten(workspace: Workspace) -> None:
 
 
 def test_what_was_asked_is_found_whatever_its_settings_and_nothing_else(workspace: Workspace) -> None:
-    samples, asked = AnsweredSamples(workspace), set[int]()
+    samples, asked_rows = AnsweredSamples(workspace), set[int]()
     assert samples.counts(read=False) is None
     assert samples.rows().tolist() == []
     oldest = workspace.dataset().user_rows(6).start + 5
@@ -86,14 +86,14 @@ def test_what_was_asked_is_found_whatever_its_settings_and_nothing_else(workspac
         (oldest, {"strategy": "recent"}),
         (oldest, {"knowledge": "none", "template": "answered"}),
     ):
-        asked.add(predict(workspace, row, **choices))
-        assert set(samples.rows().tolist()) == asked
+        asked_rows.add(predict(workspace, row, **choices))
+        assert set(samples.rows().tolist()) == asked_rows
     counts = samples.counts()
     assert counts is not None
     assert (int(counts[6]), int(counts[7]), int(counts.sum())) == (1, 2, 3)
-    assert samples.of_user(7).tolist() == sorted(row for row in asked if workspace.dataset().user_index[row] == 7)
+    assert samples.of_user(7).tolist() == sorted(row for row in asked_rows if workspace.dataset().user_index[row] == 7)
     unwritten(workspace)
-    assert set(samples.rows().tolist()) == asked
+    assert set(samples.rows().tolist()) == asked_rows
     with workspace.database.session() as session:
         session.execute(text("DELETE FROM answers"))
     assert samples.rows().tolist() == []
@@ -143,8 +143,8 @@ def test_another_model_s_answers_and_other_data_do_not_count(settings: Settings)
         with first.database.session() as session:
             session.execute(text("UPDATE requests SET data_hash = 'another'"))
         assert AnsweredSamples(first).rows().tolist() == []
-    with Workspace(settings.model_copy(update={"tuned_adapter": "another"})) as other:
-        assert AnsweredSamples(other).rows().tolist() == []
+    with Workspace(settings.model_copy(update={"tuned_adapter": "another"})) as other_workspace:
+        assert AnsweredSamples(other_workspace).rows().tolist() == []
 
 
 def test_what_nobody_rated_has_no_sample(workspace: Workspace) -> None:
@@ -183,14 +183,14 @@ def test_a_prompt_of_another_dataset_with_the_same_titles_is_nobody_s(workspace:
     """The same past and target, another rating: every name fits, the text does not."""
     data, engine, row = workspace.dataset(), workspace.cached_engine("tuned"), latest(workspace, 7)
     questions = workspace.pipeline().questions
-    own = workspace.pipeline().question(7, int(data.item_index[row]), Recipe()).prompts[0].text
-    forged = re.sub(r"[\d.]+(?=\D*\n2\. )", "4.25", own)
-    assert forged != own
+    real_prompt = workspace.pipeline().question(7, int(data.item_index[row]), Recipe()).prompts[0].text
+    forged = re.sub(r"[\d.]+(?=\D*\n2\. )", "4.25", real_prompt)
+    assert forged != real_prompt
     reader = PromptReader(questions)
-    assert reader.read(forged) == reader.read(own)
+    assert reader.read(forged) == reader.read(real_prompt)
     engine.answer([(Message("user", forged),)])
     assert AnsweredSamples(workspace).rows().tolist() == []
-    engine.answer([(Message("user", own),)])
+    engine.answer([(Message("user", real_prompt),)])
     unwritten(workspace)
     assert AnsweredSamples(workspace).rows().tolist() == [row]
 
@@ -199,7 +199,7 @@ def test_a_prompt_that_cannot_be_read_is_nobody_s(workspace: Workspace) -> None:
     row = predict(workspace, latest(workspace, 7))
     unwritten(workspace)
     with workspace.database.session() as session:
-        hashes = [found[0] for found in session.execute(text("SELECT hash FROM prompts ORDER BY hash"))]
+        hashes = [hash_row[0] for hash_row in session.execute(text("SELECT hash FROM prompts ORDER BY hash"))]
         for key, messages in zip(hashes, ("not JSON", '[{"role": "user"}]', "[7]"), strict=False):
             session.execute(text("UPDATE prompts SET messages = :m WHERE hash = :h"), {"m": messages, "h": key})
     assert set(AnsweredSamples(workspace).rows().tolist()) <= {row}

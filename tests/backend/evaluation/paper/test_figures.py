@@ -110,10 +110,10 @@ def test_cost_against_quality_has_who_has_both() -> None:
 
 
 def test_slices() -> None:
-    found = by_quantity("history", "length", [5, 5, 5, 9, 7, 8, np.nan], parts=3)
+    slices = by_quantity("history", "length", [5, 5, 5, 9, 7, 8, np.nan], parts=3)
     # Equal values stay together: cuts after two and four of six; the first would part the fives.
-    assert found.names == ("5 to 7", "8 to 9")
-    assert [found.order[a:b].tolist() for a, b in found.spans.tolist()] == [[0, 1, 2, 4], [5, 3]]
+    assert slices.names == ("5 to 7", "8 to 9")
+    assert [slices.order[a:b].tolist() for a, b in slices.spans.tolist()] == [[0, 1, 2, 4], [5, 3]]
     genres = by_group("genre", "genre", [("Drama", [0, 2]), ("Comedy", [2])])
     panel = figures.sliced([7, 7, 8], [1, 0, 0], {"A": [0.9, 0.8, 0.3]}, genres)
     one = only(panel)

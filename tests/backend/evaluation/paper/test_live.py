@@ -20,8 +20,8 @@ chance = st.one_of(coarse, st.floats(0, 1))
 def questions(draw: st.DrawFn) -> tuple[list[int], list[list[float]], list[float], list[float]]:
     n, k = draw(st.integers(1, 25)), draw(st.integers(1, 5))
 
-    def many(each: st.SearchStrategy[float]) -> list[float]:
-        return draw(st.lists(each, min_size=n, max_size=n))
+    def many(element: st.SearchStrategy[float]) -> list[float]:
+        return draw(st.lists(element, min_size=n, max_size=n))
 
     labels = draw(st.lists(st.integers(0, 1), min_size=n, max_size=n))
     return labels, [many(chance) for _ in range(k)], many(chance), many(st.floats(0, 0.25))

@@ -29,14 +29,14 @@ def lines_of(table: ResultTable) -> dict[str, dict[str, float]]:
 
 
 def test_a_system_is_scored_by_every_metric() -> None:
-    found = score("B", USERS, LABELS, GOOD, 200)
-    assert dict(found.values) == {
+    scored = score("B", USERS, LABELS, GOOD, 200)
+    assert dict(scored.values) == {
         "auc": metrics.auc(LABELS, GOOD), "gauc": 1.0, "log_loss": metrics.log_loss(LABELS, GOOD), "accuracy": 1.0,
         "ece": pytest.approx((0.1 + 0.2 + 0.2 + 0.4 + 0.3 + 0.4) / 6),
     }  # fmt: skip
-    assert found.n == 6
-    for metric, (low, high) in found.intervals.items():
-        assert low <= found.values[metric] <= high
+    assert scored.n == 6
+    for metric, (low, high) in scored.intervals.items():
+        assert low <= scored.values[metric] <= high
     assert score("B", USERS, LABELS, GOOD, 0).intervals == {}
 
 
@@ -90,31 +90,31 @@ def test_tokens_per_response() -> None:
 
 def test_pairs_of_systems() -> None:
     a, b = two()
-    found = differences(LABELS, b, a, GOOD, BAD)
-    assert [(difference.metric, difference.method) for difference in found] == [
+    compared = differences(LABELS, b, a, GOOD, BAD)
+    assert [(difference.metric, difference.method) for difference in compared] == [
         ("auc", "DeLong"), ("auc", "bootstrap"), ("gauc", "bootstrap"), ("log_loss", "bootstrap"),
         ("accuracy", "bootstrap"), ("ece", "bootstrap"),
     ]  # fmt: skip
-    assert found[0].value == pytest.approx(found[1].value)
-    assert found[3].value == pytest.approx(b.values["log_loss"] - a.values["log_loss"])
-    for difference in found:
+    assert compared[0].value == pytest.approx(compared[1].value)
+    assert compared[3].value == pytest.approx(b.values["log_loss"] - a.values["log_loss"])
+    for difference in compared:
         assert difference.low <= difference.value <= difference.high
         assert 0 < difference.p <= 1
 
 
 def test_p_values_of_draws_are_counted() -> None:
-    each = np.r_[np.full(97, 0.5), [-0.1, -0.2, 0.0]]
-    assert MetricDraws(0.4, each).p_value == pytest.approx(2 * 4 / 101)
-    assert MetricDraws(-0.4, -each).p_value == pytest.approx(2 * 4 / 101)
+    draws = np.r_[np.full(97, 0.5), [-0.1, -0.2, 0.0]]
+    assert MetricDraws(0.4, draws).p_value == pytest.approx(2 * 4 / 101)
+    assert MetricDraws(-0.4, -draws).p_value == pytest.approx(2 * 4 / 101)
     assert MetricDraws(0.0, np.zeros(100)).p_value == 1
     assert MetricDraws(1.0, np.r_[np.ones(99), np.nan]).p_value == pytest.approx(2 / 100)
-    assert math.isnan(MetricDraws(float("nan"), each).p_value)
+    assert math.isnan(MetricDraws(float("nan"), draws).p_value)
 
 
 def test_wins_and_losses() -> None:
-    found = wins_and_losses([1, 1, 0, 0, 1], [0.9, 0.2, 0.1, 0.7, 0.6], [0.3, 0.9, 0.4, 0.9, 0.4])
-    assert found.first.tolist() == [0, 4]  # farthest apart first
-    assert (found.second.tolist(), found.both.tolist(), found.neither.tolist()) == ([1], [2], [3])
+    duel = wins_and_losses([1, 1, 0, 0, 1], [0.9, 0.2, 0.1, 0.7, 0.6], [0.3, 0.9, 0.4, 0.9, 0.4])
+    assert duel.first.tolist() == [0, 4]  # farthest apart first
+    assert (duel.second.tolist(), duel.both.tolist(), duel.neither.tolist()) == ([1], [2], [3])
 
 
 def test_the_papers_datasets() -> None:
