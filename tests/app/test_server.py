@@ -16,7 +16,7 @@ import app
 from app.server import create_app
 from app.shared.address import SampleAddress
 from tests.app.conftest import settings_of
-from tests.app.views import Reading
+from tests.app.views import ParsedHtml
 
 JUNK: list[Any] = [
     None, [], {}, 7, "text", {"text": None}, {"text": ["a"], "within": {}}, {"text": "x" * 1_000_000, "within": "7"},
@@ -98,7 +98,7 @@ def test_the_pages_html_loads_nothing_from_another_host(client: TestClient) -> N
     assert page.status_code == 200
     assert client.get("/config").json()["title"] == "RALLRec+"
     loaded = []
-    for tag, attributes in Reading(page.text).elements:
+    for tag, attributes in ParsedHtml(page.text).elements:
         values = dict(attributes)
         if tag in ("script", "link", "img", "iframe", "source") and values.get("rel") not in ("canonical",):
             loaded += [values[name] for name in ("src", "href") if values.get(name)]

@@ -177,7 +177,7 @@ def _path(value: str | None) -> str | None:
     return value.split("?")[0] if value and re.fullmatch(r"export/[\w.]+\?[\w.=&%+-]*", value) else value
 
 
-class Reading(HTMLParser):
+class ParsedHtml(HTMLParser):
     """``elements``: (tag, names of its attributes, values of those that hold no words); ``words``: all text, and
     the values of the attributes that hold words; ``open``: elements that were not closed."""
 
@@ -226,13 +226,13 @@ class Reading(HTMLParser):
 
 def words(html: str) -> str:
     """What a document says, in one line."""
-    return " ".join(" ".join(Reading(html[html.index("<body") :]).words).split())
+    return " ".join(" ".join(ParsedHtml(html[html.index("<body") :]).words).split())
 
 
 def fetched_by(html: str) -> list[str]:
     """Everything in a document that makes a browser fetch, run or send something."""
     fetches = []
-    for tag, attributes in Reading(html).elements:
+    for tag, attributes in ParsedHtml(html).elements:
         if tag in ("script", "link", "img", "iframe", "object", "embed", "base", "form", "button", "input", "source"):
             fetches.append(tag)
         for name, value in attributes:

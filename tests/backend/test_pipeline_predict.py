@@ -162,7 +162,7 @@ def test_an_engines_failure_reaches_the_caller(pipeline: Pipeline, question: Que
         pipeline.predict(replace(question, prompts=(broken, *question.prompts[1:])), _recipe())
 
 
-class HalfBroken(ScriptedEngine):
+class EverySecondEngine(ScriptedEngine):
     """Fails at every second prompt of a call and at every second chain; the rest is handed over before it says so."""
 
     def answer(self, prompts: Any, *, on_answer: Any = None, **more: Any) -> list[Answer]:
@@ -181,7 +181,7 @@ class HalfBroken(ScriptedEngine):
 
 
 def test_what_had_been_answered_before_others_failed_was_told(pipeline: Pipeline, question: Question) -> None:
-    broken = Pipeline(pipeline.dataset, random_space(pipeline.dataset.n_items), HalfBroken(), pipeline.reasoner)
+    broken = Pipeline(pipeline.dataset, random_space(pipeline.dataset.n_items), EverySecondEngine(), pipeline.reasoner)
     for p_g, answered, chains in (("first", [True, True, False], 4), ("mean", [True, False, True], 0)):
         heard: list[Prediction] = []
         with pytest.raises(PartialError, match="no room"):
@@ -191,7 +191,7 @@ def test_what_had_been_answered_before_others_failed_was_told(pipeline: Pipeline
 
 
 def test_chains_that_had_finished_before_others_failed_were_told(pipeline: Pipeline, question: Question) -> None:
-    broken = Pipeline(pipeline.dataset, random_space(pipeline.dataset.n_items), pipeline.tuned, HalfBroken())
+    broken = Pipeline(pipeline.dataset, random_space(pipeline.dataset.n_items), pipeline.tuned, EverySecondEngine())
     heard: list[Prediction] = []
     with pytest.raises(PartialError, match="no room"):
         broken.predict(question, _recipe(), Listener(update=heard.append))

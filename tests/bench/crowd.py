@@ -28,7 +28,7 @@ from tests.browser.serving import SCRIPTED, precompute, server
 _EVERY = 0.1
 
 
-class Person:
+class Visitor:
     """One open page. ``times``: seconds per move."""
 
     def __init__(self, url: str, number: int, config: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ def main() -> None:
         precompute(home)
         with server(home, **SCRIPTED, scripted_delay=0) as url:
             config = httpx.get(f"{url}/config", timeout=60).json()
-            Person(url, 0, config).drag(3)  # what is made at the first question is not counted
+            Visitor(url, 0, config).drag(3)  # what is made at the first question is not counted
             alone = _crowd(url, config, 1, arguments.seconds / 2)
             crowd = _crowd(url, config, arguments.people, arguments.seconds)
     report = {"alone": alone, "crowd": crowd, "people": arguments.people}
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def _crowd(url: str, config: dict[str, Any], people: int, seconds: float) -> dict[str, float]:
-    crowd = [Person(url, number, config) for number in range(people)]
+    crowd = [Visitor(url, number, config) for number in range(people)]
     threads = [threading.Thread(target=person.drag, args=(seconds,)) for person in crowd]
     for thread in threads:
         thread.start()

@@ -18,7 +18,7 @@ from storage.labels.roles import MAY
 from storage.labels.values import OwnLabel
 from tests.app.label.test_access import VIEW_NEEDS
 from tests.app.shared.test_hostile import HOSTILE, PLAIN
-from tests.app.views import Reading
+from tests.app.views import ParsedHtml
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ANN, RITA = Account(name="ann", role="annotator"), Account(name="rita", role="reviewer")
@@ -77,14 +77,14 @@ def every_view(text: str) -> Iterator[tuple[str, str]]:
 def test_hostile_text_is_shown_as_text_and_changes_no_element(hostile: str) -> None:
     plain, shown = dict(every_view(PLAIN)), 0
     for name, html in every_view(hostile):
-        reading, plain_reading = Reading(html), Reading(plain[name])
+        reading, plain_reading = ParsedHtml(html), ParsedHtml(plain[name])
         assert _shape(reading) == _shape(plain_reading), name
         assert (reading.open, reading.odd) == ([], []), name
         shown += any(hostile.strip() in words for words in reading.words)
     assert shown >= 9 or "\u0000" in hostile
 
 
-def _shape(reading: Reading) -> list[Any]:
+def _shape(reading: ParsedHtml) -> list[Any]:
     return [(tag, [name for name, _ in attributes]) for tag, attributes in reading.elements]
 
 

@@ -27,7 +27,7 @@ from app.library.view import (
 )
 from storage.doctor.findings import Finding
 from storage.inventory import Space
-from tests.app.views import Reading
+from tests.app.views import ParsedHtml
 
 
 def facts_of(text: str) -> Facts:
@@ -87,7 +87,7 @@ def test_only_the_linked_fold_is_open_and_an_unknown_one_is_said() -> None:
 
 def test_the_doctor_names_what_is_missing_and_how_to_mend_it() -> None:
     findings = [Finding("torch", "ok", "2.13"), Finding("disk", "missing", "1 GiB free", "free 2 GiB")]
-    said = " ".join(Reading(doctor_panel(findings)).words)
+    said = " ".join(ParsedHtml(doctor_panel(findings)).words)
     assert "Missing: disk." in said
     assert "free 2 GiB" in said
     assert "Nothing is missing" in doctor_panel(findings[:1])
@@ -155,7 +155,7 @@ def test_a_curve_spans_its_box_and_marks_its_best_epoch() -> None:
 def test_a_curve_of_little_is_drawn(values: list[float | None]) -> None:
     svg = training_curve(values, 2)
     assert len(points(svg)) == sum(value is not None for value in values)
-    assert Reading(svg).open == []
+    assert ParsedHtml(svg).open == []
     assert "nan" not in svg
 
 

@@ -24,7 +24,7 @@ from backend.pipeline import Prediction
 from backend.retrieval import GammaStretch
 from backend.types import Answer, Trace
 from scripts.cli import app as commands
-from tests.app.views import Reading, dataset_of, every_panel, every_view, prediction_of, view_of
+from tests.app.views import ParsedHtml, dataset_of, every_panel, every_view, prediction_of, view_of
 
 TEMPLATES = list(Path(app.shared.__file__).parents[1].glob("*/templates/*"))
 NAN = float("nan")
@@ -47,7 +47,7 @@ def saying(done: Prediction, answers: list[float], chains: list[float], alpha: f
 
 
 def text_of(html: str) -> str:
-    return " ".join(" ".join(Reading(html).words).split())
+    return " ".join(" ".join(ParsedHtml(html).words).split())
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_drawings_are_finite_and_inside_for_extreme_numbers(
                 assert 0 <= float(y) <= height
         html = merge_panel(view_of(p, small, "text"))
         assert not re.search(r"\b(nan|inf)\b", html)
-        assert Reading(html).odd == []
+        assert ParsedHtml(html).odd == []
 
 
 def test_a_prediction_without_chains_has_nothing_to_merge_and_draws_no_nan(small: Dataset, done: Prediction) -> None:
@@ -162,7 +162,7 @@ def test_stale_answers_are_marked_with_the_setting_they_are_of(small: Dataset, d
         assert "of another setting (variant concat+ssl, strategy rerank, gamma 0.667, beta 1, K 10" in text_of(
             panel(view)
         )
-        assert any("stale" in (dict(a).get("class") or "").split() for _, a in Reading(panel(view)).elements)
+        assert any("stale" in (dict(a).get("class") or "").split() for _, a in ParsedHtml(panel(view)).elements)
         assert "another setting" not in panel(replace(view, prediction=done))
 
 
@@ -183,7 +183,7 @@ def test_the_command_line_is_safe_to_paste_and_asks_for_the_same(small: Dataset)
     view = view_of(prediction_of(data, "text"), data, "x; rm -rf ~ `id` $(id)")
     request = view.request.choosing(gamma=2 / 3, epsilon=0.00501187234, alpha=0.1234567, knowledge="none", seed=3)
     [command] = re.findall(r"<code[^>]*>(.*?)</code>", target_card(replace(view, request=request)), re.DOTALL)
-    words = shlex.split(Reading(command).words[0])
+    words = shlex.split(ParsedHtml(command).words[0])
     given = dict(zip(words[2:-1:2], words[3:-1:2], strict=True))
     assert words[:2] == ["rallrec", "predict"]
     assert (given["--variant"], given["--strategy"]) == ("concat+ssl", "rerank")
@@ -204,9 +204,9 @@ def test_every_symbol_that_a_template_names_explains_itself() -> None:
     assert used
     assert used <= set(explained())
     for name in explained():
-        [(tag, attributes)] = Reading(str(symbol(name))).elements[:1]
+        [(tag, attributes)] = ParsedHtml(str(symbol(name))).elements[:1]
         assert (tag, dict(attributes)["tabindex"]) == ("abbr", "0")
-        assert explanation(name).text in Reading(str(symbol(name))).words
+        assert explanation(name).text in ParsedHtml(str(symbol(name))).words
 
 
 def test_the_gamma_strip_covers_the_whole_axis(small: Dataset, done: Prediction) -> None:

@@ -21,7 +21,7 @@ from backend.errors import UsageError
 from backend.record import prediction_record
 from storage.workspace import Workspace
 from tests.app.conftest import answered, settings_of
-from tests.app.views import Reading, fetched_by, prediction_of, view_of, words
+from tests.app.views import ParsedHtml, fetched_by, prediction_of, view_of, words
 
 QUERY = {"user": "7", "item": "22", "gamma": "0.4", "k": "6", "alpha": "0.35"}
 
@@ -66,7 +66,7 @@ def test_the_page_asks_for_nothing_and_says_the_numbers(service: PredictService,
 
 def test_links_inside_the_page_lead_to_places_in_it(service: PredictService, session: PredictSession) -> None:
     answered(service, service.request(QUERY), session)
-    elements = Reading(page_of(service, QUERY)).elements
+    elements = ParsedHtml(page_of(service, QUERY)).elements
     ids = {dict(attributes).get("id") for _, attributes in elements}
     links = {dict(attributes)["href"] for tag, attributes in elements if tag == "a"}
     assert links

@@ -20,13 +20,13 @@ from backend.errors import PartialError
 from backend.pipeline import Prediction
 from backend.types import Answer, Messages, Trace
 from storage.workspace import Workspace
-from tests.app.views import Reading, prediction_of, view_of
+from tests.app.views import ParsedHtml, prediction_of, view_of
 
 NOTE = "The prompt was longer than the model's context:"
 
 
 def text_of(html: str) -> str:
-    return " ".join(" ".join(Reading(html).words).split())
+    return " ".join(" ".join(ParsedHtml(html).words).split())
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_the_note_stays_with_old_numbers_of_another_setting(small: Dataset, done
         assert NOTE not in text_of(panel(plain))
 
 
-class HalfBroken(ScriptedEngine):
+class AllButLastEngine(ScriptedEngine):
     """Answers all but the last of several prompts; ends the first of several chains and begins the second."""
 
     def answer(self, prompts: Sequence[Messages], *, on_answer: OnAnswer | None = None, **more: Any) -> list[Answer]:
@@ -95,7 +95,7 @@ class HalfBroken(ScriptedEngine):
 def test_a_run_that_fails_in_part_says_why_and_keeps_what_succeeded(
     workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
-    workspace.cached_engine("reasoning").inner = HalfBroken()
+    workspace.cached_engine("reasoning").inner = AllButLastEngine()
     service.look(request_of(), session)
     *_, last = service.ask(session).watch(0)
     assert last.status == "failed"
@@ -118,7 +118,7 @@ def test_a_run_that_fails_in_part_says_why_and_keeps_what_succeeded(
 def test_answers_that_came_before_one_failed_stay_on_the_page(
     workspace: Workspace, service: PredictService, session: PredictSession, request_of: Any
 ) -> None:
-    engine = HalfBroken()
+    engine = AllButLastEngine()
     workspace.cached_engine("tuned").inner = engine
     service.look(request_of(traces=0), session)
     *_, last = service.ask(session).watch(0)

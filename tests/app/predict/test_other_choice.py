@@ -20,7 +20,7 @@ from backend.representation import VARIANTS
 from backend.retrieval import STRATEGIES
 from tests.app.conftest import settings_of
 from tests.app.shared.test_hostile import HOSTILE
-from tests.app.views import Reading, dataset_of
+from tests.app.views import ParsedHtml, dataset_of
 
 RequestOf = Callable[..., SampleAddress]
 SIDES = (
@@ -60,7 +60,7 @@ def test_another_name_is_refused_with_the_known_ones(service: PredictService, re
 
 
 def test_the_table_says_what_is_shared_and_what_only_one_has(small: Dataset) -> None:
-    said = " ".join(" ".join(Reading(against_table(SIDES, small)).words).split())
+    said = " ".join(" ".join(ParsedHtml(against_table(SIDES, small)).words).split())
     assert "2 of 3 past items enter the prompt either way." in said
     assert f"Only by concat+ssl : {small.item_label(2)}." in said
     assert f"Only by text : {small.item_label(4)}." in said
@@ -76,13 +76,15 @@ def test_the_same_choice_twice_is_said(small: Dataset) -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_titles_stay_text(small: Dataset, hostile: str) -> None:
-    plain = Reading(against_table(SIDES, dataset_of(small, "plain")))
-    reading = Reading(against_table(SIDES, dataset_of(small, hostile)))
+    plain = ParsedHtml(against_table(SIDES, dataset_of(small, "plain")))
+    reading = ParsedHtml(against_table(SIDES, dataset_of(small, hostile)))
     assert (reading.elements, reading.open, reading.odd) == (plain.elements, [], [])
 
 
 def test_every_variant_and_strategy_can_be_picked() -> None:
-    values = [dict(attributes).get("value") for tag, attributes in Reading(against_box()).elements if tag == "option"]
+    values = [
+        dict(attributes).get("value") for tag, attributes in ParsedHtml(against_box()).elements if tag == "option"
+    ]
     assert values == ["", *VARIANTS, *STRATEGIES]
 
 

@@ -14,11 +14,11 @@ from app.shared import choices
 from backend.datasets import Dataset
 from backend.representation import PARTS, VARIANT_PARTS, VARIANTS
 from backend.retrieval import STRATEGIES
-from tests.app.views import Reading, dataset_of, explained_of, nearest_of, prediction_of, view_of
+from tests.app.views import ParsedHtml, dataset_of, explained_of, nearest_of, prediction_of, view_of
 
 
 def text_of(html: str) -> str:
-    return " ".join(" ".join(Reading(html).words).split())
+    return " ".join(" ".join(ParsedHtml(html).words).split())
 
 
 def view(small: Dataset, **retrieval: Any) -> Any:

@@ -16,7 +16,7 @@ from backend.engines import THINK_CLOSE
 from backend.pipeline import Prediction
 from backend.prompting import HistoryLine, split_steps
 from backend.types import Trace
-from tests.app.views import PANELS, Reading, prediction_of, view_of
+from tests.app.views import PANELS, ParsedHtml, prediction_of, view_of
 
 TARGET = HistoryLine("Heat (1995)", ("Crime",))
 PAST = (HistoryLine("Alien (1979)", ("Horror",), 4.5), HistoryLine("Net, The (1995)", (), 2.0))
@@ -31,7 +31,7 @@ def text_of(chain: Written) -> str:
     return "".join(piece.text for step in chain.steps for piece in step.pieces)
 
 
-class Copied(HTMLParser):
+class CopiedText(HTMLParser):
     """What the copy button of the first chain of a panel takes."""
 
     def __init__(self, html: str) -> None:
@@ -134,14 +134,14 @@ def test_a_copied_chain_is_the_chain_as_it_was_written(small: Dataset) -> None:
     text = "1. They gave <b>Rocky</b> (1976) 4.\n\n2. So: no.\n</think>\n\nNo"
     html = reason_panel(view_of(saying(small, text), small, "text"))
     article = re.findall(r"<article.*?</article>", html, re.DOTALL)[0]
-    assert Copied(article).text.strip() == text
+    assert CopiedText(article).text.strip() == text
     assert "is not in the prompt" in article
 
 
 def test_a_copied_prompt_is_the_prompt(small: Dataset) -> None:
     view = view_of(prediction_of(small, "text"), small, "text")
     assert view.prediction.reason_prompt
-    assert Copied(ask_panel(view)).text == view.prediction.reason_prompt.text
+    assert CopiedText(ask_panel(view)).text == view.prediction.reason_prompt.text
 
 
 def test_a_cited_past_item_links_to_its_row_and_the_target_to_the_question(small: Dataset) -> None:
@@ -149,9 +149,9 @@ def test_a_cited_past_item_links_to_its_row_and_the_target_to_the_question(small
     row = question.chosen[1]
     prediction = saying(small, f"{small.item_label(row.item)} and {question.subject.target.label}. </think>Yes")
     view = view_of(prediction, small, "text")
-    links = [dict(a)["href"] for tag, a in Reading(reason_panel(view)).elements if tag == "a"]
+    links = [dict(a)["href"] for tag, a in ParsedHtml(reason_panel(view)).elements if tag == "a"]
     assert links == [f"#past-{row.item}", "#question"]
-    ids = [dict(a).get("id") for _, a in Reading(rerank_panel(view) + target_card(view)).elements]
+    ids = [dict(a).get("id") for _, a in ParsedHtml(rerank_panel(view) + target_card(view)).elements]
     assert {link[1:] for link in links} <= set(ids)
 
 
@@ -178,6 +178,6 @@ def test_a_still_view_has_nothing_to_press(small: Dataset) -> None:
     pressed = {"target_card", "retrieve_panel", "rerank_panel", "ask_panel", "reason_panel"}
     for name in (*pressed, "merge_panel"):
         draw = PANELS[name]
-        assert "button" not in {tag for tag, _ in Reading(draw(view)).elements}, name
-        live = {tag for tag, _ in Reading(draw(replace(view, still=False))).elements}
+        assert "button" not in {tag for tag, _ in ParsedHtml(draw(view)).elements}, name
+        live = {tag for tag, _ in ParsedHtml(draw(replace(view, still=False))).elements}
         assert ("button" in live) == (name in pressed)

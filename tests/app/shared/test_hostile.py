@@ -31,7 +31,7 @@ from backend.evaluation.paper.exhibits import Column, ResultTable, TableLine
 from backend.evaluation.paper.figures import sliced
 from backend.evaluation.paper.slices import by_group
 from backend.stories import Story, StoryStep
-from tests.app.views import HOSTILE, PLAIN, Reading, dataset_of, every_panel, every_view
+from tests.app.views import HOSTILE, PLAIN, ParsedHtml, dataset_of, every_panel, every_view
 
 Panels = dict[str, str]
 NEVER = ("script", "iframe", "link", "object", "embed", "img", "style", "base")
@@ -129,7 +129,7 @@ def plain(small: Dataset) -> Callable[[str], Panels]:
     return cache(lambda screen: SCREENS[screen](small, PLAIN))
 
 
-def shape(reading: Reading, like: Reading) -> list[Any]:
+def shape(reading: ParsedHtml, like: ParsedHtml) -> list[Any]:
     """The elements and their attributes, with the values of those that do not hold the text in ``like``."""
     others = [*(dict(attributes) for _, attributes in like.elements), *({} for _ in reading.elements)]
     return [
@@ -144,7 +144,7 @@ def saying(panels: Panels, text: str) -> set[str]:
     return {
         name.partition(" of ")[0]
         for name, html in panels.items()
-        if any(words_of_text in " ".join(words.split()) for words in Reading(html).words)
+        if any(words_of_text in " ".join(words.split()) for words in ParsedHtml(html).words)
     }
 
 
@@ -156,7 +156,7 @@ def test_hostile_text_is_shown_as_text_and_changes_no_element(
     innocent, attacked = plain(screen), SCREENS[screen](small, hostile)
     assert list(attacked) == list(innocent)
     for name, html in attacked.items():
-        reading, innocent_reading = Reading(html), Reading(innocent[name])
+        reading, innocent_reading = ParsedHtml(html), ParsedHtml(innocent[name])
         if not any(drawn in name for drawn in OF_ANOTHER_SHAPE):
             assert shape(reading, innocent_reading) == shape(innocent_reading, innocent_reading), name
         assert (reading.open, reading.odd) == (innocent_reading.open, innocent_reading.odd), name
@@ -165,7 +165,7 @@ def test_hostile_text_is_shown_as_text_and_changes_no_element(
         assert saying(attacked, hostile) == saying(innocent, PLAIN)
 
 
-def assert_quiet(reading: Reading, name: str, screen: str) -> None:
+def assert_quiet(reading: ParsedHtml, name: str, screen: str) -> None:
     """Nothing is loaded or run, and no link leads to where none should."""
     for tag, attributes in reading.elements:
         assert tag not in NEVER or (tag == "style" and screen == "exports"), name
@@ -180,7 +180,7 @@ def assert_quiet(reading: Reading, name: str, screen: str) -> None:
 def test_every_panel_is_well_formed_and_pure(small: Dataset, plain: Callable[[str], Panels], screen: str) -> None:
     again = SCREENS[screen](small, PLAIN)
     for name, html in plain(screen).items():
-        reading = Reading(html)
+        reading = ParsedHtml(html)
         assert reading.open == [], name
         assert reading.odd == (["doctype html"] if html.startswith("<!doctype") else []), name
         assert_quiet(reading, name, screen)
@@ -189,7 +189,7 @@ def test_every_panel_is_well_formed_and_pure(small: Dataset, plain: Callable[[st
 
 def test_what_is_compared_would_notice(small: Dataset) -> None:
     html = every_panel(every_view(small, PLAIN)["done"])["target_card"]
-    before = Reading(html)
+    before = ParsedHtml(html)
     for hostile in (HOSTILE[0], HOSTILE[1], HOSTILE[3], HOSTILE[4]):
-        after = Reading(html.replace(PLAIN, hostile))
+        after = ParsedHtml(html.replace(PLAIN, hostile))
         assert (after.elements, after.odd, after.open) != (before.elements, before.odd, before.open)

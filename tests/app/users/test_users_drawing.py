@@ -18,7 +18,7 @@ from app.users.people import Profiles, Timeline, UserProfile, UserTable
 from app.users.service import Picked, PredictionRow, Predictions
 from backend.datasets import Dataset
 from backend.pipeline import Recipe
-from tests.app.views import PLAIN, Reading, dataset_of
+from tests.app.views import PLAIN, ParsedHtml, dataset_of
 
 NAN = float("nan")
 CHANNELS = ("relevance", "recency")
@@ -121,7 +121,7 @@ def test_the_longest_history_is_a_light_drawing(shipped: Dataset) -> None:
     assert len(told.items) == 2391
     svg = drawing.timeline_drawing(told, "time", None)
     assert len(svg) < 120_000
-    assert len(Reading(svg).elements) < 40
+    assert len(ParsedHtml(svg).elements) < 40
     assert len(re.findall(r"M-?\d+ -?[\d.]+", svg)) == 2391, "every rating has its mark"
 
 
@@ -161,7 +161,7 @@ def test_a_short_history_is_drawn(n: int) -> None:
     svg = drawing.timeline_drawing(timeline_of([5] * n, [4.0] * n), "time", None)
     assert len(marks(svg)) == n
     assert "nan" not in svg
-    assert Reading(svg).open == []
+    assert ParsedHtml(svg).open == []
 
 
 def test_picked_items_are_marked_by_channel(small: Dataset) -> None:

@@ -26,7 +26,7 @@ from backend.types import Answer, Trace
 from backend.what_if import Edits
 from storage.kept.what_ifs import KeptWhatIf, WhatIf
 from tests.app.shared.test_hostile import HOSTILE, PLAIN
-from tests.app.views import Reading, dataset_of, snapshot_of
+from tests.app.views import ParsedHtml, dataset_of, snapshot_of
 from tests.conftest import random_space
 
 PANELS: dict[str, Callable[[WhatIfView], str]] = {
@@ -36,10 +36,10 @@ PANELS: dict[str, Callable[[WhatIfView], str]] = {
 }  # fmt: skip
 
 
-class Read(Reading):
+class Read(ParsedHtml):
     """The editor's attributes hold item ids and sentences, too: words, not markup."""
 
-    WORDS = (*Reading.WORDS, "data-name", "data-key", "value", "href")
+    WORDS = (*ParsedHtml.WORDS, "data-name", "data-key", "value", "href")
 
 
 def every_edit(data: Dataset, chosen: list[int], new: int, text: str) -> Edits:
@@ -123,7 +123,7 @@ def test_hostile_text_is_shown_as_text_and_changes_no_element(small: Dataset, ho
 def test_every_panel_is_well_formed_and_loads_nothing(small: Dataset) -> None:
     for state, view in every_view(small, PLAIN).items():
         for name, draw in PANELS.items():
-            reading = Reading(draw(view))
+            reading = ParsedHtml(draw(view))
             assert (reading.open, reading.odd) == ([], []), f"{name} of {state}"
             for tag, attributes in reading.elements:
                 assert tag not in ("script", "iframe", "link", "object", "embed", "img", "style", "base", "form")
@@ -145,18 +145,18 @@ def test_the_numbers_are_of_their_side_and_the_difference_is_after_minus_before(
     assert rows[3] == ["0.0025", "0.0025", '<span class="soft">no change</span>']
     # Eq. 10: (0.1 * p_r / 0.0035 + p_g / 0.001) / (0.1 / 0.0035 + 1 / 0.001): 0.20139 and 0.70139.
     assert rows[4] == ["0.20", "0.70", "▲ +0.50"]
-    words = " ".join(" ".join(Reading(html).words).split())
+    words = " ".join(" ".join(ParsedHtml(html).words).split())
     assert "No becomes Yes : " in words
     assert "rises by 0.50" in words
 
 
 def test_what_is_not_asked_has_no_number_and_no_difference(small: Dataset) -> None:
     view = every_view(small, PLAIN)["not asked"]
-    words = " ".join(" ".join(Reading(drawing.numbers(view)).words).split())
+    words = " ".join(" ".join(ParsedHtml(drawing.numbers(view)).words).split())
     assert "becomes" not in words
     assert "▲" not in words
     assert "Ask both models" in words
-    assert "after, 5 model calls" in " ".join(Reading(drawing.status(view)).words)
+    assert "after, 5 model calls" in " ".join(ParsedHtml(drawing.status(view)).words)
     assert "No chains yet" in drawing.chains(view)
 
 
@@ -208,7 +208,7 @@ def test_edits_are_told_in_words(small: Dataset) -> None:
 
 
 def prompt_words(view: WhatIfView) -> str:
-    return " ".join(" ".join(Reading(drawing.prompts(view)).words).split())
+    return " ".join(" ".join(ParsedHtml(drawing.prompts(view)).words).split())
 
 
 def unedited(small: Dataset) -> WhatIfView:
