@@ -159,11 +159,11 @@ def test_a_stop_keeps_what_is_done_says_how_much_and_the_same_command_goes_on(
 def test_prompts_that_fail_are_counted_and_named_and_the_others_are_there(rallrec: Rallrec, tmp_path: Path) -> None:
     movies = [(n, f"{FAIL_MARK} {title}" if n == 30 else title, genres) for n, title, genres in small_movies()]
     raw = write_movielens(tmp_path / "raw", movies, small_ratings())
-    own_home = SMALL | {"RALLREC_HOME": str(tmp_path / "home"), "RALLREC_DESCRIBE__ITEMS": "1"}
-    assert rallrec("prepare", "--source", raw, **own_home).returncode == 0
-    assert rallrec("precompute", "--until", "mix", **own_home).returncode == 0
+    variables = SMALL | {"RALLREC_HOME": str(tmp_path / "home"), "RALLREC_DESCRIBE__ITEMS": "1"}
+    assert rallrec("prepare", "--source", raw, **variables).returncode == 0
+    assert rallrec("precompute", "--until", "mix", **variables).returncode == 0
     out = tmp_path / "out.jsonl"
-    done = rallrec("reason", "--part", "train", "--traces", 2, "--k", 3, "--out", out, "--json", **own_home)
+    done = rallrec("reason", "--part", "train", "--traces", 2, "--k", 3, "--out", out, "--json", **variables)
     assert done.returncode == 1
     report = json.loads(done.stdout)
     lines = _lines(out)
@@ -176,7 +176,7 @@ def test_prompts_that_fail_are_counted_and_named_and_the_others_are_there(rallre
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"rallrec: {report['answers']['failed_prompts']} prompts failed; user ")
     assert "only what is missing" in last
-    again = rallrec("reason", "--part", "train", "--traces", 2, "--k", 3, "--json", **own_home)
+    again = rallrec("reason", "--part", "train", "--traces", 2, "--k", 3, "--json", **variables)
     assert (json.loads(again.stdout)["answers"]["run"], json.loads(again.stdout)["chains"]["run"]) == (0, 0)
 
 

@@ -70,12 +70,12 @@ def test_the_first_start_takes_over_what_ships_and_the_second_does_not_read_it(
 def test_results_of_models_that_play_no_role_stay_where_they_are(
     bundle: Path, opened: Callable[..., Workspace]
 ) -> None:
-    other_models = opened(bundle, engine="transformers")
-    assert [count(other_models.database, table) for table in (AnswerRow, ImportRow)] == [0, 0]
-    other_models.close()
-    own_models = opened(bundle)
-    assert count(own_models.database, AnswerRow) == 3
-    own_models.close()
+    other_workspace = opened(bundle, engine="transformers")
+    assert [count(other_workspace.database, table) for table in (AnswerRow, ImportRow)] == [0, 0]
+    other_workspace.close()
+    own_workspace = opened(bundle)
+    assert count(own_workspace.database, AnswerRow) == 3
+    own_workspace.close()
 
 
 @pytest.mark.parametrize("damage", ["cut", "missing", "meta", "not json", "another file"])

@@ -183,8 +183,8 @@ def test_other_models_than_it_was_started_for_do_not_go_on_with_a_job(
     wait(lambda: entry(first, number).job.state == "running")
     first.close()
     assert workspace.worker.store.get(number).state == "interrupted"  # type: ignore[union-attr]
-    other_models = open_workspace(reasoning_adapter="other")
-    second = service_of(other_models)
+    other_workspace = open_workspace(reasoning_adapter="other")
+    second = service_of(other_workspace)
     second.resume(number, "me")
     failed = ended(second, number)
     assert failed.job.state == "failed"

@@ -112,9 +112,9 @@ def test_p_values_of_draws_are_counted() -> None:
 
 
 def test_wins_and_losses() -> None:
-    duel = wins_and_losses([1, 1, 0, 0, 1], [0.9, 0.2, 0.1, 0.7, 0.6], [0.3, 0.9, 0.4, 0.9, 0.4])
-    assert duel.first.tolist() == [0, 4]  # farthest apart first
-    assert (duel.second.tolist(), duel.both.tolist(), duel.neither.tolist()) == ([1], [2], [3])
+    outcomes = wins_and_losses([1, 1, 0, 0, 1], [0.9, 0.2, 0.1, 0.7, 0.6], [0.3, 0.9, 0.4, 0.9, 0.4])
+    assert outcomes.first.tolist() == [0, 4]  # farthest apart first
+    assert (outcomes.second.tolist(), outcomes.both.tolist(), outcomes.neither.tolist()) == ([1], [2], [3])
 
 
 def test_the_papers_datasets() -> None:
