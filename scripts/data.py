@@ -168,7 +168,7 @@ def describe(
 def import_(
     path: Annotated[str, typer.Argument(help="Folder, archive or file, as its publisher ships it.")],
     name: Annotated[str, typer.Option(help="What the dataset is to be called here.")],
-    format: Annotated[str, typer.Option(help="How it is written, such as ml-1m, bookcrossing or custom.")],
+    format: Annotated[str, typer.Option(help="How it is written: ml-1m, custom or another of docs/datasets.md.")],
     mapping: Annotated[
         str | None, typer.Option(help="For custom: the file that says what the columns mean (rallrec data describe).")
     ] = None,

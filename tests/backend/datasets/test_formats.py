@@ -18,7 +18,6 @@ from backend.datasets.bookcrossing import age_group, country_of, split_row
 from backend.datasets.statistics import training_rows
 from backend.datasets.summary import summarise
 from backend.errors import DataError, NotPreparedError, UnknownNameError, UsageError
-from scripts import data as data_commands
 from tests.backend.datasets.made import (
     amazon_product,
     amazon_review,
@@ -52,8 +51,11 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return load(request.param, folder / "out")
 
 
-def test_the_command_offers_every_format() -> None:
-    assert set(data_commands.FORMATS) == set(FORMATS) == {*WRITERS, "ml-csv"}
+def test_every_format_is_made_here_and_an_unknown_one_is_answered_with_all_of_them(tmp_path: Path) -> None:
+    assert set(FORMATS) == {*WRITERS, "ml-csv"}
+    with pytest.raises(UnknownNameError) as refused:
+        import_data(tmp_path, "mine", "ml-2m", tmp_path)
+    assert all(name in str(refused.value) for name in FORMATS)
 
 
 def test_a_history_is_strictly_earlier_and_labels_follow_the_rule(made: Dataset) -> None:
