@@ -54,7 +54,8 @@ class Runner:
         self._closed.set()
         self._wake.set()
         if self._thread:
-            self._thread.join(15)
+            # The job's process is given ten seconds and then ended, which a busy machine is slow to do.
+            self._thread.join(30)
 
     def _work(self) -> None:
         while not self._closed.is_set():
