@@ -1,7 +1,8 @@
-"""The server is killed in the middle of a live run and started again: nothing is lost, and one click goes on."""
+"""Live runs that do not get to their end by themselves: their server is killed, or somebody stops them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from storage.database.tables import TraceRow
 from storage.jobs.store import STATES, JobStore
 from tests.browser.actions import open_page, wait_until
 from tests.browser.conftest import SCREENSHOTS
-from tests.browser.serving import SCRIPTED, served
+from tests.browser.serving import SCRIPTED, served, server
 
 LINK = "user=15&item=2&k=4&traces=6"
 
@@ -72,30 +73,46 @@ def test_a_run_whose_server_was_killed_is_shown_as_interrupted_and_one_click_res
     context.close()
 
 
-@pytest.mark.timeout(120)
+@pytest.fixture(scope="module")
+def slow_site(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A run takes a minute here, so that it is still going on after whatever a test does first."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('slow') / 'own.db'}"
+    with server(home, **SCRIPTED, database_url=url, scripted_delay=2) as site:
+        yield site
+
+
 def test_a_page_that_is_opened_while_its_prediction_is_answered_sees_it_written_and_only_its_owner_stops_it(
-    chromium: Any, home: Path, tmp_path: Path
+    chromium: Any, slow_site: str
 ) -> None:
-    settings = {**SCRIPTED, "database_url": f"sqlite:///{tmp_path / 'own.db'}"}
     mine, strangers = chromium.new_context(), chromium.new_context()
-    with served(home, **settings, scripted_delay=0.3) as (site, _):
-        first, stranger = mine.new_page(), strangers.new_page()
-        open_page(first, site, LINK)
-        first.click("#ask")
-        first.wait_for_selector("#reason .chain.writing")
-        first.close()
+    first, stranger = mine.new_page(), strangers.new_page()
+    open_page(first, slow_site, LINK)
+    first.click("#ask")
+    first.wait_for_selector("#reason .chain.writing")
+    first.close()
 
-        open_page(stranger, site, LINK)
-        stranger.wait_for_selector("#reason .chain.writing")
-        stranger.click("#stop")
-        stranger.wait_for_selector("text=Somebody else started this run")
-        assert stranger.locator("#reason .chain.writing").count()
+    open_page(stranger, slow_site, LINK)
+    stranger.wait_for_selector("#reason .chain.writing")
+    stranger.click("#stop")
+    stranger.wait_for_selector("text=Somebody else started this run")
+    assert stranger.locator("#reason .chain.writing").count()
 
-        again = mine.new_page()
-        open_page(again, site, LINK)
-        again.wait_for_selector("#reason .chain.writing")
-        again.click("#stop")
-        again.wait_for_selector("#status:has-text('Stopped')")
-        stranger.wait_for_selector("#status:has-text('Stopped')")
+    again = mine.new_page()
+    open_page(again, slow_site, LINK)
+    again.wait_for_selector("#reason .chain.writing")
+    again.click("#stop")
+    again.wait_for_selector("#status:has-text('Stopped')")
+    stranger.wait_for_selector("#status:has-text('Stopped')")
     mine.close()
     strangers.close()
+
+
+def test_a_what_if_is_stopped(page: Any, slow_site: str) -> None:
+    page.goto(f"{slow_site}/what-if?user=15&item=3")
+    page.wait_for_selector("#what-if-history tbody tr")
+    page.click("[data-do=remove] >> nth=0")
+    page.wait_for_selector("tr.removed")
+    page.click("#ask")
+    page.wait_for_selector("#status .pulse")
+    page.click("#stop")
+    page.wait_for_selector("#status:has-text('Stopped')")

@@ -86,7 +86,7 @@ def test_a_merge_slider_fills_in_eq_10_with_the_command_lines_numbers(
 
 
 def test_stop_keeps_what_had_finished_and_asking_again_goes_on(page: Any, home: Any) -> None:
-    with server(home, **SCRIPTED, scripted_delay=0.15) as site:
+    with server(home, **SCRIPTED, scripted_delay=0.5) as site:
         open_page(page, site, "user=15&item=3")
         page.click("#ask")
         page.wait_for_selector("#reason .chain.writing")
