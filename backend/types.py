@@ -81,3 +81,18 @@ class Trace:
     seconds: float
     finish: str
     dropped: int = 0
+
+
+@dataclass(frozen=True)
+class ChainReading:
+    """P(yes) in [0, 1] read anew behind the text of a chain that was drawn before, closed as it was then.
+
+    ``tokens``: how many the text has when it is read. A text can be read as other tokens than it was written in; where
+    this is not the chain's own number, P(yes) may differ for that reason alone. ``seconds``, ``dropped``: as in
+    :class:`Answer`.
+    """
+
+    p_yes: float
+    tokens: int
+    seconds: float
+    dropped: int = 0

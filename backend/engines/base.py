@@ -17,8 +17,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from backend.engines.config import ServerConfig, VllmConfig
-from backend.errors import Stopped, UnknownNameError
-from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
+from backend.errors import Stopped, UnknownNameError, UsageError
+from backend.types import Answer, ChainReading, Messages, ModelRef, Progress, Sampling, Stop, Trace
 
 # on_piece(prompt index, sample index, newly written text)
 OnPiece = Callable[[int, int, str], None]
@@ -26,6 +26,8 @@ OnPiece = Callable[[int, int, str], None]
 OnTrace = Callable[[int, Trace], None]
 # on_answer(prompt index, answer)
 OnAnswer = Callable[[int, Answer], None]
+# on_reading(place in the call, reading)
+OnReading = Callable[[int, ChainReading], None]
 
 THINK_OPEN = "<think>\n"
 THINK_CLOSE = "</think>"
@@ -82,6 +84,22 @@ class Engine(Protocol):
 
         Sample ``i`` draws from a stream seeded by (``sampling.seed``, prompt, ``i``) alone, whatever else is drawn
         beside it (section 4.3.3). ``progress`` hears of loading; the chains themselves are heard through ``on_piece``.
+        """
+        ...
+
+    def read_chains(
+        self,
+        prompts: Sequence[Messages],
+        texts: Sequence[str],
+        sampling: Sampling,
+        *,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> list[ChainReading]:
+        """Returns P(yes) behind each chain's text, in order, read where :meth:`reason` reads it; draws nothing.
+
+        ``texts``: one chain of each prompt, as :class:`Trace` has it (a prompt with several chains is given as often);
+        ``sampling``: how they were drawn, because a prompt leaves room for ``max_tokens``. Raises as :meth:`answer`.
         """
         ...
 
@@ -198,11 +216,39 @@ class EngineBase:
             self._reason(prompts, indices, sampling, hear, Caller(progress, stop, on_piece))
         return [[traces[number, index] for index in indices] for number in range(len(prompts))]
 
+    def read_chains(
+        self,
+        prompts: Sequence[Messages],
+        texts: Sequence[str],
+        sampling: Sampling,
+        *,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> list[ChainReading]:
+        """P(yes) behind each chain's text; see :class:`Engine`."""
+        if len(prompts) != len(texts):
+            raise UsageError(f"{len(texts)} chains of {len(prompts)} prompts", expected="one chain for each prompt")
+        readings: dict[int, ChainReading] = {}
+
+        def hear(number: int, reading: ChainReading) -> None:
+            readings[number] = reading
+            if progress:
+                progress("reading chains", len(readings) / len(prompts))
+
+        if prompts:
+            self._read_chains(list(zip(prompts, texts, strict=True)), sampling, hear, Caller(progress, stop))
+        return [readings[number] for number in range(len(prompts))]
+
     def _answer(self, prompts: Sequence[Messages], hear: OnAnswer, caller: Caller) -> None:
         raise NotImplementedError
 
     def _reason(
         self, prompts: Sequence[Messages], indices: Sequence[int], sampling: Sampling, hear: OnTrace, caller: Caller
+    ) -> None:
+        raise NotImplementedError
+
+    def _read_chains(
+        self, chains: Sequence[tuple[Messages, str]], sampling: Sampling, hear: OnReading, caller: Caller
     ) -> None:
         raise NotImplementedError
 

@@ -18,6 +18,7 @@ from backend.errors import EngineError, PartialError
 from backend.types import Message, Messages
 
 T = TypeVar("T")
+P = TypeVar("P")
 ANSWERS = ("Yes", "No")
 # What can stand before an answer; some tokenizers write the word differently after each.
 _BEFORE_ANSWER = ("", " ", "\n")
@@ -81,13 +82,20 @@ class FittedPrompt:
     dropped: int
 
 
-class FittedPrompts(Generic[T]):
+@dataclass(frozen=True)
+class FittedChain(FittedPrompt):
+    """A prompt with a chain's text behind it, up to the answer position; ``tokens`` of it are the text."""
+
+    tokens: int
+
+
+class FittedPrompts(Generic[P, T]):
     """The prompts of a call as they are fed (``fit``: a method of :class:`Chat`), made one by one when iterated over.
 
     Iterating gives the place in the call and the fitted prompt of each that can be fed; the others become failures.
     """
 
-    def __init__(self, prompts: Sequence[Messages], fit: Callable[[Messages], T]) -> None:
+    def __init__(self, prompts: Sequence[P], fit: Callable[[P], T]) -> None:
         self._prompts, self._fit = prompts, fit
         self.failures: dict[int, EngineError] = {}
 
@@ -136,6 +144,13 @@ class Chat:
     def write_prompt(self, messages: Messages, max_tokens: int) -> FittedPrompt:
         """Returns the request for a text; it leaves room for the text."""
         return self._fit(messages, max_tokens, lambda some: self._render(some, thinking=False))
+
+    def read_prompt(self, chain: tuple[Messages, str], max_tokens: int) -> FittedChain:
+        """Returns the question with a chain's text behind it, up to the answer position: as if it had been drawn."""
+        messages, text = chain
+        prompt, tokens = self.reason_prompt(messages, max_tokens), self._words.encode(text)
+        kept, closing = self.before_reading(tokens)
+        return FittedChain([*prompt.ids, *tokens[:kept], *closing], prompt.dropped, len(tokens))
 
     def text(self, tokens: Sequence[int]) -> str:
         """Returns what a chain says, without the ``<think>`` that some models repeat."""

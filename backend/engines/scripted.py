@@ -20,6 +20,7 @@ from backend.engines.base import (
     Caller,
     EngineBase,
     OnAnswer,
+    OnReading,
     OnTrace,
     check_pooling,
     parts,
@@ -28,7 +29,7 @@ from backend.engines.base import (
 from backend.engines.chat import FittedPrompts, without_oldest
 from backend.errors import EngineError
 from backend.seeding import derive_seed
-from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop, Trace
+from backend.types import Answer, ChainReading, Messages, ModelRef, Progress, Sampling, Stop, Trace
 
 FAIL_MARK = "[[engine-error]]"
 _WIDTH = 32
@@ -76,10 +77,20 @@ class ScriptedEngine(EngineBase):
                         caller.on_piece(number, index, chain[position])
                     if position == len(chain) - 1:
                         text = "".join(chain)
-                        p_yes = _unit("chain", sampling.seed, text, *self._named(index))
+                        p_yes = self._p_yes_behind(prompt, text)
                         finish = "length" if len(chain) == sampling.max_tokens else "stop"
                         seconds = time.perf_counter() - started
                         hear(number, Trace(index, text, p_yes, len(chain), seconds, finish, dropped))
+        fitting.raise_failures()
+
+    def _read_chains(
+        self, chains: Sequence[tuple[Messages, str]], sampling: Sampling, hear: OnReading, caller: Caller
+    ) -> None:
+        self.calls.append(("read_chains", len(chains)))
+        fitting = FittedPrompts(chains, lambda chain: self._fitted(chain[0], sampling.max_tokens, caller.stop))
+        for number, (prompt, dropped) in fitting:
+            text = chains[number][1]
+            hear(number, ChainReading(self._p_yes_behind(prompt, text), len(text.split()), 0.0, dropped))
         fitting.raise_failures()
 
     def embed(
@@ -110,6 +121,10 @@ class ScriptedEngine(EngineBase):
             np.random.default_rng(pick).shuffle(words)
             texts.append(" ".join(words[:1] * sampling.max_tokens if pick % 7 == 0 else words))
         return texts
+
+    def _p_yes_behind(self, prompt: Messages, text: str) -> float:
+        """Returns a pseudo-random number that is fixed by the words of the prompt and of the chain behind it."""
+        return _unit("chain", _text(prompt), text, *self._named())
 
     def _named(self, *parts: Any) -> tuple[Any, ...]:
         """Returns what a result is drawn from: ``parts``, and the adapter where there is one."""

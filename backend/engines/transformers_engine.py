@@ -9,20 +9,22 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from backend.engines import models
-from backend.engines.base import Caller, EngineBase, OnAnswer, OnTrace, check_pooling, parts, raise_if
-from backend.engines.chat import FittedPrompts
+from backend.engines.base import Caller, EngineBase, OnAnswer, OnReading, OnTrace, check_pooling, parts, raise_if
+from backend.engines.chat import FittedPrompt, FittedPrompts
 from backend.errors import EngineError
-from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop
+from backend.types import Answer, ChainReading, Messages, ModelRef, Progress, Sampling, Stop
 
 if TYPE_CHECKING:
     from backend.engines.causal_lm import CausalLM
+
+FittedT = TypeVar("FittedT", bound=FittedPrompt)
 
 
 class _Base:
@@ -56,21 +58,21 @@ class TransformersEngine(EngineBase):
         self._lm(progress)
 
     def _answer(self, prompts: Sequence[Messages], hear: OnAnswer, caller: Caller) -> None:
-        """Answer prompts that begin alike side by side, so that what they have in common is read once."""
         with self._base.lock:
             lm = self._lm(caller.progress)
-            from backend.engines.causal_lm import answer_batch, plan_batches
-
             fitting = FittedPrompts(prompts, lm.chat.answer_prompt)
-            fitted = list(fitting)
-            for batch in plan_batches([prompt.ids for _, prompt in fitted], lm.tokens):
-                caller.check()
-                started = time.perf_counter()
-                chances = answer_batch(lm, [fitted[place][1].ids for place in batch])
-                seconds = (time.perf_counter() - started) / len(batch)
-                for place, p_yes in zip(batch, chances, strict=True):
-                    number, prompt = fitted[place]
-                    hear(number, Answer(p_yes, len(prompt.ids), seconds, prompt.dropped))
+            for number, prompt, p_yes, seconds in _answered(lm, list(fitting), caller):
+                hear(number, Answer(p_yes, len(prompt.ids), seconds, prompt.dropped))
+            fitting.raise_failures()
+
+    def _read_chains(
+        self, chains: Sequence[tuple[Messages, str]], sampling: Sampling, hear: OnReading, caller: Caller
+    ) -> None:
+        with self._base.lock:
+            lm = self._lm(caller.progress)
+            fitting = FittedPrompts(chains, lambda chain: lm.chat.read_prompt(chain, sampling.max_tokens))
+            for number, chain, p_yes, seconds in _answered(lm, list(fitting), caller):
+                hear(number, ChainReading(p_yes, chain.tokens, seconds, chain.dropped))
             fitting.raise_failures()
 
     def _reason(
@@ -143,3 +145,21 @@ class TransformersEngine(EngineBase):
                     ) from error
             base.loaded.use(self._adapter_folder)
             return base.loaded
+
+
+def _answered(
+    lm: CausalLM, fitted: Sequence[tuple[int, FittedT]], caller: Caller
+) -> Iterator[tuple[int, FittedT, float, float]]:
+    """Yields each numbered prompt with its P(yes), and its share of the seconds that it took with its neighbours.
+
+    Prompts that begin alike are read side by side, so that what they have in common is read once.
+    """
+    from backend.engines.causal_lm import answer_batch, plan_batches
+
+    for batch in plan_batches([prompt.ids for _, prompt in fitted], lm.tokens):
+        caller.check()
+        started = time.perf_counter()
+        chances = answer_batch(lm, [fitted[place][1].ids for place in batch])
+        seconds = (time.perf_counter() - started) / len(batch)
+        for place, p_yes in zip(batch, chances, strict=True):
+            yield *fitted[place], p_yes, seconds

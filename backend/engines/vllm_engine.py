@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backend.engines import models
-from backend.engines.base import Caller, EngineBase, OnAnswer, OnTrace, parts, raise_if
-from backend.engines.chat import Chat, FittedPrompt, FittedPrompts, TokenizerVocabulary
+from backend.engines.base import Caller, EngineBase, OnAnswer, OnReading, OnTrace, parts, raise_if
+from backend.engines.chat import Chat, FittedChain, FittedPrompt, FittedPrompts, TokenizerVocabulary
 from backend.engines.config import VllmConfig
 from backend.errors import EngineError
 from backend.seeding import derive_seed
-from backend.types import Answer, Messages, ModelRef, Progress, Sampling, Stop
+from backend.types import Answer, ChainReading, Messages, ModelRef, Progress, Sampling, Stop
 
 if TYPE_CHECKING:
     from backend.engines.vllm_requests import Request, RequestLoop, Text
@@ -153,6 +153,27 @@ class VllmEngine(EngineBase):
                         yield ChainRequest(
                             loaded.chat, prompt, sampling, seed, index=index, on_piece=on_piece, on_trace=on_trace
                         ).request()
+
+            loop.run(requests(), caller.check)
+            fitting.raise_failures()
+
+    def _read_chains(
+        self, chains: Sequence[tuple[Messages, str]], sampling: Sampling, hear: OnReading, caller: Caller
+    ) -> None:
+        """All chains at once."""
+        with self._shared.lock:
+            loaded, loop = self._load(caller.progress)
+            from backend.engines.vllm_requests import AnswerReading
+
+            fitting = FittedPrompts(chains, lambda chain: loaded.chat.read_prompt(chain, sampling.max_tokens))
+
+            def known(number: int, chain: FittedChain, started: float, p_yes: float) -> None:
+                hear(number, ChainReading(p_yes, chain.tokens, time.perf_counter() - started, chain.dropped))
+
+            def requests() -> Iterator[Request]:
+                for number, chain in fitting:
+                    reading = AnswerReading(loaded.chat, partial(known, number, chain, time.perf_counter()))
+                    yield reading.request(chain.ids)
 
             loop.run(requests(), caller.check)
             fitting.raise_failures()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from backend.engines.base import Engine, OnAnswer, OnPiece, OnTrace, raise_if, sample_indices
 from backend.errors import EngineError, PartialError, UsageError
-from backend.types import Answer, Messages, Progress, Sampling, Stop, Trace
+from backend.types import Answer, ChainReading, Messages, Progress, Sampling, Stop, Trace
 from storage.database.connection import Database
 from storage.results.rows import KeyedPrompt, ResultCache
 
@@ -151,6 +151,19 @@ class CachedEngine:
             if first is not None:
                 raise PartialError(failures, len(prompts), fix=first.fix) from first
         return [[item.traces[index] for index in indices] for item in _in_order(entries)]
+
+    def read_chains(
+        self,
+        prompts: Sequence[Messages],
+        texts: Sequence[str],
+        sampling: Sampling,
+        *,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> list[ChainReading]:
+        """What ``inner`` reads, uncached: it is asked in order to compare it with what is stored."""
+        with self._turn(stop):
+            return self.inner.read_chains(prompts, texts, sampling, progress=progress, stop=stop)
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """As ``inner`` plans it."""

@@ -11,7 +11,7 @@ from typing import Any
 from backend.engines.base import OnAnswer, OnPiece, OnTrace, sample_indices
 from backend.errors import PartialError, Stopped
 from backend.seeding import derive_seed
-from backend.types import Answer, Message, Messages, ModelRef, Progress, Sampling, Stop, Trace
+from backend.types import Answer, ChainReading, Message, Messages, ModelRef, Progress, Sampling, Stop, Trace
 
 
 def ask(text: str) -> Messages:
@@ -123,6 +123,17 @@ class CountingEngine:
             result.append(traces)
         self._raise_if_failed(prompts)
         return result
+
+    def read_chains(
+        self,
+        prompts: Sequence[Messages],
+        texts: Sequence[str],
+        sampling: Sampling,
+        *,
+        progress: Progress | None = None,
+        stop: Stop | None = None,
+    ) -> list[ChainReading]:
+        return [ChainReading(0.5, len(text), 0.25) for text in texts]
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         return [list(range(len(prompts)))]

@@ -20,7 +20,7 @@ from backend.engines.openai.dialect import Draw, DrawChain, Show, Shown
 from backend.engines.openai.faults import ServerFault, TooLong
 from backend.engines.openai.reading import Unreadable, listed_logprobs, p_yes, read_event, usage
 from backend.errors import EngineError
-from backend.types import Answer, Messages, Trace
+from backend.types import Answer, ChainReading, Messages, Trace
 
 T = TypeVar("T")
 _PATH = "/chat/completions"
@@ -74,6 +74,13 @@ class ChatDialect:
 
     def chains(self, messages: Messages) -> DrawChain:
         return partial(self._reason, messages)
+
+    async def read_chain(self, model: str, chain: tuple[Messages, str], max_tokens: int) -> ChainReading:  # noqa: ARG002
+        raise EngineError(
+            f"The server {self._client.place.shown} takes chat messages alone, so chains cannot be read anew there",
+            expected="an engine that holds the model's weights, or a server that takes token ids (vLLM)",
+            fix="set RALLREC_ENGINE=transformers",
+        )
 
     async def write(self, messages: Messages, draw: Draw) -> str:
         async def ask(some: Messages) -> _ChatText:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backend.engines.openai.faults import ServerFault
-from backend.types import Answer, Messages, Sampling, Trace
+from backend.types import Answer, ChainReading, Messages, Sampling, Trace
 
 # Hears the new part of a chain.
 Show = Callable[[str], None]
@@ -38,6 +38,10 @@ class Dialect(Protocol):
 
     def chains(self, messages: Messages) -> DrawChain:
         """What draws the chains of one prompt."""
+        ...
+
+    async def read_chain(self, model: str, chain: tuple[Messages, str], max_tokens: int) -> ChainReading:
+        """P(yes) behind the text of a chain of that prompt, which left room for ``max_tokens``."""
         ...
 
     async def write(self, messages: Messages, draw: Draw) -> str:

@@ -15,7 +15,7 @@ from functools import partial
 from threading import Event, RLock
 from typing import Any
 
-from backend.engines.base import Caller, EngineBase, OnAnswer, OnPiece, OnTrace, parts, raise_if
+from backend.engines.base import Caller, EngineBase, OnAnswer, OnPiece, OnReading, OnTrace, parts, raise_if
 from backend.engines.config import ServerConfig
 from backend.engines.openai.chat_dialect import ChatDialect
 from backend.engines.openai.client import ServerClient
@@ -81,6 +81,18 @@ class OpenAIEngine(EngineBase):
             return chains
 
         self._run(prompts, units, caller)
+
+    def _read_chains(
+        self, chains: Sequence[tuple[Messages, str]], sampling: Sampling, hear: OnReading, caller: Caller
+    ) -> None:
+        def units(_calls: Calls) -> list[Unit]:
+            read = partial(self._connection.dialect.read_chain, self._served_name)
+            return [
+                Unit(number, partial(read, chain, sampling.max_tokens), partial(hear, number))
+                for number, chain in enumerate(chains)
+            ]
+
+        self._run([prompt for prompt, _ in chains], units, caller)
 
     def plan(self, prompts: Sequence[Messages]) -> list[list[int]]:
         """Returns parts by position: the server itself groups what it runs."""

@@ -22,7 +22,7 @@ from backend.engines.openai.dialect import Draw, DrawChain, Show, Shown
 from backend.engines.openai.faults import ServerFault
 from backend.engines.openai.reading import Unreadable, read_event, token_logprobs
 from backend.errors import RallrecError
-from backend.types import Answer, Message, Messages, Trace
+from backend.types import Answer, ChainReading, Message, Messages, Trace
 
 T = TypeVar("T")
 _PATH = "/completions"
@@ -63,6 +63,12 @@ class TokensDialect:
             return await self._reason(fitted[0], draw, show)
 
         return draw_chain
+
+    async def read_chain(self, model: str, chain: tuple[Messages, str], max_tokens: int) -> ChainReading:
+        fitted = await self._bridge.run(self._chat.read_prompt, chain, max_tokens)
+        started = time.perf_counter()
+        p_yes = await self._read(model, fitted.ids)
+        return ChainReading(p_yes, fitted.tokens, time.perf_counter() - started, fitted.dropped)
 
     async def write(self, messages: Messages, draw: Draw) -> str:
         fitted = await self._bridge.run(self._chat.write_prompt, messages, draw.sampling.max_tokens)

@@ -6,7 +6,7 @@ import pytest
 
 from backend.engines import ENGINES, Engine, create_encoder, create_engine
 from backend.engines.chat import without_oldest
-from backend.errors import EngineError, PartialError, Stopped, UnknownNameError
+from backend.errors import EngineError, PartialError, Stopped, UnknownNameError, UsageError
 from backend.types import Answer, Message, Messages, Sampling, Trace
 from tests.backend.engines.conftest import CONTEXT, ask
 
@@ -148,6 +148,30 @@ def test_pieces_join_to_the_chains_and_each_chain_is_handed_over_once(engine: En
     assert all(trace in returned[number] for number, trace in handed)
 
 
+def test_a_chain_read_anew_has_the_p_yes_that_it_was_drawn_with(engine: Engine) -> None:
+    sampling = Sampling(max_tokens=16)
+    rows = engine.reason(PROMPTS, 2, sampling)
+    drawn = [(prompt, chain) for prompt, row in zip(PROMPTS, rows, strict=True) for chain in row][::-1]
+    readings = engine.read_chains([prompt for prompt, _ in drawn], [chain.text for _, chain in drawn], sampling)
+    pairs = [(chain, reading) for (_, chain), reading in zip(drawn, readings, strict=True)]
+    same = [(chain.p_yes, reading.p_yes) for chain, reading in pairs if chain.tokens == reading.tokens]
+    assert same, "a text that begins with no line break is read as the tokens that it was written in"
+    assert [read for _, read in same] == pytest.approx([known for known, _ in same], abs=CLOSE)
+
+
+def test_a_closed_chain_is_read_right_behind_its_thinking(engine: Engine) -> None:
+    open_chain, closed = engine.read_chains(PROMPTS[:1] * 2, ["It is good.", "It is good.\n</think>\n\nNo."], SHORT)
+    assert closed.tokens > open_chain.tokens > 0
+    if engine.name != "scripted":  # whose numbers follow from the text alone
+        assert closed.p_yes == pytest.approx(open_chain.p_yes, abs=CLOSE)
+
+
+def test_every_prompt_needs_its_chain(engine: Engine) -> None:
+    assert engine.read_chains([], [], SHORT) == []
+    with pytest.raises(UsageError, match="1 chains of 2 prompts"):
+        engine.read_chains(PROMPTS[:2], ["so"], SHORT)
+
+
 def test_stop_raises_and_what_had_finished_was_handed_over(engine: Engine) -> None:
     handed: list[tuple[int, Trace]] = []
     with pytest.raises(Stopped):
@@ -165,6 +189,7 @@ def test_stop_is_polled_by_every_method(engine: Engine) -> None:
         lambda: engine.answer(PROMPTS, stop=lambda: True),
         lambda: engine.reason(PROMPTS, 1, SHORT, stop=lambda: True),
         lambda: engine.write(PROMPTS, SHORT, stop=lambda: True),
+        lambda: engine.read_chains(PROMPTS, ["so"] * 3, SHORT, stop=lambda: True),
     ):
         with pytest.raises(Stopped):
             call()

@@ -221,6 +221,12 @@ def test_the_models_own_limit_holds_for_chains_and_texts(start: Start) -> None:
     assert all(len(request.said) + 40 <= 600 for request in server.chats if request.streams)
 
 
+def test_chains_are_not_read_anew_in_messages(start: Start) -> None:
+    engine, _ = start(_says("So."))
+    with pytest.raises(EngineError, match="takes chat messages alone"):
+        engine.read_chains(PROMPTS[:1], ["So."], SAMPLING)
+
+
 def test_texts_are_written_in_order_from_streams_of_their_own(start: Start) -> None:
     def answer(request: ServerRequest) -> BadReply:
         return speech("About ", request.said.rpartition("like ")[2])

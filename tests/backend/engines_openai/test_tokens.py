@@ -206,6 +206,16 @@ def test_too_long_a_prompt_loses_as_few_lines_as_need_be(start: Start) -> None:
     assert all(len(request.body["prompt"]) < 500 for request in server.of("/v1/completions"))
 
 
+@pytest.mark.parametrize("text", ["It fits.", "It fits.\n</think>\n\nYes."])
+def test_a_chain_is_read_anew_behind_its_closed_thinking(start: Start, text: str) -> None:
+    engine, server = _begin(start)
+    [reading] = engine.read_chains(PROMPTS[:1], [text], SAMPLING)
+    assert reading.p_yes == pytest.approx(1 / (1 + math.exp(-1.0)))
+    assert reading.tokens == len(text)
+    said = text_of(server.of("/v1/completions")[-1].body["prompt"])
+    assert said.endswith("<|start|>assistant\n<think>\nIt fits.\n</think>\n\n")
+
+
 def test_a_text_is_written_in_tokens(start: Start) -> None:
     engine, server = _begin(start, lambda _asked: spoken("A film", ".<|start|>"))
     assert engine.write(PROMPTS[:2], SAMPLING) == ["A film."] * 2
