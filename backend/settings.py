@@ -1,6 +1,8 @@
 """Every setting: from the environment (``RALLREC_*``), one optional TOML file, a model profile, or its default.
 
 The first of these that gives a value wins. The setting ``profile`` says which profile (``backend.profiles``) holds.
+An empty variable gives the empty text where that means something (the settings that are empty by default, whose text
+says what it means), and no value elsewhere.
 
 A setting that is a table (one per stage of ``rallrec precompute``) is a table of the file, a JSON object in its
 variable, or one variable per entry: ``RALLREC_DESCRIBE__ITEMS=500``; entries from several sources are put together.
@@ -164,7 +166,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        given = init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file())
+        emptied = InitSettingsSource(settings_cls, dict.fromkeys(_emptied(), ""))
+        given = init_settings, emptied, env_settings, TomlConfigSettingsSource(settings_cls, _config_file())
         profile = read_profile(_chosen_profile(*(source() for source in given)))
         return *given, InitSettingsSource(settings_cls, profile.settings)
 
@@ -203,7 +206,10 @@ def origins(overrides: dict[str, Any] | None = None) -> dict[str, str]:
     """
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     in_file = _in_file()
-    in_environment = {name: variable for name, variable in _environment().items() if os.environ[variable]}
+    emptied = _emptied()
+    in_environment = {
+        name: variable for name, variable in _environment().items() if os.environ[variable] or name in emptied
+    }
     values = {name: os.environ[variable] for name, variable in in_environment.items()}
     profile = _chosen_profile(given, values, in_file)
     sources = dict.fromkeys(Settings.model_fields, "default")
@@ -216,6 +222,15 @@ def _chosen_profile(*sources: Mapping[str, Any]) -> str:
     """Returns the profile that holds: the first source that names one wins. What is no text is refused later."""
     named = next((source["profile"] for source in sources if source.get("profile")), DEFAULT_PROFILE)
     return named if isinstance(named, str) else DEFAULT_PROFILE
+
+
+def _emptied() -> list[str]:
+    """Returns the settings that an empty variable empties, whatever the file and the profile say."""
+    return [
+        name
+        for name, variable in _environment().items()
+        if not os.environ[variable] and name in Settings.model_fields and Settings.model_fields[name].default == ""
+    ]
 
 
 def _check_environment() -> None:

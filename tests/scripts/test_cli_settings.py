@@ -50,6 +50,32 @@ def test_an_empty_variable_is_no_setting(rallrec: Rallrec) -> None:
     assert (rows["gamma"]["value"], rows["gamma"]["from"]) == (pytest.approx(2 / 3), "default")
 
 
+EMPTY = sorted(name for name, field in Settings.model_fields.items() if field.default == "")
+
+
+def test_the_settings_that_can_be_empty_say_what_that_means() -> None:
+    said = {name for name, field in Settings.model_fields.items() if "empty: " in str(field.description)}
+    assert set(EMPTY) == said
+    assert "tuned_adapter" in said
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_an_empty_variable_empties_what_a_profile_or_the_file_fills(
+    rallrec: Rallrec, tmp_path: Path, name: str
+) -> None:
+    filled = {"split": "users", "database_url": "sqlite:///other.db"}.get(name, "http://elsewhere")
+    profile = tmp_path / "filled.toml"
+    profile.write_text(f'{name} = "{filled}"\n', "utf-8")
+    (tmp_path / "empty.toml").write_text("", "utf-8")
+    variable = f"RALLREC_{name.upper()}"
+    for given in ({"RALLREC_PROFILE": profile}, {"RALLREC_CONFIG": profile}):
+        given |= {} if "RALLREC_CONFIG" in given else {"RALLREC_CONFIG": tmp_path / "empty.toml"}
+        full = as_json(rallrec("settings", "--json", **given))[name]
+        assert full["value"] == filled
+        empty = as_json(rallrec("settings", "--json", **given, **{variable: ""}))[name]
+        assert (empty["value"], empty["from"]) == ("", variable)
+
+
 @pytest.mark.parametrize(
     ("toml", "given", "said"),
     [
