@@ -48,7 +48,10 @@ class Questions:
 
     def __init__(self, dataset: Dataset, space: ItemSpace, statistics: TrainingStatistics | None = None) -> None:
         if len(space) != dataset.n_items:
-            raise UsageError(f"There are {len(space)} vectors for {dataset.n_items} items", fix="rallrec precompute")
+            raise UsageError(
+                f"There are {len(space)} vectors for {dataset.n_items} items",
+                fix=f"rallrec precompute --dataset {dataset.meta.name}",
+            )
         self.dataset = dataset
         self.retriever = Retriever(space)
         self._statistics = statistics

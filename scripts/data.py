@@ -100,6 +100,7 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Download a published dataset: checked by its hash, going on where it was cut off. It is not imported yet."""
+    from backend.commands import command_line
     from backend.datasets import download
     from backend.datasets.download import CATALOGUE
     from backend.settings import load_settings
@@ -114,7 +115,7 @@ def fetch(
     with progress_bar() as progress:
         files = download.fetch(published, folder, progress)
     source = files[0] if len(files) == 1 else folder
-    command = f"rallrec data import {source} --name {name} --format {published.format}"
+    command = command_line(None, "data import", str(source), "--name", name, "--format", published.format)
     if as_json:
         print_json({"dataset": name, "files": [str(file) for file in files], "command": command})
         return
@@ -138,6 +139,7 @@ def describe(
     as_json: Json = False,
 ) -> None:
     """Make a mapping file for your own data: questions about its columns, with guessed answers."""
+    from backend.commands import command_line
     from backend.datasets.guesses import guess, write_mapping
     from scripts.mapping_questions import ask, guessed_mapping, show_columns
 
@@ -156,7 +158,8 @@ def describe(
         target.write_text(write_mapping(mapping, notes), "utf-8")
     except OSError as error:
         raise UsageError(f"{target} cannot be written ({error})", fix="give another place with --out") from error
-    command = f"rallrec data import {path} --name NAME --format custom --mapping {target}"
+    options = ("--name", "NAME", "--format", "custom", "--mapping", str(target))
+    command = command_line(None, "data import", str(path), *options)
     if as_json:
         print_json({"mapping": str(target), "columns": mapping.columns.model_dump(), "command": command})
         return
@@ -198,6 +201,7 @@ def import_(
     What is not given follows the format: the paper's rules for its three datasets.
     """
     from backend import datasets
+    from backend.commands import command_line
     from backend.datasets.summary import summarise
     from backend.settings import load_settings
 
@@ -220,6 +224,7 @@ def import_(
             mapping=Path(mapping).expanduser() if mapping else None,
             rules={rule: value for rule, value in rules.items() if value is not None},
             skip_bad_rows=skip_bad_rows,
+            needs_training=True,
             progress=progress,
         )
     summary = summarise(imported)
@@ -236,7 +241,7 @@ def import_(
         print_json(_facts(imported, summary) | {"seconds": seconds, "replaced": replaced})
         return
     _show(imported, summary)
-    say(f"Next: rallrec precompute --dataset {name}")
+    say(f"Next: {command_line(load_settings(dataset=name), 'precompute')}")
 
 
 @data.command(epilog="Example: rallrec data stats --dataset ml-1m --json")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backend.evaluation.paper.exhibits import Figure, ResultTable
     from backend.evaluation.paper.systems import Evaluation
     from backend.pipeline import Prediction
+    from backend.settings import Settings
     from backend.stories import Story
     from backend.types import Progress
     from storage.workspace import Workspace
@@ -126,7 +127,8 @@ def report(
         slices = dataset_slices(data, split(build_samples(data), data, workspace.settings.split), known.samples.rows)
         tables, figures = all_tables(known), all_figures(known, slices)
         results = report(workspace, known)
-        page = _page(data.meta.title, tables, figures, results, options)
+        command = _command(workspace.settings, options)
+        page = _page(data.meta.title, tables, figures, results, command)
     try:
         path.write_text(page, "utf-8")
     except OSError as error:
@@ -146,7 +148,7 @@ def report(
 
 def _page(
     title: str, tables: tuple[ResultTable, ...], figures: tuple[Figure, ...], results: dict[str, Any],
-    options: EvaluateOptions,
+    command: str,
 ) -> str:  # fmt: skip
     """The page of ``report``: the numbers of ``evaluate`` (as JSON, too), every table and figure, no link outside."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -163,7 +165,7 @@ def _page(
         styles=Markup(styles()),
         made=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         version=_version(),
-        command=_command(options),
+        command=command,
         facts=f"{samples['count']:,} samples of {samples['users']:,} users ({results['split']}), {samples['liked']:,} "
         f"liked. What is chosen is chosen on {results['validation']['file']}. In small: 95 % intervals over users.",
         models={role: _model(ref) for role, ref in results["models"].items()},
@@ -207,9 +209,12 @@ def _model(ref: dict[str, Any]) -> str:
     return str(ref["name"]) + (f" with {ref['adapter']}" if ref["adapter"] else ", untuned")
 
 
-def _command(options: EvaluateOptions) -> str:
-    given = {name: value for name, value in vars(options).items() if value is not None}
-    return " ".join(["rallrec report", *(f"--{name} {value}" for name, value in given.items())])
+def _command(settings: Settings, options: EvaluateOptions) -> str:
+    from backend.commands import command_line
+
+    given = {name: getattr(options, name) for name in ("samples", "part", "limit", "validation", "gamma")}
+    said = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+    return command_line(settings, "report", *said)
 
 
 def _version() -> str:
@@ -230,6 +235,7 @@ def stories(
     as_json: Json = False,
 ) -> None:
     """Find walkthroughs in what is cached: for each kind, the sample that tells it best. Runs no model."""
+    from backend.commands import command_line
     from storage.kept.stories import write_stories
     from storage.precompute.artifacts import BUNDLE
     from storage.shipped import samples_file
@@ -238,11 +244,14 @@ def stories(
     with open_workspace() as workspace, progress_bar() as progress:
         file = Path(samples) if samples else samples_file(BUNDLE, "test")
         by_kind = find_stories_of(workspace, file, progress)
+        gammas = [word for gamma in ("0.5", repr(2 / 3), "0.8") for word in ("--gamma", gamma)]
+        told = ("--knowledge", "none", "--knowledge", "paper", "--samples", str(file))
+        fix = command_line(workspace.settings, "reason", *gammas, *told)
     if not by_kind:
         raise UsageError(
             "No story was found: none of these samples has the results that stories are told about",
             expected="answers and chains for gamma 1/2, 2/3 and 4/5, with and without injected knowledge",
-            fix="rallrec reason --gamma 0.5 --gamma 0.6667 --gamma 0.8 --knowledge none --knowledge paper",
+            fix=fix,
         )
     if path:
         write_stories(path, by_kind)

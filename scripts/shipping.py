@@ -158,8 +158,8 @@ def known(workspace: Workspace, system: ShippedSystem, samples: Sequence[Sample]
 def _check_tuned(workspace: Workspace, system: ShippedSystem) -> None:
     """Raise ``NotPreparedError`` where an adapter is missing: the base model alone would be asked instead."""
     for role in ROLES:
-        if why := untuned(workspace, role):
-            raise NotPreparedError(f"The {role} model of {system.name} is {why}")
+        if tune := untuned(workspace, role):
+            raise NotPreparedError(f"The {role} model of {system.name} is not tuned yet", fix=tune)
 
 
 def _keys(pipeline: Pipeline, predictions: Sequence[Prediction]) -> tuple[frozenset[ModelRef], frozenset[str]]:

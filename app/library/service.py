@@ -26,6 +26,7 @@ from app.library.view import (
     Shelf,
 )
 from backend import datasets
+from backend.commands import command_line
 from backend.datasets import Dataset
 from backend.engines import SCRIPTED, makes_up_answers, models
 from backend.errors import CorruptCacheError, RallrecError
@@ -59,7 +60,7 @@ class LibraryService:
 
     def shelf(self) -> Shelf:
         """Lists the plan of the dataset and the other artifacts of the store. It never raises."""
-        named = {"dataset": self._workspace.other, "command": self._command}
+        named = {"dataset": self._workspace.other, "command": self._command()}
         try:
             work, data = self._workspace.precompute(), self.dataset()
         except RallrecError as error:
@@ -115,11 +116,9 @@ class LibraryService:
         )  # fmt: skip
         return Cache(str(file or database.url), True, inventory.database_bytes(file) if file else None, rows, drawn)
 
-    @property
-    def _command(self) -> str:
+    def _command(self, *options: str) -> str:
         """What makes the artifacts of this dataset."""
-        dataset = self._workspace.other
-        return f"rallrec precompute --dataset {dataset}" if dataset else "rallrec precompute"
+        return command_line(self._workspace.settings, "precompute", *options)
 
     def _entry(self, planned: Planned, data: Dataset, keys: Mapping[str, str]) -> ArtifactEntry:
         node, artifact = planned.node, planned.artifact
@@ -132,7 +131,7 @@ class LibraryService:
             "inputs": _inputs(node.recipe.get("inputs"), keys),
             "quick": stage.quick,
         }
-        command = f"{self._command} --until {stage.name}"
+        command = self._command("--until", stage.name)
         if artifact is None:
             return ArtifactEntry(**plain, **self._unmade(planned, command))
         try:

@@ -49,7 +49,7 @@ def target_card(view: PredictView) -> str:
         category_noun=view.data.meta.category_noun,
         dataset=view.request.dataset,
         rated=question.label is not None,
-        command=view.request.command(view.data.meta.name),
+        command=view.command,
         address=view.request.query(),
         still=view.still,
     )

@@ -50,7 +50,7 @@ def add_routes(app: FastAPI, services: PerDataset[PredictService]) -> None:
             service = service_of(request)
             sample = service.opened(request.query_params)
             answered = service.answered(sample)
-            command = sample.command(service.pipeline.dataset.meta.name)
+            command = service.command(sample)
         except RallrecError:  # said by the page itself, where it stands
             answered, command = Answered((), (), ()), ""
         return JSONResponse({"command": command, "answered": asdict(answered)}, headers=HEADERS)

@@ -95,6 +95,7 @@ class PredictService:
         both = question.channels
         view = PredictView(
             request=request,
+            command=self.command(request),
             data=data,
             prediction=look_up(pipeline, question, recipe),
             models={"tuned": models.display_name(tuned), "reasoning": models.display_name(reasoning)},
@@ -126,7 +127,8 @@ class PredictService:
             if shown and _unmerged(shown.request) == _unmerged(request):
                 if session.asked:
                     session.asked = _merged_by(session.asked, merging)
-                view = replace(shown, request=request, prediction=_merged_by(shown.prediction, merging))
+                shown = replace(shown, request=request, command=self.command(request))
+                view = replace(shown, prediction=_merged_by(shown.prediction, merging))
                 return replace(self._remember(view, session), truth=truth)
         return replace(self.look(request, session), truth=truth)
 
@@ -140,6 +142,10 @@ class PredictService:
         with session.lock:
             assert session.view is not None
             return self._remember(session.view, session)
+
+    def command(self, request: SampleAddress) -> str:
+        """The command that predicts the same as a request."""
+        return request.command(self._workspace.settings)
 
     def answered(self, request: SampleAddress) -> Answered:
         """For which values of its sliders the other choices of a request are answered already."""

@@ -38,13 +38,14 @@ class PredictSession:
 class PredictView:
     """One setting of the Predict page, ready to be drawn.
 
-    ``prediction`` is what is known for exactly this setting. ``stale`` is the page's last answered prediction, of
-    another setting, where this one has no answer yet. ``cast``: what a reader must know of who answers: ``made up``,
-    ``untuned`` (one small model plays both parts as it is), ``untuned reasoner``, ``stand-in`` (for M_R), or nothing.
-    ``entered`` and ``left`` are item codes, against the setting drawn before. ``run`` is the live run of exactly this
-    setting, ``earlier`` the last job of it in the database, where it is not complete. ``explained`` covers the items of
-    both channels. ``stretches`` is empty where gamma does not apply; ``nearest`` is None until its fold is opened.
-    ``still``: drawn for reading alone, with nothing to press.
+    ``prediction`` is what is known for exactly this setting; ``command`` gives the same in a shell. ``stale`` is
+    the page's last answered prediction, of another setting, where this one has no answer yet. ``cast``: what a
+    reader must know of who answers: ``made up``, ``untuned`` (one small model plays both parts as it is), ``untuned
+    reasoner``, ``stand-in`` (for M_R), or nothing. ``entered`` and ``left`` are item codes, against the setting
+    drawn before. ``run`` is the live run of exactly this setting, ``earlier`` the last job of it in the database,
+    where it is not complete. ``explained`` covers the items of both channels. ``stretches`` is empty where gamma
+    does not apply; ``nearest`` is None until its fold is opened. ``still``: drawn for reading alone, with nothing
+    to press.
     """
 
     request: SampleAddress
@@ -54,6 +55,7 @@ class PredictView:
     cast: str
     stretches: Sequence[GammaStretch]
     explained: Explained
+    command: str = ""
     nearest: Nearest | None = None
     stale: Prediction | None = None
     entered: frozenset[Hashable] = frozenset()

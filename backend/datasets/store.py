@@ -59,12 +59,14 @@ def import_data(
     mapping: Path | None = None,
     rules: Mapping[str, Any] | None = None,
     skip_bad_rows: bool = False,
+    needs_training: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Read the raw files (a folder or archive), check them, write the dataset under ``name``.
 
     ``mapping``: for the format ``custom``; ``rules``: what is to differ from the format's own
-    :class:`~backend.datasets.rules.Rules`. What was there under this name is replaced at the very end. Raises
+    :class:`~backend.datasets.rules.Rules`; ``needs_training``: whether data without a sample to learn from is refused.
+    What was there under this name is replaced at the very end. Raises
     ``UsageError``, ``UnknownNameError``, ``DataError`` (a broken file, with its line; nothing is written then).
     """
     from backend.datasets.reading import Reading
@@ -80,6 +82,8 @@ def import_data(
         )
     report = progress or (lambda _what, _fraction: None)
     dataset = read(Reading(source, name, RowProblems(skip=skip_bad_rows), report, rules or {}, mapping))
+    if needs_training:
+        _check_training(dataset)
     report("writing the dataset", 0.9)
     try:
         _write(dataset, root)
@@ -90,6 +94,20 @@ def import_data(
         ) from error
     report("prepared", 1.0)
     return dataset
+
+
+def _check_training(dataset: Dataset) -> None:
+    """Raise ``DataError`` where the train part has no sample: nothing could be learned or counted."""
+    from backend.datasets.samples import build_samples, split
+
+    samples, rules = build_samples(dataset), dataset.meta.rules
+    if not len(split(samples, dataset).train):
+        raise DataError(
+            f"There is no training sample: {dataset.n_interactions:,} ratings of {dataset.n_users:,} users give "
+            f"{len(samples):,} samples, of which the split {rules.split} leaves none to learn from",
+            expected=f"users with more than {rules.min_history} ratings, and a share of their samples for train",
+            fix="give more ratings, or import with a smaller --min-history, another --split or a larger --train",
+        )
 
 
 def is_prepared(name: str, root: Path) -> bool:

@@ -7,6 +7,7 @@ import platform
 import shutil
 
 from backend import datasets
+from backend.commands import command_line
 from backend.engines import ENGINES
 from backend.errors import RallrecError, UnknownNameError
 from backend.settings import Settings
@@ -75,7 +76,7 @@ def _vectors(settings: Settings) -> Finding:
         return Finding("vectors", "missing", error.problem, error.fix or "")
     lacking = [item.node.stage.kind for item in plan if item.will_run]
     if lacking:
-        fix = f"rallrec precompute --dataset {settings.dataset}"
+        fix = command_line(settings, "precompute")
         return Finding("vectors", "missing", f"not made under these settings: {', '.join(lacking)}", fix)
     return Finding("vectors", "ok", f"all {len(plan)} artifacts are there")
 

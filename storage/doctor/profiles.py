@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from backend.commands import command_line
 from backend.engines import ENGINES, EngineRecord, models, record_of
 from backend.errors import RallrecError
 from backend.profiles import About, shipped_profiles
@@ -172,7 +173,7 @@ def _tuned_here(settings: Settings, what: str, role: Role) -> Finding:
     if names:
         return Finding(what, "ok", f"{role.adapter}, tuned on {', '.join(dict.fromkeys(names))}")
     detail = f"{role.adapter}: not tuned yet; without it the model answers as it is"
-    return Finding(what, "optional", detail, f"rallrec tune --recipe {role.adapter}")
+    return Finding(what, "optional", detail, command_line(settings, "tune", "--recipe", str(role.adapter)))
 
 
 def _on_the_hub(what: str, model: ModelRef, *, gated: bool) -> Finding:

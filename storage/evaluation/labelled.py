@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,17 +40,17 @@ class SampleChoice:
 def labelled(workspace: Workspace, choice: SampleChoice, part: str) -> LabelledSamples:
     """The samples of a choice. Raises ``UsageError`` for a file that cannot be read, and for what is not rated."""
     data, choice = workspace.dataset(), choice.resolved(workspace, part)
-    limit = f" --limit {choice.limit}" if choice.limit else ""
+    limit = ("--limit", str(choice.limit)) if choice.limit else ()
     if choice.what in PARTS:
         samples = part_samples(data, workspace.settings.split, choice.what, choice.limit)
         first = f"the first {choice.limit:,} of the " if choice.limit else "the whole "
-        return _with_labels(samples, data, f"{first}{choice.what} part", f"--part {choice.what}{limit}")
+        return _with_labels(samples, data, f"{first}{choice.what} part", ("--part", choice.what, *limit))
     part = "validation" if choice.what == SHIPPED_VALIDATION else part
     ships = choice.what in (SHIPPED, SHIPPED_VALIDATION)
     file = samples_file(BUNDLE, part) if ships else Path(choice.what)
     samples = read_samples(file, data)[: choice.limit]
     said = f"the {'first ' if choice.limit else ''}{len(samples):,} {part} samples that ship" if ships else str(file)
-    return _with_labels(samples, data, said, f"--samples {shlex.quote(str(file))}")
+    return _with_labels(samples, data, said, ("--samples", str(file)))
 
 
 def sample_facts(workspace: Workspace, samples: LabelledSamples) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def sample_facts(workspace: Workspace, samples: LabelledSamples) -> dict[str, An
     }  # fmt: skip
 
 
-def _with_labels(samples: Sequence[Sample], data: Dataset, said: str, options: str) -> LabelledSamples:
+def _with_labels(samples: Sequence[Sample], data: Dataset, said: str, options: tuple[str, ...]) -> LabelledSamples:
     """Raises ``UsageError`` naming the line of a sample that the user never rated: nothing says what is right."""
     rows = []
     for sample in samples:

@@ -56,23 +56,22 @@ def look_up_ways(
     for adapter in dict.fromkeys(way.adapter for way in ways):
         of_adapter = [way for way in ways if way.adapter == adapter]
         if adapter == usual:
-            cached |= _of_workspace(workspace, of_adapter, samples, usual, look_up)
+            cached |= _of_workspace(workspace, of_adapter, samples, look_up)
             continue
         with Workspace(workspace.settings.model_copy(update={"tuned_adapter": adapter})) as tuned_otherwise:
-            cached |= _of_workspace(tuned_otherwise, of_adapter, samples, usual, look_up)
+            cached |= _of_workspace(tuned_otherwise, of_adapter, samples, look_up)
     return {way.key: cached[way.key] for way in ways}
 
 
 def _of_workspace(
-    workspace: Workspace, ways: Sequence[Way], samples: LabelledSamples, adapter: str, look_up: LookUp
+    workspace: Workspace, ways: Sequence[Way], samples: LabelledSamples, look_up: LookUp
 ) -> dict[str, WayResponses]:
-    """``adapter``: the one that the settings name, which the commands need not name again."""
-    missing = untuned(workspace) or ""
+    tune = untuned(workspace)
     kept, cached = _KeptResponses(workspace, samples), {}
     for number, way in enumerate(ways):
         raise_if(look_up.stop)
         recipe = workspace.recipe(**way.recipe)
-        responses = Responses.unknown(len(samples), 0) if missing else kept.read(way, recipe, old=look_up.kept)
+        responses = Responses.unknown(len(samples), 0) if tune else kept.read(way, recipe, old=look_up.kept)
         if responses is None:
             if look_up.kept:
                 raise NotPreparedError(f"{samples.said} were not looked up yet", fix="rallrec evaluate, or the job")
@@ -83,8 +82,11 @@ def _of_workspace(
 
             responses = _look(workspace.pipeline(), way, recipe, samples, tell, look_up.stop)
             kept.write(way, recipe, responses)
-        run = way.command(adapter, samples.options)
-        cached[way.key] = WayResponses(responses, recipe.hash, way.orders, way.chains, missing, run)
+        run, answers_run = (
+            tune or way.command(workspace.settings, samples.options, answers_only=alone) for alone in (False, True)
+        )
+        missing = "not tuned yet" if tune else ""
+        cached[way.key] = WayResponses(responses, recipe.hash, way.orders, way.chains, missing, run, answers_run)
     return cached
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from backend.baselines import NETWORKS, TrivialPredictors
+from backend.commands import command_line
 from backend.datasets import build_samples, split
 from backend.engines.base import raise_if
 from backend.evaluation.intervals import DRAWS, MetricDraws
@@ -177,7 +178,7 @@ def _networks(workspace: Workspace, samples: LabelledSamples) -> list[System]:
     ready, systems = workspace.baselines(), []
     for name in NETWORKS:
         if name not in ready:
-            run = f"rallrec baselines --dataset {workspace.settings.dataset}"
+            run = command_line(workspace.settings, "baselines")
             systems.append(System(name, np.full(len(samples), np.nan), "not trained", run, _NETWORK))
             continue
         system = System(name, ready[name][samples.rows], about=_NETWORK)

@@ -5,10 +5,11 @@ Several systems share a way: RALLRec is M_G's first answer of the full method, H
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from backend.commands import command_line
 from backend.engines import makes_up_answers
 from backend.representation import VARIANTS
 from backend.retrieval import DEFAULT_GAMMA, ORDERS, PAPER_GAMMAS
@@ -36,19 +37,18 @@ class Way:
     orders: int = 1
     chains: bool = False
 
-    def command(self, adapter: str, options: str) -> str:
-        """The command that asks what is missing. ``adapter``: what the settings name; ``options``: which samples."""
-        words = [f"RALLREC_TUNED_ADAPTER={shlex.quote(self.adapter)}"] if self.adapter != adapter else []
-        if "template" in self.recipe:
-            words.append(f"RALLREC_TEMPLATE={self.recipe['template']}")
-        words.append("rallrec reason")
+    def command(self, settings: Settings, samples: Sequence[str], *, answers_only: bool = False) -> str:
+        """The command that asks what is missing, of M_G alone with ``answers_only``. ``samples``: the options that say
+        which samples.
+        """
+        words, chains = [], self.chains and not answers_only
         for name in ("variant", "strategy", "gamma", "k", "knowledge"):
             value = self.recipe.get(name)
-            if value is not None and not (name == "knowledge" and not self.chains):
-                words.append(f"--{name} {value!r}" if isinstance(value, float) else f"--{name} {value}")
-        if not self.chains:
-            words.append("--answers-only")
-        return " ".join([*words, options]).strip()
+            if value is not None and not (name == "knowledge" and not chains):
+                words += [f"--{name}", repr(value) if isinstance(value, float) else str(value)]
+        words += [] if chains else ["--answers-only"]
+        template = {"template": self.recipe["template"]} if "template" in self.recipe else {}
+        return command_line(settings, "reason", *words, *samples, tuned_adapter=self.adapter, **template)
 
 
 def ways_of(settings: Settings, gamma: float | None) -> dict[str, Way]:
@@ -84,10 +84,12 @@ def own_adapter(settings: Settings) -> str:
 
 
 def untuned(workspace: Workspace, role: str = "tuned") -> str | None:
-    """Why M_G (or who else plays ``role``) is not the tuned model that the settings name; None where it is."""
+    """The command that tunes M_G (or who else plays ``role``) where it is not the tuned model that the settings name;
+    None where it is.
+    """
     model, named = workspace.model(role), getattr(workspace.settings, f"{role}_adapter")
     if named in RECIPES and model.adapter is None and not makes_up_answers(model.name):
-        return f"not tuned: rallrec tune --recipe {named}"
+        return command_line(workspace.settings, "tune", "--recipe", named)
     return None
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backend.commands import command_line
 from backend.datasets import Dataset
 from backend.engines import Encoder, Engine
 from backend.errors import CorruptCacheError, NotPreparedError
@@ -114,7 +115,12 @@ class Precompute:
         needed = ", ".join(dict.fromkeys(self.nodes[input_kind].stage.name for input_kind in [*missing, kind]))
         raise NotPreparedError(
             f"{self._dataset.meta.title} has no {kind} under these settings (missing: {needed})",
-            fix=f"rallrec precompute --dataset {self._dataset.meta.name} --until {node.stage.name}",
+            fix=command_line(
+                self._settings.model_copy(update={"dataset": self._dataset.meta.name}),
+                "precompute",
+                "--until",
+                node.stage.name,
+            ),
         )
 
     def _planned(self, node: Node, fresh: Sequence[str]) -> Planned:

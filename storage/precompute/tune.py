@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from backend.commands import command_line
 from backend.datasets import PARTS
 from backend.datasets.statistics import TrainingStatistics
 from backend.engines import makes_up_answers, models
@@ -22,6 +23,7 @@ from backend.numbers import or_null
 from backend.prompting import build_prompt, knowledge_sentence
 from backend.questions import Question, Questions
 from backend.seeding import derive_seed
+from backend.settings import Settings
 from backend.training.config import ReasonerConfig, TuneConfig
 from backend.training.lora import ADAPTER_FILE
 from storage.arrays import save_text
@@ -183,7 +185,9 @@ def _writer(tuner: Any) -> Any:
 def _base(job: StageWork) -> tuple[str, str]:
     """Where the base model's weights are, and what it is called."""
     if job.model is None or makes_up_answers(job.model.name):
-        raise UsageError("The scripted engine has no weights to tune", fix="RALLREC_ENGINE=transformers rallrec tune")
+        engine = Settings.model_fields["engine"].default
+        fix = command_line(job.settings.model_copy(update={"engine": engine}), "tune")
+        raise UsageError("The scripted engine has no weights to tune", fix=fix)
     source = models.fetch(job.model, Path(job.settings.home) / "models", job.progress)
     # Of a folder its own name: the adapter's files go to other machines.
     return source, Path(source).name if Path(job.model.name).is_dir() else job.model.name

@@ -82,6 +82,7 @@ def view_of(prediction: Prediction, data: Dataset, text: str, **more: Any) -> Pr
     stretches = gamma_stretches(both.relevant, both.recent, config.k, config.beta, config.combine)
     given = {
         "request": SampleAddress.of(text, text, prediction.recipe).choosing(knowledge=text),
+        "command": text,
         "data": data,
         "prediction": prediction,
         "models": {"tuned": text, "reasoning": text},

@@ -102,7 +102,8 @@ def test_prompt_chain_and_command_are_copied_with_and_without_a_clipboard(
             wait_until(lambda what=what: page.inner_text(".spoken[role=status]") == f"Copied {what}")
     page.click(".command summary")
     page.click("button[aria-label='Copy the command line']")
-    wait_until(lambda: page.evaluate("navigator.clipboard.readText()").startswith("rallrec predict --dataset"))
+    said = "RALLREC_ENGINE=scripted rallrec predict"
+    wait_until(lambda: page.evaluate("navigator.clipboard.readText()").startswith(said))
 
 
 def test_hostile_titles_stay_text_in_a_comparison(page: Any, hostile_site: str) -> None:

@@ -65,7 +65,7 @@ def test_doctor_fails_where_something_is_missing_and_says_what_mends_it(rallrec:
     assert done.returncode == 1
     [line] = [line for line in done.stdout.splitlines() if line.startswith("missing")]
     assert "vectors" in line
-    assert "rallrec precompute --dataset ml-latest-small" in line
+    assert "rallrec precompute" in line
 
 
 def test_doctor_does_not_make_the_database_that_it_looks_for(rallrec: Rallrec, tmp_path: Path) -> None:

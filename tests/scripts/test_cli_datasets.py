@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.backend.datasets.made import write_bookcrossing, write_custom
 from tests.scripts.cli_process import Rallrec, as_json, command, one_line_error
 
@@ -88,6 +90,25 @@ def test_data_that_takes_the_place_of_other_data_is_told(rallrec: Rallrec, tmp_p
     third = rallrec(*words, "--k-core", "2", "--min-history", "3", RALLREC_HOME=tmp_path)
     assert as_json(third)["replaced"]
     assert "Other data was called games" in third.stderr
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (("--min-history", "50"), "0 samples"),
+        (("--train", "0.001"), "leaves none to learn from"),
+    ],
+)
+def test_data_without_a_sample_to_learn_from_is_refused_and_replaces_nothing(
+    rallrec: Rallrec, small_source: Path, tmp_path: Path, rules: tuple[str, ...], said: str
+) -> None:
+    words = ("data", "import", small_source, "--name", "short", "--format", "ml-csv")
+    as_json(rallrec(*words, "--json", RALLREC_HOME=tmp_path))
+    line = one_line_error(rallrec(*words, *rules, RALLREC_HOME=tmp_path), 1)
+    assert "no training sample" in line
+    assert said in line
+    assert "--min-history" in line
+    assert as_json(rallrec("data", "stats", "--dataset", "short", "--json", RALLREC_HOME=tmp_path))["train"]
 
 
 def test_fetch_asks_for_the_licence_and_knows_its_names(rallrec: Rallrec, tmp_path: Path) -> None:

@@ -104,7 +104,12 @@ def test_a_link_shows_the_same_numbers(client: TestClient, link: str) -> None:
         ]
         assert shown["models"] == LINKS[link]["models"]
     else:
-        assert shown == LINKS[link]
+        assert _unsaid(shown) == _unsaid(LINKS[link])
+
+
+def _unsaid(shown: Any) -> Any:
+    """The same without the commands that would make what is missing: how they are written may change."""
+    return [{**line, "run": bool(line["run"])} for line in shown] if isinstance(shown, list) else shown
 
 
 def test_every_view_is_drawn_and_labels_are_exported(client: TestClient) -> None:

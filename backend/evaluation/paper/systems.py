@@ -52,7 +52,7 @@ class LabelledSamples:
     labels: Float64
     where: Sequence[str] = ()
     said: str = ""
-    options: str = ""
+    options: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -131,8 +131,8 @@ class Responses:
 @dataclass(frozen=True)
 class WayResponses:
     """What is cached of one way to ask. ``orders``: in how many history orders M_G is asked; ``chains``: whether M_R is
-    asked too. ``recipe``: its hash. ``missing``: why there can be nothing at all; ``run``: the command that asks for
-    what is missing.
+    asked too. ``recipe``: its hash. ``missing``: why there can be nothing at all; ``run``: the command that comes next
+    to have what is missing, ``answers_run`` that for M_G's answers alone.
     """
 
     responses: Responses
@@ -141,6 +141,7 @@ class WayResponses:
     chains: bool = False
     missing: str = ""
     run: str = ""
+    answers_run: str = ""
 
     @property
     def problem(self) -> str:
@@ -158,8 +159,8 @@ class WayResponses:
 
     def expert(self, name: str, about: str = "") -> System:
         """M_G's answer to the first history order."""
-        run = f"{self.run} --answers-only" if self.chains else self.run
-        return self._system(name, self.responses.first, _mean(self.responses.answer_seconds), about, run)
+        seconds = _mean(self.responses.answer_seconds)
+        return self._system(name, self.responses.first, seconds, about, self.answers_run)
 
     def reasoner(self, name: str) -> System:
         """M_R alone: the mean of its chains. Without injection it says the same whoever M_G is."""
@@ -178,10 +179,8 @@ class WayResponses:
 
     def _system(self, name: str, scores: Float64, seconds: float, about: str = "", run: str = "") -> System:
         complete = not self.missing and not np.isnan(scores).any()
-        # "not tuned: rallrec tune" names the command that comes first.
-        first = self.missing.partition(": ")[2]
         return System(
-            name, scores, self.missing, "" if complete else first or run or self.run, about or ABOUT.get(name, ""),
+            name, scores, self.missing, "" if complete else run or self.run, about or ABOUT.get(name, ""),
             seconds, self.recipe,
         )  # fmt: skip
 

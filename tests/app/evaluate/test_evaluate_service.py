@@ -140,7 +140,7 @@ def test_a_pair_is_tested_and_a_missing_system_says_what_to_run(looked: tuple[Ev
         assert [one.method for one in pair.differences] == ["DeLong", *["bootstrap"] * 5]
     gone = state.exhibit(EvaluateQuery(samples="test", view="pair", second="DeepFM"))
     assert isinstance(gone, SystemPair)
-    assert [system.run for system in gone.missing] == ["rallrec baselines --dataset ml-latest-small"]
+    assert [system.run for system in gone.missing] == ["RALLREC_ENGINE=scripted rallrec baselines"]
     assert gone.wins is None
 
 

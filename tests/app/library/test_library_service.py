@@ -52,7 +52,7 @@ def test_everything_made_is_ready_in_the_plans_order(workspace: Workspace) -> No
     assert not shelf.problem
     for one in shelf.own:
         if one.kind in EXTRA:
-            assert one.command == f"rallrec precompute --until {EXTRA[one.kind]}"
+            assert one.command == f"RALLREC_ENGINE=scripted rallrec precompute --until {EXTRA[one.kind]}"
             assert "only when asked for" in one.why
             continue
         made = artifact(workspace, one.kind)
@@ -111,7 +111,7 @@ def test_what_other_settings_need_is_missing_with_its_reason_and_its_command(ope
     assert (states["descriptions"], states["collaborative"], states["space"]) == ("ready", "missing", "missing")
     learnt = entry(workspace, "collaborative")
     assert "config.dimensions: 8 -> 9" in learnt.why
-    assert learnt.command == "rallrec precompute --until collaborative"
+    assert learnt.command == "RALLREC_ENGINE=scripted rallrec precompute --until collaborative"
     assert {one.state for one in shelf.others} == {"ready", "shipped"}, "what ships is of other models"
     others = {one.kind: one for one in shelf.others if one.state == "ready"}
     assert {"collaborative", "aligned", "space", "index", "map"} <= set(others)
@@ -132,7 +132,7 @@ def test_unfinished_work_is_being_made_while_it_is_written_to_and_interrupted_af
     os.utime(part / "scratch" / "seconds.json", (time.time() - 3600,) * 2)
     later = entry(workspace, "descriptions")
     assert (later.state, later.seconds) == ("interrupted", 75.0)
-    assert later.command == "rallrec precompute --until describe"
+    assert later.command == "RALLREC_ENGINE=scripted rallrec precompute --until describe"
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_what_is_not_there_yet_is_no_fault_of_the_query(home: Path) -> None:
 
 def test_the_aside_has_the_command_and_the_answered_values(client: TestClient) -> None:
     aside = client.get("/aside", params=QUERY).json()
-    assert aside["command"].startswith("rallrec predict --dataset ml-latest-small --user 7 --item 22 ")
+    assert aside["command"].startswith("RALLREC_ENGINE=scripted rallrec predict --user 7 --item 22 ")
     assert "--gamma 0.4 " in aside["command"]
     assert json.dumps(aside["answered"]) == json.dumps({"gamma": [], "k": [], "traces": []})
 

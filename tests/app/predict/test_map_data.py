@@ -102,7 +102,7 @@ def test_a_map_that_was_never_made_is_said_with_its_command(home: Path) -> None:
         assert answer.status_code == 503
         assert answer.headers["cache-control"] == "no-store"
         told: dict[str, Any] = answer.json()
-        assert "rallrec precompute --dataset ml-latest-small --until map" in told["problem"]
+        assert "rallrec precompute --until map" in told["problem"]
         workspace = Workspace(settings_of(home))
         with pytest.raises(NotPreparedError):
             ItemMaps(workspace).body("ml-latest-small", "text")

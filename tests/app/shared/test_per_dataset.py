@@ -171,8 +171,8 @@ def test_what_is_evaluated_is_of_the_dataset_that_the_address_names(workspace: W
 def test_the_library_is_of_the_dataset_that_the_address_names(workspace: Workspace) -> None:
     libraries = PerDataset(workspace, LibraryService)
     default, books = (libraries.of(name).shelf() for name in ("", "books"))
-    assert (default.dataset, default.command) == ("", "rallrec precompute")
-    assert (books.dataset, books.command) == ("books", "rallrec precompute --dataset books")
+    assert (default.dataset, default.command) == ("", "RALLREC_ENGINE=scripted rallrec precompute")
+    assert (books.dataset, books.command) == ("books", "RALLREC_ENGINE=scripted rallrec precompute --dataset books")
     states = {entry.kind: entry.state for entry in books.own}
     assert (states["space"], states["map"]) == ("ready", "missing")
     assert {entry.recipe["data"]["name"] for entry in books.own} == {"books"}

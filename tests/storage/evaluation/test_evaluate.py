@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from backend import datasets
 from backend.datasets import Dataset, build_samples, split
 from backend.datasets.statistics import training_rows
-from backend.errors import UsageError
+from backend.errors import NotPreparedError, UsageError
 from backend.evaluation.metrics import METRICS as REGISTERED
 from backend.evaluation.metrics import accuracy, auc, gauc, log_loss
 from backend.merging import merge
@@ -32,6 +34,19 @@ from storage.workspace import Workspace
 from tests.backend.evaluation.test_metrics import BRIER
 from tests.storage.evaluation.conftest import Lists, ask
 
+PROFILE = """
+encoder = "scripted"
+describer = "scripted"
+scripted_delay = 0
+template = "answered"
+tuned_adapter = "mine"
+traces = 2
+k = 3
+describe.items = 20
+collaborative = {dimensions = 8, max_epochs = 3}
+align.max_epochs = 3
+baselines.max_epochs = 1
+"""
 TOLD = {"none": "not told", "paper": "told P_G"}
 METRICS = ("auc", "gauc", "log_loss", "accuracy")
 
@@ -66,7 +81,7 @@ def test_every_system_is_scored_as_its_predictions_are(
         "ReLLa",
         "Hybrid-Score",
     }
-    assert systems["DeepFM"]["run"] == "rallrec baselines --dataset ml-latest-small"
+    assert systems["DeepFM"]["run"] == "RALLREC_ENGINE=scripted rallrec baselines"
     assert _values(systems["LLM"]) == values([one.p_g for one in plain])
     assert _values(systems["RALLRec"]) == values([one.p_g for one in full["none"]])
     assert _values(systems["RALLRec"]) != _values(systems["LLM"])
@@ -139,8 +154,8 @@ def test_what_is_not_cached_for_all_is_named_and_not_scored(report: Callable[...
     assert {name for name, system in _systems(nothing).items() if system["auc"] is not None} == trivial
     rallrec = _systems(nothing)["RALLRec"]
     assert (rallrec["missing"], rallrec["n"]) == ("not cached (0 of 14)", 0)
-    assert rallrec["run"].startswith("rallrec reason --gamma 0.6666")
-    assert rallrec["run"].endswith("--answers-only")
+    assert rallrec["run"].startswith("RALLREC_ENGINE=scripted rallrec reason --gamma 0.6666")
+    assert "--answers-only" in rallrec["run"]
     assert nothing["missing"]["RALLRec"] == {"why": rallrec["missing"], "run": rallrec["run"]}
     assert (nothing["weights"], nothing["tests"]) == ({}, [])
     assert [one["chains"] for one in nothing["chains"]] == [0, 0, 0]
@@ -239,9 +254,7 @@ def test_the_tables_for_people_list_what_is_registered(
     assert "75.0%" in rows["knowledge paper"]
     assert any(line.startswith("Knowledge paper: alpha ") for line in lines)
     assert any(line.startswith("RALLRec+ minus RALLRec ") and "DeLong" in line for line in lines)
-    assert any(
-        line == "For DeepFM, xDeepFM, DCN, AutoInt: rallrec baselines --dataset ml-latest-small" for line in lines
-    )
+    assert any(line == "For DeepFM, xDeepFM, DCN, AutoInt: RALLREC_ENGINE=scripted rallrec baselines" for line in lines)
 
 
 def test_lists_that_cannot_be_scored_are_refused(
@@ -271,7 +284,7 @@ def test_an_adapter_that_was_never_tuned_is_no_system(settings: None, monkeypatc
     monkeypatch.setenv("RALLREC_ENGINE", "transformers")
     for name in ("rallrec", "rella"):
         workspace = Workspace(load_settings(tuned_adapter=name))
-        assert untuned(workspace) == f"not tuned: rallrec tune --recipe {name}"
+        assert untuned(workspace) == f"rallrec tune --recipe {name}"
         workspace.close()
     for name in ("", "my-adapter"):
         workspace = Workspace(load_settings(tuned_adapter=name))
@@ -331,3 +344,49 @@ def test_the_report_is_one_page_that_asks_for_nothing_and_lists_what_is_register
     assert "Llama-3.1-8B-Instruct" in text
     with pytest.raises(UsageError, match="cannot be written"):
         raise CliRunner().invoke(app, ["report", "--out", str(tmp_path / "no" / "r.html")]).exception or AssertionError
+
+
+def _run(line: str) -> None:
+    """Run a printed command as a shell would, in this process."""
+    words = shlex.split(line)
+    place = words.index("rallrec")
+    with pytest.MonkeyPatch.context() as patch:
+        for word in words[:place]:
+            patch.setenv(*word.split("=", 1))
+        done = CliRunner().invoke(app, words[place + 1 :])
+    assert done.exit_code == 0, (line, done.exception, done.output)
+
+
+def test_every_printed_command_fills_its_cell(
+    small_source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is set but where things are kept: dataset, profile and engine are options, and the profile fills M_G's
+    adapter, which the untuned rows must empty.
+    """
+    home, profile = tmp_path / "home", tmp_path / "my own.toml"
+    datasets.import_data(small_source, "other", "ml-csv", home / "datasets")
+    profile.write_text(PROFILE, "utf-8")
+    monkeypatch.setenv("RALLREC_HOME", str(home))
+    told = ("--dataset", "other", "--profile", str(profile), "--engine", "scripted", "--part", "test", "--limit", "5")
+
+    def missing() -> dict[str, Any]:
+        done = CliRunner().invoke(app, ["evaluate", *told, "--json"])
+        assert done.exit_code == 0, done.exception
+        gaps: dict[str, Any] = json.loads(done.stdout)["missing"]
+        return gaps
+
+    with pytest.raises(NotPreparedError) as unmade:
+        raise CliRunner().invoke(app, ["evaluate", *told]).exception or AssertionError
+    assert unmade.value.fix is not None
+    _run(unmade.value.fix)
+    gaps = missing()
+    commands = {gap["run"] for gap in gaps.values()}
+    assert {"LLM", "ReLLa", "Hybrid-Score", "RALLRec", "RALLRec+", "DeepFM"} < set(gaps)
+    for line in sorted(commands):
+        assert "--dataset other" in line
+        assert f"RALLREC_PROFILE={shlex.quote(str(profile))}" in line
+        assert "RALLREC_ENGINE=scripted" in line
+    assert any("RALLREC_TUNED_ADAPTER=''" in line for line in commands)
+    for line in sorted(commands):
+        _run(line)
+    assert missing() == {}
