@@ -82,8 +82,10 @@ class Settings(BaseSettings):
         description="form that M_G and M_R are rounded to: 8bit (transformers, CUDA), or vllm's name for it, such as "
         "fp8; empty: as they are",
     )
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="how the transformers engine holds numbers; auto: float32 on a CPU, as stored on CUDA"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="how the transformers engine holds numbers; auto: float32 on a CPU, bfloat16 on an NVIDIA GPU; "
+        "results of different types are kept apart",
     )
     context: int = Field(
         0,

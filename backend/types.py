@@ -31,8 +31,11 @@ Messages = tuple[Message, ...]
 class ModelRef:
     """Which weights: a hub id, a folder or an embedded name, its revision, and the LoRA adapter on top (or None).
 
-    Two things change what the same weights say, so they belong to the name: ``context``, a limit of tokens below the
-    model's own, and ``quantized``, the form they are rounded to (``int8``, say). None: neither.
+    What changes what the same weights say belongs to the name. ``context``: a limit of tokens below the model's own.
+    ``quantized``: the form that the weights are rounded to (``int8``, say). ``precision``: the type that numbers are
+    held in (``float32``, ``bfloat16``, ...). ``reading``: how prompts are written as a chat and P(yes) is read
+    (``backend.engines.chat.READING``). ``server``: who runs a model that is not loaded here, and that therefore nobody
+    here can look into. None: none of it, and of precision and reading, that nobody wrote it down.
     """
 
     name: str
@@ -40,6 +43,9 @@ class ModelRef:
     adapter: str | None = None
     context: int | None = None
     quantized: str | None = None
+    precision: str | None = None
+    reading: int | None = None
+    server: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,14 @@ class Answer:
     """P(yes) in [0, 1] at the answer position: a softmax over the two answers. ``seconds`` is model time.
 
     ``dropped``: how many of the history's oldest lines were left out, because the prompt was longer than the context.
+    ``unknown``: it was kept before it was written down in which precision a model answers.
     """
 
     p_yes: float
     prompt_tokens: int
     seconds: float
     dropped: int = 0
+    unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ class Trace:
 
     ``text`` is what the model wrote after ``<think>``, its ``</think>`` and verdict included where it wrote them.
     ``p_yes`` in [0, 1] is read after the chain, closed with ``</think>``. ``finish`` is ``stop`` (the model ended it)
-    or ``length`` (the token limit did). ``dropped``: as in :class:`Answer`.
+    or ``length`` (the token limit did). ``dropped`` and ``unknown``: as in :class:`Answer`.
     """
 
     index: int
@@ -81,6 +89,7 @@ class Trace:
     seconds: float
     finish: str
     dropped: int = 0
+    unknown: bool = False
 
 
 @dataclass(frozen=True)

@@ -285,7 +285,7 @@ def find_stories_of(workspace: Workspace, samples: Path, progress: Progress) -> 
     for number, sample in enumerate(listed):
         progress("looking for stories", number / len(listed))
         unasked = unasked_predictions(pipeline, [(sample.user, sample.item)], recipes)
-        known = [look_up(pipeline, prediction.question, prediction.recipe) for prediction in unasked]
+        known = [look_up(pipeline, prediction.question, prediction.recipe, unknown=True) for prediction in unasked]
         complete: dict[tuple[float, str], Prediction] = {
             (prediction.recipe.retrieval.gamma, prediction.recipe.prompting.knowledge): prediction
             for prediction in known

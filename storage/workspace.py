@@ -40,6 +40,7 @@ from storage.precompute.mix import load_space
 from storage.precompute.plan import Precompute
 from storage.precompute.tune import adapter_name
 from storage.results.cached_engine import CachedEngine
+from storage.results.keys import unknown_of
 from storage.results.requests import note_requests
 from storage.roles import ROLES, BaseWeights, Role, base_of, encoder_of, made_with, role_of
 from storage.shipped import import_shipped, shipped_results, shipped_samples
@@ -310,7 +311,7 @@ class Workspace:
         except CorruptCacheError:  # said once, where the results are taken over
             return []
         made = {entry.ref for entry in shipped.manifest.models} if shipped else set()
-        if not {self.model(role) for role in ROLES} <= made:
+        if not all(model in made or unknown_of(model) in made for model in map(self.model, ROLES)):
             return []
         return shipped_samples(self._bundle, "test")
 

@@ -97,7 +97,7 @@ class PredictService:
             request=request,
             command=self.command(request),
             data=data,
-            prediction=look_up(pipeline, question, recipe),
+            prediction=look_up(pipeline, question, recipe, unknown=True),
             models={"tuned": models.display_name(tuned), "reasoning": models.display_name(reasoning)},
             cast=cast_of(tuned, reasoning),
             stretches=self._stretches(question, recipe.retrieval, session.view),

@@ -17,7 +17,7 @@ from backend.pipeline import Pipeline, Recipe
 from backend.questions import Question
 from backend.retrieval import gamma_orders, orders_from, shown_gammas
 from storage.results.cached_engine import CachedEngine
-from storage.results.lookup import look_up
+from storage.results.lookup import look_up, look_up_answers
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class _Around:
         most = _most("traces")
         reasoning = self.recipe.reasoning.model_copy(update={"traces": most})
         recipe = self.recipe.model_copy(update={"reasoning": reasoning})
-        prediction = look_up(self.pipeline, self._question(recipe), recipe)
+        prediction = look_up(self.pipeline, self._question(recipe), recipe, unknown=True)
         count = next((place for place, trace in enumerate(prediction.traces) if trace is None), most)
         return (Stretch(1, count, count),) if count and all(prediction.answers) else ()
 
@@ -105,13 +105,13 @@ class _Around:
         tuned = self.pipeline.tuned
         assert isinstance(tuned, CachedEngine)
         prompts = [[prompt.messages for prompt in self._question(recipe).prompts] for recipe in recipes]
-        answers = iter(tuned.peek_answers([messages for of_recipe in prompts for messages in of_recipe]))
-        return [[next(answers) is not None for _ in of_recipe] for of_recipe in prompts]
+        answers = look_up_answers(tuned, prompts, unknown=True)
+        return [[answer is not None for answer in of_recipe] for of_recipe in answers]
 
     def _complete(self, recipes: Sequence[Recipe]) -> list[bool]:
         """For each recipe, whether nothing would have to be asked."""
         return [
-            all(known) and look_up(self.pipeline, self._question(recipe), recipe).complete
+            all(known) and look_up(self.pipeline, self._question(recipe), recipe, unknown=True).complete
             for recipe, known in zip(recipes, self._answers(recipes), strict=True)
         ]
 

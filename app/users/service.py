@@ -189,7 +189,7 @@ class UserPredictions:
         for start in range(0, len(missing), _TOGETHER):
             some = missing[start : start + _TOGETHER]
             questions = [pipeline.question(user, int(data.item_index[sample]), recipe) for sample in some]
-            for sample, prediction in zip(some, look_up_all(pipeline, questions, recipe), strict=True):
+            for sample, prediction in zip(some, look_up_all(pipeline, questions, recipe, unknown=True), strict=True):
                 row = _row(data, sample, self._split.name_of(sample) or "", prediction)
                 if row.answers[0]:
                     rows[sample] = row

@@ -108,10 +108,10 @@ class WhatIfService:
         data = pipeline.dataset
         user, item = data.user_code(what_if.user), data.item_code(what_if.item)
         question = pipeline.question(user, item, recipe)
-        before = after = WhatIfSide(look_up(pipeline, question, recipe))
+        before = after = WhatIfSide(look_up(pipeline, question, recipe, unknown=True))
         if what_if.edits:
             edited = pipeline.question(user, item, what_if.edited_recipe, what_if.edits)
-            after = WhatIfSide(look_up(pipeline, edited, what_if.edited_recipe))
+            after = WhatIfSide(look_up(pipeline, edited, what_if.edited_recipe, unknown=True))
         tuned, reasoning = (self._workspace.model(role) for role in ("tuned", "reasoning"))
         kept = self._kept.find(what_if.id) if what_if.edits else None
         link = self.link(what_if, kept)

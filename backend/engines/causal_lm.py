@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging as transformers_logging
 
 from backend.engines.chat import Chat, TokenizerVocabulary, common_length
+from backend.engines.models import check_precision
 from backend.engines.shared_prefix import ATTENTION, Prefix, RowCache, supports_shared_prefix
 from backend.errors import EngineError
 from backend.seeding import digest
@@ -57,11 +58,12 @@ class CausalLM:
         self._adapter: str | None = None
 
     @classmethod
-    def load(cls, source: str, ref: ModelRef, device: str, dtype: str = "auto") -> CausalLM:
-        """Load weights and tokenizer from a folder or hub id.
+    def load(cls, source: str, ref: ModelRef, device: str) -> CausalLM:
+        """Load weights and tokenizer from a folder or hub id, in ``ref.precision``. Where that is None: in float32 on a
+        CPU, and on CUDA as the weights are stored.
 
-        ``dtype``: ``float32``, ``bfloat16``, or ``auto``: float32 on a CPU, what is stored on CUDA. Raises
-        ``EngineError`` for a ``ref.quantized`` that the device does not know.
+        Raises ``EngineError`` for a ``ref.quantized`` that the device does not know, and for weights that did not take
+        the precision.
         """
         transformers_logging.disable_progress_bar()
         where = "cuda" if device == "auto" and torch.cuda.is_available() else "cpu" if device == "auto" else device
@@ -73,13 +75,14 @@ class CausalLM:
             )
         # A folder has no revisions; a hub's model is asked for by its name.
         revision = {"revision": ref.revision} if source == ref.name and not Path(source).is_dir() else {}
-        options: dict[str, Any] = {"dtype": "float32" if where == "cpu" and dtype == "auto" else dtype}
+        options: dict[str, Any] = {"dtype": ref.precision or ("float32" if where == "cpu" else "auto")}
         if ref.quantized == "8bit":
             from transformers import BitsAndBytesConfig
 
             options |= {"quantization_config": BitsAndBytesConfig(load_in_8bit=True), "device_map": {"": 0}}
         tokenizer = AutoTokenizer.from_pretrained(source, **revision)
         model = AutoModelForCausalLM.from_pretrained(source, attn_implementation=ATTENTION, **options, **revision)
+        check_precision(ref, {_name(part.dtype) for part in model.parameters() if part.is_floating_point()})
         placed = model if ref.quantized == "8bit" else model.to(where)
         return cls(placed.eval(), tokenizer, ref.context)
 
@@ -243,6 +246,10 @@ def answer_batch(lm: CausalLM, prompts: Sequence[list[int]]) -> list[float]:
     rows.add(lm.read_prefix(prompts[0][:shared]), len(prompts))
     logits = lm.feed([prompt[shared:] for prompt in prompts], rows)
     return [lm.p_yes(row) for row in logits]
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def scales_logits(config: Any) -> str | None:

@@ -19,6 +19,9 @@ from backend.types import Message, Messages
 
 T = TypeVar("T")
 P = TypeVar("P")
+# How a prompt is written as a chat, and how and where P(yes) is read. It is a part of what results are kept under:
+# whoever changes either so that a model would be shown other tokens, or another number would be read, raises it.
+READING = 1
 ANSWERS = ("Yes", "No")
 # What can stand before an answer; some tokenizers write the word differently after each.
 _BEFORE_ANSWER = ("", " ", "\n")

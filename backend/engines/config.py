@@ -29,7 +29,7 @@ class VllmConfig(BaseModel):
     """How vLLM runs a model in this process. The model itself is a ``ModelRef``: its context and its quantization too.
 
     ``tensor_parallel``: the GPUs that share one copy of the weights. ``gpu_memory``: the share of each GPU's memory to
-    take, weights and cache together. ``dtype``: ``auto`` is what the weights are stored in, and float32 on a CPU.
+    take, weights and cache together. ``dtype``: ``auto`` is bfloat16, and float32 on a CPU.
     ``max_lora_rank``: the largest rank of an adapter; 0 for none, where a model takes no adapters. ``eager``: no
     compiled graphs (slower steps, faster start); None: on a CPU alone. ``max_sequences``: texts written side by side;
     None: what vLLM chooses, 48 on a CPU. ``cpu_cache_gib``: memory for the cache of prompts and chains, on a CPU alone.
@@ -55,6 +55,9 @@ class ServerConfig(BaseModel):
     ``concurrency``: requests under way at once. ``timeout``: seconds that a request may take, or that a stream may be
     silent. ``retries``: how often a request is repeated after what may pass (no connection, 429, 5xx, a broken stream).
     ``key_variable``: the environment variable that holds the key; the key is kept nowhere else.
+    ``identity``: a name that stands for the address in what results are kept under, so that servers of the same weights
+    share them; empty: host and port. ``revision``: which weights the server has under the model's name, where that
+    changes; results of different revisions are kept apart.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,4 +65,6 @@ class ServerConfig(BaseModel):
     concurrency: int = Field(8, ge=1, le=1024)
     timeout: float = Field(120, gt=0, le=86_400, allow_inf_nan=False)
     retries: int = Field(4, ge=0, le=20)
+    identity: str = Field("", max_length=200)
+    revision: str = Field("", max_length=200)
     key_variable: str = Field("OPENAI_API_KEY", min_length=1, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,21 @@ def display_name(model: ModelRef) -> str:
     ways = [model.quantized, f"{model.context:,} tokens" if model.context else None]
     how = ", ".join(way for way in ways if way)
     return f"{name} ({how})" if how else name
+
+
+def check_precision(model: ModelRef, held: Collection[str]) -> None:
+    """Raise ``EngineError`` where weights are ``held`` in other types than the model's precision.
+
+    What they say would be kept as what it is not. Some models keep small parts in float32, and rounded ones hold the
+    rest in types of their own.
+    """
+    others = set() if model.quantized else set(held) - {model.precision, "float32"}
+    if model.precision and (model.precision not in held or others):
+        raise EngineError(
+            f"The weights of {model.name!r} were loaded as {' and '.join(sorted(held))}",
+            expected=f"{model.precision}, under which the results would be kept",
+            fix=f"set RALLREC_DTYPE (RALLREC_VLLM__DTYPE) to {min(others or held)}, or choose another model",
+        )
 
 
 def recipe_of(model: ModelRef) -> str | None:

@@ -30,28 +30,25 @@ FittedT = TypeVar("FittedT", bound=FittedPrompt)
 class _Base:
     """A base model that engines with different adapters share: its weights, once loaded, and the lock around them."""
 
-    def __init__(self, models_dir: Path, device: str, dtype: str) -> None:
-        self.models_dir, self.device, self.dtype = models_dir, device, dtype
+    def __init__(self, models_dir: Path, device: str) -> None:
+        self.models_dir, self.device = models_dir, device
         self.lock = threading.RLock()
         self.loaded: CausalLM | None = None
 
 
 class TransformersEngine(EngineBase):
-    """``model``: what to load; ``models_dir``: where embedded models are kept; ``device``: ``auto``, ``cpu``, ``cuda``;
-    ``dtype``: how numbers are held, ``auto``, ``float32`` or ``bfloat16``. What is answered differs by about 0.01
-    between the two, as it does between machines, so results go by the same name.
+    """``model``: what to load, in its precision; ``models_dir``: where embedded models are kept; ``device``: ``auto``,
+    ``cpu`` or ``cuda``.
 
     One lock serialises calls: two at once would only slow each other down on one device.
     """
 
     name = "transformers"
 
-    def __init__(
-        self, model: ModelRef, *, models_dir: Path, device: str = "auto", dtype: str = "auto", **_unused: Any
-    ) -> None:
+    def __init__(self, model: ModelRef, *, models_dir: Path, device: str = "auto", **_unused: Any) -> None:
         self.model = model
         self._adapter_folder = model.adapter
-        self._base = _Base(Path(models_dir), device, dtype)
+        self._base = _Base(Path(models_dir), device)
 
     def load(self, progress: Progress | None = None) -> None:
         """Fetch the weights where they are missing, then load them. Raises ``EngineError``."""
@@ -134,7 +131,7 @@ class TransformersEngine(EngineBase):
                 if progress:
                     progress(f"loading {models.display_name(self.model)}", None)
                 try:
-                    base.loaded = CausalLM.load(source, self.model, base.device, base.dtype)
+                    base.loaded = CausalLM.load(source, self.model, base.device)
                 except EngineError:
                     raise
                 except Exception as error:

@@ -243,6 +243,7 @@ def load_vllm(model: ModelRef, models_dir: Path, config: VllmConfig, progress: P
         llm = LLM(**_options(model, source, config, on_cpu))
         vocabulary = TokenizerVocabulary(llm.get_tokenizer())
         chat = Chat(vocabulary, llm.llm_engine.model_config.max_model_len)
+        models.check_precision(model, {str(llm.llm_engine.model_config.dtype).removeprefix("torch.")})
     except EngineError:
         raise
     except Exception as error:
@@ -282,7 +283,7 @@ def _import_vllm() -> bool:
 
 def _options(model: ModelRef, source: str, config: VllmConfig, on_cpu: bool) -> dict[str, Any]:
     """The options of ``vllm.LLM``."""
-    dtype = "float32" if on_cpu and config.dtype == "auto" else config.dtype
+    dtype = model.precision or ("float32" if on_cpu and config.dtype == "auto" else config.dtype)
     options: dict[str, Any] = {
         "model": source,
         "dtype": dtype,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 # Seconds to wait for the GPU's driver.
@@ -43,6 +45,13 @@ def installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+@cache
+def has_gpu() -> bool:
+    """Whether models can run on an NVIDIA GPU of this machine. It is asked once: a driver takes its time."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and bool(gpus())
 
 
 def gpus() -> list[Gpu]:

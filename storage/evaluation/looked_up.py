@@ -101,7 +101,7 @@ def _look(
         progress(f"looking up {way.key}", chunk[0] / len(samples))
         questions = _questions(pipeline, recipe, samples, chunk)
         cut = [replace(question, prompts=question.prompts[: way.orders]) for question in questions]
-        blocks.append(_arrays(look_up_all(pipeline, cut, recipe), chains))
+        blocks.append(_arrays(look_up_all(pipeline, cut, recipe, unknown=True), chains))
     return Responses.joined(blocks) if blocks else Responses.unknown(0, chains)
 
 

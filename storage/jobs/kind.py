@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from backend.errors import UsageError
 from backend.seeding import canonical_json
 from backend.types import ModelRef, Stop
 from storage.jobs.pace import Pace, duration
+from storage.results.keys import unknown_of
 
 if TYPE_CHECKING:
     from storage.workspace import Workspace
@@ -83,10 +84,23 @@ class Player(BaseModel):
     adapter: str | None = None
     context: int | None = None
     quantized: str | None = None
+    precision: str | None = None
+    reading: int | None = None
+    server: str | None = None
 
     @classmethod
     def of(cls, model: ModelRef) -> Self:
         return cls(**asdict(model))
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out what jobs from before it existed do not say, where it is not set: their text stays theirs."""
+        written: dict[str, Any] = write(self)
+        return {
+            name: value
+            for name, value in written.items()
+            if value is not None or name not in ("precision", "reading", "server")
+        }
 
 
 class PlayedParams(JobParams):
@@ -107,7 +121,8 @@ class PlayedParams(JobParams):
         workspace = workspace.over(self.dataset)
         for role, player in (("tuned", self.tuned), ("reasoning", self.reasoning)):
             model = workspace.model(role)
-            if player != Player.of(model):
+            # A job from before precisions were written down goes on in the one that plays now.
+            if player not in (Player.of(model), Player.of(unknown_of(model) or model)):
                 raise UsageError(
                     f"This job was started when {player.name} with the adapter {player.adapter} played {role}, and now "
                     f"{model.name} with the adapter {model.adapter} does",

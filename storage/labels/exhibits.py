@@ -17,7 +17,7 @@ from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.prompting import knowledge_sentence, read_verdict
 from backend.prompting.knowledge import KNOWLEDGE_WORDINGS
 from backend.types import ModelRef
-from storage.results.keys import trace_key
+from storage.results.keys import trace_key, unknown_of
 from storage.results.lookup import look_up_all
 from storage.results.requests import AnsweredSamples
 from storage.results.rows import KeyedPrompt
@@ -53,7 +53,7 @@ def exhibits(
         # What is retrieved does not depend on the wording.
         questions = [pipeline.question(user, item, recipes[0]) for user, item in samples]
         for recipe in recipes:
-            for prediction in look_up_all(pipeline, questions, recipe):
+            for prediction in look_up_all(pipeline, questions, recipe, unknown=True):
                 if prediction.traces and prediction.complete:
                     setting = _setting(prediction, pipeline.tuned.model)
                     for chain in _chains(pipeline, prediction):
@@ -113,7 +113,7 @@ def _setting(prediction: Prediction, tuned: ModelRef) -> Setting:
 def _chains(pipeline: Pipeline, prediction: Prediction) -> Iterator[ChainRecord]:
     data, question, sampling = pipeline.dataset, prediction.question, prediction.recipe.reasoning.sampling
     assert prediction.reason_prompt is not None
-    prompt, model = KeyedPrompt(prediction.reason_prompt.messages), pipeline.reasoner.model
+    prompt, player = KeyedPrompt(prediction.reason_prompt.messages), pipeline.reasoner.model
     sentence = knowledge_sentence(prediction.p_g, prediction.recipe.prompting.knowledge)
     history = tuple(
         ShownItem(
@@ -124,6 +124,7 @@ def _chains(pipeline: Pipeline, prediction: Prediction) -> Iterator[ChainRecord]
     )  # fmt: skip
     for trace in prediction.traces:
         assert trace is not None
+        model = (unknown_of(player) if trace.unknown else None) or player
         verdict = read_verdict(trace.text).answer
         yield ChainRecord(
             id=trace_key(model, prompt.hash, sampling, trace.index), dataset=data.meta.name,

@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from backend.engines.base import Engine, OnAnswer, OnPiece, OnTrace, raise_if, sample_indices
 from backend.errors import EngineError, PartialError, UsageError
 from backend.types import Answer, ChainReading, Messages, Progress, Sampling, Stop, Trace
 from storage.database.connection import Database
+from storage.results.keys import unknown_of
 from storage.results.rows import KeyedPrompt, ResultCache
 
 
@@ -59,6 +60,8 @@ class CachedEngine:
         self.name = inner.name
         self.model = inner.model
         self._cache = ResultCache(database, inner.model, inner.name)
+        before = unknown_of(inner.model)
+        self._unknown = None if before is None else ResultCache(database, before, inner.name)
         self._inner_is_busy = threading.RLock()
 
     def load(self, progress: Progress | None = None) -> None:
@@ -175,23 +178,45 @@ class CachedEngine:
         with self._turn(stop):
             return self.inner.write(prompts, sampling, stop=stop)
 
-    def peek_answers(self, prompts: Sequence[Messages]) -> list[Answer | None]:
-        """The stored answer of every prompt, in order, None where there is none. Runs and writes nothing."""
-        keys = self.answer_keys(prompts)
-        stored = self._cache.answers(dict.fromkeys(keys))
-        return [stored.get(key) for key in keys]
+    def peek_answers(self, prompts: Sequence[Messages], *, unknown: bool = False) -> list[Answer | None]:
+        """The stored answer of every prompt, in order, None where there is none. Runs and writes nothing.
+
+        ``unknown``: those instead that were kept before the precision was written down, and say so.
+        """
+        cache = self._unknown if unknown else self._cache
+        if cache is None:
+            return [None] * len(prompts)
+        keys = [cache.answer_key(KeyedPrompt(tuple(messages))) for messages in prompts]
+        stored = cache.answers(dict.fromkeys(keys))
+        answers = [stored.get(key) for key in keys]
+        return [replace(answer, unknown=True) if answer and unknown else answer for answer in answers]
 
     def peek_traces(self, prompt: Messages, samples: int | Sequence[int], sampling: Sampling) -> list[Trace | None]:
         """The stored chains of one prompt, one per sample, None where there is none. Runs and writes nothing."""
         return self.peek_all_traces([prompt], samples, sampling)[0]
 
     def peek_all_traces(
-        self, prompts: Sequence[Messages], samples: int | Sequence[int], sampling: Sampling
+        self,
+        prompts: Sequence[Messages],
+        samples: int | Sequence[int],
+        sampling: Sampling,
+        *,
+        unknown: bool = False,
     ) -> list[list[Trace | None]]:
-        """The stored chains of every prompt, as :meth:`peek_traces` of each, read together."""
-        keys = [self.trace_keys(prompt, samples, sampling) for prompt in prompts]
-        stored = self._cache.traces(dict.fromkeys(key for of_prompt in keys for key in of_prompt))
-        return [[stored.get(key) for key in of_prompt] for of_prompt in keys]
+        """The stored chains of every prompt, as :meth:`peek_traces` of each, read together.
+
+        ``unknown``: as in :meth:`peek_answers`.
+        """
+        cache, indices = self._unknown if unknown else self._cache, _checked_indices(samples)
+        if cache is None:
+            return [[None] * len(indices) for _ in prompts]
+        keyed = [KeyedPrompt(tuple(prompt)) for prompt in prompts]
+        keys = [[cache.trace_key(prompt, sampling, index) for index in indices] for prompt in keyed]
+        stored = cache.traces(dict.fromkeys(key for of_prompt in keys for key in of_prompt))
+        chains = [[stored.get(key) for key in of_prompt] for of_prompt in keys]
+        if not unknown:
+            return chains
+        return [[replace(chain, unknown=True) if chain else None for chain in of_prompt] for of_prompt in chains]
 
     def answer_keys(self, prompts: Sequence[Messages]) -> list[str]:
         """Under which keys the answers are kept, in order."""

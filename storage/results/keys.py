@@ -1,8 +1,9 @@
 """What a stored result is filed under, and the checksum that ties the result to it. Pure functions, no database.
 
-A key covers everything that a result depends on: its kind, the model's name, revision, adapter, context and form of
-weights, the messages, the decoding options, the seed and the sample index. It does not cover the engine, because the
-same weights mean the same results whichever engine runs them. It names no dataset: all of the data that a model sees
+A key covers everything that a result depends on: its kind, the model's name, revision, adapter, context, form and
+precision of weights, how P(yes) is read, the server where the weights are not loaded here, the messages, the decoding
+options, the seed and the sample index. It does not cover the engine, because the same weights mean the same results
+whichever engine runs them. It names no dataset: all of the data that a model sees
 is in the messages, so changed data is another prompt, and an adapter tuned on it has another name. Nor does it cover
 which parts of the messages may be dropped first: only two users whose equal lines differ in time alone could tell, and
 only where lines were dropped.
@@ -13,8 +14,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from backend.engines import makes_up_answers
+from backend.engines.models import resolve
 from backend.seeding import canonical_json, digest
 from backend.types import Answer, Messages, ModelRef, Sampling, Trace
 
@@ -55,22 +59,37 @@ def stored_model(name: str, revision: str, adapter: str | None, options: str) ->
     What cannot be read there says nothing: whether a row was damaged, its key and its checksum tell.
     """
     try:
-        run = json.loads(options)
-        context, quantized = run.get("context"), run.get("quantized")
+        given = json.loads(options)
+        run: dict[str, Any] = {name: given.get(name) for name in _RUN}
     except (ValueError, AttributeError):
-        context = quantized = None
-    return ModelRef(
-        name,
-        revision,
-        adapter,
-        context if isinstance(context, int) else None,
-        quantized if isinstance(quantized, str) else None,
-    )
+        run = {}
+    known: dict[str, Any] = {option: value for option, value in run.items() if isinstance(value, _RUN[option])}
+    return ModelRef(name, revision, adapter, **known)
+
+
+def is_known(model: ModelRef) -> bool:
+    """Whether all is written down that results of this model depend on. Made-up answers depend on nothing else."""
+    return bool(model.precision or model.server) or makes_up_answers(model.name)
+
+
+def unknown_of(model: ModelRef) -> ModelRef | None:
+    """The model as its results were filed before precision, reading and server were written down; None for one of whose
+    results nothing else was to be known.
+    """
+    if makes_up_answers(model.name) or not is_known(model):
+        return None
+    # What a user says of a server's model was not asked then.
+    revision = resolve(model.name).revision if model.server else model.revision
+    return replace(model, revision=revision, precision=None, reading=None, server=None)
+
+
+# What changes the results of the same weights, with its type in JSON.
+_RUN: dict[str, type] = {"context": int, "quantized": str, "precision": str, "reading": int, "server": str}
 
 
 def _run_options(model: ModelRef) -> dict[str, Any]:
-    """What changes the results of the same weights; only where set, so that keys from before it existed still fit."""
-    named = {"context": model.context, "quantized": model.quantized}
+    """How a model is run; only what is set, so that keys from before it existed still fit."""
+    named = {name: getattr(model, name) for name in _RUN}
     return {name: value for name, value in named.items() if value is not None}
 
 
@@ -122,13 +141,14 @@ def result_problem(kind: str, row: Mapping[str, Any]) -> str | None:
     if cache_key(kind, *question, *drawn) != row["key"]:
         return "what was asked does not give its key"
     try:
-        matches = _checksum(kind, row) == row["checksum"]
+        matches = result_checksum(kind, row) == row["checksum"]
     except (TypeError, ValueError):  # not even numbers
         matches = False
     return None if matches else "its result does not match its checksum"
 
 
-def _checksum(kind: str, row: Mapping[str, Any]) -> str:
+def result_checksum(kind: str, row: Mapping[str, Any]) -> str:
+    """The checksum of a row of kind ``answer`` or ``trace``, from its other columns. Raises as the two above."""
     p_yes, seconds, dropped = row["p_yes"], row["seconds"], row["dropped"]
     if kind == "answer":
         return answer_checksum(row["key"], Answer(p_yes, row["prompt_tokens"], seconds, dropped))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from backend.datasets import DatasetMeta
@@ -22,7 +22,7 @@ from backend.questions import Question, Questions
 from backend.types import ModelRef
 from storage.database.connection import Database
 from storage.database.tables import AnswerRow, RequestFillRow, RequestRow, insert_or_pass
-from storage.results.keys import answer_options
+from storage.results.keys import answer_options, unknown_of
 from storage.results.rows import KEYS_PER_SELECT, KeyedPrompt
 
 if TYPE_CHECKING:
@@ -115,17 +115,22 @@ class AnsweredSamples:
 
 
 def _answered(database: Database, meta: DatasetMeta, model: ModelRef) -> list[tuple[str, str]]:
-    """(user id, item id) of the requests that ``model`` has answered."""
+    """(user id, item id) of the requests that ``model`` has answered, in whatever precision where that is unknown."""
     query = select(RequestRow.user_id, RequestRow.item_id).distinct()
     query = query.join(AnswerRow, AnswerRow.prompt_hash == RequestRow.prompt_hash).where(
-        *_of_data(RequestRow, meta),
+        *_of_data(RequestRow, meta), or_(*(_answered_by(one) for one in (model, unknown_of(model)) if one))
+    )
+    with database.session(read_only=True) as session:
+        return [(user, item) for user, item in session.execute(query)]
+
+
+def _answered_by(model: ModelRef) -> ColumnElement[bool]:
+    return and_(
         AnswerRow.model == model.name,
         AnswerRow.revision == model.revision,
         AnswerRow.adapter.is_(None) if model.adapter is None else AnswerRow.adapter == model.adapter,
         AnswerRow.options == answer_options(model),
     )
-    with database.session(read_only=True) as session:
-        return [(user, item) for user, item in session.execute(query)]
 
 
 def _is_filled(database: Database, meta: DatasetMeta) -> bool:

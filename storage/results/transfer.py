@@ -13,7 +13,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from operator import itemgetter
@@ -35,8 +35,9 @@ from storage.results.requests import forget_fills
 from storage.results.rows import KEYS_PER_SELECT
 
 FORMAT = "rallrec-results"
-# Raised whenever an older program could not read what this one writes.
-VERSION = 1
+# Raised whenever an older program could not read what this one writes: 2 since models have a precision.
+VERSION = 2
+_READ = (1, VERSION)
 
 _TABLES = {"prompt": PromptRow, "answer": AnswerRow, "trace": TraceRow}
 _COLUMNS = {kind: {column.name for column in table.__table__.columns} for kind, table in _TABLES.items()}
@@ -44,7 +45,7 @@ _COLUMNS = {kind: {column.name for column in table.__table__.columns} for kind, 
 ResultRow = dict[str, Any]
 # Rows per INSERT between two reports of progress.
 _ROWS_PER_INSERT = 2000
-_KEYS: dict[type[Base], str] = {PromptRow: "hash", AnswerRow: "key", TraceRow: "key"}
+KEYS: dict[type[Base], str] = {PromptRow: "hash", AnswerRow: "key", TraceRow: "key"}
 
 
 class ModelCount(BaseModel):
@@ -57,12 +58,15 @@ class ModelCount(BaseModel):
     adapter: str | None
     context: int | None
     quantized: str | None
+    precision: str | None = None
+    reading: int | None = None
+    server: str | None = None
     answers: int
     traces: int
 
     @property
     def ref(self) -> ModelRef:
-        return ModelRef(self.name, self.revision, self.adapter, self.context, self.quantized)
+        return ModelRef(**self.model_dump(exclude={"answers", "traces"}))
 
 
 class Manifest(BaseModel):
@@ -164,10 +168,10 @@ def import_results(
         total, done = sum(map(len, tables.values())), 0
         for table, of_table in tables.items():
             # Always in the same order, so that two processes that write the same rows cannot wait for each other.
-            in_order = sorted(of_table, key=itemgetter(_KEYS[table]))
+            in_order = sorted(of_table, key=itemgetter(KEYS[table]))
             for start in range(0, len(in_order), _ROWS_PER_INSERT):
                 some = in_order[start : start + _ROWS_PER_INSERT]
-                added[table] += _insert_missing(session, table, some)
+                added[table] += insert_missing(session, table, some)
                 done += len(some)
                 report("importing results", done / total)
         if added[AnswerRow]:
@@ -222,7 +226,7 @@ def read_results(path: Path, sha256: str | None = None) -> tuple[ResultsFile, Ro
         rows.of(kind).append(row)
         if kind == "prompt":
             prompts.add(row["hash"])
-    if _manifest(rows, body, manifest.made_by) != manifest:
+    if _manifest(rows, body, manifest.made_by, manifest.version) != manifest:
         raise _corrupt(str(path), "its lines do not match its first one")
     return ResultsFile(path, len(packed), file_hash, manifest), rows
 
@@ -260,9 +264,9 @@ def _note(session: Session, file: ResultsFile) -> bool:
     return session.execute(note.returning(ImportRow.sha256)).first() is not None
 
 
-def _insert_missing(session: Session, table: type[Base], rows: list[ResultRow]) -> int:
+def insert_missing(session: Session, table: type[Base], rows: list[ResultRow]) -> int:
     """Insert those of ``rows`` that are not there yet; how many that was (other processes' haste apart)."""
-    name, there = _KEYS[table], set[str]()
+    name, there = KEYS[table], set[str]()
     key = table.__table__.c[name]
     for start in range(0, len(rows), KEYS_PER_SELECT):
         some = [row[name] for row in rows[start : start + KEYS_PER_SELECT]]
@@ -304,21 +308,17 @@ def _problem(kind: str, row: ResultRow, prompts: set[str]) -> str | None:
     return result_problem(kind, row)
 
 
-def _manifest(rows: Rows, body: bytes, made_by: str) -> Manifest:
+def _manifest(rows: Rows, body: bytes, made_by: str, version: int = VERSION) -> Manifest:
     counts: dict[ModelRef, list[int]] = {}
     for place, results in enumerate((rows.answers, rows.traces)):
         for model, count in _count(results):
             counts.setdefault(model, [0, 0])[place] += count
     models = [
-        ModelCount(
-            name=model.name, revision=model.revision, adapter=model.adapter, context=model.context,
-            quantized=model.quantized, answers=answers, traces=traces,
-        )
-        for model, (answers, traces) in counts.items()
-    ]  # fmt: skip
+        ModelCount(**asdict(model), answers=answers, traces=traces) for model, (answers, traces) in counts.items()
+    ]
     return Manifest(
         format=FORMAT,
-        version=VERSION,
+        version=version,
         made_by=made_by,
         prompts=len(rows.prompts),
         answers=len(rows.answers),
@@ -363,10 +363,10 @@ def _read_head(path: Path, head: bytes) -> Manifest:
         is_ours = False
     if not is_ours:
         raise _not_ours(path, "its first line is another one")
-    if said.get("version") != VERSION:
+    if said.get("version") not in _READ:
         raise DataError(
             f"{path} is of version {said.get('version')} of this format",
-            expected=f"version {VERSION}",
+            expected=f"version {' or '.join(map(str, _READ))}",
             fix="upgrade this program to the version that wrote it (pip install --upgrade rallrec-plus)",
         )
     try:

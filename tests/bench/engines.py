@@ -11,6 +11,7 @@ the prompts are from those of ``ours``.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import subprocess
@@ -80,9 +81,8 @@ def _measure(way: str, arguments: argparse.Namespace) -> dict[str, Any]:
     ref = models.resolve(MODEL)
     engine: Any = create_engine(
         "vllm" if way == "vllm" else "transformers",
-        model=ref,
+        model=dataclasses.replace(ref, precision="bfloat16") if way == "ours_bfloat16" else ref,
         models_dir=arguments.home / "models",
-        dtype="bfloat16" if way == "ours_bfloat16" else "auto",
         config=VllmConfig(max_sequences=arguments.sequences),
     )
     started = time.perf_counter()

@@ -13,16 +13,19 @@ import pytest
 
 from backend.datasets import Dataset
 from backend.engines import SCRIPTED
+from backend.engines.chat import READING
 from backend.engines.config import ServerConfig, VllmConfig
 from backend.engines.scripted import ScriptedEngine
 from backend.errors import SettingsError
 from backend.settings import Settings
 from backend.training.lora import ADAPTER_FILE
 from backend.types import Message, ModelRef
+from storage import roles
 from storage import workspace as workspace_module
 from storage.precompute.artifacts import Artifact
 from storage.results.cached_engine import CachedEngine
-from storage.roles import BaseWeights, Role, encoder_of, options_of, role_of
+from storage.results.keys import is_known, unknown_of
+from storage.roles import BaseWeights, Role, base_of, encoder_of, options_of, role_of
 from storage.workspace import Workspace
 
 LLAMA, R1 = "meta-llama/Llama-3.1-8B-Instruct", "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"
@@ -80,7 +83,7 @@ def test_the_default_roles_are_one_small_model_that_encodes_too(
     [(name, options)] = made
     assert name == "transformers"
     assert options == {"model": workspace.model("tuned"), "models_dir": workspace.settings.home / "models",
-                       "device": "auto", "dtype": "auto"}  # fmt: skip
+                       "device": "auto"}  # fmt: skip
     assert (options["model"].name, options["model"].adapter) == (SMALL, None)
 
 
@@ -132,7 +135,7 @@ def test_the_encoder_is_never_quantized_and_runs_in_this_process(
     workspace.cached_engine("tuned")
     workspace.item_encoder()
     assert [name for name, _ in made] == [engine, "transformers"]
-    assert made[1][1]["model"] == ModelRef(SMALL, workspace.encoder.revision), "neither rounded nor cut"
+    assert replace(made[1][1]["model"], precision=None, reading=None) == ModelRef(SMALL, workspace.encoder.revision)
     answering = workspace.model("tuned")
     assert (answering.quantized, answering.context) == (None if engine == "openai" else "8bit", 512)
     plan = {item.node.stage.kind: item for item in workspace.precompute().plan("align")}
@@ -141,8 +144,9 @@ def test_the_encoder_is_never_quantized_and_runs_in_this_process(
 
 def test_who_plays_what() -> None:
     settings = Settings(engine="vllm", tuned_model=LLAMA, reasoning_model=R1, reasoning_adapter="r", quantized="fp8")
-    assert role_of(settings, "reasoning") == Role(BaseWeights("vllm", ModelRef(R1, quantized="fp8")), "r")
-    assert role_of(settings, "reasoning").model == ModelRef(R1, adapter="r", quantized="fp8")
+    model = ModelRef(R1, quantized="fp8", precision="float32", reading=READING)
+    assert role_of(settings, "reasoning") == Role(BaseWeights("vllm", model), "r")
+    assert role_of(settings, "reasoning").model == replace(model, adapter="r")
     describer = role_of(settings, "describer")
     assert (describer.base.engine, describer.model.name, describer.model.quantized) == ("vllm", SMALL, None)
     assert encoder_of(Settings(engine="vllm", encoder="e", encoder_kind="sentence")) == BaseWeights(
@@ -154,6 +158,63 @@ def test_who_plays_what() -> None:
     assert role_of(Settings(describer="scripted"), "describer").base.engine == "scripted"
     assert role_of(Settings(reasoning_engine="scripted"), "reasoning").model == SCRIPTED
     assert role_of(Settings(reasoning_engine="scripted"), "tuned").model.name == SMALL
+
+
+@pytest.mark.parametrize(
+    ("gpu", "settings", "precision"),
+    [
+        (False, {}, "float32"),
+        (False, {"dtype": "auto"}, "float32"),
+        (True, {}, "float32"),  # the default profile says so
+        (True, {"dtype": "auto"}, "bfloat16"),
+        (True, {"dtype": "auto", "device": "cpu"}, "float32"),
+        (False, {"dtype": "auto", "device": "cuda"}, "bfloat16"),
+        (False, {"dtype": "float16"}, "float16"),
+        (False, {"engine": "vllm"}, "float32"),
+        (True, {"engine": "vllm", "device": "cpu"}, "bfloat16"),  # the setting device is not vllm's
+        (True, {"engine": "vllm", "vllm": {"dtype": "float16"}}, "float16"),
+        (True, {"engine": "openai"}, None),
+        (True, {"engine": "scripted"}, None),
+    ],
+)
+def test_the_precision_is_known_before_anything_is_loaded(
+    gpu: bool, settings: dict[str, Any], precision: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roles, "has_gpu", lambda: gpu)
+    for role in ("tuned", "reasoning"):
+        model = role_of(Settings(**settings), role).model
+        assert model.precision == precision
+        assert is_known(model)
+        assert model.reading == (None if settings.get("engine") == "scripted" else READING)
+    base = base_of(Settings(**settings), "tuned")
+    assert (base.precision, base.reading, base.server) == (None, None, None), "adapters do not depend on it"
+
+
+def test_item_vectors_are_made_of_weights_as_they_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gpu, precision in ((False, "float32"), (True, None)):
+        monkeypatch.setattr(roles, "has_gpu", lambda gpu=gpu: gpu)
+        settings = Settings(dtype="bfloat16")
+        assert encoder_of(settings).model.precision == role_of(settings, "describer").model.precision == precision
+
+
+@pytest.mark.parametrize(
+    ("settings", "server", "revision"),
+    [
+        ({"server_url": "http://gpu1:8000/v1"}, "gpu1:8000", "main"),
+        ({"server_url": "http://GPU1:8000/v1/"}, "gpu1:8000", "main"),
+        ({"server_url": "http://user:word@gpu1/v1"}, "gpu1:80", "main"),
+        ({"server_url": "https://host/team-a/v1"}, "host:443/team-a", "main"),
+        ({"server_url": "http://one/v1", "tuned_url": "http://two/v1"}, "two:80", "main"),
+        ({"server_url": "http://one/v1", "server": {"identity": "our cluster"}}, "our cluster", "main"),
+        ({"server_url": "http://one/v1", "server": {"revision": "2026-03"}}, "one:80", "2026-03"),
+    ],
+)
+def test_a_model_of_a_server_is_known_by_where_it_is_or_by_the_name_that_is_given(
+    settings: dict[str, Any], server: str, revision: str
+) -> None:
+    model = role_of(Settings(engine="openai", tuned_model=LLAMA, **settings), "tuned").model
+    assert (model.server, model.revision) == (server, revision)
+    assert unknown_of(model) == ModelRef(LLAMA, adapter=model.adapter), "as its results were filed before"
 
 
 def _finish(workspace: Workspace, recipe: str, weights: bytes, name: str | None = None) -> Artifact:
@@ -244,7 +305,7 @@ def test_other_settings_of_the_tuning_are_another_adapter(tuned: Any) -> None:
     assert tuned(tuned_adapter="rallrec", tuned_model=LLAMA).role("tuned").adapter is None, "not of this base"
     # How the base is held, or how much it may read, is no other adapter.
     changed = tuned(tuned_adapter="rallrec", context=512, dtype="bfloat16").role("tuned")
-    assert (changed.model.context, changed.base.dtype) == (512, "bfloat16")
+    assert (changed.model.context, changed.model.precision) == (512, "bfloat16")
     assert str(changed.adapter).startswith("rallrec-")
 
 

@@ -14,7 +14,6 @@ from backend.engines.scripted import ScriptedEngine
 from backend.errors import NotPreparedError, UnknownNameError
 from backend.pipeline import Listener
 from backend.settings import Settings
-from backend.types import ModelRef
 from storage import CachedEngine
 from storage.precompute.embed import load_text_vectors
 from storage.precompute.job import load_array
@@ -81,7 +80,7 @@ def test_both_roles_share_one_engine_where_they_are_the_same_weights(workspace: 
     assert workspace.cached_engine("tuned") is workspace.cached_engine("reasoning")
     assert workspace.pipeline() is workspace.pipeline()
     apart = Workspace(Settings(tuned_model="org/one", reasoning_model="org/two"))
-    assert (apart.model("tuned"), apart.model("reasoning")) == (ModelRef("org/one"), ModelRef("org/two"))
+    assert [apart.model(role).name for role in ("tuned", "reasoning")] == ["org/one", "org/two"]
 
 
 def test_an_unknown_role_lists_the_known(workspace: Workspace) -> None:

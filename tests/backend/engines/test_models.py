@@ -9,9 +9,33 @@ from pathlib import Path
 import pytest
 
 from backend.engines import models
-from backend.engines.models import EMBEDDED, WheelModel, display_name, fetch, is_fetched, resolve
+from backend.engines.models import EMBEDDED, WheelModel, check_precision, display_name, fetch, is_fetched, resolve
 from backend.errors import EngineError
 from backend.types import ModelRef
+
+
+@pytest.mark.parametrize(
+    ("precision", "quantized", "held", "refused"),
+    [
+        ("float32", None, {"float32"}, None),
+        ("bfloat16", None, {"bfloat16", "float32"}, None),  # some models keep small parts in float32
+        ("bfloat16", "8bit", {"bfloat16", "float8_e4m3fn"}, None),
+        (None, None, {"float16"}, None),
+        ("float32", None, {"bfloat16"}, "loaded as bfloat16"),
+        ("float32", None, {"float32", "bfloat16"}, "loaded as bfloat16 and float32"),
+        ("bfloat16", None, {"float32"}, "loaded as float32"),
+        ("bfloat16", "8bit", {"float16"}, "loaded as float16"),
+    ],
+)
+def test_weights_have_the_precision_that_results_are_kept_under_or_are_refused(
+    precision: str | None, quantized: str | None, held: set[str], refused: str | None
+) -> None:
+    model = ModelRef("big", precision=precision, quantized=quantized)
+    if refused is None:
+        check_precision(model, held)
+        return
+    with pytest.raises(EngineError, match=rf"{refused}. Expected {precision}.*RALLREC_DTYPE"):
+        check_precision(model, held)
 
 
 @pytest.fixture

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.engines import SCRIPTED
 from backend.types import Answer, Message, ModelRef, Sampling, Trace
 from storage.results.keys import (
     answer_checksum,
     answer_key,
     answer_options,
+    is_known,
     messages_json,
     prompt_hash,
     stored_model,
     trace_checksum,
     trace_key,
     trace_options,
+    unknown_of,
 )
 
 # Few and awkward values, so that equal and nearly equal requests both come up.
 texts = st.sampled_from(["", "a", "b", "ab", '"', "null", "None", "é", "e\u0301", "日本"])
 messages = st.lists(st.builds(Message, st.sampled_from(["system", "user"]), texts), max_size=3).map(tuple)
 models = st.builds(
-    ModelRef, texts, texts, st.none() | texts, st.none() | st.sampled_from([512, 1024]), st.none() | texts
+    ModelRef,
+    texts,
+    texts,
+    st.none() | texts,
+    st.none() | st.sampled_from([512, 1024]),
+    st.none() | texts,
+    st.none() | texts,
+    st.none() | st.sampled_from([1, 2]),
+    st.none() | texts,
 )
 samplings = st.builds(
     Sampling,
@@ -113,6 +124,25 @@ def test_keys_and_checksums_of_results_stored_before_lines_were_dropped_still_fi
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (ModelRef("tiny", precision="float32", reading=1), '{"precision":"float32","reading":1}'),
+        (ModelRef("tiny", reading=2, server="gpu1:8000"), '{"reading":2,"server":"gpu1:8000"}'),
+    ],
+)
+def test_what_a_model_is_known_by_is_in_its_keys(model: ModelRef, options: str) -> None:
+    assert answer_options(model) == options
+    assert is_known(model)
+    assert unknown_of(model) == ModelRef("tiny")
+
+
+@pytest.mark.parametrize("model", [ModelRef("tiny"), SCRIPTED, replace(SCRIPTED, adapter="mine")])
+def test_nothing_else_is_known_of_a_model_without_a_precision_nor_of_made_up_answers(model: ModelRef) -> None:
+    assert unknown_of(model) is None
+    assert is_known(model) == (model.name == SCRIPTED.name)
+
+
 def test_what_may_be_dropped_is_no_part_of_a_prompts_hash() -> None:
     plain, marked = (messages_json((Message("user", "abc", spans),)) for spans in ((), ((0, 1),)))
     assert plain == marked
@@ -124,7 +154,13 @@ def test_a_rows_columns_tell_its_model(model: ModelRef, sampling: Sampling) -> N
         assert stored_model(model.name, model.revision, model.adapter, options) == model
 
 
-@pytest.mark.parametrize("options", ["", "[]", "null", "{", '{"context": [], "quantized": 4}', '{"context": "512"}'])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "", "[]", "null", "{", '{"context": [], "quantized": 4}', '{"context": "512"}',
+        '{"precision": 1, "reading": "1", "server": {}}',
+    ],
+)  # fmt: skip
 def test_options_that_were_damaged_name_the_plain_model(options: str) -> None:
     assert stored_model("tiny", "r1", None, options) == ModelRef("tiny", "r1")
 

@@ -216,9 +216,27 @@ def test_a_file_that_is_not_ours_is_refused(tmp_path: Path, database: Database, 
         import_results(database, tmp_path / "x.gz")
 
 
+def test_a_file_from_before_models_had_a_precision_is_taken_over(file: Path, database: Database) -> None:
+    def older(lines: list[dict[str, Any]]) -> None:
+        lines[0]["version"] = 1
+        for model in lines[0]["models"]:
+            assert [model.pop(name) for name in ("precision", "reading", "server")] == [None] * 3
+
+    rewritten(file, older, rehash=True)
+    assert import_results(database, file).answers == 10
+
+
+def test_a_file_says_in_which_precision_a_model_answered(full: Database, tmp_path: Path) -> None:
+    model = ModelRef("tiny", "r1", precision="float32", reading=1)
+    fill(full, model)
+    written = export_results(full, tmp_path / "x", models=[model])
+    assert [entry.ref for entry in read_results(written.path)[0].manifest.models] == [model]
+    assert written.manifest.answers == 5
+
+
 def test_a_file_of_a_newer_program_or_none_at_all_is_refused(tmp_path: Path, file: Path, database: Database) -> None:
-    rewritten(file, lambda lines: lines[0].update(version=2, more="things"), rehash=True)
-    with pytest.raises(DataError, match=r"version 2.*version 1.*upgrade"):
+    rewritten(file, lambda lines: lines[0].update(version=3, more="things"), rehash=True)
+    with pytest.raises(DataError, match=r"version 3.*version 1 or 2.*upgrade"):
         import_results(database, file)
     for path in (tmp_path / "none.gz", tmp_path):
         with pytest.raises(UsageError, match="no file"):
