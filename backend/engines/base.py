@@ -274,8 +274,8 @@ class EngineRecord:
     them; at a ``server``, which is asked for a name; or ``none``, where it makes up what it says.
     ``options``: what its class takes beside the model, as argument -> setting.
     ``config``: the model of the options that are its own; they are the entries of the setting ``table``, and the class
-    takes them as ``config``. That of a server has a ``key_variable``, an ``identity`` and a ``revision``; one of weights
-    that are loaded here may have a ``dtype``, how they are held.
+    takes them as ``config``. That of a server has a ``key_variable``, an ``identity`` and a ``revision``; that of
+    weights that are loaded here may have a ``dtype``, how they are held.
     ``takes_dtype``: whether it obeys the setting ``dtype``.
     ``encodes``: the ``encoder_kind`` that it plays; empty where it is no encoder.
     ``shares_processor``: whether two calls at once on this machine only slow each other down.
