@@ -32,6 +32,11 @@ def training_rows(dataset: Dataset, split: Split) -> np.ndarray:
     return np.flatnonzero(allowed)
 
 
+def training_counts(dataset: Dataset, split: Split) -> np.ndarray:
+    """int64[n_items]: the training interactions of each item."""
+    return np.bincount(dataset.item_index[training_rows(dataset, split)], minlength=dataset.n_items)
+
+
 class TrainingStatistics:
     """Mean ratings by the training part of ``split``."""
 

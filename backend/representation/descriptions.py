@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -39,12 +40,15 @@ _LONGEST = 2000  # characters; a database's or a page's sake
 
 class DescribeConfig(BaseModel):
     """``items``: how many items are described, those with the most interactions first; the rest keep the fixed
-    sentence. ``attempts``: how often a useless text is drawn anew, each time from another seed.
+    sentence. ``counted``: which interactions count for that, those of the training part or all of them, of which the
+    validation and test part tell what is to be predicted. ``attempts``: how often a useless text is drawn anew, each
+    time from another seed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     items: int = Field(2000, ge=0)
+    counted: Literal["train", "all"] = "train"
     max_tokens: int = Field(64, ge=8, le=1024)
     temperature: float = Field(0.6, gt=0, le=2)
     top_p: float = Field(0.95, gt=0, le=1)

@@ -10,6 +10,9 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from backend.datasets.statistics import training_counts
 from backend.errors import CorruptCacheError
 from backend.representation.descriptions import (
     DescribeConfig,
@@ -49,7 +52,7 @@ def make(job: StageWork) -> dict[str, Any]:
         Description(item, fixed_description(meta, labels[code], data.categories[code]), "fixed")
         for code, item in enumerate(data.item_ids)
     ]
-    waiting = data.most_interacted[: job.config.items]
+    waiting = _first(job)
     prompts = {code: describe_prompt(meta, labels[code], data.categories[code]) for code in waiting}
     for attempt in range(job.config.attempts):
         if not waiting:
@@ -77,6 +80,13 @@ def load_descriptions(artifact: Artifact) -> list[Description]:
         return [Description(**row | {"reasons": tuple(row["reasons"])}) for row in rows]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CorruptCacheError(f"{path} is damaged ({error})", fix=f"delete {artifact.folder}") from error
+
+
+def _first(job: StageWork) -> list[int]:
+    """The codes of the items that are described: those with the most interactions; of equal ones the first codes."""
+    data, config = job.dataset, job.config
+    counts = training_counts(data, job.data_split) if config.counted == "train" else data.item_counts
+    return np.argsort(-counts, kind="stable")[: config.items].tolist()
 
 
 def _judged(row: Description, text: str, prompt: Messages) -> Description:

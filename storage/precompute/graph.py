@@ -78,6 +78,9 @@ STAGES = (
         table="reasoner", role="reasoning", seeded=True, split=True, extra=True,
     ),
 )  # fmt: skip
+# Fields that came later, and what held before they came: at that value a field is left out of recipes, so that what was
+# made before keeps its name.
+_BEFORE = {"counted": "all"}
 STAGE_NAMES = tuple(dict.fromkeys(stage.name for stage in STAGES))
 
 
@@ -103,7 +106,7 @@ def build_graph(meta: DatasetMeta, settings: Settings, models: Mapping[str, Mode
             "stage": stage.name,
             "code": stage.version,
             "data": {"name": meta.name, "hash": meta.data_hash},
-            "config": config.model_dump(mode="json"),
+            "config": _said(config),
             "inputs": {kind: recipe_hash(nodes[kind].recipe) for kind in stage.inputs},
         }
         if model:
@@ -112,7 +115,7 @@ def build_graph(meta: DatasetMeta, settings: Settings, models: Mapping[str, Mode
                 recipe["model"]["kind"] = settings.encoder_kind
         if stage.seeded:
             recipe["seed"] = settings.seed
-        if stage.split:
+        if stage.split or getattr(config, "counted", "") == "train":
             recipe["split"] = settings.split or meta.rules.split
         wording = _wording(stage, meta)
         if wording:
@@ -152,6 +155,15 @@ def _config(stage: Stage, settings: Settings) -> BaseModel:
             f"The setting {where} is {first['input']!r}: {first['msg']}",
             expected=f"for {stage.table}: {', '.join(stage.config.model_fields)}",
         ) from error
+
+
+def _said(config: BaseModel) -> dict[str, Any]:
+    """A stage's settings as its recipe has them."""
+    return {
+        name: value
+        for name, value in config.model_dump(mode="json").items()
+        if name not in _BEFORE or value != _BEFORE[name]
+    }
 
 
 def _wording(stage: Stage, meta: DatasetMeta) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backend.datasets import Dataset, Split
-from backend.datasets.statistics import training_rows
+from backend.datasets.statistics import training_counts
 
 Int64 = NDArray[np.int64]
 # Groups of about equal size that a quantity is cut into.
@@ -67,7 +67,7 @@ def dataset_slices(data: Dataset, split: Split, rows: ArrayLike) -> tuple[Slices
     """
     where = np.asarray(rows, dtype=np.int64)
     users, items = data.user_index[where], data.item_index[where]
-    popularity = np.bincount(data.item_index[training_rows(data, split)], minlength=data.n_items)[items]
+    popularity = training_counts(data, split)[items]
     return (
         by_quantity("history", "length of history", where - data.user_ptr[users]),
         by_quantity("popularity", "training ratings of the item", popularity),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from backend.datasets import Dataset, DatasetMeta
+from backend.datasets import Dataset, DatasetMeta, build_samples, split
+from backend.datasets.statistics import training_counts
 from backend.engines import SCRIPTED
 from backend.engines.scripted import ScriptedEngine
 from backend.representation.descriptions import (
@@ -105,12 +107,13 @@ def test_useless_texts_are_drawn_again_then_marked_and_replaced(small: Dataset, 
     from backend.settings import Settings
 
     engine = _Stubborn()
-    settings = Settings(describe={"items": 10, "attempts": 3})
+    settings = Settings(describe={"items": 10, "attempts": 3, "counted": "train"})
     roles = dict.fromkeys(("encoder", "describer", "tuned", "reasoning"), SCRIPTED)
     [artifact] = Precompute(small, settings, store, roles, lambda _role: engine).run("describe")
     rows = load_descriptions(artifact)
     assert [row.item for row in rows] == small.item_ids
-    popular = set(small.most_interacted[:10])
+    counts = training_counts(small, split(build_samples(small), small))
+    popular = set(np.argsort(-counts, kind="stable")[:10].tolist())
     for code, row in enumerate(rows):
         stand_in = fixed_description(small.meta, small.item_label(code), small.categories[code])
         if code not in popular:
