@@ -120,18 +120,6 @@ def begin(
     return key, open_task(page, site.url, key)
 
 
-def serious(page: Any, what: str) -> list[tuple[str, str, list[str]]]:
-    """What axe has to say against the page that is serious or worse."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    rules = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    return [
-        (what, rule["id"], [node["html"][:200] for node in rule["nodes"]])
-        for rule in rules
-        if rule["impact"] in ("serious", "critical")
-    ]
-
-
 def tab_to(page: Any, selector: str, key: str = "Tab") -> None:
     """By the Tab key alone, as far as it takes."""
     for _ in range(150):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from backend.labelling import Project
 from storage.labels import projects
 from tests.browser.labelling import (
@@ -19,16 +17,19 @@ from tests.browser.labelling import (
     open_task,
     saved,
     say_all,
-    serious,
     steps_of,
     task_of,
 )
+from tests.browser.looking import problems_of
 
-# Width, height, scheme; and the views that are looked at beside the two kinds of task.
-WINDOWS: dict[str, tuple[int, int, str, tuple[str, ...]]] = {
-    "light": (1280, 900, "light", ("projects", "project", "mine", "progress", "account", "people")),
-    "dark": (1280, 900, "dark", ("people",)),
-    "narrow": (390, 844, "light", ("project", "people")),
+# The views that are looked at beside the two kinds of task, and in which windows.
+VIEWS: dict[str, tuple[str, ...]] = {
+    "projects": ("light",),
+    "project": ("light", "narrow"),
+    "mine": ("light",),
+    "progress": ("light",),
+    "account": ("light",),
+    "people": ("light", "dark", "narrow"),
 }
 
 
@@ -211,31 +212,20 @@ def test_nobody_logged_in_reads_counts_and_is_told_so(page: Any, label_site: Lab
     page.wait_for_selector(".label-projects .notice:has-text('Nobody is logged in')")
 
 
-@pytest.mark.parametrize("window", WINDOWS)
-def test_nothing_serious_for_axe_on_any_view(chromium: Any, label_site: LabelSite, window: str) -> None:
-    width, height, scheme, views = WINDOWS[window]
+def test_every_view_fits_and_nothing_serious_is_found(page: Any, label_site: LabelSite) -> None:
     chain, pair = label_site.project("Axe", guidelines="Look twice."), label_site.project("Axe, pairs", mode="pair")
-    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    page = context.new_page()
     log_in(page, label_site.url, "root")
-    problems: list[Any] = []
-
-    def check(what: str) -> None:
-        problems.extend(serious(page, what))
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{what} is too wide"
-
     open_task(page, label_site.url, chain)
     for pressed in ("b", "h", "j", "g", "d"):
         page.keyboard.press(pressed)
     saved(page)
-    check("work")
+    problems = problems_of(page, "label-work")
     page.keyboard.press("?")
-    check("keys")
+    problems += problems_of(page, "label-keys")
     open_task(page, label_site.url, pair)
-    check("pair")
-    for view in views:
+    problems += problems_of(page, "label-pair")
+    for view, windows in VIEWS.items():
         page.goto(f"{label_site.url}/label?view={view}{'' if view == 'project' else f'&project={chain}'}")
         page.wait_for_selector(".label-frame")
-        check(view)
-    context.close()
+        problems += problems_of(page, f"label-{view}", windows)
     assert problems == []

@@ -13,7 +13,8 @@ from storage import open_database
 from storage.labels import accounts
 from storage.labels.taking_over import take_over
 from tests.backend.labelling.making import judgement, label
-from tests.browser.labelling import PASSWORD, log_in, serious
+from tests.browser.labelling import PASSWORD, log_in
+from tests.browser.looking import problems_of
 from tests.browser.serving import SCRIPTED, server
 
 VIEWS = ("agreement&dimension=validity&first=ann&second=bob", "disputed", "adjudicate", "insight", "export")
@@ -74,17 +75,9 @@ def test_a_dispute_is_resolved_and_made_gold(page: Any, labelled: str) -> None:
     page.wait_for_selector("h3:has-text('Gold tasks')")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_serious(scheme: str, chromium: Any, labelled: str) -> None:
-    context = chromium.new_context(color_scheme=scheme)
-    page = context.new_page()
+def test_every_view_fits_and_nothing_serious_is_found(page: Any, labelled: str) -> None:
     problems = []
     for view in VIEWS:
-        page.set_viewport_size({"width": 1280, "height": 900})
         open_view(page, labelled, view)
-        for width in (1280, 390):
-            page.set_viewport_size({"width": width, "height": 900})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{view} is wider than the window"
-            problems += serious(page, f"{view}, {width}")
-    context.close()
+        problems += problems_of(page, f"label-results-{view}")
     assert problems == []

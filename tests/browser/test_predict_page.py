@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -31,17 +32,22 @@ def test_the_first_page_opens_on_a_real_sample_without_asking_a_model(page: Any,
     assert "Not asked yet" in page.inner_text("#status") or "From the cache" in page.inner_text("#status")
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "option"),
-    [("gamma", 0.25, "0.25"), ("gamma", 0.667, str(2 / 3)), ("beta", 0.5, "0.5"), ("k", 4, "4"), ("k", 25, "25")],
-)
-def test_a_retrieval_slider_redraws_eq_8_with_the_command_lines_numbers(
-    page: Any, site: str, command: Command, name: str, value: float, option: str
+def test_the_retrieval_sliders_redraw_eq_8_with_the_command_lines_numbers(
+    page: Any, site: str, command: Command
 ) -> None:
     open_page(page, site)
-    slide(page, name, value)
-    record = command("predict", "--user", "15", "--item", "1", f"--{name}", option)
-    wait_until(lambda: chosen(page) == expected(record))
+    options: dict[str, str] = {}
+    for name, value, option in (
+        ("gamma", 0.25, "0.25"),
+        ("gamma", 0.667, str(2 / 3)),
+        ("beta", 0.5, "0.5"),
+        ("k", 4, "4"),
+        ("k", 25, "25"),
+    ):
+        slide(page, name, value)
+        options[f"--{name}"] = option
+        record = command("predict", "--user", "15", "--item", "1", *chain.from_iterable(options.items()))
+        wait_until(lambda record=record: chosen(page) == expected(record))
 
 
 def test_an_item_that_enters_or_leaves_is_marked(page: Any, site: str) -> None:
@@ -64,25 +70,28 @@ def test_a_prediction_streams_its_chains_and_ends_in_the_command_lines_numbers(
     record = command("predict", "--user", "30", "--item", "2")
     assert record["cached"] is True
     assert page.inner_text("#p-final") == f"{record['p_final']:.2f}"
-    drawn = [chain.inner_text() for chain in page.query_selector_all("#reason .chain footer b")]
+    drawn = [footer.inner_text() for footer in page.query_selector_all("#reason .chain footer b")]
     assert drawn == [f"{trace['p_yes']:.2f}" for trace in record["traces"]]
     assert page.inner_text("#ask-panel mark") in record["prompt"]
     assert page.inner_text("#ask-panel pre").strip() == record["prompt"]
     assert page.locator("#reason .verdict.none").count() == sum(t["verdict"] == "no_answer" for t in record["traces"])
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "option"),
-    [("alpha", 0.8, "0.8"), ("alpha", 0.0, "0"), ("epsilon", -1.0, "0.1"), ("epsilon", -5.5, str(10**-5.5))],
-)
-def test_a_merge_slider_fills_in_eq_10_with_the_command_lines_numbers(
-    page: Any, site: str, command: Command, name: str, value: float, option: str
-) -> None:
+def test_the_merge_sliders_fill_in_eq_10_with_the_command_lines_numbers(page: Any, site: str, command: Command) -> None:
     command("predict", "--user", "15", "--item", "2")
     open_page(page, site, "user=15&item=2")
-    slide(page, name, value)
-    record = command("predict", "--user", "15", "--item", "2", f"--{name}", option)
-    wait_until(lambda: f"= {record['p_final']:.4f}" in page.inner_text("#merge .formula"))
+    options: dict[str, str] = {}
+    for name, value, option in (
+        ("alpha", 0.8, "0.8"),
+        ("alpha", 0.0, "0"),
+        ("alpha", 0.3, "0.3"),
+        ("epsilon", -1.0, "0.1"),
+        ("epsilon", -5.5, str(10**-5.5)),
+    ):
+        slide(page, name, value)
+        options[f"--{name}"] = option
+        record = command("predict", "--user", "15", "--item", "2", *chain.from_iterable(options.items()))
+        wait_until(lambda record=record: f"= {record['p_final']:.4f}" in page.inner_text("#merge .formula"))
 
 
 def test_stop_keeps_what_had_finished_and_asking_again_goes_on(page: Any, home: Any) -> None:
@@ -154,12 +163,7 @@ def test_a_deep_link_opens_the_view_it_was_copied_from(page: Any, site: str, com
     ("query", "said"),
     [
         ("user=99999&item=1", "No user '99999'"),
-        ("user=15&item=nothing", "No item 'nothing'"),
         ("user=15&item=1&gamma=7", "gamma is 7"),
-        ("user=15&item=1&k=many", "k is 'many'"),
-        ("user=15&item=1&variant=bogus", "variant is 'bogus'"),
-        ("user=15&item=1&strategy=bogus", "strategy is 'bogus'"),
-        ("user=15&item=1&near=nothing", "No item 'nothing'"),
     ],
 )
 def test_a_wrong_link_says_what_is_wrong_and_leaves_a_usable_page(page: Any, site: str, query: str, said: str) -> None:

@@ -1,7 +1,4 @@
-"""Every screen, light and dark, wide and narrow: it fits, axe-core finds nothing serious, and a picture of it is kept.
-
-The pictures are in ``var/screenshots``, or in the folder that the environment variable ``SCREENSHOTS`` names.
-"""
+"""Every screen in every window."""
 
 from __future__ import annotations
 
@@ -12,11 +9,10 @@ from urllib.parse import quote
 import pytest
 
 from tests.browser.actions import ask, open_map, open_page
-from tests.browser.conftest import SCREENSHOTS
+from tests.browser.looking import problems_of
 
 # An edit of every kind of control.
 EDITS = quote('{"removed":["1265"],"hint":"own","sentence":"They fell asleep.","settings":{"k":4}}')
-WINDOWS = {"light": (1280, 900, "light"), "dark": (1280, 900, "dark"), "narrow": (390, 844, "light")}
 
 
 def predict(page: Any, site: str) -> None:
@@ -72,26 +68,8 @@ SCREENS = {
 }
 
 
-@pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("screen", SCREENS)
-def test_it_fits_and_nothing_serious_is_found(screen: str, window: str, chromium: Any, site: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    width, height, scheme = WINDOWS[window]
-    context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    page = context.new_page()
+def test_it_fits_and_nothing_serious_is_found(screen: str, page: Any, site: str) -> None:
     SCREENS[screen](page, site)
     page.wait_for_selector(".top nav, .story nav")
-    page.wait_for_timeout(300)
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{screen}-{window}.png", full_page=True)
-    scrolls = page.evaluate("document.documentElement.scrollWidth")
-    violations = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    context.close()
-    assert scrolls <= width
-    serious = [
-        (rule["id"], [node["html"][:200] for node in rule["nodes"]])
-        for rule in violations
-        if rule["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert problems_of(page, screen) == []

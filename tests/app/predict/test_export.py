@@ -104,6 +104,8 @@ def test_a_file_is_named_by_what_is_in_it(small: Dataset) -> None:
         ({"k": "many"}, "k is 'many'"),
         ({"traces": "1000000"}, "traces is 1e+06"),
         ({"variant": "bogus"}, "variant is 'bogus'"),
+        ({"strategy": "bogus"}, "strategy is 'bogus'"),
+        ({"near": "nothing"}, "No item 'nothing'"),
         ({"truth": "maybe"}, "truth is 'maybe'"),
         ({"seed": "nan"}, "seed is 'nan'"),
     ],
