@@ -6,6 +6,7 @@ made when it is first needed.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from scripts.options import Json
 if TYPE_CHECKING:
     from backend.types import ModelRef
     from storage.precompute.artifacts import Artifact
+    from storage.proof import Proof
     from storage.results.transfer import Manifest, ResultsFile
     from storage.shipped import BundleReport
     from storage.workspace import Workspace
@@ -71,13 +73,22 @@ def build(
 @bundle.command(epilog="Example: rallrec bundle verify my-bundle --json")
 def verify(
     folder: Annotated[str | None, typer.Argument(help="A bundle (default: the shipped one).")] = None,
+    recompute: Annotated[
+        int, typer.Option(min=0, help="Ask the models again for so many drawn answers and P(yes) of chains.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of that draw.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Check every file of a bundle and every row of its results; exit code 1 where something is damaged."""
+    """Check every file of a bundle and every row of its results; exit code 1 where something is damaged.
+
+    With --recompute also where a result differs by more than 0.001 from what its model says now.
+    """
     from storage.precompute.artifacts import BUNDLE
     from storage.shipped import verify_bundle
 
-    _report(verify_bundle(Path(folder) if folder else BUNDLE), as_json)
+    where = Path(folder) if folder else BUNDLE
+    report = verify_bundle(where)
+    _report(report, as_json, _proof(where, recompute, seed) if recompute and not report.damaged else None)
 
 
 @bundle.command(epilog="Example: rallrec bundle export mine.jsonl.gz --model smollm2-135m-instruct")
@@ -187,14 +198,34 @@ def _counts(manifest: Manifest) -> str:
     return f"{manifest.answers:,} answers and {manifest.traces:,} chains of {len(manifest.models):,} model(s)"
 
 
-def _report(report: BundleReport, as_json: bool) -> None:
+def _proof(folder: Path, count: int, seed: int) -> Proof:
+    """Raises ``UsageError`` where there are no results."""
+    from backend.settings import load_settings
+    from scripts.reason import stop_when_interrupted
+    from storage.proof import BundleEngines, recompute
+    from storage.results.transfer import read_results
+    from storage.shipped import RESULTS, shipped_results
+
+    if shipped_results(folder) is None:
+        raise UsageError(f"There are no results in {folder}", expected="a bundle with results to recompute")
+    with stop_when_interrupted() as stop, progress_bar() as progress:
+        engines = BundleEngines(load_settings(), folder)
+        return recompute(read_results(folder / RESULTS)[1], engines, count, seed, progress, stop)
+
+
+def _report(report: BundleReport, as_json: bool, proof: Proof | None = None) -> None:
     if as_json:
-        print_json(report.as_json())
+        print_json(report.as_json() | ({"recomputed": asdict(proof)} if proof else {}))
     else:
         size = f"{report.bytes / 1e6:,.1f} MB ({report.compressed / 1e6:,.1f} MB compressed)"
         results = _counts(report.results.manifest) if report.results else "no results"
         say(f"{len(report.artifacts)} artifacts, {results}, {size}, in {report.folder}")
         for line in report.damaged:
             say(f"damaged: {line}")
-    if report.damaged:
+        for kind, compared in (("answers", proof.answers), ("chains", proof.chains)) if proof else ():
+            said = f"recomputed: {compared.count:,} of {compared.of:,} {kind}, largest difference of P(yes) "
+            say(said + (f"{compared.largest:.1e}, of {compared.key}" if compared.count else "unknown"))
+        if proof and proof.retokenized:
+            say(f"not compared: {proof.retokenized:,} chains whose text is read as other tokens than it was written in")
+    if report.damaged or (proof and not proof.agrees):
         raise SystemExit(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -11,7 +11,7 @@ from backend.pipeline import Pipeline, Recipe
 from backend.prompting import read_verdict
 from backend.questions import Question
 from backend.record import left_out, prediction_record
-from backend.types import Answer
+from backend.types import Answer, ModelRef
 
 PROMISED = [
     "dataset", "user", "item", "label", "history", "prompt", "p_g", "var_g", "p_r", "var_r", "p_final", "alpha",
@@ -62,7 +62,7 @@ def test_a_record_says_what_the_prediction_says(pipeline: Pipeline, question: Qu
     assert verdicts == [read_verdict(trace.text).answer for trace in done.traces if trace]
     assert verdicts[3] == "no_answer"
     assert record["models"] == {
-        role: {"name": f"scripted-{name}", "revision": "1", "adapter": None, "context": None, "quantized": None}
+        role: asdict(ModelRef(f"scripted-{name}", "1"))
         for role, name in (("tuned", "tuned"), ("reasoning", "reasoner"))
     }
 

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from storage.results.keys import result_checksum
+from storage.results.transfer import read_results, write_results
+from storage.shipped import ShippedResults
 from tests.conftest import small_movies, small_ratings, write_movielens
 from tests.scripts.cli_process import Rallrec, as_json, command, one_line_error
 from tests.scripts.test_cli_precompute import SMALL
@@ -115,6 +118,26 @@ def test_damage_is_named_and_the_exit_code_says_it(bundle: Path, rallrec: Rallre
     assert said in done.stdout
     report = json.loads(rallrec("bundle", "verify", bundle, "--json").stdout)
     assert len(report["damaged"]) == 1
+
+
+def test_drawn_results_are_computed_anew_and_a_difference_is_an_error(
+    made: Path, bundle: Path, rallrec: Rallrec
+) -> None:
+    arguments = ("bundle", "verify", bundle, "--recompute", 20, "--seed", 3)
+    said = as_json(rallrec(*arguments, "--json", **SMALL))["recomputed"]
+    assert [(said[kind]["count"], said[kind]["largest"]) for kind in ("answers", "chains")] == [(20, 0), (20, 0)]
+    _, rows = read_results(bundle / "results.jsonl.gz")
+    for row in rows.answers:
+        row["p_yes"] = 0.25 + row["p_yes"] / 2
+        row["checksum"] = result_checksum("answer", row)
+    written = write_results(bundle / "results.jsonl.gz", rows)
+    meta = ShippedResults(bytes=written.bytes, sha256=written.sha256, manifest=written.manifest)
+    (bundle / "results.json").write_text(meta.model_dump_json())
+    assert rallrec("bundle", "verify", bundle).returncode == 0, "no file is damaged"
+    done = rallrec(*arguments, **SMALL)
+    assert done.returncode == 1
+    assert "recomputed: 20 of" in done.stdout
+    assert "chains, largest difference of P(yes) 0.0e+00" in done.stdout
 
 
 def test_results_travel_from_one_home_to_another(made: Path, tmp_path: Path, rallrec: Rallrec) -> None:
