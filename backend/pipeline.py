@@ -173,7 +173,7 @@ class Prediction:
 
     @property
     def p_final(self) -> float:
-        """Eq. 10; P_G alone where the recipe asks for no chains; NaN until complete."""
+        """Eq. 10; P_G alone where the recipe asks for no chains; NaN until complete, and where none is a chain."""
         if not self.traces:
             return self.p_g if self.complete else float("nan")
         merging = self.recipe.merging
@@ -190,6 +190,16 @@ class Prediction:
             sentence = knowledge_sentence(self.p_g, wording)
         return build_prompt("reason", question.subject, question.lines, sentence)
 
+    @property
+    def chains(self) -> list[Trace]:
+        """What counts in P_R and its variance: the sampled texts so far that are chains (:attr:`Trace.is_chain`)."""
+        return [trace for trace in self.traces if trace and trace.is_chain]
+
+    @property
+    def lacks_chains(self) -> bool:
+        """True where every text was sampled and none of them is a chain: P_R is undefined, and nothing is merged."""
+        return bool(self.traces) and all(self.traces) and not self.chains
+
     def taking_traces(self, traces: Sequence[Trace | None]) -> Prediction:
         """Returns the same prediction with these chains."""
         return replace(self, traces=tuple(traces))
@@ -198,7 +208,7 @@ class Prediction:
     def _reasoning(self) -> tuple[float, float]:
         if not all(self.traces):
             return float("nan"), float("nan")
-        return mean_and_variance([trace.p_yes for trace in self.traces if trace])
+        return mean_and_variance([trace.p_yes for trace in self.chains if trace.p_yes is not None])
 
 
 @dataclass(frozen=True)

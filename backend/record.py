@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,7 @@ from backend.numbers import or_null
 from backend.pipeline import Pipeline, Prediction
 from backend.prompting import read_verdict
 from backend.retrieval import orders_from
-from backend.types import Answer, Trace
+from backend.types import LOW_MASS, NO_CHAIN, Answer, Trace
 
 
 def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: bool) -> dict[str, Any]:
@@ -20,6 +20,7 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
 
     ``prompt`` is what M_R was given (the injected sentence included); ``dropped`` counts the oldest of its past items
     that the model did not see (:func:`left_out`). ``answers``: M_G's, by history order. ``cached``: no model ran.
+    ``mass``: :class:`backend.types.Answer`; ``notices``: what has to be known of the results (:func:`notices`).
     ``edits``: what was changed of the question on purpose; only where something was.
     """
     data, question, recipe = pipeline.dataset, prediction.question, prediction.recipe
@@ -57,21 +58,55 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
                 "p_yes": trace.p_yes,
                 "tokens": trace.tokens,
                 "seconds": round(trace.seconds, 3),
+                "finish": trace.finish,
                 "dropped": trace.dropped,
+                "mass": trace.mass,
             }
             for trace in prediction.traces
             if trace
         ],
         "answers": [
-            {"order": order, "p_yes": answer.p_yes, "dropped": answer.dropped}
+            {"order": order, "p_yes": answer.p_yes, "dropped": answer.dropped, "mass": answer.mass}
             for order, answer in zip(orders_from(recipe.retrieval.order), prediction.answers, strict=True)
             if answer
         ],
+        "notices": {"tuned": notices(prediction.answers), "reasoning": notices(prediction.traces)},
         "models": {"tuned": asdict(pipeline.tuned.model), "reasoning": asdict(pipeline.reasoner.model)},
         "recipe": recipe.hash,
         "cached": cached,
         **({"edits": json.loads(question.edits.canonical)} if question.edits else {}),
     }
+
+
+def notices(results: Sequence[Answer | Trace | None]) -> list[str]:
+    """Says in sentences what has to be known of a model's results before they are believed; nothing where all is well.
+
+    That it did not see all past items, that P(yes) compares two words that it would hardly have said, and that texts
+    are no chains.
+    """
+    return [said for said in (left_out(results), _hardly_said(results), _no_chains(results)) if said]
+
+
+def _hardly_said(results: Sequence[Answer | Trace | None]) -> str:
+    low = [result.mass for result in results if result and result.mass is not None and result.mass < LOW_MASS]
+    if not low:
+        return ""
+    places = (
+        "Where P(yes) was read" if len(low) == len(results) else f"Where {len(low)} of {len(results)} P(yes) were read"
+    )
+    return (
+        f"{places}, Yes and No together had at most {max(low):.2%} of the probability: the model was about to write "
+        "something else, and P(yes) says little."
+    )
+
+
+def _no_chains(results: Iterable[Answer | Trace | None]) -> str:
+    whys = [NO_CHAIN[result.finish] for result in results if isinstance(result, Trace) and not result.is_chain]
+    if not whys:
+        return ""
+    texts = "One sampled text is no chain" if len(whys) == 1 else f"{len(whys)} sampled texts are no chains"
+    counts = "It counts" if len(whys) == 1 else "They count"
+    return f"{texts}: {', '.join(dict.fromkeys(whys))}. {counts} neither in P_R nor in its variance."
 
 
 def left_out(results: Iterable[Answer | Trace | None]) -> str:

@@ -58,19 +58,43 @@ class Sampling:
     seed: int = 0
 
 
+# Where Yes and No together have less of the probability than this, the model was about to write something else, and
+# P(yes) compares two words that it would hardly have said. A tuned model has 0.9 and more there, an instruction model
+# that answers at all has most of it; one that opens its thinking, or a line, first has 0.001.
+LOW_MASS = 0.05
+
+
 @dataclass(frozen=True)
 class Answer:
     """P(yes) in [0, 1] at the answer position: a softmax over the two answers. ``seconds`` is model time.
 
     ``dropped``: how many of the history's oldest lines were left out, because the prompt was longer than the context.
     ``unknown``: it was kept before it was written down in which precision a model answers.
+    ``mass`` in [0, 1]: the share of the probability that both answers together have there, see :data:`LOW_MASS`; None
+    where it is not known, as in results that were stored before it was.
     """
 
     p_yes: float
     prompt_tokens: int
     seconds: float
     dropped: int = 0
+    mass: float | None = None
     unknown: bool = False
+
+
+# How a sampled text ends that is a chain: the model ended it, or the token limit did.
+CHAIN_ENDS = ("stop", "length")
+# How one ends that is no chain, and what happened, in words.
+NO_CHAIN = {
+    "filter": "the server's content filter cut it",
+    "tool": "the model called a tool",
+    "empty": "the model wrote no text",
+}
+
+
+def finish_of(reason: str, text: str) -> str:
+    """Returns the ``finish`` of a sampled text that ended for a ``reason``, which is written as ``finish`` is."""
+    return "empty" if reason in CHAIN_ENDS and not text.strip() else reason
 
 
 @dataclass(frozen=True)
@@ -78,18 +102,24 @@ class Trace:
     """One reasoning chain: the ``index``-th sample of its prompt.
 
     ``text`` is what the model wrote after ``<think>``, its ``</think>`` and verdict included where it wrote them.
-    ``p_yes`` in [0, 1] is read after the chain, closed with ``</think>``. ``finish`` is ``stop`` (the model ended it)
-    or ``length`` (the token limit did). ``dropped`` and ``unknown``: as in :class:`Answer`.
+    ``p_yes`` in [0, 1] is read after the chain, closed with ``</think>``. ``finish``: one of :data:`CHAIN_ENDS`, or a
+    key of :data:`NO_CHAIN`: then it is no chain, has no ``p_yes``, and counts neither in P_R nor in its variance.
+    ``dropped``, ``mass`` and ``unknown``: as in :class:`Answer`.
     """
 
     index: int
     text: str
-    p_yes: float
+    p_yes: float | None
     tokens: int
     seconds: float
     finish: str
     dropped: int = 0
+    mass: float | None = None
     unknown: bool = False
+
+    @property
+    def is_chain(self) -> bool:
+        return self.finish in CHAIN_ENDS
 
 
 @dataclass(frozen=True)
@@ -97,11 +127,12 @@ class ChainReading:
     """P(yes) in [0, 1] read anew behind the text of a chain that was drawn before, closed as it was then.
 
     ``tokens``: how many the text has when it is read. A text can be read as other tokens than it was written in; where
-    this is not the chain's own number, P(yes) may differ for that reason alone. ``seconds``, ``dropped``: as in
-    :class:`Answer`.
+    this is not the chain's own number, P(yes) may differ for that reason alone. ``seconds``, ``dropped`` and ``mass``:
+    as in :class:`Answer`.
     """
 
     p_yes: float
     tokens: int
     seconds: float
     dropped: int = 0
+    mass: float | None = None

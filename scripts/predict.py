@@ -31,7 +31,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict whether one user will like one item, and show every step."""
-    from backend.record import left_out, prediction_record
+    from backend.record import prediction_record
     from backend.what_if import Edits
     from storage.results.lookup import look_up
 
@@ -51,9 +51,9 @@ def predict(
         print_json(record)
         return
     _show(record, data.meta.order_note)
-    for who, results in (("Tuned", prediction.answers), ("Reasoning", prediction.traces)):
-        if sentence := left_out(results):
-            say(f"{who} model: {sentence}", style="bold")
+    for who, sentences in record["notices"].items():
+        for sentence in sentences:
+            say(f"{who.capitalize()} model: {sentence}", style="bold")
 
 
 def _text_of(edits: str) -> str:
@@ -92,7 +92,8 @@ def _show(record: dict[str, Any], order_note: str) -> None:
     if order_note:
         say(f"{order_note.capitalize()}.")
     for number, trace in enumerate(record["traces"], start=1):
-        head = f"Chain {number}: {trace['verdict']}, P(yes) {trace['p_yes']:.2f}, {trace['tokens']} tokens"
+        said = "no chain" if trace["p_yes"] is None else f"{trace['verdict']}, P(yes) {trace['p_yes']:.2f}"
+        head = f"Chain {number}: {said}, {trace['tokens']} tokens"
         say(f"{head}, {trace['seconds']:.1f} s", style="bold")
         say(trace["text"].strip())
     for symbol, name, value in (

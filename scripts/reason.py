@@ -214,7 +214,6 @@ def _line(pipeline: Pipeline, prediction: Prediction) -> dict[str, Any]:
     from backend.prompting import NO_ANSWER, read_verdict
 
     data, question, recipe = pipeline.dataset, prediction.question, prediction.recipe
-    traces = [trace for trace in prediction.traces if trace]
     numbers = {name: getattr(prediction, name) for name in ("p_g", "var_g", "p_r", "var_r", "p_final")}
     return {
         "user": data.user_ids[question.user],
@@ -224,8 +223,8 @@ def _line(pipeline: Pipeline, prediction: Prediction) -> dict[str, Any]:
         "gamma": recipe.retrieval.gamma,
         "knowledge": recipe.prompting.knowledge,
         **{name: or_null(value) for name, value in numbers.items()},
-        "traces": len(traces),
-        "verdicts": sum(read_verdict(trace.text).answer != NO_ANSWER for trace in traces),
+        "traces": sum(trace is not None for trace in prediction.traces),
+        "verdicts": sum(read_verdict(trace.text).answer != NO_ANSWER for trace in prediction.chains),
         "recipe": recipe.hash,
     }
 

@@ -119,7 +119,7 @@ def put_front(folder: Path, data: Dataset, predictions: Sequence[Prediction]) ->
 def _shows(prediction: Prediction) -> int:
     """How many titles its chains cite; 0 where it does not show what ``put_front`` asks for."""
     question = prediction.question
-    chains = [trace.text for trace in prediction.traces if trace]
+    chains = [trace.text for trace in prediction.chains]
     verdicts = {read_verdict(text).answer for text in chains}
     cited = [title for text in chains for title in cited_titles(text, question.lines, question.subject.target)]
     grounded = all(title.in_prompt and title.rating_right is not False for title in cited)

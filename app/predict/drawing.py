@@ -23,7 +23,7 @@ from backend.datasets import Dataset, DatasetMeta
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
 from backend.prompting import Prompt, build_prompt
-from backend.record import left_out
+from backend.record import notices
 from backend.representation import VARIANT_PARTS
 from backend.retrieval import RankedItem, orders_from
 from backend.retrieval.channels import Plan, plan
@@ -239,7 +239,7 @@ def ask_panel(view: PredictView) -> str:
             {"order": _order_words(order, view.data.meta), "p": answer.p_yes if answer else None}
             for order, answer in zip(orders, shown.answers, strict=True)
         ],
-        left_out=left_out(shown.answers),
+        notices=notices(shown.answers),
         p_g=shown.p_g,
         var_g=shown.var_g,
         temperature=shown.recipe.tuned.p_g_temperature,
@@ -282,7 +282,7 @@ def reason_panel(view: PredictView, *, elsewhere: bool = False) -> str:
         written(index, trace, pieces.get(index), live, question.lines, question.subject.target)
         for index, trace in enumerate(shown.traces)
     ]
-    known = [trace.p_yes for trace in shown.traces if trace]
+    known = [trace.p_yes for trace in shown.chains if trace.p_yes is not None]
     return render(
         "predict/reason.html",
         chains=chains,
@@ -291,15 +291,15 @@ def reason_panel(view: PredictView, *, elsewhere: bool = False) -> str:
         comparable=not (view.still or elsewhere) and len(known) > 1,
         still=view.still,
         dots=curves.dots(known, shown.p_r) if known else "",
-        left_out=left_out(shown.traces),
-        count=len(known),
+        notices=notices(shown.traces),
+        count=sum(trace is not None for trace in shown.traces),
         wanted=len(shown.traces),
         unreadable=sum(chain.verdict == "no_answer" for chain in chains if chain.trace),
         p_r=shown.p_r,
         var_r=shown.var_r,
         stale=_setting(shown) if stale else "",
         live=live,
-        nothing=not known and not pieces,
+        nothing=not any(shown.traces) and not pieces,
         model=view.models["reasoning"],
     )
 
@@ -314,8 +314,8 @@ def _cited_rows(view: PredictView) -> dict[str, str]:
 def merge_panel(view: PredictView) -> str:
     """Step 5: eq. 10 filled in, on one axis, and along alpha and epsilon."""
     shown, stale = _shown(view, lambda p: p.complete)
-    if not shown.complete or not shown.traces:
-        return render("predict/merge_empty.html", live=_live(view))
+    if not shown.complete or not shown.chains:
+        return render("predict/merge_empty.html", live=_live(view), lacks_chains=shown.lacks_chains)
     merging = shown.recipe.merging
     weights = merge_weights(shown.var_r, shown.var_g, merging.alpha, merging.epsilon)
     return render(

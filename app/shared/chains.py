@@ -12,7 +12,7 @@ from itertools import pairwise
 from backend.engines import THINK_CLOSE
 from backend.evaluation.citations import Citation, cited_titles
 from backend.prompting import HistoryLine, read_verdict, split_steps
-from backend.types import Trace
+from backend.types import NO_CHAIN, Trace
 
 # What a mark means, said on hover.
 ABOUT = {
@@ -44,7 +44,8 @@ class ChainStep:
 class Written:
     """One chain. ``steps``: its text before ``</think>``; ``closing``: from there to ``conclusion``, which follows.
 
-    ``verdict`` is empty until the chain has ended, and ``why`` says why there is none. ``writing``: it still grows.
+    ``verdict`` is empty until the chain has ended, and where the text is no chain; ``why`` says why there is none.
+    ``writing``: it still grows.
     """
 
     number: int
@@ -70,7 +71,7 @@ def written(
     before, closed, after = text.rpartition(THINK_CLOSE)
     thinking, conclusion = (before, after.strip()) if closed else (text, "")
     space = after[: len(after) - len(after.lstrip())]
-    verdict = read_verdict(text) if trace else None
+    verdict = read_verdict(text) if trace and trace.is_chain else None
     return Written(
         index + 1,
         trace,
@@ -78,7 +79,7 @@ def written(
         closed + space,
         conclusion,
         verdict.answer if verdict else "",
-        verdict.reason if verdict else "",
+        verdict.reason if verdict else NO_CHAIN.get(trace.finish, "") if trace else "",
         live and trace is None and piece is not None,
     )
 

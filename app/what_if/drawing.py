@@ -223,7 +223,7 @@ def numbers(view: WhatIfView) -> str:
         now=_answer(after),
         change=after.p_final - before.p_final,
         axes=[
-            (name, curves.axis(side.p_g, side.p_r, side.p_final) if side.complete and side.traces else "")
+            (name, curves.axis(side.p_g, side.p_r, side.p_final) if side.complete and side.chains else "")
             for name, side in (("before", before), ("after", after))[: len(view.sides)]
         ],
     )

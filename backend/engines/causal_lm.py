@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging as transformers_logging
 
-from backend.engines.chat import Chat, TokenizerVocabulary, common_length
+from backend.engines.chat import Chance, Chat, TokenizerVocabulary, common_length
 from backend.engines.models import check_precision
 from backend.engines.shared_prefix import ATTENTION, Prefix, RowCache, supports_shared_prefix
 from backend.errors import EngineError
@@ -172,10 +172,11 @@ class CausalLM:
         places = torch.arange(len(ids), device=self.device), torch.tensor(-1, device=self.device)
         return self._head.logits(out.logits, places)
 
-    def p_yes(self, logits: Tensor) -> float:
-        """Softmax over the two answers (:meth:`Chat.p_yes`), from logits of shape [vocabulary]."""
-        ids = self.chat.answer_ids
-        return self.chat.p_yes(dict(zip(ids, logits[ids].double().tolist(), strict=True)))
+    def chance(self, logits: Tensor) -> Chance:
+        """P(yes) and the mass behind it (:meth:`Chat.chance`), from logits of shape [vocabulary]."""
+        ids, exact = self.chat.answer_ids, logits.double()
+        logprobs = exact[ids] - torch.logsumexp(exact, dim=-1)
+        return self.chat.chance(dict(zip(ids, logprobs.tolist(), strict=True)))
 
     def rows_of(self, tokens: int) -> int:
         """How many rows of ``tokens`` each can be written side by side."""
@@ -237,15 +238,15 @@ def shared_length(prompts: Sequence[list[int]]) -> int:
 
 
 @torch.inference_mode()
-def answer_batch(lm: CausalLM, prompts: Sequence[list[int]]) -> list[float]:
-    """Returns P(yes) of prompts (token ids) in dictionary order. The naive equivalent is one forward pass over each."""
+def answer_batch(lm: CausalLM, prompts: Sequence[list[int]]) -> list[Chance]:
+    """Returns what is read behind prompts (token ids) in dictionary order, as one forward pass over each would."""
     if len(prompts) == 1 or not lm.shares_prefix:
-        return [lm.p_yes(lm.read(prompt)[1]) for prompt in prompts]
+        return [lm.chance(lm.read(prompt)[1]) for prompt in prompts]
     shared = shared_length(prompts)
     rows = lm.new_rows()
     rows.add(lm.read_prefix(prompts[0][:shared]), len(prompts))
     logits = lm.feed([prompt[shared:] for prompt in prompts], rows)
-    return [lm.p_yes(row) for row in logits]
+    return [lm.chance(row) for row in logits]
 
 
 def _name(dtype: torch.dtype) -> str:

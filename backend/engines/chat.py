@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from backend.engines.base import THINK_CLOSE, THINK_OPEN
 from backend.errors import EngineError, PartialError
@@ -25,9 +25,18 @@ READING = 1
 ANSWERS = ("Yes", "No")
 # What can stand before an answer; some tokenizers write the word differently after each.
 _BEFORE_ANSWER = ("", " ", "\n")
+# Other ways to write both answers. They count where a tokenizer has the whole word as one token.
+_OTHER_CASES: tuple[Callable[[str], str], ...] = (str.lower, str.upper)
 # Between the end of the thinking and the answer.
 _GAP = "\n\n"
 _PROBE = "4c1f"
+
+
+class Chance(NamedTuple):
+    """What is read at an answer position: P(yes), and the ``mass`` behind it (:class:`backend.types.Answer`)."""
+
+    p_yes: float
+    mass: float
 
 
 class Vocabulary(Protocol):
@@ -176,9 +185,18 @@ class Chat:
         return 1 + bisect_left(range(1, len(tokens)), True, key=holds_all), self._gap
 
     def p_yes(self, logprobs: Mapping[int, float]) -> float:
-        """Returns P(yes) from log probabilities, at least of :attr:`answer_ids`; an answer sums its spellings."""
-        yes, no = ([logprobs[token] for token in tokens] for tokens in (self.yes, self.no))
-        return softmax_of_two(yes, no)
+        """Returns P(yes) from log probabilities or logits, at least of :attr:`answer_ids`.
+
+        An answer sums its spellings. Raises ``EngineError`` where neither has any probability.
+        """
+        return softmax_of_two(*self._of_answers(logprobs))
+
+    def chance(self, logprobs: Mapping[int, float]) -> Chance:
+        """Returns P(yes) and the mass behind it, from log probabilities over the vocabulary (:meth:`p_yes`)."""
+        return chance_of_two(*self._of_answers(logprobs))
+
+    def _of_answers(self, logprobs: Mapping[int, float]) -> tuple[list[float], list[float]]:
+        return [logprobs[token] for token in self.yes], [logprobs[token] for token in self.no]
 
     @property
     def answer_ids(self) -> list[int]:
@@ -282,13 +300,30 @@ class PieceReader:
 
 
 def softmax_of_two(yes: Sequence[float], no: Sequence[float]) -> float:
-    """Returns the share of Yes between the two answers, from the log probabilities of the spellings of each."""
+    """Returns the share of Yes between the two answers, from the log probabilities of the spellings of each.
 
-    def log_sum(values: Sequence[float]) -> float:
-        highest = max(values)
-        return highest + math.log(sum(math.exp(value - highest) for value in values))
+    Raises ``EngineError`` where both are impossible (minus infinity).
+    """
+    of_yes, of_no = _log_sum(yes), _log_sum(no)
+    if of_yes == of_no == -math.inf:
+        raise EngineError(
+            f"Neither {ANSWERS[0]} nor {ANSWERS[1]} has any probability as the model's next word",
+            expected="a model that can answer with one of them",
+            fix="choose another model",
+        )
+    return 1 / (1 + math.exp(min(of_no - of_yes, 700.0))) if of_yes > -math.inf else 0.0
 
-    return 1 / (1 + math.exp(min(log_sum(no) - log_sum(yes), 700.0)))
+
+def chance_of_two(yes: Sequence[float], no: Sequence[float]) -> Chance:
+    """Returns P(yes) and the mass behind it, from the log probabilities of the spellings of each."""
+    return Chance(softmax_of_two(yes, no), min(1.0, math.exp(min(_log_sum([*yes, *no]), 0.0))))
+
+
+def _log_sum(values: Sequence[float]) -> float:
+    highest = max(values)
+    if highest == -math.inf:
+        return highest
+    return highest + math.log(sum(math.exp(value - highest) for value in values))
 
 
 def without_oldest(messages: Messages, count: int) -> Messages:
@@ -316,9 +351,19 @@ def _without_system(chat: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _answer_tokens(vocabulary: Vocabulary) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Returns the tokens that say Yes and those that say No: at a start, after a space, after a line break."""
+    """Returns the tokens that say Yes and those that say No: at a start, after a space, after a line break.
+
+    Of a tokenizer that writes a word in several tokens the first one counts. ``yes`` and ``YES`` count where they are
+    one token: a part of them could begin any other word.
+    """
     pairs = set()
+    others: tuple[set[int], set[int]] = set(), set()
     for before in _BEFORE_ANSWER:
+        for case in _OTHER_CASES:
+            spelt = [vocabulary.encode(before + case(word)) for word in ANSWERS]
+            where = common_length(*spelt)
+            for tokens, found in zip(spelt, others, strict=True):
+                found.update(tokens[where:] if len(tokens) == where + 1 else ())
         yes, no = (vocabulary.encode(before + word) for word in ANSWERS)
         where = common_length(yes, no)
         if (where and not before) or where >= min(len(yes), len(no)):
@@ -328,7 +373,8 @@ def _answer_tokens(vocabulary: Vocabulary) -> tuple[tuple[int, ...], tuple[int, 
                 fix="choose another model",
             )
         pairs.add((yes[where], no[where]))
-    return tuple(sorted({yes for yes, _ in pairs})), tuple(sorted({no for _, no in pairs}))
+    yes_tokens, no_tokens = {yes for yes, _ in pairs} | others[0], {no for _, no in pairs} | others[1]
+    return tuple(sorted(yes_tokens - others[1])), tuple(sorted(no_tokens - others[0]))
 
 
 def common_length(one: Sequence[int], other: Sequence[int]) -> int:

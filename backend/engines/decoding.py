@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from backend.engines.chat import FittedPrompt, PieceReader
+from backend.engines.chat import Chance, FittedPrompt, PieceReader
 from backend.seeding import derive_seed
-from backend.types import Messages, Sampling, Trace
+from backend.types import CHAIN_ENDS, Messages, Sampling, Trace, finish_of
 
 if TYPE_CHECKING:
     from backend.engines.causal_lm import CausalLM
@@ -130,6 +130,10 @@ class Decoder:
         row.feed.clear()
         if row.sample is None:
             return
+        row.finish = finish_of(row.finish, self._lm.chat.text(row.tokens))
+        if row.finish not in CHAIN_ENDS:
+            self._hand_over(row, None)
+            return
         kept, closing = self._lm.chat.before_reading(row.tokens)
         rest = self._cached.close(number, row.tokens, kept, closing)
         if isinstance(rest, Tensor):
@@ -158,12 +162,17 @@ class Decoder:
 
     def _end(self, row: Row, logits: Tensor) -> None:
         """Read P(yes) with the chain in front of the answer position (section 4.3.3), and hand the trace over."""
+        self._hand_over(row, self._lm.chance(logits))
+
+    def _hand_over(self, row: Row, chance: Chance | None) -> None:
+        """Hand a chain over; without a ``chance`` where it is none."""
         seconds = time.perf_counter() - row.started
         row.read = True
         assert row.sample is not None
-        text, p_yes = self._lm.chat.text(row.tokens), self._lm.p_yes(logits)
-        trace = Trace(row.sample, text, p_yes, len(row.tokens), seconds, row.finish, row.group.prompt.dropped)
+        text, dropped = self._lm.chat.text(row.tokens), row.group.prompt.dropped
+        p_yes, mass = chance or (None, None)
         if self._on_trace:
+            trace = Trace(row.sample, text, p_yes, len(row.tokens), seconds, row.finish, dropped, mass)
             self._on_trace(row.group.number, trace)
 
     def _show(self, row: Row, *, last: bool = False) -> None:

@@ -34,6 +34,8 @@ from backend.types import Answer, ChainReading, Messages, ModelRef, Progress, Sa
 FAIL_MARK = "[[engine-error]]"
 _WIDTH = 32
 _CONTEXT = 8192
+# It says nothing but Yes and No.
+_MASS = 1.0
 
 
 class ScriptedEngine(EngineBase):
@@ -56,7 +58,7 @@ class ScriptedEngine(EngineBase):
         for number, (prompt, dropped) in fitting:
             words = _text(prompt)
             p_yes = _unit("answer", *self._named(self.model.name), words)
-            hear(number, Answer(p_yes, len(words.split()), 0.0, dropped))
+            hear(number, Answer(p_yes, len(words.split()), 0.0, dropped, _MASS))
         fitting.raise_failures()
 
     def _reason(
@@ -80,7 +82,7 @@ class ScriptedEngine(EngineBase):
                         p_yes = self._p_yes_behind(prompt, text)
                         finish = "length" if len(chain) == sampling.max_tokens else "stop"
                         seconds = time.perf_counter() - started
-                        hear(number, Trace(index, text, p_yes, len(chain), seconds, finish, dropped))
+                        hear(number, Trace(index, text, p_yes, len(chain), seconds, finish, dropped, _MASS))
         fitting.raise_failures()
 
     def _read_chains(
@@ -90,7 +92,7 @@ class ScriptedEngine(EngineBase):
         fitting = FittedPrompts(chains, lambda chain: self._fitted(chain[0], sampling.max_tokens, caller.stop))
         for number, (prompt, dropped) in fitting:
             text = chains[number][1]
-            hear(number, ChainReading(self._p_yes_behind(prompt, text), len(text.split()), 0.0, dropped))
+            hear(number, ChainReading(self._p_yes_behind(prompt, text), len(text.split()), 0.0, dropped, _MASS))
         fitting.raise_failures()
 
     def embed(

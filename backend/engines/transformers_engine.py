@@ -17,7 +17,7 @@ import numpy as np
 
 from backend.engines import models
 from backend.engines.base import Caller, EngineBase, OnAnswer, OnReading, OnTrace, check_pooling, parts, raise_if
-from backend.engines.chat import FittedPrompt, FittedPrompts
+from backend.engines.chat import Chance, FittedPrompt, FittedPrompts
 from backend.errors import EngineError
 from backend.types import Answer, ChainReading, Messages, ModelRef, Progress, Sampling, Stop
 
@@ -58,8 +58,8 @@ class TransformersEngine(EngineBase):
         with self._base.lock:
             lm = self._lm(caller.progress)
             fitting = FittedPrompts(prompts, lm.chat.answer_prompt)
-            for number, prompt, p_yes, seconds in _answered(lm, list(fitting), caller):
-                hear(number, Answer(p_yes, len(prompt.ids), seconds, prompt.dropped))
+            for number, prompt, chance, seconds in _answered(lm, list(fitting), caller):
+                hear(number, Answer(chance.p_yes, len(prompt.ids), seconds, prompt.dropped, chance.mass))
             fitting.raise_failures()
 
     def _read_chains(
@@ -68,8 +68,8 @@ class TransformersEngine(EngineBase):
         with self._base.lock:
             lm = self._lm(caller.progress)
             fitting = FittedPrompts(chains, lambda chain: lm.chat.read_prompt(chain, sampling.max_tokens))
-            for number, chain, p_yes, seconds in _answered(lm, list(fitting), caller):
-                hear(number, ChainReading(p_yes, chain.tokens, seconds, chain.dropped))
+            for number, chain, chance, seconds in _answered(lm, list(fitting), caller):
+                hear(number, ChainReading(chance.p_yes, chain.tokens, seconds, chain.dropped, chance.mass))
             fitting.raise_failures()
 
     def _reason(
@@ -146,8 +146,8 @@ class TransformersEngine(EngineBase):
 
 def _answered(
     lm: CausalLM, fitted: Sequence[tuple[int, FittedT]], caller: Caller
-) -> Iterator[tuple[int, FittedT, float, float]]:
-    """Yields each numbered prompt with its P(yes), and its share of the seconds that it took with its neighbours.
+) -> Iterator[tuple[int, FittedT, Chance, float]]:
+    """Yields each numbered prompt with what is read behind it, and its share of the seconds that its batch took.
 
     Prompts that begin alike are read side by side, so that what they have in common is read once.
     """
@@ -158,5 +158,5 @@ def _answered(
         started = time.perf_counter()
         chances = answer_batch(lm, [fitted[place][1].ids for place in batch])
         seconds = (time.perf_counter() - started) / len(batch)
-        for place, p_yes in zip(batch, chances, strict=True):
-            yield *fitted[place], p_yes, seconds
+        for place, chance in zip(batch, chances, strict=True):
+            yield *fitted[place], chance, seconds

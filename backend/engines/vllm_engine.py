@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.engines import models
 from backend.engines.base import Caller, EngineBase, OnAnswer, OnReading, OnTrace, parts, raise_if
-from backend.engines.chat import Chat, FittedChain, FittedPrompt, FittedPrompts, TokenizerVocabulary
+from backend.engines.chat import Chance, Chat, FittedChain, FittedPrompt, FittedPrompts, TokenizerVocabulary
 from backend.engines.config import VllmConfig
 from backend.errors import EngineError
 from backend.seeding import derive_seed
@@ -123,8 +123,9 @@ class VllmEngine(EngineBase):
 
             fitting = FittedPrompts(prompts, loaded.chat.answer_prompt)
 
-            def known(number: int, prompt: FittedPrompt, started: float, p_yes: float) -> None:
-                hear(number, Answer(p_yes, len(prompt.ids), time.perf_counter() - started, prompt.dropped))
+            def known(number: int, prompt: FittedPrompt, started: float, chance: Chance) -> None:
+                seconds = time.perf_counter() - started
+                hear(number, Answer(chance.p_yes, len(prompt.ids), seconds, prompt.dropped, chance.mass))
 
             def requests() -> Iterator[Request]:
                 for number, prompt in fitting:
@@ -167,8 +168,9 @@ class VllmEngine(EngineBase):
 
             fitting = FittedPrompts(chains, lambda chain: loaded.chat.read_prompt(chain, sampling.max_tokens))
 
-            def known(number: int, chain: FittedChain, started: float, p_yes: float) -> None:
-                hear(number, ChainReading(p_yes, chain.tokens, time.perf_counter() - started, chain.dropped))
+            def known(number: int, chain: FittedChain, started: float, chance: Chance) -> None:
+                seconds = time.perf_counter() - started
+                hear(number, ChainReading(chance.p_yes, chain.tokens, seconds, chain.dropped, chance.mass))
 
             def requests() -> Iterator[Request]:
                 for number, chain in fitting:

@@ -18,9 +18,9 @@ from vllm.exceptions import VLLMValidationError
 from vllm.inputs.engine import tokens_input
 from vllm.sampling_params import RequestOutputKind
 
-from backend.engines.chat import Chat, FittedPrompt, PieceReader
+from backend.engines.chat import Chance, Chat, FittedPrompt, PieceReader
 from backend.errors import EngineError
-from backend.types import Sampling, Trace
+from backend.types import CHAIN_ENDS, Sampling, Trace, finish_of
 
 _numbers = count()
 
@@ -88,9 +88,9 @@ class RequestLoop:
 
 
 class AnswerReading:
-    """Asks for the probability of Yes right after some tokens; ``hear(p_yes)`` is told it, once."""
+    """Asks for the probability of Yes right after some tokens; ``hear`` is told it, once."""
 
-    def __init__(self, chat: Chat, hear: Callable[[float], None]) -> None:
+    def __init__(self, chat: Chat, hear: Callable[[Chance], None]) -> None:
         self._chat, self._hear = chat, hear
         # vLLM takes these from the raw logits, before any temperature, normalised over the whole vocabulary; p_yes
         # normalises over the answers, which is the softmax of their logits alone.
@@ -107,7 +107,7 @@ class AnswerReading:
 
     def _heard(self, output: Any) -> tuple[()]:
         [position] = output.outputs[0].logprobs
-        self._hear(self._chat.p_yes({token: entry.logprob for token, entry in position.items()}))
+        self._hear(self._chat.chance({token: entry.logprob for token, entry in position.items()}))
         return ()
 
 
@@ -155,13 +155,18 @@ class ChainRequest(Text):
             self.on_piece(self.index, piece)
         if not output.finished:
             return []
+        self.finish = finish_of(self.finish or "", self.chat.text(self.tokens))
+        if self.finish not in CHAIN_ENDS:
+            self._hand_over(None)
+            return []
         kept, closing = self.chat.before_reading(self.tokens)
-        return [AnswerReading(self.chat, self._read).request([*self.prompt.ids, *self.tokens[:kept], *closing])]
+        return [AnswerReading(self.chat, self._hand_over).request([*self.prompt.ids, *self.tokens[:kept], *closing])]
 
-    def _read(self, p_yes: float) -> None:
+    def _hand_over(self, chance: Chance | None) -> None:
         text, seconds = self.chat.text(self.tokens), time.perf_counter() - self.started
         finish, dropped = self.finish or "", self.prompt.dropped
-        self.on_trace(Trace(self.index, text, p_yes, len(self.tokens), seconds, finish, dropped))
+        p_yes, mass = chance or (None, None)
+        self.on_trace(Trace(self.index, text, p_yes, len(self.tokens), seconds, finish, dropped, mass))
 
 
 def sampled(sampling: Sampling, seed: int) -> SamplingParams:

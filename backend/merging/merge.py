@@ -49,6 +49,17 @@ def mean_and_variance(samples: ArrayLike) -> tuple[float, float]:
     return float(values.mean()), float(values.var())
 
 
+def mean_and_variance_of_chains(p_yes: ArrayLike) -> tuple[Float64, Float64]:
+    """Returns the same of many samples: ``p_yes`` is [K, n], NaN for what is no chain; NaN where a sample has none."""
+    values = np.asarray(p_yes, dtype=np.float64)
+    there = ~np.isnan(values)
+    if there.all() and len(values):
+        return values.mean(axis=0), values.var(axis=0)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(there, values, 0.0).sum(axis=0) / there.sum(axis=0)
+        return mean, (np.where(there, values - mean, 0.0) ** 2).sum(axis=0) / there.sum(axis=0)
+
+
 def merge_weights(
     var_r: ArrayLike, var_g: ArrayLike, alpha: ArrayLike = 0.1, epsilon: ArrayLike = 1e-3
 ) -> MergeWeights:

@@ -221,8 +221,7 @@ def _invented(told: Told) -> Found:
         question = prediction.question
         cited = [
             (trace.index, title_cited)
-            for trace in prediction.traces
-            if trace
+            for trace in prediction.chains
             for title_cited in cited_titles(trace.text, question.lines, question.subject.target)
         ]
         wrong = [(index, title_cited) for index, title_cited in cited if not title_cited.in_prompt]
@@ -299,7 +298,7 @@ def _merged(prediction: Prediction, alpha: float) -> float:
 
 def _votes(prediction: Prediction) -> str:
     """``4 of 6 chains end in Yes``."""
-    verdicts = [read_verdict(trace.text).answer for trace in prediction.traces if trace]
+    verdicts = [read_verdict(trace.text).answer for trace in prediction.chains]
     yes, count = verdicts.count("yes"), len(verdicts)
     amount = "all" if yes == count else "none" if not yes else f"{yes}"
     return f"{amount} of the {count} chains end in Yes"

@@ -83,7 +83,7 @@ class _Result:
     """What every stored result has: what it answers (all of it in ``key``), and where it came from.
 
     ``options`` says how the model is run and how chains are drawn (``storage.results.keys``). ``dropped``: as in
-    :class:`backend.types.Answer`; 0 for what was stored before it was counted.
+    :class:`backend.types.Answer`; 0 for what was stored before it was counted. ``mass``: likewise, None before.
     ``engine`` and ``created_at`` are provenance alone: neither is part of the key or of the checksum.
     """
 
@@ -93,9 +93,9 @@ class _Result:
     adapter: Mapped[str | None] = mapped_column(Text)
     prompt_hash: Mapped[str] = mapped_column(String(64), ForeignKey("prompts.hash"))
     options: Mapped[str] = mapped_column(Text)
-    p_yes: Mapped[float] = mapped_column(Double)
     seconds: Mapped[float] = mapped_column(Double)
     dropped: Mapped[int] = mapped_column(Integer, server_default="0")
+    mass: Mapped[float | None] = mapped_column(Double)
     checksum: Mapped[str] = mapped_column(String(64))
     engine: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
@@ -110,6 +110,7 @@ class AnswerRow(_Result, Base):
         Index(None, "prompt_hash", "model"),
     )
 
+    p_yes: Mapped[float] = mapped_column(Double)
     prompt_tokens: Mapped[int] = mapped_column(Integer)
 
 
@@ -120,10 +121,11 @@ class TraceRow(_Result, Base):
     __table_args__ = (
         CheckConstraint("p_yes >= 0 AND p_yes <= 1", name="p_yes"),
         CheckConstraint("sample_index >= 0", name="sample_index"),
-        CheckConstraint("finish IN ('stop', 'length')", name="finish"),
+        CheckConstraint("finish IN ('stop', 'length', 'filter', 'tool', 'empty')", name="finish"),
         Index(None, "prompt_hash", "model"),
     )
 
+    p_yes: Mapped[float | None] = mapped_column(Double)
     seed: Mapped[int] = mapped_column(BigInteger)
     sample_index: Mapped[int] = mapped_column(Integer)
     text: Mapped[str] = mapped_column(Text)

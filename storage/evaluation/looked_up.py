@@ -30,7 +30,7 @@ from storage.results.lookup import look_up_all
 from storage.workspace import Workspace
 
 # This number goes up whenever the same cached results would give other arrays.
-_VERSION = 1
+_VERSION = 2
 _SAMPLES_PER_LOOK = 200
 
 
@@ -130,7 +130,8 @@ def _arrays(predictions: Sequence[Prediction], chains: int) -> Responses:
 
 
 def _read_chain(responses: Responses, where: tuple[int, int], question: Question, trace: Trace) -> None:
-    responses.p_yes[where], responses.verdict[where] = trace.p_yes, read_verdict(trace.text).hard
+    responses.p_yes[where] = np.nan if trace.p_yes is None else trace.p_yes
+    responses.verdict[where] = read_verdict(trace.text).hard if trace.is_chain else np.nan
     responses.tokens[where], responses.seconds[where] = trace.tokens, trace.seconds
     cited = cited_titles(trace.text, shown_lines(question, trace), question.subject.target)
     for name, count in asdict(CitationCount.of(cited)).items():

@@ -110,7 +110,7 @@ def _chains(knowledge: str, way: WayResponses) -> dict[str, Any]:
         **counts,
         "in_prompt_share": _share(counts["in_prompt"], counts["cited"]),
         "rated_right_share": _share(counts["rated_right"], counts["rated"]),
-        "mean_tokens": _share(int(np.nansum(responses.tokens)), chains),
+        "mean_tokens": _share(int(responses.tokens[there].sum()), chains),
     }
 
 

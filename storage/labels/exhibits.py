@@ -122,8 +122,8 @@ def _chains(pipeline: Pipeline, prediction: Prediction) -> Iterator[ChainRecord]
         )
         for row in question.chosen
     )  # fmt: skip
-    for trace in prediction.traces:
-        assert trace is not None
+    for trace in prediction.chains:
+        assert trace.p_yes is not None
         model = (unknown_of(player) if trace.unknown else None) or player
         verdict = read_verdict(trace.text).answer
         yield ChainRecord(

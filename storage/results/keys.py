@@ -126,12 +126,12 @@ def trace_key(model: ModelRef, prompt: str, sampling: Sampling, sample_index: in
 
 def answer_checksum(key: str, answer: Answer) -> str:
     """Ties an answer to its key. Raises ``ValueError`` or ``TypeError`` for values that are no numbers."""
-    return digest([key, answer.p_yes, answer.prompt_tokens, answer.seconds, *_dropped(answer)])
+    return digest([key, answer.p_yes, answer.prompt_tokens, answer.seconds, *_later(answer)])
 
 
 def trace_checksum(key: str, trace: Trace) -> str:
     """Ties a chain to its key. Raises ``ValueError`` or ``TypeError`` for values that are no numbers."""
-    return digest([key, trace.text, trace.p_yes, trace.tokens, trace.seconds, trace.finish, *_dropped(trace)])
+    return digest([key, trace.text, trace.p_yes, trace.tokens, trace.seconds, trace.finish, *_later(trace)])
 
 
 def result_problem(kind: str, row: Mapping[str, Any]) -> str | None:
@@ -149,13 +149,14 @@ def result_problem(kind: str, row: Mapping[str, Any]) -> str | None:
 
 def result_checksum(kind: str, row: Mapping[str, Any]) -> str:
     """The checksum of a row of kind ``answer`` or ``trace``, from its other columns. Raises as the two above."""
-    p_yes, seconds, dropped = row["p_yes"], row["seconds"], row["dropped"]
+    p_yes, seconds, dropped, mass = row["p_yes"], row["seconds"], row["dropped"], row["mass"]
     if kind == "answer":
-        return answer_checksum(row["key"], Answer(p_yes, row["prompt_tokens"], seconds, dropped))
-    trace = Trace(row["sample_index"], row["text"], p_yes, row["tokens"], seconds, row["finish"], dropped)
+        return answer_checksum(row["key"], Answer(p_yes, row["prompt_tokens"], seconds, dropped, mass))
+    trace = Trace(row["sample_index"], row["text"], p_yes, row["tokens"], seconds, row["finish"], dropped, mass)
     return trace_checksum(row["key"], trace)
 
 
-def _dropped(result: Answer | Trace) -> list[int]:
-    # Left out where it is 0, so that the checksums of results from before it existed still fit.
-    return [result.dropped] if result.dropped != 0 else []
+def _later(result: Answer | Trace) -> list[Any]:
+    # Each left out where it says nothing, so that the checksums of results from before it existed still fit.
+    dropped: list[Any] = [result.dropped] if result.dropped != 0 else []
+    return dropped if result.mass is None else [*dropped, {"mass": result.mass}]

@@ -14,7 +14,7 @@ from sqlalchemy import CursorResult, Row, Select, select
 from sqlalchemy.orm import Session
 
 from backend.errors import CorruptCacheError, EngineError
-from backend.types import Answer, Messages, ModelRef, Sampling, Trace
+from backend.types import CHAIN_ENDS, NO_CHAIN, Answer, Messages, ModelRef, Sampling, Trace
 from storage.database.connection import Database
 from storage.database.tables import AnswerRow, Base, PromptRow, TraceRow, insert_or_pass
 from storage.results.keys import (
@@ -84,7 +84,7 @@ class ResultCache:
         rows, options = [], answer_options(self.model)
         for (key, prompt), given in zip(prompts.items(), answers, strict=True):
             p_yes, seconds = _probability(given.p_yes), float(given.seconds)
-            answer = Answer(p_yes, int(given.prompt_tokens), seconds, int(given.dropped))
+            answer = Answer(p_yes, int(given.prompt_tokens), seconds, int(given.dropped), _mass(given.mass))
             rows.append(
                 self._common(key, prompt, options, answer)
                 | {"prompt_tokens": answer.prompt_tokens, "checksum": answer_checksum(key, answer)}
@@ -101,10 +101,19 @@ class ResultCache:
         Raises ``EngineError`` for a P(yes) or a ``finish`` that is none.
         """
         key = self.trace_key(prompt, sampling, given.index)
-        if given.finish not in ("stop", "length"):
-            raise EngineError(f"The engine ended a chain with {given.finish!r}", expected="'stop' or 'length'")
-        text, p_yes, seconds = _storable(given.text), _probability(given.p_yes), float(given.seconds)
-        trace = Trace(int(given.index), text, p_yes, int(given.tokens), seconds, given.finish, int(given.dropped))
+        if given.finish not in (*CHAIN_ENDS, *NO_CHAIN):
+            known = ", ".join((*CHAIN_ENDS, *NO_CHAIN))
+            raise EngineError(f"The engine ended a chain with {given.finish!r}", expected=f"one of {known}")
+        if given.is_chain == (given.p_yes is None):
+            raise EngineError(
+                f"The engine ended a chain with {given.finish!r} and gave {given.p_yes} as P(yes)",
+                expected="a P(yes) of every chain, and of nothing else",
+            )
+        p_yes = None if given.p_yes is None else _probability(given.p_yes)
+        trace = Trace(
+            int(given.index), _storable(given.text), p_yes, int(given.tokens), float(given.seconds), given.finish,
+            int(given.dropped), _mass(given.mass),
+        )  # fmt: skip
         row = self._common(key, prompt, trace_options(self.model, sampling), trace) | {
             "seed": int(sampling.seed),
             "sample_index": trace.index,
@@ -129,6 +138,7 @@ class ResultCache:
             "p_yes": result.p_yes,
             "seconds": result.seconds,
             "dropped": result.dropped,
+            "mass": result.mass,
             "engine": self.engine,
         }
 
@@ -147,11 +157,12 @@ class ResultCache:
 
     def _read_answer(self, row: Row[Any]) -> Answer:
         self._verify("answer", row)
-        return Answer(row.p_yes, row.prompt_tokens, row.seconds, row.dropped)
+        return Answer(row.p_yes, row.prompt_tokens, row.seconds, row.dropped, row.mass)
 
     def _read_trace(self, row: Row[Any]) -> Trace:
         self._verify("trace", row)
-        return Trace(row.sample_index, row.text, row.p_yes, row.tokens, row.seconds, row.finish, row.dropped)
+        drawn = row.sample_index, row.text, row.p_yes, row.tokens, row.seconds, row.finish
+        return Trace(*drawn, row.dropped, row.mass)
 
     def _verify(self, kind: str, row: Row[Any]) -> None:
         """Raise ``CorruptCacheError`` for a row that does not belong to its key, its prompt or its checksum."""
@@ -180,6 +191,12 @@ def _probability(value: float) -> float:
     if not 0.0 <= value <= 1.0:  # NaN is caught too
         raise EngineError(f"The engine returned {value} as P(yes)", expected="a number from 0 to 1")
     return float(value)
+
+
+def _mass(value: float | None) -> float | None:
+    if value is not None and not 0.0 <= value <= 1.0:
+        raise EngineError(f"The engine returned {value} as the mass behind P(yes)", expected="a number from 0 to 1")
+    return None if value is None else float(value)
 
 
 def _storable(text: str) -> str:

@@ -289,6 +289,8 @@ def _lines(rows: Rows) -> Iterator[str]:
 def _read_line(line: bytes) -> tuple[str, ResultRow]:
     row = json.loads(line)
     kind = row.pop("kind")
+    if kind != "prompt":
+        row.setdefault("mass", None)  # older files do not know it
     if row.keys() != _COLUMNS[kind]:
         raise ValueError("other columns")
     if kind == "prompt":

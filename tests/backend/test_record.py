@@ -10,8 +10,8 @@ import pytest
 from backend.pipeline import Pipeline, Recipe
 from backend.prompting import read_verdict
 from backend.questions import Question
-from backend.record import left_out, prediction_record
-from backend.types import Answer, ModelRef
+from backend.record import left_out, notices, prediction_record
+from backend.types import CHAIN_ENDS, Answer, ModelRef, Trace
 
 PROMISED = [
     "dataset", "user", "item", "label", "history", "prompt", "p_g", "var_g", "p_r", "var_r", "p_final", "alpha",
@@ -28,7 +28,7 @@ def test_a_record_has_exactly_the_promised_keys_and_title_seed_and_recipe(
     pipeline: Pipeline, question: Question, recipe: Recipe
 ) -> None:
     record = prediction_record(pipeline, pipeline.predict(question, recipe), cached=False)
-    assert sorted(record) == sorted([*PROMISED, "title", "seed", "recipe", "answers", "p_g_temperature"])
+    assert sorted(record) == sorted([*PROMISED, "title", "seed", "recipe", "answers", "notices", "p_g_temperature"])
     for row in record["history"]:
         assert list(row) == ["item", "title", "rating", "score", "relevance_rank", "recency_rank"]
     for trace in record["traces"]:
@@ -76,8 +76,8 @@ def test_lines_that_were_left_out_are_counted_for_answers_and_chains(
     known = replace(done, answers=(answers[0], None, answers[2]), traces=tuple(traces))
     record = prediction_record(pipeline, known, cached=False)
     assert record["answers"] == [
-        {"order": "rank", "p_yes": answers[0].p_yes, "dropped": 0},
-        {"order": "relevance", "p_yes": answers[2].p_yes, "dropped": 2},
+        {"order": "rank", "p_yes": answers[0].p_yes, "dropped": 0, "mass": 1.0},
+        {"order": "relevance", "p_yes": answers[2].p_yes, "dropped": 2, "mass": 1.0},
     ]
     assert [trace["dropped"] for trace in record["traces"]] == [4] * 5
 
@@ -89,6 +89,61 @@ def test_lines_that_were_left_out_are_counted_for_answers_and_chains(
 def test_what_was_left_out_is_one_sentence(dropped: list[int], items: str) -> None:
     said = left_out([None, *(Answer(0.5, 1, 0.1, count) for count in dropped)])
     assert said == (f"The prompt was longer than the model's context: {items} left out." if items else "")
+
+
+@pytest.mark.parametrize(
+    ("masses", "said"),
+    [
+        ([], ""),
+        ([None, 0.05, 0.9], ""),
+        ([0.9, 0.001, None], "Where 1 of 3 P(yes) were read, Yes and No together had at most 0.10%"),
+        ([0.002, 0.01], "Where P(yes) was read, Yes and No together had at most 1.00%"),
+    ],
+)
+def test_a_low_mass_is_said(masses: list[float | None], said: str) -> None:
+    sentences = notices([Answer(0.5, 1, 0.1, mass=mass) for mass in masses])
+    assert len(sentences) == bool(said)
+    assert "".join(sentences).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        (["stop", "length"], ""),
+        (["stop", "filter"], "One sampled text is no chain: the server's content filter cut it. It counts neither"),
+        (
+            ["tool", "empty", "tool"],
+            "3 sampled texts are no chains: the model called a tool, the model wrote no text. ",
+        ),
+    ],
+)
+def test_texts_that_are_no_chains_are_said(ends: list[str], said: str) -> None:
+    sentences = notices([Trace(n, "So.", 0.5 if e in CHAIN_ENDS else None, 1, 0.1, e) for n, e in enumerate(ends)])
+    assert len(sentences) == bool(said)
+    assert "".join(sentences).startswith(said)
+
+
+def test_texts_that_are_no_chains_count_neither_in_p_r_nor_in_its_variance(
+    pipeline: Pipeline, question: Question, recipe: Recipe
+) -> None:
+    done = pipeline.predict(question, recipe)
+    ends = ["stop", "filter", "length", "tool", "empty"]
+    values = [0.2, None, 0.6, None, None]
+    mixed = done.taking_traces(
+        [Trace(n, "So.", p, 1, 0.1, e) for n, (p, e) in enumerate(zip(values, ends, strict=True))]
+    )
+    assert (mixed.p_r, mixed.var_r) == (pytest.approx(0.4), pytest.approx(0.04))
+    assert mixed.complete
+    assert 0 < mixed.p_final < 1
+    record = prediction_record(pipeline, mixed, cached=True)
+    assert [(trace["finish"], trace["p_yes"]) for trace in record["traces"]] == list(zip(ends, values, strict=True))
+    assert record["notices"]["reasoning"] == notices(mixed.traces)
+
+    nothing = done.taking_traces([Trace(n, "", None, 1, 0.1, "empty") for n in range(5)])
+    assert nothing.complete
+    assert nothing.lacks_chains
+    record = prediction_record(pipeline, nothing, cached=True)
+    assert {record[name] for name in ("p_r", "var_r", "p_final")} == {None}
 
 
 def test_what_nobody_has_said_yet_is_null(pipeline: Pipeline, question: Question, recipe: Recipe) -> None:

@@ -14,13 +14,13 @@ from itertools import accumulate
 from typing import Any, TypeVar
 
 from backend.engines.base import THINK_CLOSE, THINK_OPEN
-from backend.engines.chat import without_oldest
+from backend.engines.chat import Chance, without_oldest
 from backend.engines.openai.client import ServerClient, read_all
 from backend.engines.openai.dialect import Draw, DrawChain, Show, Shown
 from backend.engines.openai.faults import ServerFault, TooLong
-from backend.engines.openai.reading import Unreadable, listed_logprobs, p_yes, read_event, usage
+from backend.engines.openai.reading import Unreadable, chance, finish_reason, listed_logprobs, read_event, usage
 from backend.errors import EngineError
-from backend.types import Answer, ChainReading, Messages, Trace
+from backend.types import CHAIN_ENDS, Answer, ChainReading, Messages, Trace, finish_of
 
 T = TypeVar("T")
 _PATH = "/chat/completions"
@@ -63,14 +63,14 @@ class ChatDialect:
         self._learnt = _Learnt()
 
     async def answer(self, model: str, messages: Messages) -> Answer:
-        async def ask(some: Messages) -> tuple[float, dict[str, Any], float]:
+        async def ask(some: Messages) -> tuple[Chance, dict[str, Any], float]:
             started = time.perf_counter()
-            chance, told = await self._read(model, _as_chat(some), {})
+            read, told = await self._read(model, _as_chat(some), {})
             self._check_context(told, 1)
-            return chance, told, time.perf_counter() - started
+            return read, told, time.perf_counter() - started
 
-        (chance, told, seconds), dropped = await fitted(messages, ask)
-        return Answer(chance, usage(told).get("prompt_tokens", 0), seconds, dropped)
+        (read, told, seconds), dropped = await fitted(messages, ask)
+        return Answer(read.p_yes, usage(told).get("prompt_tokens", 0), seconds, dropped, read.mass)
 
     def chains(self, messages: Messages) -> DrawChain:
         return partial(self._reason, messages)
@@ -99,11 +99,13 @@ class ChatDialect:
             return await self._speak(some, draw, show), some
 
         (said, kept), dropped = await fitted(messages, ask)
-        chance = await self._read_after(draw.model, kept, said.text)
+        p_yes, mass = None, None
+        if said.finish in CHAIN_ENDS:
+            p_yes, mass = await self._read_after(draw.model, kept, said.text)
         seconds = time.perf_counter() - started
-        return Trace(draw.index, said.text, chance, said.tokens, seconds, said.finish, dropped)
+        return Trace(draw.index, said.text, p_yes, said.tokens, seconds, said.finish, dropped, mass)
 
-    async def _read_after(self, model: str, messages: Messages, text: str) -> float:
+    async def _read_after(self, model: str, messages: Messages, text: str) -> Chance:
         """Read P(yes) after a chain: the assistant's turn is continued behind it, closed, or else the user asks."""
         reasoning, rejected = reasoning_of(text), False
         if self._learnt.continues:
@@ -119,15 +121,15 @@ class ChatDialect:
                 if not error.listed:
                     raise
         turns = [_turn("assistant", reasoning.strip() or "..."), _turn("user", _FOLLOW_UP)]
-        chance, _ = await self._read(model, [*_as_chat(messages), *turns], {})
+        read, _ = await self._read(model, [*_as_chat(messages), *turns], {})
         if rejected:
             self._learnt.continues = False
-        return chance
+        return read
 
     async def _read(
         self, model: str, chat: list[dict[str, str]], extra: dict[str, Any]
-    ) -> tuple[float, dict[str, Any]]:
-        """Returns P(yes) as the next word of ``chat``, and the server's whole answer."""
+    ) -> tuple[Chance, dict[str, Any]]:
+        """Returns what is read as the next word of ``chat``, and the server's whole answer."""
 
         def request() -> dict[str, Any]:
             body = {"model": model, "messages": chat, self._learnt.limit_name: 1, "temperature": 0.0, "logprobs": True}
@@ -135,7 +137,7 @@ class ChatDialect:
 
         try:
             told = await self._adjusted(request, lambda body: self._client.ask(_PATH, body))
-            chance = p_yes(listed_logprobs(told))
+            read = chance(listed_logprobs(told))
         except ServerFault as fault:
             if fault.rejected and "logprobs" in str(fault) and not self._learnt.gave_logprobs:
                 raise self._no_logprobs(model) from fault
@@ -145,7 +147,7 @@ class ChatDialect:
                 raise
             raise self._no_logprobs(model) from error
         self._learnt.gave_logprobs = True
-        return chance, told
+        return read, told
 
     async def _speak(self, messages: Messages, draw: Draw, show: Show | None) -> _ChatText:
         shown = Shown(show)
@@ -179,7 +181,7 @@ class ChatDialect:
             raise self._client.place.cut()
         text = written.text(last=True)
         shown.grow(text, last=True)
-        ended = "length" if finish == "length" else "stop"
+        ended = finish_of(finish_reason(finish), text)
         return _ChatText(text, min(parts if tokens is None else tokens, limit), ended)
 
     async def _adjusted(

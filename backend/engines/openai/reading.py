@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backend.engines.chat import ANSWERS, softmax_of_two
+from backend.engines.chat import ANSWERS, Chance, chance_of_two
 from backend.errors import EngineError
 
 _TOKEN_ID = "token_id:"
 # Float32 sums are not exact: a log probability may end a little above 0.
 _SLACK = 1e-3
+# Below this a log probability is a server's word for impossible: null, minus infinity, the lowest float32.
+_IMPOSSIBLE = -1e6
+# How lists of tokens write the space before a word.
+_SPACES = str.maketrans({"\u2581": " ", "\u0120": " "})
+_NONE = (-math.inf,)
+# Why a text ended, in the words of servers and of :data:`backend.types.NO_CHAIN`.
+_NO_CHAIN = {"content_filter": "filter", "tool_calls": "tool", "function_call": "tool"}
 
 
 class Unreadable(EngineError):
@@ -90,15 +98,15 @@ def listed_logprobs(answer: Mapping[str, Any]) -> list[tuple[str, float]]:
     return listed
 
 
-def p_yes(listed: Iterable[tuple[str, float]]) -> float:
-    """Returns P(yes), a softmax over the two answers, each the sum of its listed spellings.
+def chance(listed: Iterable[tuple[str, float]]) -> Chance:
+    """Returns P(yes), a softmax over the two answers, each the sum of its listed spellings, and the mass behind it.
 
-    An answer that is not listed is at most as likely as the least likely token listed: that bound stands for it.
-    Raises ``Unreadable`` where neither is listed.
+    An answer that is not listed is at most as likely as the least likely token listed: that bound stands for it in
+    P(yes), and nothing in the mass. Raises ``Unreadable`` where neither is listed with any probability.
     """
     listed = list(listed)
-    yes, no = ([value for token, value in listed if token.strip() == word] for word in ANSWERS)
-    if not yes and not no:
+    yes, no = ([value for token, value in listed if _says(token, word)] for word in ANSWERS)
+    if max([*yes, *no], default=-math.inf) == -math.inf:
         shown = ", ".join(repr(token[:20]) for token, _ in listed[:5])
         raise Unreadable(
             f"Neither Yes nor No is among the {len(listed)} likeliest first tokens ({shown})",
@@ -106,13 +114,25 @@ def p_yes(listed: Iterable[tuple[str, float]]) -> float:
             fix="choose a model that answers without thinking first, or serve it with vLLM",
         )
     bound = [min(value for _, value in listed)]
-    return softmax_of_two(yes or bound, no or bound)
+    return Chance(chance_of_two(yes or bound, no or bound).p_yes, chance_of_two(yes or _NONE, no or _NONE).mass)
+
+
+def finish_reason(told: str) -> str:
+    """Returns a server's ``finish_reason`` as :class:`backend.types.Trace` has it; an unknown one counts as its end."""
+    return _NO_CHAIN.get(told, "length" if told == "length" else "stop")
+
+
+def _says(token: str, word: str) -> bool:
+    """Whether a listed token is the word, in whatever case, with whatever space before it."""
+    return token.translate(_SPACES).strip().casefold() == word.casefold()
 
 
 def _logprob(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -1e6 <= value <= _SLACK:
+    if value is None:
+        return -math.inf
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value <= _SLACK:
         raise Unreadable(f"A log probability is {str(value)[:40]!r}", listed=True, fix="look at the server's log")
-    return float(value)
+    return float(value) if value >= _IMPOSSIBLE else -math.inf
 
 
 def _text(value: object) -> str:

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import Any, SupportsIndex, TypeVar, overload
 
 from backend.engines.base import THINK_CLOSE, THINK_OPEN
-from backend.engines.chat import Chat, FittedPrompt, PieceReader
+from backend.engines.chat import Chance, Chat, FittedPrompt, PieceReader
 from backend.engines.openai.client import ServerClient, read_all
 from backend.engines.openai.dialect import Draw, DrawChain, Show, Shown
 from backend.engines.openai.faults import ServerFault
-from backend.engines.openai.reading import Unreadable, read_event, token_logprobs
+from backend.engines.openai.reading import Unreadable, finish_reason, read_event, token_logprobs
 from backend.errors import RallrecError
-from backend.types import Answer, ChainReading, Message, Messages, Trace
+from backend.types import CHAIN_ENDS, Answer, ChainReading, Message, Messages, Trace, finish_of
 
 T = TypeVar("T")
 _PATH = "/completions"
@@ -49,8 +49,8 @@ class TokensDialect:
     async def answer(self, model: str, messages: Messages) -> Answer:
         fitted = await self._bridge.run(self._chat.answer_prompt, messages)
         started = time.perf_counter()
-        p_yes = await self._read(model, fitted.ids)
-        return Answer(p_yes, len(fitted.ids), time.perf_counter() - started, fitted.dropped)
+        chance = await self._read(model, fitted.ids)
+        return Answer(chance.p_yes, len(fitted.ids), time.perf_counter() - started, fitted.dropped, chance.mass)
 
     def chains(self, messages: Messages) -> DrawChain:
         lock, fitted = asyncio.Lock(), list[FittedPrompt]()
@@ -67,16 +67,16 @@ class TokensDialect:
     async def read_chain(self, model: str, chain: tuple[Messages, str], max_tokens: int) -> ChainReading:
         fitted = await self._bridge.run(self._chat.read_prompt, chain, max_tokens)
         started = time.perf_counter()
-        p_yes = await self._read(model, fitted.ids)
-        return ChainReading(p_yes, fitted.tokens, time.perf_counter() - started, fitted.dropped)
+        chance = await self._read(model, fitted.ids)
+        return ChainReading(chance.p_yes, fitted.tokens, time.perf_counter() - started, fitted.dropped, chance.mass)
 
     async def write(self, messages: Messages, draw: Draw) -> str:
         fitted = await self._bridge.run(self._chat.write_prompt, messages, draw.sampling.max_tokens)
         spoken, _ = await self._speak(fitted, draw, None)
         return await self._bridge.run(self._vocabulary.decode, spoken)
 
-    async def _read(self, model: str, ids: Sequence[int]) -> float:
-        """Returns P(yes) after ``ids``, from the log probabilities of the answers' tokens."""
+    async def _read(self, model: str, ids: Sequence[int]) -> Chance:
+        """Returns what is read after ``ids``, from the log probabilities of the answers' tokens."""
         answer_ids = self._chat.answer_ids
         request: dict[str, Any] = {"model": model, "prompt": list(ids), "max_tokens": 1, "temperature": 0.0}
         request |= {"logprobs": 1, "logprob_token_ids": answer_ids, "return_tokens_as_token_ids": True}
@@ -87,10 +87,10 @@ class TokensDialect:
                 listed=bool(given),
                 fix="update its vLLM to a version that knows logprob_token_ids",
             )
-        return self._chat.p_yes(given)
+        return self._chat.chance(given)
 
     async def _speak(self, fitted: FittedPrompt, draw: Draw, show: Show | None) -> tuple[Spoken, str]:
-        """Returns the tokens drawn, without the one that ended them, and why they ended: ``stop`` or ``length``."""
+        """Returns the tokens drawn, without the one that ended them, and why they ended (:func:`finish_reason`)."""
         shown = Shown(show)
         return await self._client.retrying(lambda: self._speak_once(fitted, draw, shown))
 
@@ -120,17 +120,19 @@ class TokensDialect:
         if len(spoken) > sampling.max_tokens:
             raise self._client.place.bad_answer("more tokens than were asked for")
         shown.grow(text + reader.read(spoken, last=True), last=True)
-        return spoken, "length" if finish == "length" else "stop"
+        return spoken, finish_reason(finish)
 
     async def _reason(self, fitted: FittedPrompt, draw: Draw, show: Show | None) -> Trace:
         """Draw one chain after a prompt with the thinking opened, and read P(yes) after it (section 4.3.3)."""
         started = time.perf_counter()
-        spoken, finish = await self._speak(fitted, draw, show)
-        kept, closing = await self._bridge.run(self._chat.before_reading, spoken)
-        p_yes = await self._read(draw.model, [*fitted.ids, *list(spoken)[:kept], *closing])
+        spoken, reason = await self._speak(fitted, draw, show)
         text = await self._bridge.run(self._chat.text, spoken)
+        p_yes, mass, finish = None, None, finish_of(reason, text)
+        if finish in CHAIN_ENDS:
+            kept, closing = await self._bridge.run(self._chat.before_reading, spoken)
+            p_yes, mass = await self._read(draw.model, [*fitted.ids, *list(spoken)[:kept], *closing])
         seconds = time.perf_counter() - started
-        return Trace(draw.index, text, p_yes, len(spoken), seconds, finish, fitted.dropped)
+        return Trace(draw.index, text, p_yes, len(spoken), seconds, finish, fitted.dropped, mass)
 
     async def probe(self, model: str) -> None:
         """Read one answer. Raises ``EngineError`` where the server cannot."""

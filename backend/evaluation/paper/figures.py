@@ -47,7 +47,8 @@ _CALIBRATED = ("LLM", "RALLRec", "RALLRec+")
 def by_length(labels: ArrayLike, tokens: ArrayLike, verdicts: ArrayLike, groups: int = GROUPS) -> Panel:
     """Fig. 2: all responses in ascending length, cut into equal groups, and the share of right verdicts in each.
 
-    ``tokens``, ``verdicts``: [K, n]; a verdict is 1 (Yes), 0 (No) or 0.5 (none that can be read, which is not right).
+    ``tokens``, ``verdicts``: [K, n]; a verdict is 1 (Yes), 0 (No) or 0.5 (none that can be read, which is not right);
+    NaN is a text that is no chain, and in none of the groups.
     Of equal lengths, the first samples come first; where groups cannot be equal, the first ones hold one more.
     """
     y, long, said = np.asarray(labels, dtype=np.float64), np.asarray(tokens), np.asarray(verdicts, dtype=np.float64)
@@ -56,6 +57,7 @@ def by_length(labels: ArrayLike, tokens: ArrayLike, verdicts: ArrayLike, groups:
     long, said = long.T.ravel(), said.T.ravel()  # sample by sample
     sample = np.repeat(np.arange(len(y)), len(long) // max(len(y), 1))
     order = np.argsort(long, kind="stable")
+    order = order[~np.isnan(said[order])]
     spans = _equal(len(order), groups)
     right, readable = (said == y[sample])[order], (said != 0.5)[order]
     lengths = long[order]

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend.errors import UsageError
 from backend.evaluation.metrics import CLIP, Metric, metrics_of
-from backend.merging import merge_weights
+from backend.merging import mean_and_variance_of_chains, merge_weights
 
 Float64 = NDArray[np.float64]
 # Scores are told apart in so many steps (5e-10 each): with 97,002 of them that changes AUC by 1e-9 at most.
@@ -39,10 +39,12 @@ class Point:
 
 
 class LiveMerge:
-    """The merge over n samples. ``chains``: [K, n], the P(yes) of each chain; ``p_g``, ``var_g``, ``labels`` (0 or 1):
+    """The merge over n samples.
+
+    ``chains``: [K, n], the P(yes) of each chain, NaN for a text that is none; ``p_g``, ``var_g``, ``labels`` (0 or 1):
     [n]. ``users``: [n], for metrics that look at them; without these, each sample is a user of its own.
 
-    Raises ``UsageError`` for other shapes, NaN, or numbers that are no probabilities.
+    Raises ``UsageError`` for other shapes, a sample without any chain, or numbers that are no probabilities.
     """
 
     def __init__(
@@ -59,10 +61,10 @@ class LiveMerge:
             )
         if not np.isin(self.labels, (0, 1)).all():
             raise UsageError("A label is neither 0 nor 1", expected="labels 0 or 1")
-        for name, values in (("chain", said), ("answer", self.p_g)):
+        self.p_r, self.var_r = mean_and_variance_of_chains(said)
+        for name, values in (("A chain", said[~np.isnan(said)]), ("P_R", self.p_r), ("An answer", self.p_g)):
             if not ((values >= 0) & (values <= 1)).all():  # NaN too
-                raise UsageError(f"An {name} is no probability", expected="numbers from 0 to 1")
-        self.p_r, self.var_r = said.mean(axis=0), said.var(axis=0)
+                raise UsageError(f"{name} is no probability", expected="numbers from 0 to 1")
         self._gap = self.p_r - self.p_g
         self._low, self._high = np.minimum(self.p_r, self.p_g), np.maximum(self.p_r, self.p_g)
         self._liked = self.labels == 1

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend.evaluation.intervals import DRAWS, MetricDraws, draw
 from backend.evaluation.metrics import METRICS
-from backend.merging import MergingConfig, merge
+from backend.merging import MergingConfig, mean_and_variance_of_chains, merge
 from backend.merging.choose import ChosenWeights
 from backend.seeding import digest
 
@@ -35,6 +35,8 @@ ABOUT = {
 }
 # The fields of Responses that have a number per sample; the others have one per chain and sample.
 _OF_SAMPLE = {"p_g", "var_g", "first", "answer_seconds", "answer_tokens"}
+# The fields that only a chain has, and a sampled text that is none has not.
+_OF_CHAINS = {"p_yes", "verdict"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class LabelledSamples:
 @dataclass(frozen=True)
 class Responses:
     """What both models said of s samples in K chains (0 where M_R is not asked); NaN where something is not cached.
+
+    A sampled text that is no chain is cached too: it has ``tokens`` and ``seconds``, and NaN as ``p_yes``, ``verdict``.
 
     Of M_G, [s]: ``p_g``, ``var_g`` as the recipe wants them; ``first``: its answer to the first history order, with
     ``answer_seconds`` and ``answer_tokens``. Of the chains, [K, s]: ``p_yes``; ``verdict``: 1, 0, or 0.5 where none
@@ -105,12 +109,18 @@ class Responses:
 
     @property
     def p_r(self) -> Float64:
-        """The mean over the chains, NaN where one is missing."""
-        return self.p_yes.mean(axis=0) if len(self.p_yes) else np.full(len(self.p_g), np.nan)
+        """The mean over the chains; NaN where one is missing, and where none of the texts is a chain."""
+        return self._spread[0]
 
     @property
     def var_r(self) -> Float64:
-        return self.p_yes.var(axis=0) if len(self.p_yes) else np.full(len(self.p_g), np.nan)
+        return self._spread[1]
+
+    @property
+    def _spread(self) -> tuple[Float64, Float64]:
+        missing = np.isnan(self.tokens).any(axis=0) if len(self.tokens) else np.ones(len(self.p_g), dtype=bool)
+        mean, variance = mean_and_variance_of_chains(self.p_yes)
+        return np.where(missing, np.nan, mean), np.where(missing, np.nan, variance)
 
     @property
     def merging(self) -> tuple[Float64, Float64, Float64, Float64]:
@@ -125,7 +135,7 @@ class Responses:
     @property
     def complete(self) -> bool:
         """Whether nothing is missing."""
-        return not any(np.isnan(array).any() for array in self.arrays.values())
+        return not any(np.isnan(array).any() for name, array in self.arrays.items() if name not in _OF_CHAINS)
 
 
 @dataclass(frozen=True)
@@ -148,7 +158,7 @@ class WayResponses:
         """Why the chains cannot be shown; empty where they can."""
         if self.missing:
             return self.missing
-        chains = self.responses.p_yes
+        chains = self.responses.tokens
         known = int((~np.isnan(chains)).sum())
         return "" if chains.size and known == chains.size else f"{known} of {chains.size} chains are cached"
 

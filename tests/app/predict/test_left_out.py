@@ -1,4 +1,5 @@
-"""What models did not see or could not do is said in words: dropped history, and prompts of a run that failed."""
+"""What models did not see or could not do is said in words: dropped history, answers that the model would hardly have
+given, texts that are no chains, and prompts of a run that failed."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.predict.drawing import ask_panel, reason_panel, run_status
+from app.predict.drawing import ask_panel, merge_panel, reason_panel, run_status
 from app.predict.service import PredictService
 from app.predict.view import PredictSession
 from backend.datasets import Dataset
@@ -142,3 +143,34 @@ def test_the_lines_that_were_left_out_are_struck_through_in_the_prompt(small: Da
     [whole] = re.findall(r"<pre[^>]*>(.*?)</pre>", html, re.DOTALL)
     assert unescape(re.sub(r"<[^>]+>", "", whole)) == prompt.text
     assert "<del" not in ask_panel(view_of(done, small, "text"))
+
+
+def test_a_p_yes_with_little_mass_behind_it_is_noted_where_it_is(small: Dataset, done: Prediction) -> None:
+    assert "hardly" not in text_of(ask_panel(view_of(done, small, "text")))
+    low = replace(
+        done,
+        answers=tuple(replace(answer, mass=0.001) for answer in done.answers if answer),
+        traces=tuple(replace(trace, mass=0.9 - 0.89 * (trace.index == 0)) for trace in done.traces if trace),
+    )
+    view = view_of(low, small, "text")
+    assert "Where P(yes) was read, Yes and No together had at most 0.10% of the probability" in text_of(ask_panel(view))
+    assert f"Where 1 of {len(low.traces)} P(yes) were read" in text_of(reason_panel(view))
+
+
+def test_a_text_that_is_no_chain_is_shown_as_such_and_without_chains_nothing_is_merged(
+    small: Dataset, done: Prediction
+) -> None:
+    first, *others = (trace for trace in done.traces if trace)
+    cut = replace(first, p_yes=None, finish="filter")
+    html = reason_panel(view_of(done.taking_traces([cut, *others]), small, "text"))
+    assert "One sampled text is no chain: the server's content filter cut it." in text_of(html)
+    assert html.count(">no chain</span>") == 1
+    assert html.count("data-p=") == len(others)
+    assert 'id="p-final"' in merge_panel(view_of(done.taking_traces([cut, *others]), small, "text"))
+
+    none = [replace(trace, text="", p_yes=None, finish="empty") for trace in (first, *others)]
+    view = view_of(done.taking_traces(none), small, "text")
+    assert "Nothing can be merged. None of the texts that the reasoning model wrote is a chain" in text_of(
+        merge_panel(view)
+    )
+    assert not re.search(r"\b(nan|None)\b", reason_panel(view) + merge_panel(view).replace("None of the", ""))

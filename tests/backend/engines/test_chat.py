@@ -112,6 +112,58 @@ def test_answers_of_several_tokens_are_told_apart_by_their_first() -> None:
     assert tokenizer.convert_ids_to_tokens([*chat.yes, *chat.no]) == ["Y", "N"]
 
 
+class _SpellsWords:
+    """A tokenizer of whole words, behind one of a space, that has these words; others are spelt out."""
+
+    control_tokens = ()
+
+    def __init__(self, *words: str) -> None:
+        self._words = [*words, *map(chr, range(256))]
+
+    def encode(self, text: str) -> list[int]:
+        tokens = []
+        while text:
+            piece = next(word for word in self._words if text.startswith(word))
+            tokens.append(self._words.index(piece))
+            text = text[len(piece) :]
+        return tokens
+
+    def decode(self, tokens: Any) -> str:
+        return "".join(self._words[token] for token in tokens)
+
+    def render(self, chat: Any, *, thinking: bool) -> str:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("words", "yes", "no"),
+    [
+        (("Yes", "No"), {"Yes"}, {"No"}),
+        (("Yes", "No", "yes", " yes", "no"), {"Yes", "yes", " yes"}, {"No", "no"}),
+        (("Yes", " Yes", "No", " No", "NO"), {"Yes", " Yes"}, {"No", " No", "NO"}),
+        (("Yes", "No", "ye", "YE"), {"Yes"}, {"No"}),
+    ],
+)
+def test_other_cases_of_an_answer_count_where_they_are_one_token(
+    words: tuple[str, ...], yes: set[str], no: set[str]
+) -> None:
+    vocabulary = _SpellsWords(*words)
+    chat = Chat(vocabulary, 100)
+    assert {vocabulary.decode([token]) for token in chat.yes} - {" ", "\n"} == yes
+    assert {vocabulary.decode([token]) for token in chat.no} - {" ", "\n"} == no
+
+
+def test_the_mass_is_what_both_answers_have_of_the_probability() -> None:
+    chat, _ = _chat()
+    read = chat.chance({token: math.log(0.01) for token in chat.answer_ids})
+    assert read == (pytest.approx(len(chat.yes) / len(chat.answer_ids)), pytest.approx(0.01 * len(chat.answer_ids)))
+    nothing = dict.fromkeys(chat.answer_ids, -math.inf)
+    assert chat.chance(nothing | {chat.no[0]: -0.1}).p_yes == 0.0
+    assert chat.chance(nothing | {chat.yes[0]: -0.1}).p_yes == 1.0
+    with pytest.raises(EngineError, match="Neither Yes nor No has any probability"):
+        chat.chance(nothing)
+
+
 class _Alike:
     """A tokenizer that writes both answers with the same first token."""
 

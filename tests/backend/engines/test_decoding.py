@@ -74,7 +74,7 @@ def naive_chain(lm: CausalLM, messages: Messages, index: int | None, sampling: S
             break
         tokens.append(token)
     kept, closing = chat.before_reading(tokens)
-    return chat.text(tokens), finish, lm.p_yes(_logits(lm, prompt + tokens[:kept] + closing))
+    return chat.text(tokens), finish, lm.chance(_logits(lm, prompt + tokens[:kept] + closing)).p_yes
 
 
 def decode(lm: CausalLM, prompts: list[Messages], samples: tuple[int, ...], sampling: Sampling, **more: Any) -> Any:
@@ -141,7 +141,7 @@ def test_a_chain_that_closed_its_thinking_is_read_right_after_the_mark(
         prompt = tiny.chat.reason_prompt(PROMPTS[number], 40).ids
         closed = tiny.tokenizer("They.</think>\n\n", add_special_tokens=False).input_ids
         assert (trace.text, trace.finish, trace.tokens) == (said, "stop", len(script))
-        assert trace.p_yes == pytest.approx(tiny.p_yes(_logits(tiny, prompt + closed)), abs=1e-4)
+        assert trace.p_yes == pytest.approx(tiny.chance(_logits(tiny, prompt + closed)).p_yes, abs=1e-4)
 
 
 def test_texts_are_those_made_from_scratch(tiny: CausalLM) -> None:

@@ -62,6 +62,7 @@ def test_loading_twice_is_loading_once(engine: Engine) -> None:
 def test_answers_are_probabilities_in_the_order_of_the_prompts_whatever_the_company(engine: Engine) -> None:
     together = engine.answer(PROMPTS)
     assert all(0 <= answer.p_yes <= 1 and answer.prompt_tokens > 0 and answer.seconds >= 0 for answer in together)
+    assert all(answer.mass is not None and 0 < answer.mass <= 1 for answer in together)
     assert len({answer.p_yes for answer in together}) == len(PROMPTS)
     alone = [engine.answer([prompt])[0] for prompt in PROMPTS]
     backwards = engine.answer(PROMPTS[::-1])[::-1]
@@ -93,7 +94,11 @@ def test_chains_have_their_index_their_length_and_a_probability(engine: Engine) 
     for chains in engine.reason(PROMPTS[:2], 3, SHORT):
         assert [chain.index for chain in chains] == [0, 1, 2]
         for chain in chains:
+            assert chain.is_chain
+            assert chain.p_yes is not None
             assert 0 <= chain.p_yes <= 1
+            assert chain.mass is not None
+            assert 0 < chain.mass <= 1
             assert 0 <= chain.tokens <= SHORT.max_tokens
             assert chain.seconds >= 0
             assert chain.finish == "length" or chain.tokens < SHORT.max_tokens
@@ -103,7 +108,9 @@ def test_chains_have_their_index_their_length_and_a_probability(engine: Engine) 
 @pytest.mark.parametrize("limit", [1, 3])
 def test_a_chain_stops_at_the_token_limit(engine: Engine, limit: int) -> None:
     [chains] = engine.reason(PROMPTS[:1], 2, Sampling(max_tokens=limit))
-    assert [(chain.tokens, chain.finish) for chain in chains] == [(limit, "length")] * 2
+    for chain in chains:
+        assert (chain.tokens, chain.finish) == (limit, "length" if chain.text.strip() else "empty")
+        assert (chain.p_yes is not None) == chain.is_chain
 
 
 def test_the_same_seed_gives_the_same_chains_and_another_seed_others(engine: Engine) -> None:

@@ -9,18 +9,19 @@ import pytest
 
 from backend.engines.openai import OpenAIEngine
 from backend.errors import EngineError, PartialError, Stopped
-from backend.types import Answer, ModelRef, Sampling
+from backend.types import LOW_MASS, Answer, ModelRef, Sampling
 from tests.backend.engines_openai.badserver import BadReply, ServerRequest, as_json, listing, refuse
 from tests.backend.engines_openai.conftest import Start
 from tests.backend.engines_openai.prompts import PROMPTS, with_history
 
 
 def test_the_answer_is_read_from_the_listed_tokens(start: Start) -> None:
-    likely = [("Yes", -1.0), (" Yes", -2.0), ("No", -1.5), ("yes", -0.1), ("\nNo", -4.0), ("Well", -6.0)]
+    likely = [("Yes", -1.0), (" Yes", -2.0), ("No", -1.5), ("yes", -2.5), ("\nNo", -4.0), ("Well", -6.0)]
     engine, server = start(lambda _asked: listing(likely, prompt_tokens=11))
     [answer] = engine.answer(PROMPTS[:1])
-    yes, no = math.exp(-1) + math.exp(-2), math.exp(-1.5) + math.exp(-4)
+    yes, no = math.exp(-1) + math.exp(-2) + math.exp(-2.5), math.exp(-1.5) + math.exp(-4)
     assert answer.p_yes == pytest.approx(yes / (yes + no))
+    assert answer.mass == pytest.approx(yes + no)
     assert (answer.prompt_tokens, answer.dropped) == (11, 0)
     assert answer.seconds > 0
     [request] = server.chats
@@ -37,6 +38,21 @@ def test_the_answer_is_read_from_the_listed_tokens(start: Start) -> None:
 def test_an_answer_that_is_not_listed_is_as_likely_as_the_least_listed(start: Start) -> None:
     engine, _ = start(lambda _asked: listing([("Yes", -0.1), ("Sure", -3.0), ("Of", -5.0)]))
     assert engine.answer(PROMPTS[:1])[0].p_yes == pytest.approx(math.exp(-0.1) / (math.exp(-0.1) + math.exp(-5)))
+
+
+@pytest.mark.parametrize(
+    ("likely", "low"),
+    [
+        ([("<think>", -0.001), ("Yes", -8.0), ("No", -9.0)], True),
+        ([("\n\n", -0.01), ("No", -7.0)], True),
+        ([("yes", -0.1), ("Yes", -4.0), ("No", -6.0)], False),
+        ([("Yes", -1.0), ("No", -1.0)], False),
+    ],
+)
+def test_how_likely_both_answers_are_is_told(start: Start, likely: Any, low: bool) -> None:
+    [answer] = start(lambda _asked: listing(likely))[0].answer(PROMPTS[:1])
+    assert answer.mass is not None
+    assert (answer.mass < LOW_MASS) is low
 
 
 def test_answers_keep_the_order_of_the_prompts_and_each_is_handed_over_once(start: Start) -> None:

@@ -62,13 +62,30 @@ def test_a_chain_knows_its_length_and_how_it_ended(start: Start) -> None:
         ({"finish": "length", "tokens": 40}, 40, "length"),
         ({"finish": "stop", "tokens": 12}, 12, "stop"),
         ({"finish": "stop"}, 3, "stop"),  # no usage: the parts are counted
-        ({"finish": "content_filter", "tokens": 10**6}, 40, "stop"),
+        ({"finish": "eos", "tokens": 10**6}, 40, "stop"),
     ):
         engine, _ = start(_says("a", "b", "c", **how))
         [[chain], _] = [*_drawn(engine)]
         assert (chain.tokens, chain.finish) == (tokens, finish)
         assert chain.p_yes == pytest.approx(1 / (1 + math.exp(-1.8)))
         assert chain.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("deltas", "told", "finish"),
+    [
+        (("It ",), "content_filter", "filter"),
+        (("So.",), "tool_calls", "tool"),
+        ((), "function_call", "tool"),
+        ((), "stop", "empty"),
+        (("<think>", "\n\n"), "length", "empty"),
+    ],
+)
+def test_a_text_that_is_no_chain_says_why_and_has_no_p_yes(start: Start, deltas: Any, told: str, finish: str) -> None:
+    engine, server = start(_says(*deltas, finish=told))
+    [chain] = _drawn(engine)[0]
+    assert (chain.finish, chain.p_yes, chain.mass, chain.is_chain) == (finish, None, None, False)
+    assert all(request.streams for request in server.chats), "nothing is read behind what is no chain"
 
 
 def test_each_sample_is_a_request_with_a_seed_of_its_own(start: Start) -> None:

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from backend.engines.openai.chat_dialect import ThinkingText, fitted
 from backend.engines.openai.faults import TooLong
-from backend.engines.openai.reading import Unreadable, listed_logprobs, p_yes, read_event, token_logprobs
+from backend.engines.openai.reading import (
+    Unreadable,
+    chance,
+    finish_reason,
+    listed_logprobs,
+    read_event,
+    token_logprobs,
+)
 from backend.engines.openai.tokens_dialect import Spoken
 from backend.errors import EngineError
 from backend.types import Messages
@@ -45,19 +52,49 @@ def test_whatever_a_server_sends_is_read_or_refused_with_words(answer: dict[str,
 
 @given(st.floats(-30, 0), st.floats(-30, 0))
 def test_two_listed_answers_are_a_softmax(yes: float, no: float) -> None:
-    assert p_yes([("Yes", yes), ("No", no)]) == pytest.approx(math.exp(yes) / (math.exp(yes) + math.exp(no)))
-    assert p_yes([("Yes", yes), ("No", no)]) + p_yes([("No", yes), ("Yes", no)]) == pytest.approx(1)
+    read = chance([("Yes", yes), ("No", no)])
+    assert read.p_yes == pytest.approx(math.exp(yes) / (math.exp(yes) + math.exp(no)))
+    assert read.p_yes + chance([("No", yes), ("Yes", no)]).p_yes == pytest.approx(1)
+    assert read.mass == pytest.approx(min(1.0, math.exp(yes) + math.exp(no)))
 
 
 def test_extreme_log_probabilities_stay_probabilities() -> None:
-    assert p_yes([("Yes", -9999.0), ("No", 0.0)]) == pytest.approx(0.0)
-    assert p_yes([("Yes", 0.0), ("No", -9999.0)]) == 1.0
-    assert p_yes([("Yes", -9999.0), ("No", -9999.0)]) == 0.5
+    assert chance([("Yes", -9999.0), ("No", 0.0)]).p_yes == pytest.approx(0.0)
+    assert chance([("Yes", 0.0), ("No", -9999.0)]) == (1.0, 1.0)
+    assert chance([("Yes", -9999.0), ("No", -9999.0)]) == (0.5, 0.0)
 
 
-def test_know_is_not_no() -> None:
+@pytest.mark.parametrize("impossible", [None, -math.inf, -3.4028234663852886e38, -1e300])
+def test_what_is_impossible_is_listed_with_probability_zero(impossible: Any) -> None:
+    def listed(yes: Any, no: Any) -> Any:
+        top = [{"token": "Yes", "logprob": yes}, {"token": "No", "logprob": no}, {"token": "I", "logprob": -3.0}]
+        return listed_logprobs({"choices": [{"logprobs": {"content": [{"top_logprobs": top}]}}]})
+
+    assert chance(listed(-0.5, impossible)) == (1.0, pytest.approx(math.exp(-0.5)))
+    assert chance(listed(impossible, -0.5)) == (0.0, pytest.approx(math.exp(-0.5)))
     with pytest.raises(Unreadable, match="Neither Yes nor No"):
-        p_yes([("know", -0.1), ("yes", -0.2), ("NO", -0.3)])
+        chance(listed(impossible, impossible))
+    tokens = {"choices": [{"logprobs": {"top_logprobs": [{"token_id:5": impossible, "token_id:7": -1.0}]}}]}
+    assert token_logprobs(tokens) == {5: -math.inf, 7: -1.0}
+
+
+@pytest.mark.parametrize("token", ["yes", " Yes", "\nYes", "YES", "\u2581Yes", "\u0120yes", "Yes"])
+def test_yes_is_yes_in_any_case_behind_any_space(token: str) -> None:
+    assert chance([(token, -1.0), ("No", -1.0), ("Maybe", -0.1)]) == (0.5, pytest.approx(2 * math.exp(-1)))
+
+
+@pytest.mark.parametrize("token", ["know", "Yesterday", "nope", "not", "y", "Yes.", "N"])
+def test_know_is_not_no(token: str) -> None:
+    with pytest.raises(Unreadable, match="Neither Yes nor No"):
+        chance([(token, -0.1), ("I", -0.2)])
+
+
+@pytest.mark.parametrize(
+    ("told", "finish"),
+    [("stop", "stop"), ("length", "length"), ("content_filter", "filter"), ("tool_calls", "tool"), ("eos", "stop")],
+)
+def test_a_server_says_why_a_text_ended(told: str, finish: str) -> None:
+    assert finish_reason(told) == finish
 
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=3), max_size=6), st.data())

@@ -123,7 +123,7 @@ def test_what_a_title_says_is_no_command(start: Start) -> None:
         (("So.\n</think>\n\nYes.",), "So.\n</think>\n\nYes.", "So.\n</think>"),
         (("<think>", "\nSo."), "So.", "<think>\nSo."),
         (("So", "<|start|>", " so."), "So so.", "So<|start|> so."),
-        (("",), "", ""),
+        ((" ", "."), " .", " ."),
     ],
 )
 def test_a_chain_is_its_tokens_but_for_the_one_that_ends_it(
@@ -187,7 +187,7 @@ def test_a_stream_that_is_no_chain_fails_its_prompt(start: Start, broken: BadRep
         engine.reason(PROMPTS, 1, SAMPLING)
 
 
-@pytest.mark.parametrize("value", ["NaN", None, 4.0, math.nan])
+@pytest.mark.parametrize("value", ["NaN", True, 4.0, math.nan])
 def test_a_probability_that_is_none_fails_its_prompt(start: Start, value: Any) -> None:
     def reading(request: ServerRequest) -> BadReply:
         return logprobs(request, value if "Saw" in text_of(request.body["prompt"]) else -1.0)
@@ -195,6 +195,31 @@ def test_a_probability_that_is_none_fails_its_prompt(start: Start, value: Any) -
     engine, _ = _begin(start, reading=reading)
     with pytest.raises(PartialError, match="1 of 4 prompts failed; prompt 2: A log probability is"):
         engine.answer(PROMPTS)
+
+
+@pytest.mark.parametrize("value", [None, -math.inf, -3.4028234663852886e38])
+def test_an_impossible_answer_has_probability_zero(start: Start, value: Any) -> None:
+    engine, _ = _begin(start, reading=lambda request: logprobs(request, value))
+    [answer] = engine.answer(PROMPTS[:1])
+    assert (answer.p_yes, answer.mass) == (0.0, pytest.approx(math.exp(-2.0)))
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "finish"),
+    [
+        ("So.", "content_filter", "filter"),
+        ("", "tool_calls", "tool"),
+        ("", "stop", "empty"),
+        (" \n", "length", "empty"),
+    ],
+)
+def test_a_text_that_is_no_chain_says_why_and_has_no_p_yes(start: Start, said: str, told: str, finish: str) -> None:
+    engine, server = _begin(start, speech=lambda _asked: spoken(said, finish=told))
+    before = len(server.of("/v1/completions"))
+    [[chain]] = engine.reason(PROMPTS[:1], 1, SAMPLING)
+    assert (chain.finish, chain.p_yes, chain.mass, chain.is_chain) == (finish, None, None, False)
+    asked = server.of("/v1/completions")[before:]
+    assert len(asked) == 2, "one request opens the dialect, one draws; nothing is read behind what is no chain"
 
 
 def test_too_long_a_prompt_loses_as_few_lines_as_need_be(start: Start) -> None:

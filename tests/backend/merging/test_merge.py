@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from backend.errors import UsageError
-from backend.merging import mean_and_variance, merge, merge_weights
+from backend.merging import mean_and_variance, mean_and_variance_of_chains, merge, merge_weights
 
 probabilities = st.floats(0, 1)
 variances = st.floats(0, 0.25)
@@ -110,3 +110,12 @@ def test_variance_is_the_population_variance_and_unknown_without_samples() -> No
     assert mean_and_variance([0.0, 1.0]) == (0.5, 0.25)
     assert mean_and_variance([0.3]) == (0.3, 0.0)
     assert np.isnan(mean_and_variance([])).all()
+
+
+def test_chains_of_many_samples_are_counted_without_the_texts_that_are_none() -> None:
+    nan = float("nan")
+    p_yes = np.array([[0.2, 0.4, nan, 0.5], [nan, 0.8, nan, 0.5], [0.6, 0.9, nan, nan]])
+    mean, variance = mean_and_variance_of_chains(p_yes)
+    for place, known in enumerate(([0.2, 0.6], [0.4, 0.8, 0.9], [], [0.5, 0.5])):
+        assert (mean[place], variance[place]) == pytest.approx(mean_and_variance(known), nan_ok=True)
+    assert [len(part) for part in mean_and_variance_of_chains(np.empty((0, 3)))] == [3, 3]

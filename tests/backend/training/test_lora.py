@@ -162,7 +162,7 @@ def test_an_engine_with_the_saved_adapter_says_what_the_tuner_said(
     assert [answer.p_yes for answer in engine.answer(questions)] == pytest.approx(base), "and only where asked for"
     lm = CausalLM.load(str(tiny_folder), ModelRef("tiny"), "cpu")
     lm.use(str(folder / "adapter"))
-    np.testing.assert_allclose([lm.p_yes(lm.read(ids)[1]) for ids in prompts], tuned, atol=3e-3)
+    np.testing.assert_allclose([lm.chance(lm.read(ids)[1]).p_yes for ids in prompts], tuned, atol=3e-3)
 
 
 @pytest.mark.parametrize(("layers", "adapted"), [(0, {0, 1, 2}), (1, {2}), (2, {1, 2}), (3, {0, 1, 2}), (9, {0, 1, 2})])
