@@ -74,7 +74,8 @@ def recompute(
     ``Stopped``, and what the engines raise.
     """
     messages = {row["hash"]: _messages(row["messages"]) for row in results.prompts}
-    answers, chains = (_shuffled(rows, derive_seed(seed, "recompute")) for rows in (results.answers, results.traces))
+    read = [row for row in results.traces if row["p_yes"] is not None]  # behind a text that is no chain nothing is
+    answers, chains = (_shuffled(rows, derive_seed(seed, "recompute")) for rows in (results.answers, read))
     compared = [Compared(of=len(answers)), Compared(of=len(chains))]
     total, retokenized = min(count, len(answers)) + min(count, len(chains)), 0
 

@@ -32,7 +32,7 @@ def test_a_record_has_exactly_the_promised_keys_and_title_seed_and_recipe(
     for row in record["history"]:
         assert list(row) == ["item", "title", "rating", "score", "relevance_rank", "recency_rank"]
     for trace in record["traces"]:
-        assert list(trace) == ["text", "verdict", "p_yes", "tokens", "seconds", "dropped"]
+        assert list(trace) == ["text", "verdict", "p_yes", "tokens", "seconds", "finish", "dropped", "mass"]
     for answer in record["answers"]:
         assert list(answer) == ["order", "p_yes", "dropped"]
 
