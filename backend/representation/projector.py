@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from backend.errors import DataError, UsageError
-from backend.representation.alignment import ssl_loss
+from backend.representation.alignment import ssl_loss, ssl_loss_in_blocks
 from backend.representation.checkpoints import Point, Run, pick_device, run_key, seeded
 from backend.seeding import derive_seed
 from backend.types import Progress, Stop
@@ -23,6 +23,8 @@ from backend.types import Progress, Stop
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Up to so many items eq. 5's similarities (64 MB, and as much again on the way back) are held at once.
+_AT_ONCE = 4096
 _CHUNK = 8192  # rows that are moved to the device at once where no gradient is needed
 
 
@@ -30,9 +32,10 @@ class AlignConfig(BaseModel):
     """The projector's size and its training.
 
     ``hidden``: width of the middle layer. ``temperature``: eq. 5's cosines are divided by it (1: as in the paper).
-    ``held_out``: share of the items kept aside, which decide when to stop. ``full_limit``: up to how many items eq. 5's
-    sum goes over all of them, one step an epoch; memory and time grow with the square. Above, it goes over the items of
-    the batch, ``batch_size`` of them. ``patience``: epochs without a lower held-out loss before the training ends.
+    ``held_out``: share of the items kept aside, which decide when to stop. ``full_limit``: up to how many items eq.
+    5's sum goes over all of them, as the paper's does, one step an epoch; time grows with the square. Above, it goes
+    over the items of the batch, ``batch_size`` of them. ``patience``: epochs without a lower held-out loss before the
+    training ends.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,7 +45,7 @@ class AlignConfig(BaseModel):
     learning_rate: float = Field(1e-3, gt=0, le=1)
     weight_decay: float = Field(1e-2, ge=0, le=1)
     held_out: float = Field(0.1, ge=0, lt=1)
-    full_limit: int = Field(2048, ge=2)
+    full_limit: int = Field(16_384, ge=2)
     batch_size: int = Field(1024, ge=2)
     max_epochs: int = Field(100, ge=1)
     patience: int = Field(10, ge=1)
@@ -105,7 +108,8 @@ def train_projector(
 
     def loss_of(rows: np.ndarray) -> Tensor:
         target = torch.from_numpy(np.asarray(collaborative[rows], dtype=np.float32))
-        return ssl_loss(model(scaled(rows).to(place)), target.to(place), config.temperature)
+        loss = ssl_loss if len(rows) <= _AT_ONCE else ssl_loss_in_blocks
+        return loss(model(scaled(rows).to(place)), target.to(place), config.temperature)
 
     def epoch(number: int) -> Point:
         order = np.random.default_rng(derive_seed(seed, "projector", number)).permutation(learning)

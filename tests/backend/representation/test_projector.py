@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from backend.errors import DataError, Stopped, UsageError
 from backend.representation import projector
+from backend.representation.alignment import ssl_loss, ssl_loss_in_blocks
 from backend.representation.projector import AlignConfig, Aligned, train_projector
 
 Project = Callable[..., Aligned]
@@ -185,3 +186,32 @@ def test_what_cannot_be_learned_from_is_refused(project: Project) -> None:
     for wrong in ({"hiden": 3}, {"temperature": 0}, {"held_out": 1}, {"batch_size": 1}):
         with pytest.raises(ValidationError):
             AlignConfig(**wrong)
+
+
+@pytest.mark.parametrize("block", [1, 7, 20, 64])
+def test_blocks_give_the_full_loss_and_its_gradient(block: int) -> None:
+    import torch
+
+    drawn = torch.Generator().manual_seed(0)
+    text, items = (torch.randn(20, 5, generator=drawn, dtype=torch.float64) for _ in range(2))
+    results = []
+    for loss_of in (ssl_loss, lambda *given: ssl_loss_in_blocks(*given, block=block)):
+        leaf = text.clone().requires_grad_()
+        loss = loss_of(leaf, items, 0.5)
+        loss.backward()
+        assert leaf.grad is not None
+        results.append((loss.item(), leaf.grad.numpy()))
+    assert results[0][0] == pytest.approx(results[1][0], abs=1e-12)
+    np.testing.assert_allclose(results[0][1], results[1][1], atol=1e-12)
+
+
+def test_up_to_16384_items_the_sum_goes_over_all_of_them(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = np.arange(16_384)
+    assert [len(part) for part in projector._batches(whole, AlignConfig())] == [16_384]
+    assert max(len(part) for part in projector._batches(np.arange(16_385), AlignConfig())) <= AlignConfig().batch_size
+    plain = project(max_epochs=3)
+    monkeypatch.setattr(projector, "_AT_ONCE", 100)
+    in_blocks = project(max_epochs=3, checkpoint=tmp_path / "blocks")
+    np.testing.assert_allclose(in_blocks.vectors, plain.vectors, atol=1e-5)
