@@ -69,8 +69,8 @@ class Settings(BaseSettings):
     )
     tuned_adapter: str = Field(
         "",
-        description="LoRA adapter of M_G: a recipe of rallrec tune (rallrec, rella), a folder, or a server's name for "
-        "it; empty: none, M_G is untuned",
+        description="LoRA adapter of M_G: a recipe of rallrec tune (rallrec, rella, hybrid, recent), a folder, or a "
+        "server's name for it; empty: none, M_G is untuned",
     )
     reasoning_adapter: str = Field(
         "",

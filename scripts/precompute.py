@@ -65,7 +65,7 @@ def _stage_command(stage: str) -> Any:
 def tune(
     recipe: Annotated[
         str,
-        typer.Option(help="rallrec (M_G), rella (M_G on text similarity alone) or reasoner (the stand-in for M_R)."),
+        typer.Option(help="M_G: rallrec, rella (by text), hybrid (Hybrid-Score), recent (Fig. 8); M_R: reasoner."),
     ] = "rallrec",
     dataset: DatasetName = None,
     profile: ProfileName = None,

@@ -26,7 +26,7 @@ from backend.retrieval import ORDERS
 from backend.settings import Settings, load_settings
 from backend.types import ModelRef, Stop
 from scripts.console import open_workspace
-from storage.evaluation.ways import GAMMAS, KNOWLEDGE, ZERO_SHOT, rella_choices, untuned
+from storage.evaluation.ways import GAMMAS, KNOWLEDGE, ZERO_SHOT, tuned_choices, untuned
 from storage.kept.sample_list import COLUMNS, Sample, read_samples
 from storage.results.cached_engine import CachedEngine
 from storage.results.lookup import look_up
@@ -64,7 +64,7 @@ class SystemResults:
 def systems(settings: Settings) -> tuple[ShippedSystem, ...]:
     """In the order in which they are worth having."""
     both = tuple({"knowledge": wording} for wording in KNOWLEDGE)
-    by_text = rella_choices(settings) | {"traces": 0}
+    by_text = tuned_choices(settings, "rella") | {"traces": 0}
     more = tuple({"gamma": gamma, "knowledge": wording} for gamma in GAMMAS[1:] for wording in KNOWLEDGE)
     gammas = tuple({"gamma": gamma, "traces": 0} for gamma in GAMMAS)
     recent, untuned_model = {"strategy": "recent"}, {"tuned_adapter": ""}

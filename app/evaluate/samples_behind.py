@@ -11,7 +11,7 @@ from app.evaluate.address import EvaluateQuery
 from app.evaluate.view import State, SystemPair
 from app.shared.address import SampleAddress
 from backend.evaluation.paper.exhibits import Figure
-from backend.evaluation.paper.figures import FULL, STRATEGIES
+from backend.evaluation.paper.figures import FULL, TUNINGS
 from backend.pipeline import Recipe
 from backend.settings import Settings
 
@@ -95,7 +95,8 @@ def _point(state: State, query: EvaluateQuery) -> tuple[str, Int64, str] | None:
         return None
     name = (series.words or ("",) * len(series.spans))[point[2]] or str(point[2] + 1)
     words = series.behind_words[point[2]] if series.behind_words else name
-    system = series.key if series.key in state.evaluation.all else STRATEGIES.get(name, "")
+    by_strategy = TUNINGS[series.key][1] if series.key in TUNINGS else {}
+    system = series.key if series.key in state.evaluation.all else by_strategy.get(name, "")
     said = f"{system}, {words}" if system == series.key else words
     return f"{shown.title}: {said}", series.behind(point[2]), system
 

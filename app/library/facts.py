@@ -16,6 +16,7 @@ from backend.datasets import Dataset
 from backend.engines import SCRIPTED, makes_up_answers, models
 from backend.errors import CorruptCacheError
 from backend.numbers import or_null
+from backend.training.config import RECIPES
 from backend.types import ModelRef
 from storage.precompute.artifacts import Artifact
 from storage.precompute.describe import load_descriptions
@@ -124,9 +125,7 @@ _FACTS: dict[str, Callable[[Artifact, Dataset], Facts]] = {
     "descriptions": _descriptions,
     "collaborative": _training("items_with_a_vector"),
     "aligned": _training("held_out_pairs", "held_out_random"),
-    "rallrec": _adapter,
-    "rella": _adapter,
-    "reasoner": _adapter,
+    **dict.fromkeys(RECIPES, _adapter),
     "space": _space,
     "index": _index,
 }

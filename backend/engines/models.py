@@ -48,7 +48,10 @@ EMBEDDED: dict[str, WheelModel] = {
     )
 }
 # Adapters that are tuned here (``backend.training``), by recipe, in words.
-TUNED = {"rallrec": "tuned (RALLRec)", "rella": "tuned (ReLLa)", "reasoner": "stand-in reasoner"}
+TUNED = {
+    "rallrec": "tuned (RALLRec)", "rella": "tuned (ReLLa)", "hybrid": "tuned (Hybrid-Score)",
+    "recent": "tuned (recent behaviour)", "reasoner": "stand-in reasoner",
+}  # fmt: skip
 # Written last into a converted folder: without it, the folder is unfinished.
 _COMPLETE = "complete"
 

@@ -12,6 +12,8 @@ from backend.retrieval import DEFAULT_GAMMA, RetrievalConfig
 
 # What an adapter that is tuned here is called in settings, commands and the store.
 RECIPES = tuple(TUNED)
+# Those of M_G; the other one is the stand-in for M_R.
+EXPERTS = tuple(recipe for recipe in RECIPES if recipe != "reasoner")
 
 
 class LoraSettings(BaseModel):
@@ -48,12 +50,15 @@ class TuneConfig(LoraSettings):
     """The tuned expert M_G.
 
     ``samples``: training samples, drawn; each enters with ``orders`` of the three history orders (the augmentation of
-    section 4.2.5). ``held_out``: validation samples whose log loss decides when to stop. ``k``, ``gamma``, ``beta``,
-    ``template``: how the prompts are built. ``loss``: on the one ``answer``, or on ``every-answer`` of a history
-    written with its own answers (template ``answered``), where the last one counts ``last_weight`` times.
+    section 4.2.5). ``held_out``: validation samples whose log loss decides when to stop. ``prompts``: who chooses the
+    past items that RALLRec's M_G learns on: similarity alone, as in section 4.2.5 and the caption of Table 6, or the
+    reranker, which the paper keeps for inference. ``k``, ``gamma``, ``beta``, ``template``: how they are built.
+    ``loss``: on the one ``answer``, or on ``every-answer`` of a history written with its own answers (template
+    ``answered``), where the last one counts ``last_weight`` times.
     """
 
     orders: int = Field(3, ge=1, le=3)
+    prompts: Literal["mix-then-retrieve", "rerank"] = "mix-then-retrieve"
     k: int = Field(30, ge=1, le=100)
     gamma: float = Field(DEFAULT_GAMMA, ge=0, le=1)
     beta: float = Field(1.0, ge=0, le=10)
@@ -62,10 +67,18 @@ class TuneConfig(LoraSettings):
     last_weight: float = Field(1.0, gt=0)
 
     def retrieval(self, recipe: str) -> RetrievalConfig:
-        """How the past items of the prompts are chosen: by RALLRec's vectors and rerank, or as in ReLLa, by text."""
+        """How the past items of a recipe's prompts are chosen: for ``rella`` by text alone, for ``hybrid`` half by text
+        and half by collaborative similarity, for ``recent`` the latest ones; else as ``prompts`` says.
+        """
         if recipe == "rella":
             return RetrievalConfig(k=self.k, variant="text", strategy="mix-then-retrieve")
-        return RetrievalConfig(k=self.k, gamma=self.gamma, beta=self.beta)
+        if recipe == "hybrid":
+            return RetrievalConfig(k=self.k, strategy="retrieve-then-mix")
+        if recipe == "recent":
+            return RetrievalConfig(k=self.k, strategy="recent")
+        if self.prompts == "rerank":
+            return RetrievalConfig(k=self.k, gamma=self.gamma, beta=self.beta)
+        return RetrievalConfig(k=self.k, strategy=self.prompts)
 
 
 class ReasonerConfig(TuneConfig):
@@ -74,9 +87,10 @@ class ReasonerConfig(TuneConfig):
     ``rationales``: so many are composed for each sample and learned beside each other, the prompt read once.
     ``hints``: share of them whose prompt has an injected sentence; ``doubt``: share of those in which it says the
     opposite of :func:`storage.precompute.tune.plain_guess`. ``held_out`` samples are of the training part too:
-    nothing of validation or test is seen.
+    nothing of validation or test is seen. It learns on the prompts that it is asked with: ``rerank``.
     """
 
+    prompts: Literal["mix-then-retrieve", "rerank"] = "rerank"
     rationales: int = Field(4, ge=1, le=32)
     hints: float = Field(0.5, ge=0, le=1)
     doubt: float = Field(0.2, ge=0, le=1)

@@ -21,6 +21,7 @@ from backend.datasets import build_samples, split
 from backend.engines.base import raise_if
 from backend.evaluation.intervals import DRAWS, MetricDraws
 from backend.evaluation.metrics import METRICS, log_loss
+from backend.evaluation.paper.figures import tuned_on_recent
 from backend.evaluation.paper.systems import (
     ABOUT,
     ChosenOnValidation,
@@ -35,9 +36,12 @@ from backend.evaluation.paper.systems import (
 )
 from backend.merging import MergingConfig
 from backend.merging.choose import choose_weights
+from backend.retrieval import STRATEGIES
+from backend.settings import Settings
+from backend.training.config import RECIPES, TuneConfig
 from storage.arrays import keep_arrays, kept_arrays
 from storage.evaluation.looked_up import LookUp, look_up_ways
-from storage.evaluation.ways import KNOWLEDGE, gamma_ways, ways_of
+from storage.evaluation.ways import KNOWLEDGE, gamma_ways, own_adapter, ways_of
 from storage.workspace import Workspace
 
 TRIVIAL = ("UserMean", "ItemMean", "MeanBlend")
@@ -63,8 +67,8 @@ def evaluate(
         *_networks(workspace, samples),
         ways["llm"].expert("LLM"),
         ways["rella"].expert("ReLLa"),
-        ways["retrieve-then-mix"].expert("Hybrid-Score"),
-        ways["full-none"].expert("RALLRec"),
+        ways["hybrid"].expert("Hybrid-Score"),
+        ways["full-none"].expert("RALLRec", _tuned_on(workspace.settings)),
         ways["full-paper"].merged("RALLRec+", chosen.merging("paper")),
         *_trivial(workspace, samples, validation),
     ]
@@ -74,6 +78,8 @@ def evaluate(
         *(ways[f"full-{wording}"].reasoner(f"Reasoner{told_name(wording)}") for wording in KNOWLEDGE),
         *_ablation(ways, chosen),
         ways["reasoner-recent"].expert("recent"),
+        ways["retrieve-then-mix"].expert("retrieve-then-mix"),
+        *(ways[f"recent-{name}"].expert(tuned_on_recent(name)) for name in STRATEGIES),
         *(way.expert(f"by {key.removeprefix('by-')}") for key, way in ways.items() if key.startswith("by-")),
     ]
     evaluation = Evaluation(
@@ -187,6 +193,12 @@ def _networks(workspace: Workspace, samples: LabelledSamples) -> list[System]:
             system = replace(system, missing=missing, about="")
         systems.append(system)
     return systems
+
+
+def _tuned_on(settings: Settings) -> str:
+    """What RALLRec is, and that it was tuned in another way than the paper's where it was."""
+    reranked = TuneConfig.model_validate(settings.tune).prompts == "rerank" and own_adapter(settings) in RECIPES
+    return ABOUT["RALLRec"] + ("; tuned on reranked prompts, the paper's on prompts by similarity" if reranked else "")
 
 
 def _trivial(workspace: Workspace, samples: LabelledSamples, validation: LabelledSamples) -> list[System]:

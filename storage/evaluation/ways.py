@@ -12,7 +12,7 @@ from typing import Any
 from backend.commands import command_line
 from backend.engines import makes_up_answers
 from backend.representation import VARIANTS
-from backend.retrieval import DEFAULT_GAMMA, ORDERS, PAPER_GAMMAS
+from backend.retrieval import DEFAULT_GAMMA, ORDERS, PAPER_GAMMAS, STRATEGIES
 from backend.settings import Settings
 from backend.training.config import RECIPES, TuneConfig
 from storage.workspace import Workspace
@@ -62,9 +62,10 @@ def ways_of(settings: Settings, gamma: float | None) -> dict[str, Way]:
         ),
         Way("llm", "", ZERO_SHOT | {"strategy": "recent"} | plain),
         Way("llm-retrieval", "", ZERO_SHOT | reranked | plain),
-        Way("rella", "rella", rella_choices(settings) | plain),
+        *(Way(recipe, recipe, tuned_choices(settings, recipe) | plain) for recipe in ("rella", "hybrid")),
         Way("reasoner-recent", adapter, {"strategy": "recent", "knowledge": "none"}, 1, True),
         Way("retrieve-then-mix", adapter, {"strategy": "retrieve-then-mix"} | plain),
+        *(Way(f"recent-{name}", "recent", reranked | {"strategy": name} | plain) for name in STRATEGIES),
         *(Way(f"by-{name}", adapter, {"strategy": "mix-then-retrieve", "variant": name} | plain) for name in VARIANTS),
     ]
     return {way.key: way for way in ways}
@@ -93,6 +94,6 @@ def untuned(workspace: Workspace, role: str = "tuned") -> str | None:
     return None
 
 
-def rella_choices(settings: Settings) -> dict[str, Any]:
-    """ReLLa's retrieval (by text alone), as its adapter was tuned."""
-    return TuneConfig.model_validate(settings.tune).retrieval("rella").model_dump()
+def tuned_choices(settings: Settings, recipe: str) -> dict[str, Any]:
+    """The retrieval that an adapter of a recipe was tuned with, such as ReLLa's by text alone."""
+    return TuneConfig.model_validate(settings.tune).retrieval(recipe).model_dump()

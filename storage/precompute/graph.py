@@ -23,7 +23,7 @@ from backend.representation.flat import FlatConfig
 from backend.representation.projector import AlignConfig
 from backend.retrieval.index import IndexConfig
 from backend.settings import Settings
-from backend.training.config import ReasonerConfig, TuneConfig
+from backend.training.config import EXPERTS, ReasonerConfig, TuneConfig
 from backend.types import ModelRef
 from storage.precompute import baselines, compare, describe, embed, index, mix, train, tune
 from storage.precompute.artifacts import recipe_hash
@@ -65,13 +65,12 @@ STAGES = (
         )
         for name in NETWORKS
     ),
-    Stage(
-        "rallrec", "tune-rallrec", 1, tune.make_rallrec, TuneConfig, ("space",),
-        table="tune", role="tuned", seeded=True, split=True, extra=True,
-    ),
-    Stage(
-        "rella", "tune-rella", 1, tune.make_rella, TuneConfig, ("space",),
-        table="tune", role="tuned", seeded=True, split=True, extra=True,
+    *(
+        Stage(
+            recipe, f"tune-{recipe}", 1, partial(tune.make_expert, recipe=recipe), TuneConfig, ("space",),
+            table="tune", role="tuned", seeded=True, split=True, extra=True,
+        )
+        for recipe in EXPERTS
     ),
     Stage(
         "reasoner", "tune-reasoner", 2, tune.make_reasoner, ReasonerConfig, ("space",),
@@ -80,7 +79,7 @@ STAGES = (
 )  # fmt: skip
 # Fields that came later, and what held before they came: at that value a field is left out of recipes, so that what was
 # made before keeps its name.
-_BEFORE = {"counted": "all"}
+_BEFORE = {"counted": "all", "prompts": "rerank"}
 STAGE_NAMES = tuple(dict.fromkeys(stage.name for stage in STAGES))
 
 

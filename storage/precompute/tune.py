@@ -1,4 +1,5 @@
-"""The stages ``tune-*``: LoRA adapters for M_G (two recipes) and for the stand-in of M_R (section 4.2.5).
+"""The stages ``tune-*``: LoRA adapters for M_G, one for each way to choose the past, and for the stand-in of M_R
+(section 4.2.5).
 
 Prompts are built by retrieval from the training part. What is learned, and how, is ``backend.training``.
 """
@@ -33,17 +34,8 @@ from storage.precompute.mix import load_space
 from storage.precompute.train import CURVE
 
 
-def make_rallrec(job: StageWork) -> dict[str, Any]:
-    """The tuned expert on prompts by RALLRec's retrieval and rerank."""
-    return _make_expert(job, "rallrec")
-
-
-def make_rella(job: StageWork) -> dict[str, Any]:
-    """The tuned expert on prompts by text similarity alone, as in ReLLa."""
-    return _make_expert(job, "rella")
-
-
-def _make_expert(job: StageWork, recipe: str) -> dict[str, Any]:
+def make_expert(job: StageWork, recipe: str) -> dict[str, Any]:
+    """The tuned expert, on the prompts of a recipe: :meth:`TuneConfig.retrieval` says who chooses the past items."""
     from backend.training.lora import LoraTuner
 
     config: TuneConfig = job.config
@@ -186,7 +178,8 @@ def _base(job: StageWork) -> tuple[str, str]:
     """Where the base model's weights are, and what it is called."""
     if job.model is None or makes_up_answers(job.model.name):
         engine = Settings.model_fields["engine"].default
-        fix = command_line(job.settings.model_copy(update={"engine": engine}), "tune")
+        settings = job.settings.model_copy(update={"engine": engine})
+        fix = command_line(settings, "tune", tuned_engine="", reasoning_engine="")
         raise UsageError("The scripted engine has no weights to tune", fix=fix)
     source = models.fetch(job.model, Path(job.settings.home) / "models", job.progress)
     # Of a folder its own name: the adapter's files go to other machines.

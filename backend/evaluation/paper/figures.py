@@ -20,6 +20,7 @@ from backend.evaluation.paper.published import paper_dataset
 from backend.evaluation.paper.slices import Slices, by_quantity, joined
 from backend.evaluation.paper.systems import Evaluation
 from backend.merging import MergingConfig
+from backend.retrieval import STRATEGIES
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -35,8 +36,20 @@ PLAIN, FULL = "full-none", "full-paper"
 _WINDOW_SIZES = {"BookCrossing": 500}
 _WINDOW_SIZE = 1000
 _TIMES = "As the engine noted it when it ran; chains that were written side by side each count the time they shared."
-STRATEGIES = {
-    "recent": "recent", "retrieve-then-mix": "Hybrid-Score", "mix-then-retrieve": "by concat+ssl", "rerank": "RALLRec",
+
+
+def tuned_on_recent(strategy: str) -> str:
+    """The name of the system whose M_G is tuned on recent histories and asked by a strategy."""
+    return f"tuned on recent, {strategy}"
+
+
+# Fig. 8: by what M_G is tuned on, its name and the system that is asked by each strategy.
+TUNINGS = {
+    "strategies": ("tuned on retrieved histories", {
+        "recent": "recent", "retrieve-then-mix": "retrieve-then-mix", "mix-then-retrieve": "by concat+ssl",
+        "rerank": "RALLRec",
+    }),
+    "tuned-on-recent": ("tuned on recent histories", {name: tuned_on_recent(name) for name in STRATEGIES}),
 }  # fmt: skip
 # Figures of systems' scores, sample by sample.
 OF_SAMPLES = {"calibration": "Calibration", "risk": "Risk and coverage", "slices": "Slices"}
@@ -74,11 +87,12 @@ def by_length(labels: ArrayLike, tokens: ArrayLike, verdicts: ArrayLike, groups:
 def by_variance(labels: ArrayLike, p: ArrayLike, variance: ArrayLike, window: int) -> Panel:
     """Fig. 3: samples in ascending variance, and the accuracy of ``p`` (> 0.5) in a window that slides over them.
 
-    ``window``: samples; with fewer than three times as many, a third of what there is. All arrays are [n].
+    ``window``: samples; where there are fewer, a third of what there is, so that the window can slide. All arrays are
+    [n].
     """
     y, score, spread = (np.asarray(given, dtype=np.float64) for given in (labels, p, variance))
     n = len(y)
-    size = max(1, min(window, n // 3))
+    size = window if n >= window else max(1, n // 3)
     order = np.argsort(spread, kind="stable")
     step = max(1, -(-(n - size) // (_WINDOWS - 1)))
     starts = np.arange(0, n - size + 1, step, dtype=np.int64) if n else np.empty(0, dtype=np.int64)
@@ -109,22 +123,37 @@ def over_epsilon(live: LiveMerge, alpha: float, epsilons: Sequence[float] = EPSI
     return _swept(live.over_epsilon(alpha, epsilons), np.asarray(epsilons, dtype=np.float64), "epsilon", log=True)
 
 
-def by_strategy(users: ArrayLike, labels: ArrayLike, scores: Mapping[str, ArrayLike]) -> tuple[Panel, ...]:
-    """Fig. 8: AUC and accuracy of M_G by who chose the history. Behind a bar: the samples that it got wrong."""
-    names = tuple(scores)
+def by_strategy(
+    users: ArrayLike, labels: ArrayLike, scores: Mapping[str, Mapping[str, ArrayLike]]
+) -> tuple[Panel, ...]:
+    """Fig. 8: AUC and accuracy of M_G by what it is tuned on and who chose the history. Behind a bar: the samples that
+    it got wrong.
+
+    ``scores``: [n] by the tuning's key and the strategy; a strategy that is not there has no bar.
+    """
     y = np.asarray(labels, dtype=np.float64)
-    wrong = [np.flatnonzero((np.asarray(given, dtype=np.float64) > 0.5) != (y == 1)) for given in scores.values()]
+    panels = []
+    for metric in metrics.metrics_of("strategies"):
+        series = tuple(_of_tuning(key, users, y, given, metric.function) for key, given in scores.items() if given)
+        panels.append(Panel(metric.key, metric.name, "strategy", metric.name, "bars", series))
+    return tuple(panels)
+
+
+def _of_tuning(
+    key: str, users: ArrayLike, labels: Float64, scores: Mapping[str, ArrayLike], function: metrics.MetricFunction
+) -> Series:
+    values = np.array([function(users, labels, scores[name]) if name in scores else np.nan for name in STRATEGIES])
+    wrong = [
+        np.flatnonzero((np.asarray(scores[name], dtype=np.float64) > 0.5) != (labels == 1)) if name in scores else []
+        for name in STRATEGIES
+    ]
     order, spans = joined(wrong)
     facts = {"wrong": np.array([float(len(places)) for places in wrong])}
-    drawn = []
-    for metric in metrics.metrics_of("strategies"):
-        values = np.array([metric.function(users, y, given) for given in scores.values()])
-        one = Series(
-            "strategies", "strategies", np.arange(1.0, len(names) + 1), values, names, facts, order, spans,
-            tuple(f"wrong with {name}" for name in names),
-        )  # fmt: skip
-        drawn.append(Panel(metric.key, metric.name, "strategy", metric.name, "bars", (one,)))
-    return tuple(drawn)
+    said = TUNINGS[key][0]
+    return Series(
+        key, said, np.arange(1.0, len(STRATEGIES) + 1), values, STRATEGIES, facts, order, spans,
+        tuple(f"wrong with {name}, {said}" for name in STRATEGIES),
+    )  # fmt: skip
 
 
 def latency(seconds: Mapping[str, ArrayLike]) -> Panel:
@@ -257,12 +286,12 @@ def reasoning_figures(evaluation: Evaluation) -> tuple[Figure, ...]:
     chains = way.responses
     note = "A response is right where its verdict is; one that cannot be read is not."
     size = _WINDOW_SIZES.get(paper_dataset(evaluation.dataset) or "", _WINDOW_SIZE)
-    short = (f"The paper's window is {size} samples; of {len(labels)} a third is taken.",)
+    short = (f"The paper's window is {size} samples, more than there are; of {len(labels)} a third is taken.",)
     return (
         Figure("figure-2", second, split, (by_length(labels, chains.tokens, chains.verdict),), (note,)),
         Figure(
             "figure-3", third, split, (by_variance(labels, chains.p_r, chains.var_r, size),),
-            short if len(labels) < 3 * size else (),
+            short if len(labels) < size else (),
         ),
     )  # fmt: skip
 
@@ -270,16 +299,20 @@ def reasoning_figures(evaluation: Evaluation) -> tuple[Figure, ...]:
 def comparing_figures(evaluation: Evaluation) -> tuple[Figure, ...]:
     """Figs. 8 and 9, and cost against quality."""
     samples, split, plain = evaluation.samples, evaluation.split, evaluation.ways[PLAIN]
-    by_name = {name: evaluation.all[system] for name, system in STRATEGIES.items()}
-    there = {name: system.scores for name, system in by_name.items() if system.complete}
-    missing = [name for name in by_name if name not in there]
-    why = f"not cached for all samples: {', '.join(missing)}" if missing else ""
-    tuned = "The paper also tunes on recent histories; here M_G is tuned on retrieved ones alone."
+    asked = {
+        key: {name: evaluation.all[system] for name, system in systems.items()} for key, (_, systems) in TUNINGS.items()
+    }
+    there = {
+        key: {name: system.scores for name, system in systems.items() if system.complete}
+        for key, systems in asked.items()
+    }
+    any_there = any(there.values())
+    gaps = [system for systems in asked.values() for system in systems.values() if not system.complete]
+    why = "; ".join(f"{system.name}: {system.problem}" for system in gaps)
     eighth = Figure(
-        "figure-8", "Fig. 8: who chooses the history", split,
-        by_strategy(samples.users, samples.labels, there) if there else (),
-        (tuned, *([why] if why and there else [])), "" if there else why,
-        "; ".join(by_name[name].run for name in missing),
+        "figure-8", "Fig. 8: who chooses the history, and what M_G is tuned on", split,
+        by_strategy(samples.users, samples.labels, there) if any_there else (), (why,) if why and any_there else (),
+        "" if any_there else why, "; ".join(dict.fromkeys(system.run for system in gaps)),
     )  # fmt: skip
     seconds = {"M_G, one answer": plain.responses.answer_seconds, "M_R, one chain": plain.responses.seconds}
     none = all(np.isnan(times).all() for times in seconds.values())

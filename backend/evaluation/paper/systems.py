@@ -24,8 +24,8 @@ Int64 = NDArray[np.int64]
 ABOUT = {
     "LLM": "M_G's base model, untuned, asked with the latest items (no retrieval), as the paper's Llama3.1",
     "ReLLa": "tuned and asked with history chosen by text similarity alone",
-    "Hybrid-Score": "RALLRec's tuned model asked with history that is half chosen by text, half by collaborative "
-    "similarity (retrieve-then-mix); the paper tunes one for it, here the adapter is RALLRec's",
+    "Hybrid-Score": "tuned and asked with history that is half chosen by text, half by collaborative similarity "
+    "(retrieve-then-mix)",
     "RALLRec": "P_G: the tuned model alone, first history order",
     "RALLRec+": "eq. 10 with the injected sentence; alpha and epsilon chosen on validation samples where these are "
     "cached, else the paper's",

@@ -19,7 +19,8 @@ from backend.engines import SCRIPTED
 from backend.engines.scripted import ScriptedEngine
 from backend.errors import DataError, Stopped, UnknownNameError, UsageError
 from backend.prompting import HistoryLine, PromptSubject, RatingHabit
-from backend.settings import Settings
+from backend.retrieval import RetrievalConfig
+from backend.settings import Settings, load_settings
 from backend.training import lora
 from backend.training.config import RECIPES, ReasonerConfig, TuneConfig
 from backend.types import ModelRef
@@ -86,6 +87,35 @@ def test_an_adapter_says_what_it_was_made_of_and_how_good_it_is(
     assert _only(work(), f"tune-{recipe}").folder == artifact.folder
 
 
+@pytest.mark.parametrize(
+    ("recipe", "prompts", "variant", "strategy"),
+    [
+        ("rallrec", "mix-then-retrieve", "concat+ssl", "mix-then-retrieve"),
+        ("rallrec", "rerank", "concat+ssl", "rerank"),
+        ("rella", "rerank", "text", "mix-then-retrieve"),
+        ("hybrid", "mix-then-retrieve", "concat+ssl", "retrieve-then-mix"),
+        ("recent", "mix-then-retrieve", "concat+ssl", "recent"),
+    ],
+)
+def test_an_expert_learns_on_the_prompts_of_its_recipe(
+    recipe: str, prompts: Any, variant: str, strategy: str, data: Dataset, tmp_path: Path
+) -> None:
+    job = _job(data, tmp_path, TuneConfig(samples=6, k=3, prompts=prompts), replace(SCRIPTED))
+    asking = tune._asking(job)
+    choice = RetrievalConfig(k=3, variant=variant, strategy=strategy)  # type: ignore[arg-type]
+    learned = [*tune._questions(job, asking, "train", 6, recipe)]
+    assert len(learned) == 6
+    for question in learned:
+        assert question.prompts == asking.ask(question.user, question.item, choice).prompts
+
+
+def test_the_papers_prompts_are_the_default_and_what_ships_keeps_its_own() -> None:
+    assert TuneConfig().prompts == "mix-then-retrieve"
+    assert ReasonerConfig().prompts == "rerank"
+    assert TuneConfig(**load_settings(profile="cpu-default").tune).prompts == "rerank"
+    assert TuneConfig(**load_settings(profile="paper").tune).prompts == "mix-then-retrieve"
+
+
 def test_other_settings_are_another_adapter_of_another_name(work: Work) -> None:
     first, faster = _only(work(), "tune-rallrec"), _only(work(tune={"learning_rate": 0.1}), "tune-rallrec")
     assert first.folder != faster.folder
@@ -125,8 +155,8 @@ def test_made_anew_it_comes_out_the_same(work: Work) -> None:
 
 def test_the_scripted_engine_has_nothing_to_tune(data: Dataset, work: Work, tmp_path: Path) -> None:
     job = _job(data, tmp_path, TuneConfig(), replace(SCRIPTED))
-    with pytest.raises(UsageError, match=r"no weights to tune.*RALLREC_ENGINE=transformers"):
-        tune.make_rallrec(job)
+    with pytest.raises(UsageError, match=r"no weights to tune.*rallrec tune"):
+        tune.make_expert(job, "rallrec")
 
 
 def _job(data: Dataset, folder: Path, config: Any, model: ModelRef) -> StageWork:
@@ -152,7 +182,7 @@ def test_too_little_to_learn_from_or_to_hold_out_is_said(tiny_folder: Path, tmp_
     little = _alone(7, tmp_path)  # one training sample, one of the test part
     model = ModelRef(str(tiny_folder))
     with pytest.raises(DataError, match=r"one sample.*held out.*larger"):
-        tune.make_rallrec(_job(little, tmp_path, TuneConfig(base="float32", k=3), model))
+        tune.make_expert(_job(little, tmp_path, TuneConfig(base="float32", k=3), model), "rallrec")
     with pytest.raises(DataError, match=r"one sample.*held out"):
         tune.make_reasoner(_job(little, tmp_path, ReasonerConfig(base="float32", k=3), model))
 

@@ -11,6 +11,7 @@ from backend.evaluation.paper import figures
 from backend.evaluation.paper.exhibits import Figure, Panel, Series
 from backend.evaluation.paper.live import LiveMerge
 from backend.evaluation.paper.slices import by_group, by_quantity
+from backend.retrieval import STRATEGIES
 
 
 def only(panel: Panel) -> Series:
@@ -47,6 +48,9 @@ def test_fig_3_a_window_over_variance() -> None:
     assert only(figures.by_variance(labels * 600, p * 600, variance * 600, 1000)).facts["samples"][0] == 1000
     assert len(only(figures.by_variance(labels * 600, p * 600, variance * 600, 1000)).x) <= 60
     assert len(only(figures.by_variance([], [], [], 1000)).x) == 0
+    sizes = {count: only(figures.by_variance([1.0] * count, [0.9] * count, range(count), 4)) for count in (3, 4, 5, 12)}
+    assert {count: int(one.facts["samples"][0]) for count, one in sizes.items()} == {3: 1, 4: 4, 5: 4, 12: 4}
+    assert len(sizes[4].x) == 1
 
 
 def test_figs_6_and_7_are_the_merge_at_each_point() -> None:
@@ -65,18 +69,23 @@ def test_figs_6_and_7_are_the_merge_at_each_point() -> None:
 
 
 def test_fig_8_strategies_and_fig_9_latency() -> None:
-    areas, hits = figures.by_strategy([0, 0, 1], [1, 0, 1], {"recent": [0.4, 0.6, 0.7], "rerank": [0.9, 0.1, 0.8]})
-    assert only(areas).words == ("recent", "rerank")
-    assert only(areas).y.tolist() == [0.5, 1]
-    assert only(hits).y == pytest.approx([1 / 3, 1])
+    scores = {"recent": [0.4, 0.6, 0.7], "rerank": [0.9, 0.1, 0.8]}
+    areas, hits = figures.by_strategy([0, 0, 1], [1, 0, 1], {"strategies": scores, "tuned-on-recent": {}})
+    assert only(areas).words == STRATEGIES == ("recent", "retrieve-then-mix", "mix-then-retrieve", "rerank")
+    nothing = float("nan")  # no bar
+    assert only(areas).y == pytest.approx([0.5, nothing, nothing, 1], nan_ok=True)
+    assert only(hits).y == pytest.approx([1 / 3, nothing, nothing, 1], nan_ok=True)
+    both = figures.by_strategy([0, 0, 1], [1, 0, 1], {"strategies": scores, "tuned-on-recent": {"rerank": [0, 1, 0]}})
+    assert [series.name for series in both[0].series] == ["tuned on retrieved histories", "tuned on recent histories"]
+    assert both[1].series[1].y[3] == 0
     one = only(figures.latency({"general": [0.1, 0.3], "reasoning": [[1, 2], [np.nan, 6]], "none": [np.nan]}))
     assert one.y[:2] == pytest.approx([0.2, 3])
     assert np.isnan(one.y[2])
     assert one.facts["median"][:2] == pytest.approx([0.2, 2])
     assert one.facts["responses"].tolist() == [2, 3, 0]
     assert [one.behind(place).tolist() for place in range(3)] == [[1], [1], []]  # the slowest tenth, at least one
-    assert [only(areas).behind(place).tolist() for place in range(2)] == [[0, 1], []]  # what is wrong
-    assert only(hits).behind_words == ("wrong with recent", "wrong with rerank")
+    assert [only(areas).behind(place).tolist() for place in range(4)] == [[0, 1], [], [], []]  # what is wrong
+    assert only(hits).behind_words[3] == "wrong with rerank, tuned on retrieved histories"
 
 
 def test_calibration_in_bins_and_its_error() -> None:
