@@ -168,6 +168,7 @@ def _page(
         command=command,
         facts=f"{samples['count']:,} samples of {samples['users']:,} users ({results['split']}), {samples['liked']:,} "
         f"liked. What is chosen is chosen on {results['validation']['file']}. In small: 95 % intervals over users.",
+        warning=results["interval"]["warning"],
         models={role: _model(ref) for role, ref in results["models"].items()},
         honest=_STAND_IN if reasoner.startswith("reasoner") else "",
         contents=[*tables, *figures],

@@ -10,9 +10,6 @@ from rich.table import Table
 from backend.evaluation.metrics import METRICS
 from scripts.console import print_table, say
 
-# The paper's level.
-_SIGNIFICANT = 0.01
-
 
 def show(report: dict[str, Any]) -> None:
     samples = report["samples"]
@@ -21,9 +18,12 @@ def show(report: dict[str, Any]) -> None:
     gamma = report["gamma"]
     say(
         f"{samples['count']:,} samples ({parts}) of {samples['users']:,} users, {samples['liked']:,} liked; "
-        f"gamma {gamma['value']:.4g}. In brackets: 95 % intervals over users."
+        f"gamma {gamma['value']:.4g}. In brackets: 95 % intervals over users; ±: the "
+        "standard deviation of single runs, of which the paper's Tables 2 and 3 are means."
     )
     say(f"M_G: {_model(models['tuned'])}. M_R: {_model(models['reasoning'])}.")
+    if warning := report["interval"]["warning"]:
+        say(warning)
     learned = samples["parts"].get("train", 0)
     if learned:
         say(f"{learned:,} of the samples are of the training part: what was tuned may know them.")
@@ -53,10 +53,18 @@ def _systems(title: str, systems: Mapping[str, Any]) -> Table:
         table.add_column(metric.name, no_wrap=True)
     for name, system in systems.items():
         if system["missing"] is None:
-            table.add_row(name, *(_interval(key, system[key], system["intervals"][key]) for key in METRICS))
+            table.add_row(name, *(_measured(system, key) for key in METRICS))
         else:
             table.add_row(name, system["missing"])
     return table
+
+
+def _measured(system: Mapping[str, Any], metric: str) -> str:
+    """A metric with its interval, or with its spread where it is the mean of single runs."""
+    if "runs" not in system or system[metric] is None:
+        return _interval(metric, system[metric], system["intervals"].get(metric, [None, None]))
+    form, spread = f".{METRICS[metric].digits}f", system["spreads"][metric]
+    return f"{system[metric]:{form}}" + ("" if spread is None else f" ± {spread:{form}}")
 
 
 def _tests(report: dict[str, Any]) -> Table:
@@ -65,10 +73,9 @@ def _tests(report: dict[str, Any]) -> Table:
         if test["metric"] == "auc" and test["method"] != "DeLong":
             continue
         p = "not defined" if test["p"] is None else f"{_p(test['p'])} ({test['method']})"
-        sure = test["p"] is not None and test["p"] < _SIGNIFICANT
         what = f"{test['first']} minus {test['second']}"
         value = _interval(test["metric"], test["value"], [test["low"], test["high"]], "+")
-        table.add_row(what, METRICS[test["metric"]].name, value, p, "p < 0.01" if sure else "")
+        table.add_row(what, METRICS[test["metric"]].name, value, p, "p < 0.01" if test["significant"] else "")
     return table
 
 

@@ -14,9 +14,10 @@ from app.evaluate.view import State, SystemPair
 from app.shared.templating import render, significant
 from backend.datasets import Dataset
 from backend.evaluation.drawing import draw_panel, draw_table
+from backend.evaluation.intervals import too_few
 from backend.evaluation.metrics import METRICS, metrics_of
 from backend.evaluation.paper.exhibits import Figure, Panel, ResultTable, Series
-from backend.evaluation.paper.pairs import LEVEL, Difference
+from backend.evaluation.paper.pairs import Difference
 from backend.evaluation.paper.systems import LabelledSamples
 from storage.evaluation.systems import NAMES
 from storage.jobs.store import StoredJob
@@ -202,6 +203,7 @@ def _pair(shown: SystemPair, query: EvaluateQuery) -> str:
             for label in ("first", "second")
         ],
         rows=[_difference(one) for one in shown.differences],
+        few=next((too_few(one.users) for one in shown.differences), ""),
         counts=counts,
         said=query.query(),
         same=query.first == query.second,
@@ -217,7 +219,7 @@ def _difference(difference: Difference) -> dict[str, Any]:
         "value": f"{difference.value:{form}}",
         "bounds": "" if isnan(difference.low) else f"{difference.low:{form}} to {difference.high:{form}}",
         "p": "–" if isnan(p) else "below 0.001" if p < 1e-3 else f"{p:.3f}",
-        "sure": p < LEVEL,
+        "sure": difference.significant,
     }
 
 

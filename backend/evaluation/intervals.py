@@ -18,6 +18,8 @@ from backend.evaluation.metrics import Float64, Int64, MetricFunction, metric_na
 
 DRAWS = 2000
 LEVEL = 0.95
+# With fewer users than this a bootstrap over them tells nothing: of two, every other draw holds one of them alone.
+MIN_USERS = 10
 # How many numbers a block of draws may hold.
 _BLOCK = 4_000_000
 
@@ -56,6 +58,17 @@ class MetricDraws:
             return float("nan")
         rarer = min(int((known <= 0).sum()), int((known >= 0).sum()))
         return min(1.0, 2 * (rarer + 1) / (len(known) + 1))
+
+
+def too_few(users: int) -> str:
+    """A sentence for wherever an interval or a p-value stands that rests on too few users; empty where it does not."""
+    if users >= MIN_USERS:
+        return ""
+    whose = f"{users} user" if users == 1 else f"{users} users"
+    return (
+        f"These numbers rest on {whose}: with fewer than {MIN_USERS}, intervals and p-values tell nothing of others, "
+        "and no difference gets a star."
+    )
 
 
 def draw(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.evaluation.intervals import DRAWS, LEVEL
+from backend.evaluation.intervals import DRAWS, LEVEL, too_few
 from backend.evaluation.metrics import METRICS
 from backend.evaluation.paper.pairs import differences
 from backend.evaluation.paper.systems import ChosenOnValidation, Evaluation, System, SystemMetrics, WayResponses
@@ -32,7 +32,12 @@ def report(workspace: Workspace, evaluation: Evaluation) -> dict[str, Any]:
         "models": {role: asdict(workspace.model(role)) for role in ("tuned", "reasoning")},
         "samples": sample_facts(workspace, evaluation.samples),
         "validation": sample_facts(workspace, evaluation.validation),
-        "interval": {"level": LEVEL, "draws": DRAWS, "over": "users"},
+        "interval": {
+            "level": LEVEL,
+            "draws": DRAWS,
+            "over": "users",
+            "warning": too_few(len(np.unique(evaluation.samples.users))) or None,
+        },
         "systems": {name: _system(system, scored[name]) for name, system in evaluation.systems.items()},
         "variants": {name: _system(system, scored[name]) for name, system in evaluation.others.items()},
         "weights": {wording: _weights(weights) for wording, weights in chosen.weights.items()},
@@ -61,6 +66,7 @@ def tests(evaluation: Evaluation) -> list[dict[str, Any]]:
             for difference in differences(evaluation.samples.labels, scored[first], scored[second], *scores):
                 numbers = {name: or_null(getattr(difference, name)) for name in ("value", "low", "high", "p")}
                 named = {"metric": difference.metric, "method": difference.method}
+                numbers |= {"significant": difference.significant}
                 records.append({"first": first, "second": second} | named | numbers)
     return records
 
@@ -82,7 +88,8 @@ def _system(system: System, scored: SystemMetrics) -> dict[str, Any]:
         "n": scored.n, "intervals": intervals, "cached": system.cached, "missing": system.problem or None,
         "run": system.run or None, "about": system.about, "seconds": or_null(system.seconds),
         "recipe": system.recipe or None,
-    }  # fmt: skip
+    } | ({"runs": scored.runs, "spreads": {name: or_null(value) for name, value in scored.spreads.items()}}
+         if scored.runs else {})  # fmt: skip
 
 
 def _weights(chosen: ChosenWeights) -> dict[str, Any]:

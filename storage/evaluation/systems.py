@@ -32,6 +32,8 @@ from backend.evaluation.paper.systems import (
     WayResponses,
     merged_name,
     score,
+    score_runs,
+    single_name,
     told_name,
 )
 from backend.merging import MergingConfig
@@ -75,7 +77,9 @@ def evaluate(
     others = [
         ways["llm-retrieval"].expert("LLM, with retrieval", "the untuned model with RALLRec's own history"),
         ways["reasoner-recent"].reasoner("Reasoner, without retrieval"),
+        ways["reasoner-recent"].single_runs(single_name("Reasoner, without retrieval")),
         *(ways[f"full-{wording}"].reasoner(f"Reasoner{told_name(wording)}") for wording in KNOWLEDGE),
+        ways["full-none"].single_runs(single_name("Reasoner, not told")),
         *_ablation(ways, chosen),
         ways["reasoner-recent"].expert("recent"),
         ways["retrieve-then-mix"].expert("retrieve-then-mix"),
@@ -136,6 +140,8 @@ def score_system(folder: Path | None, samples: LabelledSamples, system: System, 
     """
     if not system.complete or not len(samples):
         return SystemMetrics(system.name, 0, missing=system.problem or "there are no samples", run=system.run)
+    if system.runs is not None:
+        return score_runs(system.name, samples.users, samples.labels, system.runs)
     plain = score(system.name, samples.users, samples.labels, system.scores, 0)
     if not draws:
         return plain

@@ -54,6 +54,9 @@ def _cell(line: TableLine, column: Column, is_best: bool) -> Markup:
     shown = "–" if value is None or not isfinite(value) else f"{value:,.{column.digits}f}"
     low, high = line.intervals.get(column.key, (float("nan"), float("nan")))
     bounds = f"{low:.{column.digits}f} to {high:.{column.digits}f}" if isfinite(low) and isfinite(high) else ""
+    spread = line.spreads.get(column.key)
+    if spread is not None and isfinite(spread):
+        bounds = f"± {spread:.{column.digits}f} over {line.runs} runs"
     star = Markup('<span class="best" title="best here">★</span>') if is_best else ""
     paper = line.paper.get(column.key)
     theirs = "" if paper is None else (f"{paper:.4f}" if abs(paper) < 1 else f"{paper:,.2f}")

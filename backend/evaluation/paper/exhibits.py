@@ -34,7 +34,8 @@ class TableLine:
     """One row of a table. ``values`` by column, NaN where it is not defined; ``intervals``: their bounds, where known.
 
     ``missing`` says why there are no values, ``run`` what to run to have them. ``paper``: what the paper has here.
-    ``compared``: whether it can be the best of a column.
+    ``compared``: whether it can be the best of a column. ``spreads``: the standard deviations over so many ``runs``,
+    where the values are means over runs.
     """
 
     key: str
@@ -46,6 +47,8 @@ class TableLine:
     paper: Mapping[str, float] = field(default_factory=dict)
     about: str = ""
     compared: bool = True
+    spreads: Mapping[str, float] = field(default_factory=dict)
+    runs: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class ResultTable:
 
     def records(self) -> list[dict[str, Any]]:
         """One flat object per line and column: what is downloaded."""
+        with_runs = any(line.runs for line in self.lines)
         return [
             {
                 "line": line.key, "name": line.name, "column": column.key,
@@ -82,6 +86,7 @@ class ResultTable:
                 "high": or_null(line.intervals.get(column.key, (None, None))[1]),
                 "paper": or_null(line.paper.get(column.key)), "missing": line.missing, "run": line.run,
             }
+            | ({"runs": line.runs, "spread": or_null(line.spreads.get(column.key))} if with_runs else {})
             for line in self.lines
             for column in self.columns
         ]  # fmt: skip

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend.errors import UsageError
 from backend.evaluation import metrics
+from backend.evaluation.intervals import MIN_USERS, too_few
 from backend.evaluation.paper.exhibits import Figure, Panel, Series
 from backend.evaluation.paper.live import LiveMerge, Point
 from backend.evaluation.paper.published import paper_dataset
@@ -354,7 +355,10 @@ def sample_figure(key: str, evaluation: Evaluation, scores: Mapping[str, Float64
     by_variance = [by_quantity("variance", "variance of the chains", variance)] if known else []
     shown = {name: given for name, given in scores.items() if name != "LLM"} or dict(scores)
     panels = tuple(sliced(evaluation.samples.users, labels, shown, groups) for groups in [*slices, *by_variance])
-    notes = ("The line at a bar's top is the 95 % interval of its accuracy, over users.",)
+    notes = (
+        "The line at a bar's top is the 95 % interval of its accuracy, over users; a bar of fewer than "
+        f"{MIN_USERS} users has none.",
+    )
     return Figure(key, title, split, panels, notes)
 
 
@@ -384,11 +388,11 @@ def all_figures(evaluation: Evaluation, slices: Sequence[Slices]) -> tuple[Figur
 
 
 def _error_by_user(users: ArrayLike, right: ArrayLike) -> float:
-    """The standard error of the mean of ``right`` where whole users are drawn; NaN for fewer than two of them."""
+    """The standard error of the mean of ``right`` where whole users are drawn; NaN for too few of them."""
     hit = np.asarray(right, dtype=np.float64)
     codes = np.unique(np.asarray(users), return_inverse=True)[1]
     count = int(codes.max(initial=-1)) + 1
-    if count < 2:
+    if too_few(count):
         return float("nan")
     off = np.bincount(codes, weights=hit - hit.mean(), minlength=count)
     return float(np.sqrt((off**2).sum() * count / (count - 1)) / len(hit))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backend.evaluation.delong import delong
+from backend.evaluation.intervals import too_few
 from backend.evaluation.metrics import METRICS
 from backend.evaluation.paper.systems import SystemMetrics
 
@@ -18,7 +19,9 @@ LEVEL = 0.01
 
 @dataclass(frozen=True)
 class Difference:
-    """The first system's metric minus the second's, with its interval. ``method``: ``DeLong`` or ``bootstrap``."""
+    """The first system's metric minus the second's, with its interval. ``method``: ``DeLong`` or ``bootstrap``;
+    ``users``: whose samples it rests on.
+    """
 
     metric: str
     value: float
@@ -26,6 +29,12 @@ class Difference:
     high: float
     p: float
     method: str
+    users: int
+
+    @property
+    def significant(self) -> bool:
+        """Whether it gets a star: below the paper's level, and of enough users to say so."""
+        return self.p < LEVEL and not too_few(self.users)
 
 
 @dataclass(frozen=True)
@@ -48,11 +57,11 @@ def differences(
     ``first_scores``, ``second_scores``: [n].
     """
     test = delong(labels, first_scores, second_scores)
-    tested = [Difference("auc", test.difference, test.low, test.high, test.p, "DeLong")]
+    tested = [Difference("auc", test.difference, test.low, test.high, test.p, "DeLong", first.users)]
     for metric in METRICS:
         if metric in first.drawn and metric in second.drawn:
             draws = first.drawn[metric] - second.drawn[metric]
-            tested.append(Difference(metric, draws.value, *draws.interval(), draws.p_value, "bootstrap"))
+            tested.append(Difference(metric, draws.value, *draws.interval(), draws.p_value, "bootstrap", first.users))
     return tested
 
 

@@ -178,6 +178,12 @@ class WayResponses:
             name, self.responses.p_r, _mean(self.responses.seconds.sum(axis=0)), "the mean of the chains, P_R"
         )
 
+    def single_runs(self, name: str) -> System:
+        """M_R asked once, K times over: what single chains reach on average (section 3), not their mean together."""
+        about = f"the mean of {len(self.responses.p_yes)} single runs, one chain each, as the paper's five"
+        seconds = _mean(self.responses.seconds)
+        return replace(self._system(name, self.responses.p_r, seconds, about), runs=self.responses.p_yes)
+
     def merged(self, name: str, weights: MergingConfig) -> System:
         """Eq. 10 at these weights."""
         return self._system(name, merge(*self.responses.merging, weights.alpha, weights.epsilon), self.seconds)
@@ -200,6 +206,8 @@ class System:
     """``scores``: float64[s], NaN where not known. ``missing``: why there can be none; ``run``: what to run for them.
 
     ``seconds``: mean model time of a prediction, NaN where it takes none or it is not known. ``recipe``: its hash.
+    ``runs``: [K, s], the scores of each of K single runs, where the system is the average of what these reach; NaN
+    where a run has no score.
     """
 
     name: str
@@ -209,6 +217,7 @@ class System:
     about: str = ""
     seconds: float = float("nan")
     recipe: str = ""
+    runs: Float64 | None = None
 
     @property
     def cached(self) -> int:
@@ -228,17 +237,23 @@ class System:
 
 @dataclass(frozen=True)
 class SystemMetrics:
-    """What a system reaches on n samples, by metric. ``drawn``: the same for draws of users, where they were drawn.
+    """What a system reaches on n samples of so many ``users``, by metric. ``drawn``: the same for draws of users, where
+    they were drawn.
 
-    ``missing`` says why there is nothing; ``run``: the command that makes what is missing.
+    ``runs``: so many single runs the values are the mean of, with their standard deviation over the runs in
+    ``spreads``; 0 where it is one system. ``missing`` says why there is nothing; ``run``: the command that makes what
+    is missing.
     """
 
     name: str
     n: int = 0
+    users: int = 0
     values: Mapping[str, float] = field(default_factory=dict)
     drawn: Mapping[str, MetricDraws] = field(default_factory=dict, repr=False)
     missing: str = ""
     run: str = ""
+    runs: int = 0
+    spreads: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
@@ -321,6 +336,11 @@ def merged_name(knowledge: str, weights: str, consistent: bool = True) -> str:
     return f"Merged{told_name(knowledge)}{'' if consistent else ', without CM'}, {weights} weights"
 
 
+def single_name(reasoner: str) -> str:
+    """The name of a reasoner's single runs; its own name is that of all chains together, P_R."""
+    return f"{reasoner}, single run"
+
+
 def told_name(knowledge: str) -> str:
     """The part of a name that says what M_R hears of M_G."""
     return ", told P_G" if knowledge == "paper" else ", not told"
@@ -342,7 +362,21 @@ def score(name: str, users: ArrayLike, labels: ArrayLike, scores: ArrayLike, dra
     """A system's metrics on all samples, with the same for draws of users; no ``draws``: without these."""
     values = {key: metric.function(users, labels, scores) for key, metric in METRICS.items()}
     drawn = {key: draw(key, users, labels, scores, draws) for key in METRICS} if draws else {}
-    return SystemMetrics(name, len(np.asarray(labels)), values, drawn)
+    return SystemMetrics(name, len(np.asarray(labels)), len(np.unique(np.asarray(users))), values, drawn)
+
+
+def score_runs(name: str, users: ArrayLike, labels: ArrayLike, runs: Float64) -> SystemMetrics:
+    """What K single runs reach: of each metric the mean, and the standard deviation over the runs (NaN for one).
+
+    ``runs``: [K, s]; a run is measured on the samples that it has a score for. The paper's Tables 2 and 3 are such
+    means, over five runs.
+    """
+    who, y = np.asarray(users), np.asarray(labels, dtype=np.float64)
+    single = [score(name, who[known], y[known], run[known], 0) for run in runs if (known := ~np.isnan(run)).any()]
+    values = {key: np.array([one.values[key] for one in single]) for key in METRICS} if single else {}
+    means = {key: float(each.mean()) for key, each in values.items()}
+    spreads = {key: float(each.std(ddof=1)) if len(each) > 1 else float("nan") for key, each in values.items()}
+    return SystemMetrics(name, len(y), len(np.unique(who)), means, runs=len(single), spreads=spreads)
 
 
 def _mean(values: Float64) -> float:

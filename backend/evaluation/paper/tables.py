@@ -10,24 +10,33 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from backend.evaluation.intervals import too_few
 from backend.evaluation.metrics import METRICS, why_undefined
 from backend.evaluation.paper.exhibits import Column, ResultTable, TableLine
 from backend.evaluation.paper.published import paper_dataset, paper_line, paper_tokens
-from backend.evaluation.paper.systems import Evaluation, SystemMetrics, merged_name
+from backend.evaluation.paper.systems import Evaluation, SystemMetrics, merged_name, single_name
 from backend.representation import VARIANTS
 
 _TOKENS = (Column("tokens", "tokens per response", "", 1), Column("responses", "responses", "", 0))
-# Tables 2 and 3 compare two systems each: by line, what it is called and whose numbers it has.
+_WITHOUT, _WITH = "Reasoner, without retrieval", "Reasoner, not told"
+# Tables 2 and 3 compare two systems each, the first two lines: by line, what it is called and whose numbers it has.
 _RIVALS = {
     "table-2": ("Table 2: a general and a reasoning model, no retrieval", {
         "LLM": ("general model, untuned", "LLM"),
-        "Reasoner": ("reasoning model", "Reasoner, without retrieval"),
+        "Reasoner": ("reasoning model, single run", single_name(_WITHOUT)),
+        "ensemble": ("reasoning model, all chains together", _WITHOUT),
     }),
     "table-3": ("Table 3: the reasoning model without and with retrieval", {
-        "without": ("without retrieval", "Reasoner, without retrieval"),
-        "with": ("with retrieval", "Reasoner, not told"),
+        "without": ("without retrieval, single run", single_name(_WITHOUT)),
+        "with": ("with retrieval, single run", single_name(_WITH)),
+        "without-ensemble": ("without retrieval, all chains together", _WITHOUT),
+        "with-ensemble": ("with retrieval, all chains together", _WITH),
     }),
 }  # fmt: skip
+_SINGLE = (
+    "The paper's numbers are means over five runs (section 3): its lines are those of single runs, one chain for every "
+    "sample; ± is the standard deviation over the runs. All chains together are the mean of a sample's chains, P_R."
+)
 # Table 5: by line, its name, what M_R hears of M_G, and whether the merge looks at consistency (CM).
 _ABLATION = {
     "neither": ("neither", "none", False),
@@ -50,7 +59,12 @@ def all_tables(evaluation: Evaluation) -> tuple[ResultTable, ...]:
     rivals = [
         with_improvement(
             of_systems(
-                key, title, split, [(line, name, scored[system]) for line, (name, system) in lines.items()], paper
+                key,
+                title,
+                split,
+                [(line, name, scored[system]) for line, (name, system) in lines.items()],
+                paper,
+                (_SINGLE,),
             )
         )
         for key, (title, lines) in _RIVALS.items()
@@ -80,18 +94,19 @@ def of_systems(
     about: Mapping[str, str] | None = None,
 ) -> ResultTable:
     """A table with a line (key, name) for each system; ``paper``: its dataset to be read beside; ``about``: by key."""
-    words = about or {}
+    words, lines = about or {}, list(lines)
     columns = tuple(
         Column(metric.key, metric.name, metric.better, metric.digits, metric.about) for metric in METRICS.values()
     )
     made = tuple(
         TableLine(
             line, name, scored.values, scored.intervals, scored.missing, scored.run, paper_line(key, line, paper),
-            words.get(line, ""),
+            words.get(line, ""), spreads=scored.spreads, runs=scored.runs,
         )
         for line, name, scored in lines
     )  # fmt: skip
-    return ResultTable(key, title, split, columns, made, tuple(notes))
+    few = [too_few(scored.users) for _, _, scored in lines if scored.intervals]
+    return ResultTable(key, title, split, columns, made, (*notes, *filter(None, few[:1])))
 
 
 def with_improvement(table: ResultTable) -> ResultTable:

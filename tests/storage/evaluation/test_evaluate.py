@@ -87,6 +87,13 @@ def test_every_system_is_scored_as_its_predictions_are(
     assert _values(systems["RALLRec"]) != _values(systems["LLM"])
     for wording in ("none", "paper"):
         here, there, told = full[wording], held_out[wording], TOLD[wording]
+        if wording == "none":
+            chains = [[trace.p_yes for trace in one.traces if trace] for one in here]
+            single = systems["Reasoner, not told, single run"]
+            assert (single["runs"], single["intervals"]) == (4, {})
+            each = [auc(labels, run) for run in np.array(chains, dtype=float).T]
+            assert single["auc"] == pytest.approx(np.mean(each))
+            assert single["spreads"]["auc"] == pytest.approx(np.std(each, ddof=1))
         assert _values(systems[f"Reasoner, {told}"]) == values([one.p_r for one in here])
         assert _values(systems[f"Merged, {told}, paper weights"]) == values([one.p_final for one in here])
         plainly = [(0.1 * one.p_r + one.p_g) / 1.1 for one in here]

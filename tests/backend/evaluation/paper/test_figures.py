@@ -129,11 +129,13 @@ def test_slices() -> None:
     assert one.words == ("Drama", "Comedy")
     assert one.y.tolist() == [1, 1]
     assert one.facts["auc"][0] == 1
-    # Two users, both right: no spread; one user alone says nothing of others.
-    assert (one.facts["low"][0], one.facts["high"][0]) == (1, 1)
-    assert np.isnan(one.facts["high"][1])
-    # The users' sums of what is off the mean of 2/3 are 2/3 and -2/3: sqrt(2 * 8/9) / 3.
-    assert figures._error_by_user(["a", "a", "b"], [1, 1, 0]) == pytest.approx(4 / 9)
+    # Two users, though both right, say nothing of others; ten do.
+    assert np.isnan(one.facts["high"]).all()
+    ten = only(figures.sliced(range(10), [1] * 10, {"A": [0.9] * 10}, by_group("all", "all", [("all", range(10))])))
+    assert (ten.facts["low"][0], ten.facts["high"][0]) == (1, 1)
+    # What is off the mean of 1/2 is 1/2 for each of ten users: sqrt(10 / 4 * 10 / 9) / 10.
+    assert figures._error_by_user(range(10), [1, 0] * 5) == pytest.approx(1 / 6)
+    assert np.isnan(figures._error_by_user(range(9), [1] * 9))
     assert np.isnan(one.facts["auc"][1])
     assert one.behind(1).tolist() == [2]
     assert by_quantity("x", "x", []).names == ()

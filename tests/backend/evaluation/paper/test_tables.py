@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from backend.evaluation import metrics
-from backend.evaluation.intervals import MetricDraws
+from backend.evaluation.drawing import draw_table
+from backend.evaluation.intervals import MetricDraws, too_few
 from backend.evaluation.paper import tables
 from backend.evaluation.paper.exhibits import ResultTable
 from backend.evaluation.paper.pairs import differences, wins_and_losses
 from backend.evaluation.paper.published import paper_dataset, paper_line, paper_tokens
-from backend.evaluation.paper.systems import SystemMetrics, score, unweighted
+from backend.evaluation.paper.systems import SystemMetrics, score, score_runs, unweighted
 from backend.merging import merge
 
 USERS, LABELS = [0, 0, 1, 1, 2, 2], [1, 0, 1, 0, 0, 1]
@@ -54,6 +55,43 @@ def test_tables_of_systems_stand_beside_the_paper() -> None:
     assert len(records) == 15
     assert records[0]["value"] == a.values["auc"]
     assert (records[-1]["value"], records[-1]["run"]) == (None, "rallrec reason")
+
+
+@pytest.mark.parametrize(("users", "enough"), [(2, False), (9, False), (10, True), (40, True)])
+def test_too_few_users_give_no_star_and_the_table_says_so(users: int, enough: bool) -> None:
+    owners = np.arange(400) % users
+    labels = (np.arange(400) // users) % 2
+    drawn = np.random.default_rng(0).random((2, 400))
+    good, bad = (0.5 * labels + drawn[0]) / 1.5, drawn[1]
+    a, b = (score(name, owners, labels, scores, 200) for name, scores in (("A", good), ("B", bad)))
+    tested = differences(labels, a, b, good, bad)
+    assert all(difference.p < 0.01 for difference in tested if difference.method == "DeLong")
+    assert {difference.significant for difference in tested if difference.p < 0.01} == {enough}
+    table = tables.of_systems("table-4", "Table 4", "test", [("A", "A", a), ("B", "B", b)])
+    assert [note for note in table.notes if "fewer than 10" in note] == ([] if enough else [too_few(users)])
+
+
+def test_single_runs_are_averaged_and_stand_beside_all_chains_together() -> None:
+    runs = np.array([GOOD, BAD, [0.9, 0.2, np.nan, 0.4, 0.3, 0.6]])
+    scored = score_runs("runs", USERS, LABELS, runs)
+    known = [0, 1, 3, 4, 5]
+    each = [metrics.accuracy(LABELS, run) for run in runs[:2]]
+    each.append(metrics.accuracy(np.array(LABELS)[known], runs[2][known]))
+    assert each[0] != each[1]
+    assert scored.values["accuracy"] == pytest.approx(np.mean(each))
+    assert scored.spreads["accuracy"] == pytest.approx(np.std(each, ddof=1))
+    assert (scored.runs, scored.intervals) == (3, {})
+    together = score("together", USERS, LABELS, np.nanmean(runs, axis=0), 0)
+    assert together.values["log_loss"] != pytest.approx(scored.values["log_loss"])
+    table = tables.of_systems("table-2", "Table 2", "test", [("Reasoner", "single", scored), ("all", "all", together)])
+    assert f"± {scored.spreads['accuracy']:.3f} over 3 runs" in draw_table(table)
+    by_line = {(row["line"], row["column"]): row for row in table.records()}
+    assert by_line["Reasoner", "accuracy"]["runs"] == 3
+    assert by_line["Reasoner", "accuracy"]["spread"] == pytest.approx(scored.spreads["accuracy"])
+    assert by_line["all", "accuracy"]["spread"] is None
+    one = score_runs("one", USERS, LABELS, runs[:1])
+    assert math.isnan(one.spreads["accuracy"])
+    assert score_runs("none", USERS, LABELS, runs[:0]).values == {}
 
 
 def test_the_improvement_is_the_papers() -> None:
