@@ -25,7 +25,7 @@ READING = 1
 ANSWERS = ("Yes", "No")
 # What can stand before an answer; some tokenizers write the word differently after each.
 _BEFORE_ANSWER = ("", " ", "\n")
-# Other ways to write both answers. They count where a tokenizer has the whole word as one token.
+# Other ways to write both answers; see :func:`counted`.
 _OTHER_CASES: tuple[Callable[[str], str], ...] = (str.lower, str.upper)
 # Between the end of the thinking and the answer.
 _GAP = "\n\n"
@@ -143,7 +143,7 @@ class Chat:
     def __init__(self, vocabulary: Vocabulary, context: int) -> None:
         self._words = vocabulary
         self.context = context
-        self.yes, self.no = _answer_tokens(vocabulary)
+        (self.yes, self.no), (self.other_yes, self.other_no) = _answer_tokens(vocabulary)
 
     def answer_prompt(self, messages: Messages) -> FittedPrompt:
         """Returns the question up to the answer position. Thinking that the template opens is closed at once."""
@@ -187,7 +187,7 @@ class Chat:
     def p_yes(self, logprobs: Mapping[int, float]) -> float:
         """Returns P(yes) from log probabilities or logits, at least of :attr:`answer_ids`.
 
-        An answer sums its spellings. Raises ``EngineError`` where neither has any probability.
+        An answer sums its spellings (:func:`counted`). Raises ``EngineError`` where neither has any probability.
         """
         return softmax_of_two(*self._of_answers(logprobs))
 
@@ -196,12 +196,13 @@ class Chat:
         return chance_of_two(*self._of_answers(logprobs))
 
     def _of_answers(self, logprobs: Mapping[int, float]) -> tuple[list[float], list[float]]:
-        return [logprobs[token] for token in self.yes], [logprobs[token] for token in self.no]
+        spellings = self.yes, self.no, self.other_yes, self.other_no
+        return counted(*([logprobs[token] for token in tokens] for tokens in spellings))
 
     @property
     def answer_ids(self) -> list[int]:
         """Every token that is an answer."""
-        return [*self.yes, *self.no]
+        return [*self.yes, *self.no, *self.other_yes, *self.other_no]
 
     def written(self, rationale: str, answer: bool) -> list[int]:
         """Returns the tokens of a chain as a model is taught to write it: ``rationale``, its closing, the answer."""
@@ -314,13 +315,26 @@ def softmax_of_two(yes: Sequence[float], no: Sequence[float]) -> float:
     return 1 / (1 + math.exp(min(of_no - of_yes, 700.0))) if of_yes > -math.inf else 0.0
 
 
+def counted(
+    yes: Sequence[float], no: Sequence[float], other_yes: Sequence[float], other_no: Sequence[float]
+) -> tuple[list[float], list[float]]:
+    """Returns the log probabilities of the spellings that make P(yes), those of Yes and those of No.
+
+    They are ``Yes`` and ``No``, which is what prompts ask for and models are taught. ``yes``, ``NO`` and the like are
+    counted too where they together are likelier: the model then answers in them. Elsewhere they are what is left over.
+    """
+    if _log_sum([*other_yes, *other_no]) > _log_sum([*yes, *no]):
+        return [*yes, *other_yes], [*no, *other_no]
+    return list(yes), list(no)
+
+
 def chance_of_two(yes: Sequence[float], no: Sequence[float]) -> Chance:
     """Returns P(yes) and the mass behind it, from the log probabilities of the spellings of each."""
     return Chance(softmax_of_two(yes, no), min(1.0, math.exp(min(_log_sum([*yes, *no]), 0.0))))
 
 
 def _log_sum(values: Sequence[float]) -> float:
-    highest = max(values)
+    highest = max(values, default=-math.inf)
     if highest == -math.inf:
         return highest
     return highest + math.log(sum(math.exp(value - highest) for value in values))
@@ -350,11 +364,12 @@ def _without_system(chat: list[dict[str, str]]) -> list[dict[str, str]]:
     return rest
 
 
-def _answer_tokens(vocabulary: Vocabulary) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Returns the tokens that say Yes and those that say No: at a start, after a space, after a line break.
+def _answer_tokens(vocabulary: Vocabulary) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
+    """Returns the tokens that say Yes and those that say No (at a start, after a space, after a line break), then those
+    that say them in other cases.
 
-    Of a tokenizer that writes a word in several tokens the first one counts. ``yes`` and ``YES`` count where they are
-    one token: a part of them could begin any other word.
+    Of a tokenizer that writes a word in several tokens the first one is taken. ``yes`` and ``YES`` are taken where they
+    are one token: a part of them could begin any other word.
     """
     pairs = set()
     others: tuple[set[int], set[int]] = set(), set()
@@ -373,8 +388,10 @@ def _answer_tokens(vocabulary: Vocabulary) -> tuple[tuple[int, ...], tuple[int, 
                 fix="choose another model",
             )
         pairs.add((yes[where], no[where]))
-    yes_tokens, no_tokens = {yes for yes, _ in pairs} | others[0], {no for _, no in pairs} | others[1]
-    return tuple(sorted(yes_tokens - others[1])), tuple(sorted(no_tokens - others[0]))
+    usual = {yes for yes, _ in pairs}, {no for _, no in pairs}
+    taken = usual[0] | usual[1]
+    apart = [others[0] - others[1] - taken, others[1] - others[0] - taken]
+    return tuple(tuple(sorted(tokens)) for tokens in usual), tuple(tuple(sorted(tokens)) for tokens in apart)
 
 
 def common_length(one: Sequence[int], other: Sequence[int]) -> int:

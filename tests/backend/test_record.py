@@ -34,7 +34,7 @@ def test_a_record_has_exactly_the_promised_keys_and_title_seed_and_recipe(
     for trace in record["traces"]:
         assert list(trace) == ["text", "verdict", "p_yes", "tokens", "seconds", "finish", "dropped", "mass"]
     for answer in record["answers"]:
-        assert list(answer) == ["order", "p_yes", "dropped"]
+        assert list(answer) == ["order", "p_yes", "dropped", "mass"]
 
 
 def test_a_record_says_what_the_prediction_says(pipeline: Pipeline, question: Question, recipe: Recipe) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backend.engines.chat import ANSWERS, Chance, chance_of_two
+from backend.engines.chat import ANSWERS, Chance, chance_of_two, counted
 from backend.errors import EngineError
 
 _TOKEN_ID = "token_id:"
@@ -105,7 +105,11 @@ def chance(listed: Iterable[tuple[str, float]]) -> Chance:
     P(yes), and nothing in the mass. Raises ``Unreadable`` where neither is listed with any probability.
     """
     listed = list(listed)
-    yes, no = ([value for token, value in listed if _says(token, word)] for word in ANSWERS)
+    words = {word: [(_word(token), value) for token, value in listed if _word(token).casefold() == word.casefold()]
+             for word in ANSWERS}  # fmt: skip
+    usual = [[value for said, value in words[word] if said == word] for word in ANSWERS]
+    others = [[value for said, value in words[word] if said != word] for word in ANSWERS]
+    yes, no = counted(*usual, *others)
     if max([*yes, *no], default=-math.inf) == -math.inf:
         shown = ", ".join(repr(token[:20]) for token, _ in listed[:5])
         raise Unreadable(
@@ -122,9 +126,9 @@ def finish_reason(told: str) -> str:
     return _NO_CHAIN.get(told, "length" if told == "length" else "stop")
 
 
-def _says(token: str, word: str) -> bool:
-    """Whether a listed token is the word, in whatever case, with whatever space before it."""
-    return token.translate(_SPACES).strip().casefold() == word.casefold()
+def _word(token: str) -> str:
+    """Returns a listed token without the space before it, however that is written."""
+    return token.translate(_SPACES).strip()
 
 
 def _logprob(value: object) -> float:

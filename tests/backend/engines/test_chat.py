@@ -149,8 +149,27 @@ def test_other_cases_of_an_answer_count_where_they_are_one_token(
 ) -> None:
     vocabulary = _SpellsWords(*words)
     chat = Chat(vocabulary, 100)
-    assert {vocabulary.decode([token]) for token in chat.yes} - {" ", "\n"} == yes
-    assert {vocabulary.decode([token]) for token in chat.no} - {" ", "\n"} == no
+    assert {vocabulary.decode([token]) for token in (*chat.yes, *chat.other_yes)} == yes
+    assert {vocabulary.decode([token]) for token in (*chat.no, *chat.other_no)} == no
+    for one_case in ((*chat.yes, *chat.no), (*chat.other_yes, *chat.other_no)):
+        assert len({vocabulary.decode([token]).strip() for token in one_case}) <= 3
+
+
+@pytest.mark.parametrize(
+    ("shares", "p_yes", "mass"),
+    [
+        ({"Yes": 0.6, "No": 0.2, "yes": 0.1, "no": 0.0}, 0.75, 0.8),
+        ({"Yes": 0.01, "No": 0.04, "yes": 0.7, "no": 0.2}, 0.71 / 0.95, 0.95),
+        ({"Yes": 0.0, "No": 0.0, "yes": 0.3, "no": 0.0}, 1.0, 0.3),
+    ],
+)
+def test_other_cases_are_read_where_the_model_answers_in_them(
+    shares: dict[str, float], p_yes: float, mass: float
+) -> None:
+    vocabulary = _SpellsWords(*shares)
+    said = {vocabulary.encode(word)[0]: math.log(share) if share else -math.inf for word, share in shares.items()}
+    chat = Chat(vocabulary, 100)
+    assert chat.chance(dict.fromkeys(chat.answer_ids, -math.inf) | said) == (pytest.approx(p_yes), pytest.approx(mass))
 
 
 def test_the_mass_is_what_both_answers_have_of_the_probability() -> None:

@@ -19,7 +19,7 @@ def test_the_answer_is_read_from_the_listed_tokens(start: Start) -> None:
     likely = [("Yes", -1.0), (" Yes", -2.0), ("No", -1.5), ("yes", -2.5), ("\nNo", -4.0), ("Well", -6.0)]
     engine, server = start(lambda _asked: listing(likely, prompt_tokens=11))
     [answer] = engine.answer(PROMPTS[:1])
-    yes, no = math.exp(-1) + math.exp(-2) + math.exp(-2.5), math.exp(-1.5) + math.exp(-4)
+    yes, no = math.exp(-1) + math.exp(-2), math.exp(-1.5) + math.exp(-4)
     assert answer.p_yes == pytest.approx(yes / (yes + no))
     assert answer.mass == pytest.approx(yes + no)
     assert (answer.prompt_tokens, answer.dropped) == (11, 0)

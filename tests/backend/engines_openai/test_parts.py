@@ -80,7 +80,12 @@ def test_what_is_impossible_is_listed_with_probability_zero(impossible: Any) -> 
 
 @pytest.mark.parametrize("token", ["yes", " Yes", "\nYes", "YES", "\u2581Yes", "\u0120yes", "Yes"])
 def test_yes_is_yes_in_any_case_behind_any_space(token: str) -> None:
-    assert chance([(token, -1.0), ("No", -1.0), ("Maybe", -0.1)]) == (0.5, pytest.approx(2 * math.exp(-1)))
+    assert chance([(token, -1.0), ("Maybe", -1.0)]) == (0.5, pytest.approx(math.exp(-1)))
+
+
+def test_other_cases_are_read_where_they_are_likelier() -> None:
+    assert chance([("Yes", -1.0), ("No", -1.0), ("yes", -3.0)]) == (0.5, pytest.approx(2 * math.exp(-1)))
+    assert chance([("Yes", -4.0), ("no", -0.1)]).p_yes == pytest.approx(math.exp(-4) / (math.exp(-4) + math.exp(-0.1)))
 
 
 @pytest.mark.parametrize("token", ["know", "Yesterday", "nope", "not", "y", "Yes.", "N"])
