@@ -45,8 +45,8 @@ class Compared:
 
     def taking(self, key: str, difference: float) -> Compared:
         """Returns the same with one more result."""
-        larger = {"largest": difference, "key": key} if difference > self.largest or not self.count else {}
-        return replace(self, count=self.count + 1, **larger)
+        largest, of = max((self.largest, self.key), (difference, key)) if self.count else (difference, key)
+        return Compared(self.count + 1, self.of, largest, of)
 
 
 @dataclass(frozen=True)
