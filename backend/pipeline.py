@@ -172,6 +172,11 @@ class Prediction:
         return all(self.answers) and self.reason_prompt is not None and all(self.traces)
 
     @property
+    def unknown(self) -> bool:
+        """Whether it is made of results whose precision is unknown."""
+        return any(result.unknown for result in (*self.answers, *self.traces) if result)
+
+    @property
     def p_final(self) -> float:
         """Eq. 10; P_G alone where the recipe asks for no chains; NaN until complete, and where none is a chain."""
         if not self.traces:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from backend.knobs import KNOBS
@@ -12,7 +12,7 @@ from backend.numbers import or_null
 from backend.pipeline import Pipeline, Prediction
 from backend.prompting import read_verdict
 from backend.retrieval import orders_from
-from backend.types import LOW_MASS, NO_CHAIN, Answer, Trace
+from backend.types import LOW_MASS, NO_CHAIN, Answer, ModelRef, Trace
 
 
 def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: bool) -> dict[str, Any]:
@@ -71,7 +71,10 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
             if answer
         ],
         "notices": {"tuned": notices(prediction.answers), "reasoning": notices(prediction.traces)},
-        "models": {"tuned": asdict(pipeline.tuned.model), "reasoning": asdict(pipeline.reasoner.model)},
+        "models": {
+            "tuned": asdict(made_by(pipeline.tuned.model, prediction.answers)),
+            "reasoning": asdict(made_by(pipeline.reasoner.model, prediction.traces)),
+        },
         "recipe": recipe.hash,
         "cached": cached,
         **({"edits": json.loads(question.edits.canonical)} if question.edits else {}),
@@ -107,6 +110,12 @@ def _no_chains(results: Iterable[Answer | Trace | None]) -> str:
     texts = "One sampled text is no chain" if len(whys) == 1 else f"{len(whys)} sampled texts are no chains"
     counts = "It counts" if len(whys) == 1 else "They count"
     return f"{texts}: {', '.join(dict.fromkeys(whys))}. {counts} neither in P_R nor in its variance."
+
+
+def made_by(model: ModelRef, results: Iterable[Answer | Trace | None]) -> ModelRef:
+    """The model that a prediction's results are of: of no precision where that is unknown."""
+    unknown = any(result.unknown for result in results if result)
+    return replace(model, precision=None, reading=None, server=None) if unknown else model
 
 
 def left_out(results: Iterable[Answer | Trace | None]) -> str:

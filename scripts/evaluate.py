@@ -275,8 +275,9 @@ def find_stories_of(workspace: Workspace, samples: Path, progress: Progress) -> 
     from storage.evaluation.ways import KNOWLEDGE
     from storage.kept.sample_list import read_samples
     from storage.results.lookup import look_up
+    from storage.results.unknown import only_unknown
 
-    pipeline, data = workspace.pipeline(), workspace.dataset()
+    pipeline, data, unknown = workspace.pipeline(), workspace.dataset(), only_unknown(workspace)
     recipes = [
         workspace.recipe(gamma=gamma, knowledge=wording)
         for gamma, wording in product((USUAL, RECENT, RELEVANT), KNOWLEDGE)
@@ -286,7 +287,7 @@ def find_stories_of(workspace: Workspace, samples: Path, progress: Progress) -> 
     for number, sample in enumerate(listed):
         progress("looking for stories", number / len(listed))
         unasked = unasked_predictions(pipeline, [(sample.user, sample.item)], recipes)
-        known = [look_up(pipeline, prediction.question, prediction.recipe, unknown=True) for prediction in unasked]
+        known = [look_up(pipeline, prediction.question, prediction.recipe, unknown=unknown) for prediction in unasked]
         complete: dict[tuple[float, str], Prediction] = {
             (prediction.recipe.retrieval.gamma, prediction.recipe.prompting.knowledge): prediction
             for prediction in known

@@ -24,6 +24,12 @@ def show(report: dict[str, Any]) -> None:
     say(f"M_G: {_model(models['tuned'])}. M_R: {_model(models['reasoning'])}.")
     if warning := report["interval"]["warning"]:
         say(warning)
+    precision = report["precision"]
+    if precision["unknown"]:
+        say(f"All results are of unknown precision. To ask them again: {precision['run']}")
+    elif precision["left_out"]:
+        count = f"{precision['left_out']:,} results of unknown precision are left out"
+        say(f"{count}. To ask them again: {precision['run']}")
     learned = samples["parts"].get("train", 0)
     if learned:
         say(f"{learned:,} of the samples are of the training part: what was tuned may know them.")

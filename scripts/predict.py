@@ -41,7 +41,7 @@ def predict(
         pipeline = workspace.pipeline()
         data = pipeline.dataset
         question = pipeline.question(data.user_code(user), data.item_code(item), full, changed)
-        prediction = look_up(pipeline, question, full, unknown=True)
+        prediction = look_up(pipeline, question, full)
         cached = prediction.complete
         if not cached:
             with progress_bar() as progress:

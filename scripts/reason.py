@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from backend.errors import EngineError, Stopped, UsageError
+from backend.errors import EngineError, Stopped, UnknownNameError, UsageError
 from backend.numbers import or_null
 from scripts.console import (
     LINE_EVERY,
@@ -67,12 +67,21 @@ def reason(
     prompts_per_call: Annotated[
         int, typer.Option(min=1, help="Prompts that the reasoning model is given at a time.")
     ] = 64,
+    again: Annotated[
+        str | None,
+        typer.Option(help="unknown: ask exactly what is cached in an unknown precision again, and nothing else."),
+    ] = None,
     profile: ProfileName = None,
     engine: EngineName = None,
     out: Annotated[str | None, typer.Option(help="JSON-lines file to write: a line per sample and recipe.")] = None,
     as_json: Json = False,
 ) -> None:
     """Ask both models about many samples and keep all they say. Runs only what is missing; resumes when interrupted."""
+    if again is not None:
+        given = (part, limit, users, samples, variant, strategy, gamma, beta, k, traces, knowledge, max_tokens, seed)
+        more = answers_only or any(value is not None for value in (*given, out))
+        _ask_again(again, more, dataset, profile, engine, as_json)
+        return
     from backend.batch import Batch, BatchListener
     from storage.jobs.work import raise_failures, recalled
 
@@ -103,6 +112,28 @@ def reason(
     else:
         _show(report)
     raise_failures(batch, chosen, recipes, "run the same command again")
+
+
+def _ask_again(
+    what: str, more: bool, dataset: str | None, profile: str | None, engine: str | None, as_json: bool
+) -> None:
+    from storage.results.unknown import ask_again
+
+    if what != "unknown":
+        raise UnknownNameError("kind of results to ask again", what, ["unknown"])
+    if more:
+        raise UsageError("--again was given together with options about samples or prompts", fix="leave them out")
+    workspaces = open_workspace(dataset=dataset, profile=profile, engine=engine)
+    with workspaces as workspace, stop_when_interrupted() as stop, progress_bar() as progress:
+        done = ask_again(workspace, progress, stop)
+    if as_json:
+        print_json(asdict(done))
+        return
+    say(f"{done.asked:,} answers and chains were asked again.")
+    if done.cut:
+        say(f"{done.cut:,} were not: their prompts were longer than the context. Ask for their samples instead.")
+    for name, count in done.not_here.items():
+        say(f"{count:,} of {name} were not: the adapter is not on this machine.")
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from backend.engines import makes_up_answers
 from backend.errors import CorruptCacheError, RallrecError, StorageError, UsageError
 from backend.types import ModelRef
 from storage.database.connection import Database
 from storage.kept.stories import STORIES, read_stories
 from storage.precompute.artifacts import META, Artifact, artifact_name
+from storage.results.keys import is_known
 from storage.results.transfer import (
     Imported,
     Manifest,
@@ -90,9 +92,10 @@ def ship_results(
 ) -> ResultsFile | None:
     """Replace the results of ``bundle`` with those of ``models`` (of ``keys`` alone, where given).
 
-    None, and no results are in it, where the database holds none. Raises what
-    :func:`~storage.results.transfer.export_results` raises.
+    None, and no results are in it, where the database holds none. Raises ``UsageError`` where the models did not all
+    answer in one known precision, and what :func:`~storage.results.transfer.export_results` raises.
     """
+    _check_one_precision(models)
     try:
         bundle.mkdir(parents=True, exist_ok=True)
         file = export_results(database, bundle / RESULTS, models=models, keys=keys)
@@ -106,6 +109,18 @@ def ship_results(
     except OSError as error:
         raise StorageError(f"{bundle} cannot be written ({error})", fix="give another place") from error
     return file
+
+
+def _check_one_precision(models: Collection[ModelRef]) -> None:
+    """Numbers of several precisions are noise to each other, and of an unknown one nobody can prove anything."""
+    answering = [model for model in models if not makes_up_answers(model.name)]
+    ways = {f"{model.precision or 'unknown'} (read in way {model.reading or 'unknown'})" for model in answering}
+    if len(ways) > 1 or not all(map(is_known, answering)):
+        raise UsageError(
+            f"The results to ship have these precisions: {', '.join(sorted(ways))}",
+            expected="one that is known",
+            fix="set RALLREC_DTYPE for all models, and run: rallrec reason --again unknown",
+        )
 
 
 def shipped_results(bundle: Path) -> ShippedResults | None:

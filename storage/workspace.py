@@ -233,8 +233,11 @@ class Workspace:
 
     def cached_engine(self, role: str, name: str | None = None) -> CachedEngine:
         """The engine of a role behind the database's cache. Roles with the same base wait for each other's misses."""
+        return self.cached(self.role(role, name))
+
+    def cached(self, player: Role) -> CachedEngine:
+        """The engine of a base with whatever adapter, behind the database's cache."""
         with self._opened.lock:
-            player = self.role(role, name)
             if player not in self._opened.cached:
                 plain = Role(player.base)
                 if plain not in self._opened.cached:

@@ -58,6 +58,9 @@ def evaluate_bar(query: EvaluateQuery, choice: str, lists: Sequence[str], state:
         ],
         facts=_facts(evaluation.samples) if evaluation else "",
         flattering=choice.endswith("validation"),
+        unknown=evaluation.unknown if evaluation else False,
+        left_out=evaluation.left_out if evaluation else 0,
+        again=state.again if state else "",
         missing=[one for one in evaluation.systems.values() if one.problem] if evaluation else [],
     )  # fmt: skip
 

@@ -22,6 +22,7 @@ from storage.evaluation.labelled import SHIPPED, SampleChoice, check_apart, labe
 from storage.evaluation.looked_up import LookUp
 from storage.evaluation.systems import evaluate
 from storage.jobs.store import StoredJob
+from storage.results.unknown import again_command
 from storage.workspace import Workspace
 
 # Lists of up to so many samples are looked up while somebody waits, larger ones by a job.
@@ -102,4 +103,4 @@ class EvaluateService:
             check_apart(samples, validation)
         evaluation = evaluate(work, samples, validation, None, look_up)
         slices = dataset_slices(data, split(build_samples(data), data, work.settings.split), samples.rows)
-        return State(evaluation, slices, data)
+        return State(evaluation, slices, data, again_command(work.settings))

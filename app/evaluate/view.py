@@ -45,11 +45,12 @@ class SystemPair:
 
 @dataclass(frozen=True)
 class State:
-    """What is known of one list of samples."""
+    """What is known of one list of samples. ``again``: the command that asks for results of unknown precision."""
 
     evaluation: Evaluation
     slices: Sequence[Slices]
     data: Dataset
+    again: str = ""
 
     @cached_property
     def live(self) -> LiveMerge | None:

@@ -37,6 +37,7 @@ from storage.doctor.findings import Finding
 from storage.inventory import Space
 from storage.precompute.artifacts import Artifact, artifact_name
 from storage.precompute.plan import Planned
+from storage.results.keys import is_known
 from storage.roles import ROLES, WRITERS, role_of
 from storage.workspace import Workspace
 
@@ -99,7 +100,7 @@ class LibraryService:
         database = self._workspace.database
         rows = tuple(
             CacheEntry(
-                models.display_name(row.model),
+                stored_name(row.model),
                 row.model.revision,
                 row.answers,
                 row.traces,
@@ -109,7 +110,7 @@ class LibraryService:
         )
         drawn = tuple(
             DrawnEntry(
-                models.display_name(row.model), row.temperature, row.top_p, row.max_tokens,
+                stored_name(row.model), row.temperature, row.top_p, row.max_tokens,
                 row.prompts, row.seeds, row.chains,
             )
             for row in inventory.count_drawn(database)
@@ -328,3 +329,10 @@ class DoctorService:
             if self._found is None or self._found[0] < called:
                 self._found = time.monotonic(), check(self._workspace.settings)
             return self._found[1]
+
+
+def stored_name(model: ModelRef) -> str:
+    """What a model is called among those whose results are kept: in which precision, and by which server."""
+    how = [model.precision, f"served at {model.server}" if model.server else None]
+    said = ", ".join(part for part in how if part) if is_known(model) else "precision unknown"
+    return f"{models.display_name(model)}, {said}" if said else models.display_name(model)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
@@ -18,12 +19,13 @@ from app.predict.view import PredictView
 from app.shared import choices
 from app.shared.chains import ABOUT, written
 from app.shared.controls import in_words
+from app.shared.export import Facts, model_facts
 from app.shared.templating import render
 from backend.datasets import Dataset, DatasetMeta
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
 from backend.prompting import Prompt, build_prompt
-from backend.record import notices
+from backend.record import made_by, notices
 from backend.representation import VARIANT_PARTS
 from backend.retrieval import RankedItem, orders_from
 from backend.retrieval.channels import Plan, plan
@@ -50,9 +52,16 @@ def target_card(view: PredictView) -> str:
         dataset=view.request.dataset,
         rated=question.label is not None,
         command=view.command,
+        made=[] if view.still else _made(view),
         address=view.request.query(),
         still=view.still,
     )
+
+
+def _made(view: PredictView) -> Facts:
+    """Which models made what is shown, with all that their results depend on."""
+    results = {"tuned": view.prediction.answers, "reasoning": view.prediction.traces}
+    return model_facts({role: asdict(made_by(model, results[role])) for role, model in view.players.items()})
 
 
 def retrieve_panel(view: PredictView) -> str:
@@ -249,6 +258,7 @@ def ask_panel(view: PredictView) -> str:
         still=view.still,
         stale=_setting(shown) if stale else "",
         model=view.models["tuned"],
+        unknown=any(answer.unknown for answer in shown.answers if answer),
         live=_live(view),
     )
 
@@ -301,6 +311,7 @@ def reason_panel(view: PredictView, *, elsewhere: bool = False) -> str:
         live=live,
         nothing=not any(shown.traces) and not pieces,
         model=view.models["reasoning"],
+        unknown=any(trace.unknown for trace in shown.traces if trace),
     )
 
 
@@ -342,14 +353,14 @@ def run_status(view: PredictView) -> str:
     missing = sum(answer is None for answer in prediction.answers) + sum(trace is None for trace in prediction.traces)
     return render(
         "predict/status.html", run=run, other=view.other_run, complete=prediction.complete, missing=missing,
-        earlier=view.earlier, reached=_reached(prediction),
+        earlier=view.earlier, reached=_reached(prediction), unknown=prediction.unknown,
     )  # fmt: skip
 
 
 def _reached(prediction: Prediction) -> str:
     """How far it came: ``at 3 of 6 chains``, or by its answers where no chain was reached or wanted."""
     for parts, what in ((prediction.traces, "chains"), (prediction.answers, "answers")):
-        known = sum(part is not None for part in parts)
+        known = sum(part is not None and not part.unknown for part in parts)
         if known:
             return f"at {known} of {len(parts)} {what}"
     return "before its first answer"

@@ -99,6 +99,7 @@ class PredictService:
             data=data,
             prediction=look_up(pipeline, question, recipe, unknown=True),
             models={"tuned": models.display_name(tuned), "reasoning": models.display_name(reasoning)},
+            players={"tuned": tuned, "reasoning": reasoning},
             cast=cast_of(tuned, reasoning),
             stretches=self._stretches(question, recipe.retrieval, session.view),
             explained=neighbourhood.explain(
@@ -107,7 +108,7 @@ class PredictService:
             nearest=self._nearest(request, question, session),
         )
         with session.lock:
-            if not view.prediction.complete:
+            if not view.prediction.complete or view.prediction.unknown:
                 self._join_run(view.prediction, session)
                 view = replace(view, earlier=self.runs.last_job(pipeline, question, recipe))
             chosen = before = _chosen(view.prediction)

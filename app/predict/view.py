@@ -13,6 +13,7 @@ from app.shared.runs import LiveRun, Snapshot
 from backend.datasets import Dataset
 from backend.pipeline import Prediction
 from backend.retrieval import GammaStretch
+from backend.types import ModelRef
 from storage.jobs.store import StoredJob
 
 
@@ -45,7 +46,7 @@ class PredictView:
     drawn before. ``run`` is the live run of exactly this setting, ``earlier`` the last job of it in the database,
     where it is not complete. ``explained`` covers the items of both channels. ``stretches`` is empty where gamma
     does not apply; ``nearest`` is None until its fold is opened. ``still``: drawn for reading alone, with nothing
-    to press.
+    to press. ``players``: who plays each role.
     """
 
     request: SampleAddress
@@ -65,3 +66,4 @@ class PredictView:
     earlier: StoredJob | None = None
     truth: bool = False
     still: bool = False
+    players: Mapping[str, ModelRef] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from app.shared.errors import HEADERS, problem
 from app.shared.frame import Players, notice
 from app.shared.templating import asset, render, significant
 from backend.datasets import DatasetMeta
+from backend.engines import makes_up_answers
 from backend.evaluation.drawing import styles as exhibit_styles
 from backend.pipeline import Recipe
 
@@ -146,11 +147,14 @@ def recipe_facts(recipe: Recipe) -> Facts:
 
 
 def model_facts(models: Mapping[str, Mapping[str, Any]]) -> Facts:
-    """Says which model played which role."""
-    return [
-        (f"{role} model", ", ".join(f"{key} {value}" for key, value in model.items() if value is not None))
-        for role, model in models.items()
-    ]
+    """Says which model played which role, and all that its results depend on."""
+
+    def said(model: Mapping[str, Any]) -> str:
+        known = model["precision"] or model["server"] or makes_up_answers(model["name"])
+        words = [f"{key} {value}" for key, value in model.items() if value is not None]
+        return ", ".join(words if known else [*words, "precision unknown"])
+
+    return [(f"{role} model", said(model)) for role, model in models.items()]
 
 
 def still(html: str) -> Markup:

@@ -155,8 +155,8 @@ class LiveRun:
 
 
 def known(prediction: Prediction) -> int:
-    """How many answers and chains are there."""
-    return sum(part is not None for part in (*prediction.answers, *prediction.traces))
+    """How many answers and chains are there; one of unknown precision is to be asked anew."""
+    return sum(part is not None and not part.unknown for part in (*prediction.answers, *prediction.traces))
 
 
 class RunQueue:

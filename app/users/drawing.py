@@ -175,6 +175,7 @@ def user_predictions(
         profile=profile,
         least=profile.least,
         predictions=predictions,
+        unknown=any(row.unknown for row in predictions.every),
         heads=_heads(query, _PREDICTION_HEADS),
         rows=[
             {

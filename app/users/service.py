@@ -21,6 +21,7 @@ from backend.errors import UsageError
 from backend.pipeline import Prediction, Recipe
 from storage.results.lookup import look_up_all
 from storage.results.requests import AnsweredSamples
+from storage.results.unknown import only_unknown
 from storage.workspace import Workspace
 
 
@@ -95,7 +96,7 @@ class PredictionRow:
 
     ``row``: the target's interaction; ``place``: in the user's history, from 0; ``part``: of the split; ``when``: its
     seconds, None without times; ``channels``: the names of the two channels that ``picked`` ranks in; ``answers``,
-    ``chains``: how many are cached, and are asked for in all.
+    ``chains``: how many are cached, and are asked for in all; ``unknown``: they are of unknown precision.
     """
 
     row: int
@@ -113,6 +114,7 @@ class PredictionRow:
     chains: tuple[int, int]
     channels: tuple[str, str]
     picked: tuple[Picked, ...]
+    unknown: bool = False
 
     @property
     def complete(self) -> bool:
@@ -186,14 +188,15 @@ class UserPredictions:
                 self._complete.popitem(last=False)
         pipeline, data, rows = self._workspace.pipeline(), self._workspace.dataset(), dict(known)
         missing = [sample for sample in samples if sample not in known]
+        unknown = only_unknown(self._workspace)
         for start in range(0, len(missing), _TOGETHER):
             some = missing[start : start + _TOGETHER]
             questions = [pipeline.question(user, int(data.item_index[sample]), recipe) for sample in some]
-            for sample, prediction in zip(some, look_up_all(pipeline, questions, recipe, unknown=True), strict=True):
+            for sample, prediction in zip(some, look_up_all(pipeline, questions, recipe, unknown=unknown), strict=True):
                 row = _row(data, sample, self._split.name_of(sample) or "", prediction)
                 if row.answers[0]:
                     rows[sample] = row
-                if row.complete:
+                if row.complete and not row.unknown:
                     known[sample] = row
         answered = set(samples)
         return [row for sample, row in rows.items() if sample in answered]
@@ -220,6 +223,7 @@ def _row(data: Dataset, row: int, part: str, prediction: Prediction) -> Predicti
         p_g=prediction.p_g,
         p_r=prediction.p_r,
         p_final=prediction.p_final,
+        unknown=prediction.unknown,
         answers=(sum(one is not None for one in prediction.answers), len(prediction.answers)),
         chains=(sum(one is not None for one in prediction.traces), len(prediction.traces)),
         channels=question.channels.names,

@@ -219,6 +219,7 @@ def numbers(view: WhatIfView) -> str:
             for name, who, shape, old, new in rows
         ],
         edited=view.edited,
+        unknown=before.unknown or after.unknown,
         was=_answer(before),
         now=_answer(after),
         change=after.p_final - before.p_final,

@@ -170,7 +170,7 @@ class WhatIfService:
                 if name not in named or not _same(run.snapshot().prediction, named[name].prediction):
                     run.stop()
             for name, side in named.items():
-                if side.missing and not side.live:
+                if side.unasked and not side.live:
                     unanswered = side.prediction
                     session.runs[name] = self._predict.runs.start(
                         self._predict.pipeline, unanswered.question, unanswered.recipe
@@ -249,7 +249,7 @@ def _joined(side: WhatIfSide, run: LiveRun | None) -> WhatIfSide:
     if snapshot is None or not _same(snapshot.prediction, side.prediction):
         return replace(side, run=None)
     reached = WhatIfSide(replace(snapshot.prediction, recipe=side.prediction.recipe), snapshot)
-    return reached if reached.missing < side.missing else replace(side, run=snapshot)
+    return reached if reached.unasked < side.unasked else replace(side, run=snapshot)
 
 
 def _same(first: Prediction, second: Prediction) -> bool:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from app.shared.runs import LiveRun, Snapshot
+from app.shared.runs import LiveRun, Snapshot, known
 from app.what_if.edits import Plain
 from backend.datasets import Dataset
 from backend.pipeline import Prediction
@@ -29,6 +29,11 @@ class WhatIfSide:
     def missing(self) -> int:
         """How many model calls have not been made."""
         return sum(part is None for part in (*self.prediction.answers, *self.prediction.traces))
+
+    @property
+    def unasked(self) -> int:
+        """How many model calls asking makes: those, and again those whose precision is unknown."""
+        return len(self.prediction.answers) + len(self.prediction.traces) - known(self.prediction)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from collections.abc import Iterator
+from contextlib import closing
 
 from backend import datasets
 from backend.commands import command_line
@@ -24,7 +26,7 @@ def check(settings: Settings) -> list[Finding]:
     """Returns all findings under these settings, in the order in which they are told. May wait for model servers."""
     gpus_found = gpus()
     findings = [*_machine(gpus_found), *_packages(), *profile_findings(settings, gpus_found)]
-    return [*findings, _data(settings), _vectors(settings), _database(settings)]
+    return [*findings, _data(settings), _vectors(settings), *_database(settings)]
 
 
 def _machine(gpus_found: list[Gpu]) -> list[Finding]:
@@ -81,17 +83,22 @@ def _vectors(settings: Settings) -> Finding:
     return Finding("vectors", "ok", f"all {len(plan)} artifacts are there")
 
 
-def _database(settings: Settings) -> Finding:
+def _database(settings: Settings) -> Iterator[Finding]:
     from storage import open_database
     from storage.inventory import database_file
+    from storage.results.unknown import again_command, count_unknown
 
     file = database_file(settings.url)
     if file is not None and not file.exists():
-        return Finding("database", "optional", f"{file} is made at first use")
+        yield Finding("database", "optional", f"{file} is made at first use")
+        return
     try:
-        database = open_database(settings.url)
+        with closing(open_database(settings.url)) as database:
+            yield Finding("database", "ok", f"{database.url}, revision {database.revision}")
+            unknown = count_unknown(settings, database)
     except RallrecError as error:
-        return Finding("database", "missing", error.problem, error.fix or "")
-    detail = f"{database.url}, revision {database.revision}"
-    database.close()
-    return Finding("database", "ok", detail)
+        yield Finding("database", "missing", error.problem, error.fix or "")
+        return
+    if unknown:
+        detail = f"{unknown:,} answers and chains of the models in use are of unknown precision"
+        yield Finding("results", "optional", detail, again_command(settings))

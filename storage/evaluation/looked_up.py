@@ -37,12 +37,13 @@ _SAMPLES_PER_LOOK = 200
 @dataclass(frozen=True)
 class LookUp:
     """How look-ups go: who hears of them, and who can stop them. ``kept``: only what was looked up before is taken,
-    even if results were added since.
+    even if results were added since. ``unknown``: results of unknown precision are taken too.
     """
 
     progress: Progress = lambda _what, _fraction: None
     stop: Stop = lambda: False
     kept: bool = False
+    unknown: bool = False
 
 
 def look_up_ways(
@@ -67,7 +68,7 @@ def _of_workspace(
     workspace: Workspace, ways: Sequence[Way], samples: LabelledSamples, look_up: LookUp
 ) -> dict[str, WayResponses]:
     tune = untuned(workspace)
-    kept, cached = _KeptResponses(workspace, samples), {}
+    kept, cached = _KeptResponses(workspace, samples, look_up.unknown), {}
     for number, way in enumerate(ways):
         raise_if(look_up.stop)
         recipe = workspace.recipe(**way.recipe)
@@ -80,7 +81,7 @@ def _of_workspace(
             def tell(what: str, fraction: float | None, begin: float = begin, whole: float = whole) -> None:
                 look_up.progress(what, begin + whole * (fraction or 0.0))
 
-            responses = _look(workspace.pipeline(), way, recipe, samples, tell, look_up.stop)
+            responses = _look(workspace.pipeline(), way, recipe, samples, replace(look_up, progress=tell))
             kept.write(way, recipe, responses)
         run, answers_run = (
             tune or way.command(workspace.settings, samples.options, answers_only=alone) for alone in (False, True)
@@ -90,18 +91,16 @@ def _of_workspace(
     return cached
 
 
-def _look(
-    pipeline: Pipeline, way: Way, recipe: Recipe, samples: LabelledSamples, progress: Progress, stop: Stop
-) -> Responses:
+def _look(pipeline: Pipeline, way: Way, recipe: Recipe, samples: LabelledSamples, look_up: LookUp) -> Responses:
     """The naive equivalent is ``storage.results.lookup.look_up`` of each sample."""
     chains = recipe.reasoning.traces if way.chains else 0
     blocks = []
     for chunk in parts(len(samples), _SAMPLES_PER_LOOK):
-        raise_if(stop)
-        progress(f"looking up {way.key}", chunk[0] / len(samples))
+        raise_if(look_up.stop)
+        look_up.progress(f"looking up {way.key}", chunk[0] / len(samples))
         questions = _questions(pipeline, recipe, samples, chunk)
         cut = [replace(question, prompts=question.prompts[: way.orders]) for question in questions]
-        blocks.append(_arrays(look_up_all(pipeline, cut, recipe, unknown=True), chains))
+        blocks.append(_arrays(look_up_all(pipeline, cut, recipe, unknown=look_up.unknown), chains))
     return Responses.joined(blocks) if blocks else Responses.unknown(0, chains)
 
 
@@ -148,8 +147,8 @@ def shown_lines(question: Question, trace: Trace) -> list[HistoryLine]:
 class _KeptResponses:
     """Files of what was looked up, in ``evaluated`` of the home folder, named by all that it depends on."""
 
-    def __init__(self, workspace: Workspace, samples: LabelledSamples) -> None:
-        self._workspace, self._samples = workspace, samples
+    def __init__(self, workspace: Workspace, samples: LabelledSamples, unknown: bool) -> None:
+        self._workspace, self._samples, self._unknown = workspace, samples, unknown
         with workspace.database.session(read_only=True) as session:
             counts = (select(func.count()).select_from(table) for table in (AnswerRow, TraceRow))
             self._counts = np.array([session.execute(query).scalar_one() for query in counts])
@@ -179,6 +178,7 @@ class _KeptResponses:
             "data": work.dataset().meta.data_hash,
             "samples": self._samples.digest,
             "models": models,
+            "unknown": self._unknown,
             "recipe": recipe.model_dump(mode="json", exclude={"merging"}),
             "orders": way.orders,
             "chains": way.chains,

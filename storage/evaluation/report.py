@@ -14,6 +14,7 @@ from backend.evaluation.paper.systems import ChosenOnValidation, Evaluation, Sys
 from backend.merging.choose import ChosenWeights
 from backend.numbers import or_null
 from storage.evaluation.labelled import sample_facts
+from storage.results.unknown import again_command
 from storage.workspace import Workspace
 
 # Each of these is tested against every other system.
@@ -30,6 +31,11 @@ def report(workspace: Workspace, evaluation: Evaluation) -> dict[str, Any]:
         "split": evaluation.samples.said,
         "gamma": _gamma(chosen),
         "models": {role: asdict(workspace.model(role)) for role in ("tuned", "reasoning")},
+        "precision": {
+            "unknown": evaluation.unknown,
+            "left_out": evaluation.left_out,
+            "run": again_command(workspace.settings) if evaluation.unknown or evaluation.left_out else "",
+        },
         "samples": sample_facts(workspace, evaluation.samples),
         "validation": sample_facts(workspace, evaluation.validation),
         "interval": {

@@ -44,6 +44,7 @@ from backend.training.config import RECIPES, TuneConfig
 from storage.arrays import keep_arrays, kept_arrays
 from storage.evaluation.looked_up import LookUp, look_up_ways
 from storage.evaluation.ways import KNOWLEDGE, gamma_ways, own_adapter, ways_of
+from storage.results.unknown import count_unknown, only_unknown
 from storage.workspace import Workspace
 
 TRIVIAL = ("UserMean", "ItemMean", "MeanBlend")
@@ -61,7 +62,12 @@ def evaluate(
 ) -> Evaluation:
     """Every system on ``samples``, with what it reaches; what is chosen is chosen on ``validation``, ``gamma`` only
     where none is given. Runs no model. Raises ``Stopped``.
+
+    Results of unknown precision are scored only while the home holds no others, and never together with others.
     """
+    unknown = only_unknown(workspace)
+    left_out = 0 if unknown else count_unknown(workspace.settings, workspace.database)
+    look_up = replace(look_up, unknown=unknown)
     chosen = _choose(workspace, validation, gamma, look_up)
     asking = ways_of(workspace.settings, chosen.gamma)
     ways = look_up_ways(workspace, list(asking.values()), samples, look_up)
@@ -88,7 +94,7 @@ def evaluate(
     ]
     evaluation = Evaluation(
         workspace.dataset().meta.name, samples, validation, chosen, {system.name: system for system in systems},
-        {system.name: system for system in others}, ways,
+        {system.name: system for system in others}, ways, unknown=unknown, left_out=left_out,
     )  # fmt: skip
     return replace(evaluation, scored=_score_all(workspace.settings.home / "evaluated", evaluation, look_up))
 

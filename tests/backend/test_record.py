@@ -37,6 +37,18 @@ def test_a_record_has_exactly_the_promised_keys_and_title_seed_and_recipe(
         assert list(answer) == ["order", "p_yes", "dropped", "mass"]
 
 
+def test_a_model_whose_results_are_of_unknown_precision_has_none_in_the_record(
+    pipeline: Pipeline, question: Question, recipe: Recipe
+) -> None:
+    known = ModelRef("tiny", precision="float32", reading=1)
+    pipeline.tuned.model = pipeline.reasoner.model = known
+    done = pipeline.predict(question, recipe)
+    old = replace(done, answers=tuple(replace(answer, unknown=True) for answer in done.answers if answer))
+    for prediction, tuned in ((done, known), (old, ModelRef("tiny"))):
+        models = prediction_record(pipeline, prediction, cached=True)["models"]
+        assert models == {"tuned": asdict(tuned), "reasoning": asdict(known)}
+
+
 def test_a_record_says_what_the_prediction_says(pipeline: Pipeline, question: Question, recipe: Recipe) -> None:
     done, data = pipeline.predict(question, recipe), pipeline.dataset
     record = prediction_record(pipeline, done, cached=True)

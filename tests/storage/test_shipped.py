@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backend.engines import SCRIPTED
+from backend.errors import UsageError
 from backend.settings import Settings
 from backend.types import ModelRef, Sampling
 from storage import CachedEngine, Database, open_database
@@ -20,6 +23,7 @@ from storage.workspace import Workspace
 from tests.storage.results.test_transfer import count
 from tests.storage.storage_fakes import CountingEngine, ask
 
+KNOWN = ModelRef("tiny", precision="float32", reading=1)
 PROMPTS = [ask(str(number)) for number in range(3)]
 
 
@@ -111,8 +115,30 @@ def test_without_a_bundle_or_results_in_it_nothing_happens(
     for folder in (tmp_path / "none", tmp_path / "empty"):
         assert import_shipped(database, folder, {"scripted"}) is None
     assert caplog.records == []
-    assert ship_results(database, [ModelRef("tiny")], tmp_path / "empty") is None
+    assert ship_results(database, [KNOWN], tmp_path / "empty") is None
     assert list((tmp_path / "empty").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ([ModelRef("tiny")], "unknown (read in way unknown)"),
+        ([KNOWN, ModelRef("tiny")], "float32 (read in way 1), unknown"),
+        ([KNOWN, replace(KNOWN, precision="bfloat16")], "bfloat16 (read in way 1), float32"),
+        ([KNOWN, replace(KNOWN, reading=2, adapter="mine")], "float32 (read in way 2)"),
+    ],
+)
+def test_results_of_several_precisions_or_an_unknown_one_do_not_ship(
+    models: list[ModelRef], said: str, database: Database, tmp_path: Path
+) -> None:
+    for model in models:
+        fill(database, model, 2)
+    with pytest.raises(UsageError, match=f"{re.escape(said)}.*one that is known.*--again unknown"):
+        ship_results(database, models, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+    fill(database, KNOWN, 2)
+    fill(database, SCRIPTED, 2)
+    assert ship_results(database, [KNOWN, replace(KNOWN, adapter="mine"), SCRIPTED], tmp_path / "bundle")
 
 
 def test_a_bundle_is_checked_to_the_last_row(bundle: Path) -> None:

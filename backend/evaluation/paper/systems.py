@@ -287,6 +287,7 @@ class Evaluation:
 
     ``systems``: those of Table 4 in its order, then the trivial ones; ``others``: what other tables and the ablation
     compare; ``ways``: what the models said in each way to ask; ``scored``: what each of the systems reaches.
+    ``unknown``: all results are of unknown precision; where there are others, ``left_out`` of these are not scored.
     """
 
     dataset: str
@@ -297,6 +298,8 @@ class Evaluation:
     others: Mapping[str, System]
     ways: Mapping[str, WayResponses]
     scored: Mapping[str, SystemMetrics] = field(default_factory=dict)
+    unknown: bool = False
+    left_out: int = 0
 
     @property
     def all(self) -> dict[str, System]:
@@ -305,7 +308,7 @@ class Evaluation:
     @property
     def split(self) -> str:
         """What the numbers are measured on, in words."""
-        return f"measured on {self.samples.said}"
+        return f"measured on {self.samples.said}{', precision unknown' if self.unknown else ''}"
 
     @property
     def chosen_words(self) -> str:

@@ -15,14 +15,14 @@ import pytest
 
 import app.shared
 from app.predict import curves
-from app.predict.drawing import ask_panel, merge_panel, reason_panel, rerank_panel, target_card
+from app.predict.drawing import ask_panel, merge_panel, reason_panel, rerank_panel, run_status, target_card
 from app.shared.glossary import explained, explanation
 from app.shared.templating import probability, significant, symbol
 from backend.datasets import Dataset
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
 from backend.retrieval import GammaStretch
-from backend.types import Answer, Trace
+from backend.types import Answer, ModelRef, Trace
 from scripts.cli import app as commands
 from tests.app.views import ParsedHtml, dataset_of, every_panel, every_view, prediction_of, view_of
 
@@ -176,6 +176,25 @@ def test_the_rerank_table_fills_in_eq_8(small: Dataset, done: Prediction) -> Non
         assert len(scores) == len(p.question.chosen) == 6
         for row, pair in zip(p.question.chosen, scores, strict=True):
             assert row.score == pytest.approx(max(pair) if combine == "max" else sum(pair), abs=0.0011)
+
+
+@pytest.mark.parametrize("kind", ["answers", "traces"])
+def test_numbers_of_unknown_precision_have_a_badge_and_what_made_them_is_told(small: Dataset, kind: str) -> None:
+    data = dataset_of(small, "x")
+    known = prediction_of(data, "x")
+    results = tuple(replace(one, unknown=True) for one in getattr(known, kind) if one)
+    model = ModelRef("llama", precision="bfloat16", reading=1, server="gpu1:8000")
+    players = {"tuned": model, "reasoning": model}
+    views = [
+        replace(view_of(prediction, data, "x"), players=players)
+        for prediction in (known, replace(known, **{kind: results}))
+    ]
+    panel = {"answers": ask_panel, "traces": reason_panel}[kind]
+    assert ["precision unknown" in panel(view) for view in views] == [False, True]
+    assert ["of unknown precision" in run_status(view) for view in views] == [False, True]
+    told = [target_card(view) for view in views]
+    assert [page.count("precision bfloat16, reading 1, server gpu1:8000") for page in told] == [2, 1]
+    assert [page.count("precision unknown") for page in told] == [0, 1]
 
 
 def test_the_command_line_is_safe_to_paste_and_asks_for_the_same(small: Dataset) -> None:

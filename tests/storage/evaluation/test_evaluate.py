@@ -24,15 +24,18 @@ from backend.merging.choose import ALPHAS, EPSILONS
 from backend.pipeline import Prediction, Recipe
 from backend.prompting import HistoryLine, read_verdict
 from backend.settings import load_settings
-from backend.types import Trace
+from backend.types import ModelRef, Trace
 from backend.what_if import Edits
 from scripts.cli import app
+from storage import workspace as workspace_module
 from storage.evaluation.looked_up import shown_lines
 from storage.evaluation.systems import NAMES
 from storage.evaluation.ways import own_adapter, untuned
+from storage.results.keys import unknown_of
 from storage.workspace import Workspace
 from tests.backend.evaluation.test_metrics import BRIER
 from tests.storage.evaluation.conftest import Lists, ask
+from tests.storage.storage_fakes import CountingEngine
 
 PROFILE = """
 encoder = "scripted"
@@ -262,6 +265,35 @@ def test_the_tables_for_people_list_what_is_registered(
     assert any(line.startswith("Knowledge paper: alpha ") for line in lines)
     assert any(line.startswith("RALLRec+ minus RALLRec ") and "DeLong" in line for line in lines)
     assert any(line == "For DeepFM, xDeepFM, DCN, AutoInt: RALLREC_ENGINE=scripted rallrec baselines" for line in lines)
+
+
+def test_results_of_unknown_precision_are_scored_alone_or_left_out_and_said(
+    report: Callable[..., Any], lists: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RALLREC_ENGINE", "transformers")
+
+    def plays(now: bool) -> None:
+        def made(_name: str, model: ModelRef, **_options: Any) -> CountingEngine:
+            return CountingEngine(model if now else unknown_of(model))
+
+        monkeypatch.setattr(workspace_module, "create_engine", made)
+
+    plays(now=False)
+    then = [one.p_g for one in ask("mine", lists["test"], ("none",))["none"]]
+    plays(now=True)
+    alone = report()
+    assert alone["precision"] == {"unknown": True, "left_out": 0, "run": alone["precision"]["run"]}
+    assert "All results are of unknown precision. To ask them again:" in report(as_json=False)
+    labels = [float(bool(one.question.label)) for one in ask("mine", lists["test"][:1], ("none",))["none"]]
+    assert alone["systems"]["RALLRec"]["log_loss"] is not None
+    assert len(then) == alone["samples"]["count"] > len(labels)
+    mixed = report()
+    assert mixed["systems"]["RALLRec"]["missing"] == f"not cached (1 of {len(then)})"
+    # Of each sample three answers and four chains; one sample was asked again.
+    assert mixed["precision"]["left_out"] == 7 * (len(then) - 1)
+    assert shlex.split(mixed["precision"]["run"])[-3:] == ["reason", "--again", "unknown"]
+    said = report(as_json=False)
+    assert f"{7 * (len(then) - 1)} results of unknown precision are left out. To ask them again:" in said
 
 
 def test_lists_that_cannot_be_scored_are_refused(
