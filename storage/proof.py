@@ -143,7 +143,8 @@ def _calls(rows: Iterable[ResultRow], call_of: Callable[[ResultRow], CallT]) -> 
 
 
 def _shuffled(rows: Sequence[ResultRow], seed: int) -> list[ResultRow]:
-    whole = sorted((row for row in rows if not row["dropped"]), key=lambda row: str(row["key"]))
+    can_be_asked = [row for row in rows if not row["dropped"] and row["p_yes"] is not None]
+    whole = sorted(can_be_asked, key=lambda row: str(row["key"]))
     return [whole[place] for place in np.random.default_rng(seed).permutation(len(whole))]
 
 

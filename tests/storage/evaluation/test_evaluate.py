@@ -271,6 +271,8 @@ def test_results_of_unknown_precision_are_scored_alone_or_left_out_and_said(
     report: Callable[..., Any], lists: Lists, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RALLREC_ENGINE", "transformers")
+    for role in ("TUNED", "REASONING"):  # no results of it ship
+        monkeypatch.setenv(f"RALLREC_{role}_MODEL", "tiny")
 
     def plays(now: bool) -> None:
         def made(_name: str, model: ModelRef, **_options: Any) -> CountingEngine:
