@@ -62,6 +62,7 @@ def test_the_default_profile_says_what_the_defaults_are(monkeypatch: pytest.Monk
     )
     assert TuneConfig(**small_model["tune"]).samples < TuneConfig().samples
     assert ReasonerConfig(**small_model["reasoner"]).template == "answered"
+    assert given.pop("dtype") == "float32", "what ships was made in it"
     # What ships was made before the defaults were the paper's.
     assert (given.pop("describe"), given.pop("align")) == ({"counted": "all"}, {"full_limit": 2048})
     assert given == {name: defaults[name] for name in given}

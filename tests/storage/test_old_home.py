@@ -99,9 +99,8 @@ def test_the_same_samples_are_answered_as_before(workspace: Workspace) -> None:
 def test_a_link_shows_the_same_numbers(client: TestClient, link: str) -> None:
     shown = client.get(link).json()
     if "library" in link:  # how much space there is, and what this version makes, may differ
-        assert [artifact["key"] for artifact in shown["artifacts"]] == [
-            artifact["key"] for artifact in LINKS[link]["artifacts"]
-        ]
+        old = [artifact["key"] for artifact in LINKS[link]["artifacts"]]
+        assert [artifact["key"] for artifact in shown["artifacts"] if artifact["key"] in old] == old
         assert shown["models"] == LINKS[link]["models"]
     else:
         assert _as_then(shown, LINKS[link]) == LINKS[link]

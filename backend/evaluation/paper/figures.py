@@ -45,7 +45,7 @@ def tuned_on_recent(strategy: str) -> str:
 
 
 # Fig. 8: by what M_G is tuned on, its name and the system that is asked by each strategy.
-TUNINGS = {
+TUNINGS: dict[str, tuple[str, dict[str, str]]] = {
     "strategies": ("tuned on retrieved histories", {
         "recent": "recent", "retrieve-then-mix": "retrieve-then-mix", "mix-then-retrieve": "by concat+ssl",
         "rerank": "RALLRec",
@@ -144,8 +144,8 @@ def _of_tuning(
     key: str, users: ArrayLike, labels: Float64, scores: Mapping[str, ArrayLike], function: metrics.MetricFunction
 ) -> Series:
     values = np.array([function(users, labels, scores[name]) if name in scores else np.nan for name in STRATEGIES])
-    wrong = [
-        np.flatnonzero((np.asarray(scores[name], dtype=np.float64) > 0.5) != (labels == 1)) if name in scores else []
+    wrong = [  # nothing is wrong with a strategy that is not there
+        np.flatnonzero((np.asarray(scores.get(name, labels), dtype=np.float64) > 0.5) != (labels == 1))
         for name in STRATEGIES
     ]
     order, spans = joined(wrong)

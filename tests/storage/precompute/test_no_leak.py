@@ -85,19 +85,23 @@ def test_nothing_that_is_made_from_training_knows_the_rest(data: Dataset, tmp_pa
     (first, plan), (second, other_plan) = (
         _made(one, tmp_path / name) for one, name in ((data, "first"), (other, "second"))
     )
+
+    def same(kind: str, file: str) -> bool:
+        return np.array_equal(load_array(first[kind], file), load_array(second[kind], file))
+
     described = [[row.source for row in load_descriptions(one["descriptions"])] for one in (first, second)]
     assert described[0] == described[1]
     assert described[0].count("fixed") == data.n_items - 8
     for kind in ("title-vectors", "description-vectors", "collaborative", "aligned"):
-        assert np.array_equal(*(load_array(one[kind], VECTORS) for one in (first, second))), kind
-    assert np.array_equal(*(load_array(one["space"], "rows.npy") for one in (first, second)))
+        assert same(kind, VECTORS), kind
+    assert same("space", "rows.npy")
     for variant in ("text", "concat+ssl"):
-        assert np.array_equal(*(load_array(one["map"], f"{variant}.npy") for one in (first, second)))
+        assert same("map", f"{variant}.npy")
     for name in NETWORKS:
         curves = [json.loads((one[name.lower()].folder / "curve.json").read_text("utf-8")) for one in (first, second)]
         assert curves[0][0]["loss"] == curves[1][0]["loss"]
         if not moved:  # what is asked about a held-out sample is its item
-            assert np.array_equal(*(load_array(one[name.lower()], "scores.npy") for one in (first, second)))
+            assert same(name.lower(), "scores.npy")
     for recipe in RECIPES:
         assert _prompts(data, first, recipe) == _prompts(other, second, recipe), recipe
         recipes = [work.nodes[recipe].recipe | {"data": None, "inputs": None} for work in (plan, other_plan)]

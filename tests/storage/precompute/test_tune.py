@@ -98,11 +98,11 @@ def test_an_adapter_says_what_it_was_made_of_and_how_good_it_is(
     ],
 )
 def test_an_expert_learns_on_the_prompts_of_its_recipe(
-    recipe: str, prompts: Any, variant: str, strategy: str, data: Dataset, tmp_path: Path
+    recipe: str, prompts: Any, variant: Any, strategy: Any, data: Dataset, tmp_path: Path
 ) -> None:
     job = _job(data, tmp_path, TuneConfig(samples=6, k=3, prompts=prompts), replace(SCRIPTED))
     asking = tune._asking(job)
-    choice = RetrievalConfig(k=3, variant=variant, strategy=strategy)  # type: ignore[arg-type]
+    choice = RetrievalConfig(k=3, variant=variant, strategy=strategy)
     learned = [*tune._questions(job, asking, "train", 6, recipe)]
     assert len(learned) == 6
     for question in learned:

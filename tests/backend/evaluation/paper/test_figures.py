@@ -75,7 +75,9 @@ def test_fig_8_strategies_and_fig_9_latency() -> None:
     nothing = float("nan")  # no bar
     assert only(areas).y == pytest.approx([0.5, nothing, nothing, 1], nan_ok=True)
     assert only(hits).y == pytest.approx([1 / 3, nothing, nothing, 1], nan_ok=True)
-    both = figures.by_strategy([0, 0, 1], [1, 0, 1], {"strategies": scores, "tuned-on-recent": {"rerank": [0, 1, 0]}})
+    both = figures.by_strategy(
+        [0, 0, 1], [1, 0, 1], {"strategies": scores, "tuned-on-recent": {"rerank": [0.0, 1.0, 0.0]}}
+    )
     assert [series.name for series in both[0].series] == ["tuned on retrieved histories", "tuned on recent histories"]
     assert both[1].series[1].y[3] == 0
     one = only(figures.latency({"general": [0.1, 0.3], "reasoning": [[1, 2], [np.nan, 6]], "none": [np.nan]}))
