@@ -42,6 +42,7 @@ from storage.precompute.tune import adapter_name
 from storage.results.cached_engine import CachedEngine
 from storage.results.keys import unknown_of
 from storage.results.requests import note_requests
+from storage.results.servers import check_server
 from storage.roles import ROLES, BaseWeights, Role, base_of, encoder_of, made_with, role_of
 from storage.shipped import import_shipped, shipped_results, shipped_samples
 
@@ -223,7 +224,10 @@ class Workspace:
     def _base(self, base: BaseWeights) -> Engine:
         """The one engine of these base weights. What runs in this process encodes too: the encoder can be it."""
         if base not in self._opened.engines:
-            self._opened.engines[base] = create_engine(base.engine, **made_with(self.settings, base))
+            options = made_with(self.settings, base)
+            if base.model.server:
+                options["on_contact"] = lambda model, said: check_server(self.database, model, said)
+            self._opened.engines[base] = create_engine(base.engine, **options)
         engine: Engine = self._opened.engines[base]
         return engine
 

@@ -158,6 +158,18 @@ class RequestFillRow(Base):
     data_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
 
 
+class ServerRow(Base):
+    """What a server said of the model that it serves under a name, as JSON: see :mod:`storage.results.servers`."""
+
+    __tablename__ = "servers"
+
+    server: Mapped[str] = mapped_column(Text, primary_key=True)
+    model: Mapped[str] = mapped_column(Text, primary_key=True)
+    revision: Mapped[str] = mapped_column(Text, primary_key=True)
+    said: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
+
+
 class ImportRow(Base):
     """A file of results that was imported, by the SHA-256 of its bytes; ``answers`` and ``traces`` count its rows."""
 

@@ -252,3 +252,14 @@ def test_a_log_says_how_far_it_is_and_how_long_it_takes_now_and_then(
     ]
     log(Count("answers", prompts=3, wanted=3, known=3))
     assert capsys.readouterr().err == ""
+
+
+def test_results_of_unknown_precision_are_asked_again_and_nothing_else(
+    rallrec: Rallrec, database: dict[str, Any]
+) -> None:
+    """Made-up answers have no precision that could be unknown."""
+    again = ("reason", "--again", "unknown")
+    assert as_json(rallrec(*again, "--json", **database)) == {"asked": 0, "cut": 0, "not_here": {}}
+    assert "0 answers and chains were asked again" in rallrec(*again, **database).stdout
+    assert "leave them out" in one_line_error(rallrec(*again, "--limit", 3, **database), 2)
+    assert "'everything'" in one_line_error(rallrec("reason", "--again", "everything", **database), 2)

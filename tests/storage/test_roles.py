@@ -120,7 +120,7 @@ def test_roles_that_differ_in_anything_but_the_adapter_have_an_engine_each(
         ("openai", "http://one/v1"),
         ("openai", "http://two/v1"),
     ]
-    assert made[0][1].keys() == {"model", "url", "config"}
+    assert made[0][1].keys() == {"model", "url", "config", "on_contact"}
     mixed = opened(engine="vllm", tuned_engine="transformers", tuned_model=LLAMA, reasoning_model=LLAMA)
     mixed.engine("tuned"), mixed.engine("reasoning")
     assert [name for name, _ in made[2:]] == ["transformers", "vllm"]

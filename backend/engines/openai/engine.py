@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, RLock
@@ -37,19 +37,34 @@ _LOOK = 0.05
 # Seconds that cancelled requests are given to close their connections.
 _PATIENCE = 1.0
 _Heard = Callable[[], None]
+# What a list of models says of where the weights are from.
+_ORIGIN = ("root", "parent", "revision")
+# on_contact(model, what the server says of it)
+OnContact = Callable[[ModelRef, Mapping[str, str]], None]
 
 
 class OpenAIEngine(EngineBase):
     """``model.name``: the name that the server at ``url`` serves the model under; ``model.adapter``: the adapter's name
     there, asked for instead. ``model.context`` limits the context below the server's.
 
-    The key comes from the environment (``config.key_variable``) and is kept nowhere else. One lock serialises calls.
+    ``on_contact`` is told what the server says of a model (``root``, ``parent``, ``revision``) before that is first
+    used, and may raise. The key comes from the environment (``config.key_variable``) and is kept nowhere else. One lock
+    serialises calls.
     """
 
     name = "openai"
 
-    def __init__(self, model: ModelRef, *, url: str, config: ServerConfig | None = None, **_unused: Any) -> None:
+    def __init__(
+        self,
+        model: ModelRef,
+        *,
+        url: str,
+        config: ServerConfig | None = None,
+        on_contact: OnContact | None = None,
+        **_unused: Any,
+    ) -> None:
         self.model = model
+        self._on_contact = on_contact
         self._connection = Connection(url, config or ServerConfig())
 
     def load(self, progress: Progress | None = None) -> None:
@@ -131,8 +146,12 @@ class OpenAIEngine(EngineBase):
         if connection.is_open(name):
             return
         caller.tell(f"asking the server for {name}")
-        opening = Unit(0, partial(connection.open, name, self.model.context), lambda _nothing: None)
+        told: list[dict[str, str]] = []
+        opening = Unit(0, partial(connection.open, name, self.model.context), told.append)
         Calls(connection.client, 1, caller.stop).run([opening])
+        if self._on_contact:
+            self._on_contact(self.model, told[0])
+        connection.use(name)
 
     @property
     def _served_name(self) -> str:
@@ -164,17 +183,24 @@ class Connection:
         """Whether there is nothing left to ask the server before ``model`` is used."""
         return self._dialect is not None and model in self._served
 
-    async def open(self, model: str, context: int | None) -> None:
-        """Reach the server, check that it serves ``model``, and choose how to speak. Raises ``EngineError``."""
-        listed = await self._models()
-        if listed is not None and model not in listed:
-            raise unknown_model(model, listed, self.client.place)
-        if self._dialect is None:
-            self._dialect = await open_tokens(self._bridge, model, context) or ChatDialect(self.client, context)
+    def use(self, model: str) -> None:
+        """Take ``model`` as opened."""
         self._served.add(model)
 
-    async def _models(self) -> list[str] | None:
-        """Returns the names that the server lists; None where it lists none."""
+    async def open(self, model: str, context: int | None) -> dict[str, str]:
+        """Reach the server, check that it serves ``model``, and choose how to speak.
+
+        Returns what it says of where the weights are from. Raises ``EngineError``.
+        """
+        listed = await self._models()
+        if listed is not None and model not in listed:
+            raise unknown_model(model, list(listed), self.client.place)
+        if self._dialect is None:
+            self._dialect = await open_tokens(self._bridge, model, context) or ChatDialect(self.client, context)
+        return (listed or {}).get(model, {})
+
+    async def _models(self) -> dict[str, dict[str, str]] | None:
+        """Returns the names that the server lists, with what it says of each; None where it lists none."""
         try:
             told: Any = (await self.client.ask("/models")).get("data")
         except ServerFault as fault:
@@ -183,7 +209,11 @@ class Connection:
             raise
         if not isinstance(told, list):
             raise self.client.place.bad_answer("something else than a list of its models")
-        return [entry["id"] for entry in told if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
+        return {
+            entry["id"]: {name: entry[name] for name in _ORIGIN if isinstance(entry.get(name), str)}
+            for entry in told
+            if isinstance(entry, dict) and isinstance(entry.get("id"), str)
+        }
 
 
 @dataclass(frozen=True)

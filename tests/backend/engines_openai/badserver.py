@@ -59,8 +59,8 @@ def refuse(status: int, message: str, **more: Any) -> BadReply:
     return as_json({"error": {"message": message, "type": "error", **more}}, status)
 
 
-def models(*names: str) -> BadReply:
-    return as_json({"object": "list", "data": [{"id": name} for name in names]})
+def models(*names: str, **more: Any) -> BadReply:
+    return as_json({"object": "list", "data": [{"id": name, **more} for name in names]})
 
 
 def listing(likely: Sequence[tuple[str, Any]] = LIKELY, prompt_tokens: int | None = 7, text: str = "Yes") -> BadReply:
@@ -109,10 +109,13 @@ def _say_nothing(*_arguments: Any) -> None:
 
 
 class BadServer:
-    """``answer(asked)`` says what to do. ``asked``: every request so far; ``most``: the most under way at once."""
+    """``answer(asked)`` says what to do. ``asked``: every request so far; ``most``: the most under way at once;
+    ``origin``: what its list says of every model.
+    """
 
     def __init__(self, answer: Callable[[ServerRequest], BadReply], served: Sequence[str]) -> None:
         self._answer, self._served = answer, served
+        self.origin: dict[str, Any] = {}
         self._lock = threading.Lock()
         self.closing = threading.Event()
         self.asked: list[ServerRequest] = []
@@ -169,7 +172,7 @@ class BadServer:
 
     def _reply(self, request: ServerRequest) -> BadReply:
         if request.path == "/v1/models" and self._served:
-            return models(*self._served)
+            return models(*self._served, **self.origin)
         if request.path in ("/tokenize", "/v1/models"):
             return refuse(404, "Not Found")
         return self._answer(request)

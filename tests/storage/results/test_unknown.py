@@ -17,6 +17,8 @@ from backend.settings import Settings
 from backend.types import ModelRef, Sampling
 from storage import CachedEngine, Database
 from storage import workspace as workspace_module
+from storage.doctor.checks import check
+from storage.doctor.findings import Finding
 from storage.results.keys import unknown_of
 from storage.results.lookup import look_up
 from storage.results.unknown import ask_again, count_unknown, only_unknown
@@ -135,6 +137,18 @@ def test_exactly_the_unknown_ones_are_asked_again_and_once(workspace: Workspace,
     assert ask_again(workspace, quiet, lambda: False).asked == 0
     assert run(engines) == (5, 5)
     assert count_unknown(workspace.settings, workspace.database) == 0
+
+
+def test_the_doctor_counts_them_and_says_what_to_run(workspace: Workspace) -> None:
+    def findings() -> list[Finding]:
+        return [finding for finding in check(workspace.settings) if finding.name == "results"]
+
+    assert workspace.database
+    assert findings() == []
+    then(workspace, "tuned").answer(PROMPTS)
+    [finding] = findings()
+    assert (finding.state, finding.detail.split()[0]) == ("optional", "5")
+    assert finding.fix.endswith("reason --again unknown")
 
 
 def test_what_cannot_be_asked_is_said(workspace: Workspace, engines: list[CountingEngine]) -> None:
