@@ -150,7 +150,7 @@ def model_facts(models: Mapping[str, Mapping[str, Any]]) -> Facts:
     """Says which model played which role, and all that its results depend on."""
 
     def said(model: Mapping[str, Any]) -> str:
-        known = model["precision"] or model["server"] or makes_up_answers(model["name"])
+        known = model.get("precision") or model.get("server") or makes_up_answers(str(model.get("name")))
         words = [f"{key} {value}" for key, value in model.items() if value is not None]
         return ", ".join(words if known else [*words, "precision unknown"])
 
