@@ -22,6 +22,7 @@ from backend.datasets import Dataset
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
 from backend.retrieval import GammaStretch
+from backend.settings import Settings
 from backend.types import Answer, ModelRef, Trace
 from scripts.cli import app as commands
 from tests.app.views import ParsedHtml, dataset_of, every_panel, every_view, prediction_of, view_of
@@ -201,7 +202,9 @@ def test_the_command_line_is_safe_to_paste_and_asks_for_the_same(small: Dataset)
     data = dataset_of(small, "a b'; echo $HOME")
     view = view_of(prediction_of(data, "text"), data, "x; rm -rf ~ `id` $(id)")
     request = view.request.choosing(gamma=2 / 3, epsilon=0.00501187234, alpha=0.1234567, knowledge="none", seed=3)
-    [command] = re.findall(r"<code[^>]*>(.*?)</code>", target_card(replace(view, request=request)), re.DOTALL)
+    settings = Settings(dataset=data.meta.name)
+    shown = target_card(replace(view, request=request, command=request.command(settings)))
+    [command] = re.findall(r"<code[^>]*>(.*?)</code>", shown, re.DOTALL)
     words = shlex.split(ParsedHtml(command).words[0])
     given = dict(zip(words[2:-1:2], words[3:-1:2], strict=True))
     assert words[:2] == ["rallrec", "predict"]
