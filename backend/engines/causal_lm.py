@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoModelForCausalLM, DynamicCache
 from transformers.utils import logging as transformers_logging
 
 from backend.engines.chat import Chance, Chat, TokenizerVocabulary, common_length
 from backend.engines.models import check_precision
 from backend.engines.shared_prefix import ATTENTION, Prefix, RowCache, supports_shared_prefix
+from backend.engines.tokenizers import load_tokenizer
 from backend.errors import EngineError
 from backend.seeding import digest
 from backend.types import ModelRef, Progress
@@ -80,7 +81,7 @@ class CausalLM:
             from transformers import BitsAndBytesConfig
 
             options |= {"quantization_config": BitsAndBytesConfig(load_in_8bit=True), "device_map": {"": 0}}
-        tokenizer = AutoTokenizer.from_pretrained(source, **revision)
+        tokenizer = load_tokenizer(source, ref.name, **revision)
         model = AutoModelForCausalLM.from_pretrained(source, attn_implementation=ATTENTION, **options, **revision)
         check_precision(ref, {_name(part.dtype) for part in model.parameters() if part.is_floating_point()})
         placed = model if ref.quantized == "8bit" else model.to(where)

@@ -7,12 +7,14 @@ question. Imports no model library: what it needs of a tokenizer is a :class:`Vo
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from backend.control_words import looks_like_one, pattern_of, without_control_words
 from backend.engines.base import THINK_CLOSE, THINK_OPEN
 from backend.errors import EngineError, PartialError
 from backend.types import Message, Messages
@@ -30,6 +32,8 @@ _OTHER_CASES: tuple[Callable[[str], str], ...] = (str.lower, str.upper)
 # Between the end of the thinking and the answer.
 _GAP = "\n\n"
 _PROBE = "4c1f"
+# In a chain they are what it says, and prompts speak of them.
+_MARKS = (THINK_OPEN.strip(), THINK_CLOSE)
 
 
 class Chance(NamedTuple):
@@ -65,11 +69,13 @@ class TokenizerVocabulary:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        special = {int(number): str(token) for number, token in tokenizer.added_tokens_decoder.items() if token.special}
-        self.control_tokens = tuple(special.values())
-        # Some tokenizers count the marks of thinking among the control tokens; in a chain they are what it says.
-        marks = (THINK_OPEN.strip(), THINK_CLOSE)
-        self._unsaid = {number for number, token in special.items() if token not in marks}
+        added = {int(number): token for number, token in tokenizer.added_tokens_decoder.items()}
+        special = {number: str(token) for number, token in added.items() if token.special}
+        # Not all commands are marked as special: those that look like one are taken for one.
+        commands = (str(token) for token in added.values() if token.special or looks_like_one(str(token)))
+        self.control_tokens = tuple(dict.fromkeys(commands))
+        # Some tokenizers count the marks of thinking among the control tokens.
+        self._unsaid = {number for number, token in special.items() if token not in _MARKS}
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
@@ -258,9 +264,11 @@ class Chat:
 
     def _as_text(self, content: str) -> str:
         """Returns what a message says; control tokens in it (a title can hold one) are spelt so that they are none."""
-        for token in self._words.control_tokens:
-            content = content.replace(token, f"{token[0]} {token[1:]}")
-        return content
+        return without_control_words(content, self._control_words)
+
+    @cached_property
+    def _control_words(self) -> re.Pattern[str]:
+        return pattern_of(word for word in self._words.control_tokens if word not in _MARKS)
 
     def _fit(self, messages: Messages, room: int, render: Callable[[Messages], str]) -> FittedPrompt:
         """Returns the tokens of the rendered messages; as few of the oldest lines go as must to leave ``room``."""

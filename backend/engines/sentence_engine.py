@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from backend.engines.base import raise_if
+from backend.engines.tokenizers import check_words_apart
 from backend.errors import EngineError
 from backend.types import ModelRef, Progress, Stop
 
@@ -40,9 +41,13 @@ class SentenceEncoder:
             try:
                 from sentence_transformers import SentenceTransformer
 
-                self._loaded = SentenceTransformer(
+                loaded = SentenceTransformer(
                     self.model.name, revision=self.model.revision, device=self._device, trust_remote_code=False
                 )
+                check_words_apart(loaded.tokenizer, self.model.name)
+                self._loaded = loaded
+            except EngineError:
+                raise
             except ImportError as error:
                 raise EngineError(
                     "sentence-transformers is not installed", fix="pip install 'rallrec-plus[sentence]'"

@@ -22,6 +22,7 @@ from backend.engines import models
 from backend.engines.base import Caller, EngineBase, OnAnswer, OnReading, OnTrace, parts, raise_if
 from backend.engines.chat import Chance, Chat, FittedChain, FittedPrompt, FittedPrompts, TokenizerVocabulary
 from backend.engines.config import VllmConfig
+from backend.engines.tokenizers import as_saved
 from backend.errors import EngineError
 from backend.seeding import derive_seed
 from backend.types import Answer, ChainReading, Messages, ModelRef, Progress, Sampling, Stop
@@ -243,8 +244,8 @@ def load_vllm(model: ModelRef, models_dir: Path, config: VllmConfig, progress: P
         from vllm import LLM
 
         llm = LLM(**_options(model, source, config, on_cpu))
-        vocabulary = TokenizerVocabulary(llm.get_tokenizer())
-        chat = Chat(vocabulary, llm.llm_engine.model_config.max_model_len)
+        tokenizer = as_saved(llm.get_tokenizer(), source, model.name, **_revision(model, source))
+        chat = Chat(TokenizerVocabulary(tokenizer), llm.llm_engine.model_config.max_model_len)
         models.check_precision(model, {str(llm.llm_engine.model_config.dtype).removeprefix("torch.")})
     except EngineError:
         raise
@@ -283,6 +284,11 @@ def _import_vllm() -> bool:
     return on_cpu
 
 
+def _revision(model: ModelRef, source: str) -> dict[str, str]:
+    """The option that names the revision; a folder has none, a hub's model is asked for by its name."""
+    return {"revision": model.revision} if source == model.name and not Path(source).is_dir() else {}
+
+
 def _options(model: ModelRef, source: str, config: VllmConfig, on_cpu: bool) -> dict[str, Any]:
     """The options of ``vllm.LLM``."""
     dtype = model.precision or ("float32" if on_cpu and config.dtype == "auto" else config.dtype)
@@ -297,9 +303,8 @@ def _options(model: ModelRef, source: str, config: VllmConfig, on_cpu: bool) -> 
         "enable_prefix_caching": True,
         "use_tqdm_on_load": False,
     }
-    # A folder has no revisions; a hub's model is asked for by its name.
-    if source == model.name and not Path(source).is_dir():
-        options |= {"revision": model.revision, "tokenizer_revision": model.revision}
+    if revision := _revision(model, source):
+        options |= revision | {"tokenizer_revision": model.revision}
     if config.max_lora_rank:
         options |= {"enable_lora": True, "max_lora_rank": config.max_lora_rank}
         options |= {"max_loras": _ADAPTERS_READY, "max_cpu_loras": _ADAPTERS_KEPT}

@@ -18,6 +18,7 @@ from jinja2 import FileSystemLoader, StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict
 
+from backend.control_words import without_control_words
 from backend.datasets import DatasetMeta
 from backend.datasets.schema import Domain
 from backend.prompting.person import SOMEBODY, Person
@@ -202,8 +203,8 @@ def _unmarked(meta: DatasetMeta) -> DatasetMeta:
 
 
 def _one_line(text: str) -> str:
-    """Makes one line of what the data says, so that line breaks and marks cannot forge other parts of a prompt."""
-    return " ".join(_without_marks(text).split())
+    """Makes one line of what the data says, in which nothing can forge other parts of a prompt, or of the chat."""
+    return without_control_words(" ".join(_without_marks(text).split()))
 
 
 def _without_marks(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.control_words import without_control_words
 from backend.datasets.rules import fill
 from backend.datasets.schema import DatasetMeta
 from backend.representation.texts import NO_CATEGORY
@@ -72,8 +73,8 @@ def fixed_template(meta: DatasetMeta) -> str:
 
 def describe_prompt(meta: DatasetMeta, label: str, categories: Sequence[str]) -> Messages:
     """The question of eq. 1 about one item: its basic information b_i put into the template p."""
-    known = " ".join((", ".join(categories) or NO_CATEGORY).split())
-    values = {"noun": meta.item_noun, "label": " ".join(label.split()), "categories": known}
+    label, known = (without_control_words(" ".join(t.split())) for t in (label, ", ".join(categories) or NO_CATEGORY))
+    values = {"noun": meta.item_noun, "label": label, "categories": known}
     return (Message("user", fill(describe_template(meta), values)),)
 
 

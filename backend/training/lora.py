@@ -221,10 +221,10 @@ class LoraTuner:
 
 def _load(source: str, name: str, config: LoraSettings, device: Any) -> tuple[Any, Any]:
     """The tokenizer and the frozen weights."""
-    from transformers import AutoTokenizer
+    from backend.engines.tokenizers import load_tokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(source), _load_base(source, config, device)
+        return load_tokenizer(source, name), _load_base(source, config, device)
     except RallrecError:
         raise
     except Exception as error:

@@ -13,6 +13,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Any, TypeVar
 
+from backend.control_words import without_control_words
 from backend.engines.base import THINK_CLOSE, THINK_OPEN
 from backend.engines.chat import Chance, without_oldest
 from backend.engines.openai.client import ServerClient, read_all
@@ -232,7 +233,9 @@ class ChatDialect:
 
 
 def _as_chat(messages: Messages) -> list[dict[str, str]]:
-    return [_turn(message.role, message.content) for message in messages]
+    # Which commands the model knows, the server does not tell: nothing that looks like one is sent.
+    marks = (_OPEN, THINK_CLOSE)
+    return [_turn(message.role, without_control_words(message.content, but=marks)) for message in messages]
 
 
 def _turn(role: str, content: str) -> dict[str, str]:

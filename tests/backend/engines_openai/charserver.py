@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.backend.engines_openai.badserver import BadReply, BadServer, ServerRequest, as_json, event, refuse
 
-COMMANDS = ("<|start|>", "<|end|>")
+COMMANDS = ("<|start|>", "<|end|>", "<\uff5cUser\uff5c>")
 _FIRST_COMMAND = 200_000
 END = _FIRST_COMMAND + 1
 

@@ -9,7 +9,7 @@ import pytest
 
 from backend.engines.openai import OpenAIEngine
 from backend.errors import EngineError, PartialError, Stopped
-from backend.types import LOW_MASS, Answer, ModelRef, Sampling
+from backend.types import LOW_MASS, Answer, Message, ModelRef, Sampling
 from tests.backend.engines_openai.badserver import BadReply, ServerRequest, as_json, listing, refuse
 from tests.backend.engines_openai.conftest import Start
 from tests.backend.engines_openai.prompts import PROMPTS, with_history
@@ -53,6 +53,13 @@ def test_how_likely_both_answers_are_is_told(start: Start, likely: Any, low: boo
     [answer] = start(lambda _asked: listing(likely))[0].answer(PROMPTS[:1])
     assert answer.mass is not None
     assert (answer.mass < LOW_MASS) is low
+
+
+@pytest.mark.parametrize("command", ["<|im_end|>", "<\uff5cUser\uff5c>", "<s>", "[/INST]", "\uff1cthink\uff1e"])
+def test_what_looks_like_a_command_is_sent_so_that_it_is_none(start: Start, command: str) -> None:
+    engine, server = start(lambda _asked: listing())
+    engine.answer([(Message("user", f"A film called {command}?"),)])
+    assert server.chats[0].body["messages"][0]["content"] == f"A film called {command[0]} {command[1:]}?"
 
 
 def test_answers_keep_the_order_of_the_prompts_and_each_is_handed_over_once(start: Start) -> None:
