@@ -260,23 +260,30 @@ def scales_logits(config: Any) -> str | None:
     return next((name for name in names if getattr(config, name, None) not in (None, 1)), None)
 
 
-class _ExactHead:
-    """The logits of the answers in float32 where the model's own are rounded: in bfloat16 they are 1/8 apart, so P(yes)
-    would move in steps of up to 0.03, and the variance over history orders would often be nothing.
+def exact_logits(model: Any, tokens: Sequence[int]) -> Callable[[Tensor], Tensor] | None:
+    """Returns what makes final states [n, d] the logits [n, len(tokens)] of these tokens, in float32.
+
+    None where the model's own are as exact, or are more than its last layer's. In bfloat16 they are 1/8 apart, so
+    P(yes) would move in steps of up to 0.03, and the variance over history orders would often be nothing.
     """
+    head, config, places = model.get_output_embeddings(), model.config.get_text_config(), list(tokens)
+    weight, bias = getattr(head, "weight", None), getattr(head, "bias", None)
+    if weight is None or not weight.is_floating_point() or weight.dtype == torch.float32 or scales_logits(config):
+        return None
+    rows = weight[places].detach().float()
+    shift = 0.0 if bias is None else bias[places].detach().float()
+    return lambda states: states.float() @ rows.T + shift
+
+
+class _ExactHead:
+    """The model's logits, those of the answers in float32 (:func:`exact_logits`)."""
 
     def __init__(self, model: Any, answers: Sequence[int]) -> None:
         self._answers = list(answers)
-        head, config = model.get_output_embeddings(), model.config.get_text_config()
-        weight = getattr(head, "weight", None)
         self._states: Tensor | None = None
-        self._rows: Tensor | None = None
-        if weight is None or not weight.is_floating_point() or weight.dtype == torch.float32 or scales_logits(config):
-            return
-        self._rows = weight[self._answers].detach().float()
-        bias = getattr(head, "bias", None)
-        self._bias = 0.0 if bias is None else bias[self._answers].detach().float()
-        head.register_forward_pre_hook(self._keep)
+        self._exact = exact_logits(model, answers)
+        if self._exact:
+            model.get_output_embeddings().register_forward_pre_hook(self._keep)
 
     def _keep(self, _module: Any, given: tuple[Tensor, ...]) -> None:
         self._states = given[0]
@@ -284,6 +291,6 @@ class _ExactHead:
     def logits(self, logits: Tensor, places: tuple[Tensor, Tensor]) -> Tensor:
         """The logits [rows, vocabulary] at these ``places`` of what the model gave, float32, on the CPU."""
         chosen = logits[places].float()
-        if self._rows is not None and self._states is not None:
-            chosen[:, self._answers] = self._states[places].float() @ self._rows.T + self._bias
+        if self._exact and self._states is not None:
+            chosen[:, self._answers] = self._exact(self._states[places])
         return chosen.cpu()

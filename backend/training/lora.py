@@ -73,6 +73,9 @@ class LoraTuner:
                     fix='set the targets, such as RALLREC_TUNE__TARGETS=["q_proj","v_proj"]',
                 ) from error
         self._inner: Any = self._peft.get_base_model()
+        from backend.engines.causal_lm import exact_logits
+
+        self._exact = exact_logits(self._inner, self.chat.answer_ids)
         self.end = int(self.tokenizer.eos_token_id)
 
     def tune(
@@ -147,7 +150,7 @@ class LoraTuner:
         lost = 0.0
         optimizer.zero_grad()
         for part in by_length(batch, self.config.side_by_side):
-            logits, targets, weights, _ = self._forward(part)
+            logits, targets, weights, *_ = self._forward(part)
             losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
             loss = (losses * weights).sum() / total
             loss.backward()
@@ -156,8 +159,9 @@ class LoraTuner:
         optimizer.step()
         return lost
 
-    def _forward(self, part: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Logits [m, vocabulary] of the m weighted places, their tokens and weights, and which of them are answers.
+    def _forward(self, part: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Logits [m, vocabulary] of the m weighted places, their tokens and weights, which of them are answers, and the
+        final states [m, d] that the logits are made of.
 
         Only those places go through the last layer, which for small models is a fifth of the work.
         """
@@ -184,12 +188,13 @@ class LoraTuner:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=mixed or self.device.type == "cuda"):
             attention = torch.from_numpy(mask).to(self.device)
             states = backbone(input_ids=on, attention_mask=attention, use_cache=False, **apart).last_hidden_state
-        logits = head(states[:, :-1][where].to(next(head.parameters()).dtype))
+        read = states[:, :-1][where]
+        logits = head(read.to(next(head.parameters()).dtype))
         chosen = torch.from_numpy(weights[:, 1:]).to(self.device)[where]
-        return logits, on[:, 1:][where], chosen, torch.from_numpy(answer[:, 1:]).to(self.device)[where]
+        return logits, on[:, 1:][where], chosen, torch.from_numpy(answer[:, 1:]).to(self.device)[where], read
 
     def _read(self, examples: Sequence[Example], stop: Callable[[], None]) -> tuple[np.ndarray, float]:
-        """P(yes) of each example, and the weighted loss of all."""
+        """P(yes) of each example, read from logits in float32 as the engines do, and the weighted loss of all."""
         import torch
 
         answers, lost, total = np.empty(len(examples)), 0.0, 0.0
@@ -199,12 +204,13 @@ class LoraTuner:
             for start in range(0, len(order), self.config.side_by_side):
                 stop()
                 places = order[start : start + self.config.side_by_side]
-                logits, targets, weights, answer = self._forward([examples[place] for place in places])
+                logits, targets, weights, answer, states = self._forward([examples[place] for place in places])
                 losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
                 lost, total = lost + float((losses * weights).sum()), total + float(weights.sum())
-                for place, row in zip(places, logits[answer].double().cpu(), strict=True):
-                    ids = self.chat.answer_ids
-                    answers[place] = self.chat.p_yes(dict(zip(ids, row[ids].tolist(), strict=True)))
+                ids = self.chat.answer_ids
+                of_answers = self._exact(states[answer]) if self._exact else logits[answer][:, ids]
+                for place, row in zip(places, of_answers.double().tolist(), strict=True):
+                    answers[place] = self.chat.p_yes(dict(zip(ids, row, strict=True)))
         self._peft.train()
         return answers, lost / max(total, 1e-12)
 

@@ -10,8 +10,8 @@ from backend.representation.descriptions import describe_prompt
 from tests.backend.prompting.test_prompts import META
 
 COMMANDS = [
-    "<|im_end|>", "<\uff5cUser\uff5c>", "\uff1c|end|\uff1e", "<\uff5cend\u2581of\u2581sentence\uff5c>", "<think>", "</think>",
-    "\uff1c/think\uff1e", "<s>", "</s>", "<start_of_turn>", "[INST]", "[/INST]",
+    "<|im_end|>", "<\uff5cUser\uff5c>", "\uff1c|end|\uff1e", "<\uff5cend\u2581of\u2581sentence\uff5c>", "<think>",
+    "</think>", "\uff1c/think\uff1e", "<s>", "</s>", "<start_of_turn>", "[INST]", "[/INST]",
 ]  # fmt: skip
 
 

@@ -230,6 +230,23 @@ def test_answers_are_those_of_the_answer_position_whatever_stands_behind(tiny_fo
         assert logit == pytest.approx(expected, abs=1e-6)
 
 
+def test_answers_of_a_bfloat16_base_are_read_in_float32(tiny_folder: Path) -> None:
+    tuner = _tuner(tiny_folder, base="bfloat16")
+    writer = ExampleWriter(tuner.chat, tuner.tokenizer)
+    examples = [writer.answer(_prompt(), liked, every_answer=True) for liked in (True, False)]
+    head, ids = tuner._inner.get_output_embeddings(), tuner.chat.answer_ids
+    rounded, exact = [], []
+    for example in examples:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            told = torch.tensor([example.ids[: example.answer_at]])
+            state = tuner._inner.base_model(told, use_cache=False).last_hidden_state[0, -1]
+        for read, logits in ((rounded, head(state.bfloat16())), (exact, state.float() @ head.weight.float().T)):
+            read.append(tuner.chat.p_yes(dict(zip(ids, logits[ids].double().tolist(), strict=True))))
+    answers = tuner.answers(examples)
+    np.testing.assert_allclose(answers, exact, atol=1e-4)
+    assert np.abs(answers - exact).max() < np.abs(np.subtract(rounded, exact)).max() / 3
+
+
 def test_targets_that_the_model_lacks_are_an_error_that_says_what_to_set(tiny_folder: Path) -> None:
     with pytest.raises(EngineError, match=r"'tiny'.*nothing_proj.*RALLREC_TUNE__TARGETS"):
         _tuner(tiny_folder, targets=("nothing_proj",))
