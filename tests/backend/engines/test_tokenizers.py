@@ -54,10 +54,11 @@ def test_engine_and_training_read_with_it(misnamed: Path, models_dir: Path) -> N
     assert TEXT in tuner.tokenizer.decode(tuner.chat.answer_prompt((Message("user", TEXT),)).ids)
 
 
-def _saved(folder: Path, pattern: str) -> str:
-    """A tokenizer of characters that keeps what matches ``pattern`` alone."""
+def _saved(folder: Path, pattern: str, known: str = "é") -> str:
+    """A tokenizer of characters, ``known`` among them, that loses what matches ``pattern``."""
     characters = {
-        character: number for number, character in enumerate(dict.fromkeys("\n é" + "".join(map(chr, range(33, 127)))))
+        character: number
+        for number, character in enumerate(dict.fromkeys(f"\n {known}" + "".join(map(chr, range(33, 127)))))
     }
     built = Tokenizer(kinds.WordLevel(characters | {"[UNK]": 200}, unk_token="[UNK]"))
     built.pre_tokenizer = pre_tokenizers.Sequence(
@@ -74,12 +75,13 @@ def test_a_tokenizer_that_loses_something_is_refused_with_what_it_made_of_it(tmp
         load_tokenizer(_saved(tmp_path, lost), "small")
 
 
-def test_a_tokenizer_that_gives_all_back_is_taken(tmp_path: Path) -> None:
-    assert load_tokenizer(_saved(tmp_path, "\u2603"), "small")
+@pytest.mark.parametrize("known", ["é", ""])
+def test_a_tokenizer_that_gives_back_all_that_it_knows_is_taken(tmp_path: Path, known: str) -> None:
+    assert load_tokenizer(_saved(tmp_path, "\u2602", known), "small")
 
 
 def test_one_that_encodes_texts_alone_must_keep_words_apart_and_no_more(tmp_path: Path) -> None:
-    check_words_apart(load_tokenizer(_saved(tmp_path, "\u2603"), "small"), "small")
+    check_words_apart(load_tokenizer(_saved(tmp_path, "\u2602"), "small"), "small")
     check_words_apart(PreTrainedTokenizerFast.from_pretrained(_saved(tmp_path, "\n")), "small")
     with pytest.raises(EngineError, match="runs words together: 'the user liked two films' became 'theuser"):
         check_words_apart(PreTrainedTokenizerFast.from_pretrained(_saved(tmp_path, " ")), "small")
