@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 # progress(what is being done, fraction in [0, 1] or None where it cannot be known)
@@ -66,8 +66,12 @@ LOW_MASS = 0.05
 
 @dataclass(frozen=True)
 class Answer:
-    """P(yes) in [0, 1] at the answer position: a softmax over the two answers. ``seconds`` is model time.
+    """P(yes) in [0, 1] at the answer position: a softmax over the two answers.
 
+    ``seconds``: the time of this request's own work. While several run side by side, each has an equal share of the
+    time that passes, so the seconds of all never add up to more than the time that all of them took; the time on the
+    clock of a batch is counted apart (:class:`backend.batch.Count`). Chains that were stored with a ``mass`` of None
+    have the time on the clock instead, however many ran beside them (:func:`own_seconds`).
     ``dropped``: how many of the history's oldest lines were left out, because the prompt was longer than the context.
     ``unknown``: it was kept before it was written down in which precision a model answers.
     ``mass`` in [0, 1]: the share of the probability that both answers together have there, see :data:`LOW_MASS`; None
@@ -120,6 +124,16 @@ class Trace:
     @property
     def is_chain(self) -> bool:
         return self.finish in CHAIN_ENDS
+
+
+def own_seconds(chains: Sequence[Trace]) -> list[float]:
+    """Returns the seconds of each of one prompt's chains, as :class:`Answer` defines them.
+
+    Of those that were stored before that definition the longest took as long as all of them: its time is shared.
+    """
+    old = [chain.seconds for chain in chains if chain.is_chain and chain.mass is None]
+    share = max(old, default=0.0) / max(len(old), 1)
+    return [share if chain.is_chain and chain.mass is None else chain.seconds for chain in chains]
 
 
 @dataclass(frozen=True)

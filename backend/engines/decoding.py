@@ -7,7 +7,6 @@ are what a step costs, are gone through once for all of them.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from backend.engines.chat import Chance, FittedPrompt, PieceReader
+from backend.engines.clock import WorkClock, WorkShare
 from backend.seeding import derive_seed
 from backend.types import CHAIN_ENDS, Messages, Sampling, Trace, finish_of
 
@@ -48,7 +48,7 @@ class Row:
     group: RowGroup
     sample: int | None
     generator: torch.Generator
-    started: float
+    share: WorkShare
     pieces: PieceReader | None = None
     tokens: list[int] = field(default_factory=list)
     feed: deque[int] = field(default_factory=deque)
@@ -65,6 +65,7 @@ class Decoder:
         self._cached = _SharedRows(lm) if lm.shares_prefix else _CopiedRows(lm)
         self._most = lm.rows_of(sampling.max_tokens) if lm.shares_prefix else 0
         self._rows: list[Row] = []
+        self._clock = WorkClock()
 
     @torch.inference_mode()
     def run(
@@ -91,14 +92,14 @@ class Decoder:
             self._take(self._cached.step([row.feed.popleft() for row in self._rows]))
 
     def _start(self, group: RowGroup) -> None:
+        shares = [self._clock.begin() for _ in group.samples]
         logits = self._cached.start(group.prompt.ids, len(group.samples))
         words = [message.content for message in group.messages]
-        started = time.perf_counter()
-        for sample in group.samples:
+        for sample, share in zip(group.samples, shares, strict=True):
             named = [words] if sample is None else [words, sample]
             generator = torch.Generator().manual_seed(derive_seed(self._sampling.seed, *named))
             pieces = PieceReader(self._lm.chat) if self._on_piece and sample is not None else None
-            self._rows.append(Row(group, sample, generator, started, pieces))
+            self._rows.append(Row(group, sample, generator, share, pieces))
         first = len(self._rows) - len(group.samples)
         self._draw(list(range(first, len(self._rows))), logits.expand(len(group.samples), -1))
         self._leave()
@@ -156,6 +157,7 @@ class Decoder:
             elif not row.read:
                 assert logits is not None
                 self._end(row, logits[number])
+            row.share.end()
             self._cached.remove(number)
             self._rows[number] = self._rows[-1]
             self._rows.pop()
@@ -166,7 +168,7 @@ class Decoder:
 
     def _hand_over(self, row: Row, chance: Chance | None) -> None:
         """Hand a chain over; without a ``chance`` where it is none."""
-        seconds = time.perf_counter() - row.started
+        seconds = row.share.end()
         row.read = True
         assert row.sample is not None
         text, dropped = self._lm.chat.text(row.tokens), row.group.prompt.dropped

@@ -27,6 +27,7 @@ from backend.engines.base import (
     raise_if,
 )
 from backend.engines.chat import FittedPrompts, without_oldest
+from backend.engines.clock import WorkClock
 from backend.errors import EngineError
 from backend.seeding import derive_seed
 from backend.types import Answer, ChainReading, Messages, ModelRef, Progress, Sampling, Stop, Trace
@@ -69,7 +70,8 @@ class ScriptedEngine(EngineBase):
         caller.tell("reasoning")
         fitting = FittedPrompts(prompts, lambda prompt: self._fitted(prompt, sampling.max_tokens, caller.stop))
         for number, (prompt, dropped) in fitting:
-            started = time.perf_counter()
+            clock = WorkClock()
+            shares = {index: clock.begin() for index in indices}
             words = {index: _script(prompt, index, sampling, self._named(index)) for index in indices}
             for position in range(max(map(len, words.values()), default=0)):
                 caller.check()
@@ -81,7 +83,7 @@ class ScriptedEngine(EngineBase):
                         text = "".join(chain)
                         p_yes = self._p_yes_behind(prompt, text)
                         finish = "length" if len(chain) == sampling.max_tokens else "stop"
-                        seconds = time.perf_counter() - started
+                        seconds = shares[index].end()
                         hear(number, Trace(index, text, p_yes, len(chain), seconds, finish, dropped, _MASS))
         fitting.raise_failures()
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from backend.engines import models
 from backend.engines.base import Caller, EngineBase, OnAnswer, OnReading, OnTrace, parts, raise_if
 from backend.engines.chat import Chance, Chat, FittedChain, FittedPrompt, FittedPrompts, TokenizerVocabulary
+from backend.engines.clock import WorkClock, WorkShare
 from backend.engines.config import VllmConfig
 from backend.engines.tokenizers import as_saved
 from backend.errors import EngineError
@@ -122,15 +122,16 @@ class VllmEngine(EngineBase):
             loaded, loop = self._load(caller.progress)
             from backend.engines.vllm_requests import AnswerReading
 
+            clock = WorkClock()
             fitting = FittedPrompts(prompts, loaded.chat.answer_prompt)
 
-            def known(number: int, prompt: FittedPrompt, started: float, chance: Chance) -> None:
-                seconds = time.perf_counter() - started
+            def known(number: int, prompt: FittedPrompt, share: WorkShare, chance: Chance) -> None:
+                seconds = share.end()
                 hear(number, Answer(chance.p_yes, len(prompt.ids), seconds, prompt.dropped, chance.mass))
 
             def requests() -> Iterator[Request]:
                 for number, prompt in fitting:
-                    reading = AnswerReading(loaded.chat, partial(known, number, prompt, time.perf_counter()))
+                    reading = AnswerReading(loaded.chat, partial(known, number, prompt, clock.begin()))
                     yield reading.request(prompt.ids)
 
             loop.run(requests(), caller.check)
@@ -145,6 +146,7 @@ class VllmEngine(EngineBase):
             from backend.engines.vllm_requests import ChainRequest
 
             caller.tell("reasoning")
+            clock = WorkClock()
             fitting = FittedPrompts(prompts, lambda prompt: loaded.chat.reason_prompt(prompt, sampling.max_tokens))
 
             def requests() -> Iterator[Request]:
@@ -153,7 +155,14 @@ class VllmEngine(EngineBase):
                     for index in indices:
                         seed, on_trace = _seed(sampling, prompts[number], index), partial(hear, number)
                         yield ChainRequest(
-                            loaded.chat, prompt, sampling, seed, index=index, on_piece=on_piece, on_trace=on_trace
+                            loaded.chat,
+                            prompt,
+                            sampling,
+                            seed,
+                            index=index,
+                            on_piece=on_piece,
+                            on_trace=on_trace,
+                            share=clock.begin(),
                         ).request()
 
             loop.run(requests(), caller.check)
@@ -167,15 +176,16 @@ class VllmEngine(EngineBase):
             loaded, loop = self._load(caller.progress)
             from backend.engines.vllm_requests import AnswerReading
 
+            clock = WorkClock()
             fitting = FittedPrompts(chains, lambda chain: loaded.chat.read_prompt(chain, sampling.max_tokens))
 
-            def known(number: int, chain: FittedChain, started: float, chance: Chance) -> None:
-                seconds = time.perf_counter() - started
+            def known(number: int, chain: FittedChain, share: WorkShare, chance: Chance) -> None:
+                seconds = share.end()
                 hear(number, ChainReading(chance.p_yes, chain.tokens, seconds, chain.dropped, chance.mass))
 
             def requests() -> Iterator[Request]:
                 for number, chain in fitting:
-                    reading = AnswerReading(loaded.chat, partial(known, number, chain, time.perf_counter()))
+                    reading = AnswerReading(loaded.chat, partial(known, number, chain, clock.begin()))
                     yield reading.request(chain.ids)
 
             loop.run(requests(), caller.check)

@@ -6,7 +6,6 @@ Importing it imports vLLM.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from vllm.inputs.engine import tokens_input
 from vllm.sampling_params import RequestOutputKind
 
 from backend.engines.chat import Chance, Chat, FittedPrompt, PieceReader
+from backend.engines.clock import WorkClock, WorkShare
 from backend.errors import EngineError
 from backend.types import CHAIN_ENDS, Sampling, Trace, finish_of
 
@@ -144,7 +144,7 @@ class ChainRequest(Text):
     index: int = 0
     on_piece: Callable[[int, str], None] | None = None
     on_trace: Callable[[Trace], None] = lambda _trace: None
-    started: float = field(default_factory=time.perf_counter)
+    share: WorkShare = field(default_factory=lambda: WorkClock().begin())
 
     def __post_init__(self) -> None:
         self._pieces = PieceReader(self.chat)
@@ -163,7 +163,7 @@ class ChainRequest(Text):
         return [AnswerReading(self.chat, self._hand_over).request([*self.prompt.ids, *self.tokens[:kept], *closing])]
 
     def _hand_over(self, chance: Chance | None) -> None:
-        text, seconds = self.chat.text(self.tokens), time.perf_counter() - self.started
+        text, seconds = self.chat.text(self.tokens), self.share.end()
         finish, dropped = self.finish or "", self.prompt.dropped
         p_yes, mass = chance or (None, None)
         self.on_trace(Trace(self.index, text, p_yes, len(self.tokens), seconds, finish, dropped, mass))

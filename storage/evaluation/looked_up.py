@@ -21,7 +21,7 @@ from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.prompting import HistoryLine, read_verdict
 from backend.questions import Question
 from backend.seeding import digest
-from backend.types import Progress, Stop, Trace
+from backend.types import Progress, Stop, Trace, own_seconds
 from storage.arrays import keep_arrays, kept_arrays
 from storage.database.tables import AnswerRow, TraceRow
 from storage.evaluation.ways import Way, untuned
@@ -30,7 +30,7 @@ from storage.results.lookup import look_up_all
 from storage.workspace import Workspace
 
 # This number goes up whenever the same cached results would give other arrays.
-_VERSION = 2
+_VERSION = 3
 _SAMPLES_PER_LOOK = 200
 
 
@@ -125,13 +125,15 @@ def _arrays(predictions: Sequence[Prediction], chains: int) -> Responses:
         for index, trace in enumerate(prediction.traces[:chains]):
             if trace:
                 _read_chain(responses, (index, place), prediction.question, trace)
+        known = {index: trace for index, trace in enumerate(prediction.traces[:chains]) if trace}
+        responses.seconds[list(known), place] = own_seconds(list(known.values()))
     return responses
 
 
 def _read_chain(responses: Responses, where: tuple[int, int], question: Question, trace: Trace) -> None:
     responses.p_yes[where] = np.nan if trace.p_yes is None else trace.p_yes
     responses.verdict[where] = read_verdict(trace.text).hard if trace.is_chain else np.nan
-    responses.tokens[where], responses.seconds[where] = trace.tokens, trace.seconds
+    responses.tokens[where] = trace.tokens
     cited = cited_titles(trace.text, shown_lines(question, trace), question.subject.target)
     for name, count in asdict(CitationCount.of(cited)).items():
         getattr(responses, name)[where] = count

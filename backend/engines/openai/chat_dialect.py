@@ -6,7 +6,8 @@ tokens that it lists. What a server turns out not to know is remembered and left
 
 from __future__ import annotations
 
-import time
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 from backend.control_words import without_control_words
 from backend.engines.base import THINK_CLOSE, THINK_OPEN
 from backend.engines.chat import Chance, without_oldest
+from backend.engines.clock import WorkClock
 from backend.engines.openai.client import ServerClient, read_all
 from backend.engines.openai.dialect import Draw, DrawChain, Show, Shown
 from backend.engines.openai.faults import ServerFault, TooLong
@@ -24,12 +26,18 @@ from backend.errors import EngineError
 from backend.types import CHAIN_ENDS, Answer, ChainReading, Messages, Trace, finish_of
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _PATH = "/chat/completions"
 _OPEN = THINK_OPEN.strip()
+# What asks a server to go on in the assistant's turn.
+_CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 _FOLLOW_UP = "So, is the answer Yes or No? Answer with one word."
 _LISTED, _FEWER_LISTED = 20, 5
 # Tokens that lead from a chain to the answer, where the context is limited by the model's reference.
 _CLOSING = 8
+# A turn of the assistant for which a server is asked how long it is, once and twice as long: each of its words is one
+# token, wherever it stands.
+_COUNTED = "the the the"
 # How often the server's own numbers are believed before half of what is left goes each time.
 _BELIEVED = 2
 # The context is not filled to the last token: lines differ in tokens per character.
@@ -44,6 +52,7 @@ class _Learnt:
     listed: int = _LISTED
     tells_usage: bool = True
     continues: bool = True
+    continuing_was_tried: bool = False
     gave_logprobs: bool = False
 
 
@@ -62,13 +71,15 @@ class ChatDialect:
     def __init__(self, client: ServerClient, context: int | None) -> None:
         self._client, self._context = client, context
         self._learnt = _Learnt()
+        self._clock = WorkClock()
+        self._trying = asyncio.Lock()
 
     async def answer(self, model: str, messages: Messages) -> Answer:
         async def ask(some: Messages) -> tuple[Chance, dict[str, Any], float]:
-            started = time.perf_counter()
-            read, told = await self._read(model, _as_chat(some), {})
-            self._check_context(told, 1)
-            return read, told, time.perf_counter() - started
+            with self._clock.begin() as share:
+                read, told = await self._read(model, _as_chat(some), {})
+                self._check_context(usage(told).get("prompt_tokens", 0), 1)
+            return read, told, share.end()
 
         (read, told, seconds), dropped = await fitted(messages, ask)
         return Answer(read.p_yes, usage(told).get("prompt_tokens", 0), seconds, dropped, read.mass)
@@ -93,27 +104,25 @@ class ChatDialect:
 
     async def _reason(self, messages: Messages, draw: Draw, show: Show | None) -> Trace:
         """One chain, and P(yes) read after it with its thinking closed (section 4.3.3)."""
-        started = time.perf_counter()
 
         async def ask(some: Messages) -> tuple[_ChatText, Messages]:
             await self._count(draw.model, some, draw.sampling.max_tokens + _CLOSING)
             return await self._speak(some, draw, show), some
 
-        (said, kept), dropped = await fitted(messages, ask)
         p_yes, mass = None, None
-        if said.finish in CHAIN_ENDS:
-            p_yes, mass = await self._read_after(draw.model, kept, said.text)
-        seconds = time.perf_counter() - started
-        return Trace(draw.index, said.text, p_yes, said.tokens, seconds, said.finish, dropped, mass)
+        with self._clock.begin() as share:
+            (said, kept), dropped = await fitted(messages, ask)
+            if said.finish in CHAIN_ENDS:
+                p_yes, mass = await self._read_after(draw.model, kept, said.text)
+        return Trace(draw.index, said.text, p_yes, said.tokens, share.end(), said.finish, dropped, mass)
 
     async def _read_after(self, model: str, messages: Messages, text: str) -> Chance:
         """Read P(yes) after a chain: the assistant's turn is continued behind it, closed, or else the user asks."""
         reasoning, rejected = reasoning_of(text), False
-        if self._learnt.continues:
+        if await self._continues(model):
             turn = f"{THINK_OPEN}{reasoning}\n{THINK_CLOSE}\n\n"
-            extra = {"continue_final_message": True, "add_generation_prompt": False}
             try:
-                return (await self._read(model, [*_as_chat(messages), _turn("assistant", turn)], extra))[0]
+                return (await self._read(model, [*_as_chat(messages), _turn("assistant", turn)], _CONTINUE))[0]
             except ServerFault as fault:
                 if not fault.rejected or isinstance(fault, TooLong):
                     raise
@@ -126,6 +135,44 @@ class ChatDialect:
         if rejected:
             self._learnt.continues = False
         return read
+
+    async def _continues(self, model: str) -> bool:
+        """Whether the server goes on in the assistant's turn when it is asked to, as far as is known.
+
+        One that knows nothing of it closes the turn without a word, and P(yes) would be read behind it. Its numbers of
+        tokens tell: behind a question, a turn that is continued adds its own tokens and no others.
+        """
+        async with self._trying:
+            if self._learnt.continues and not self._learnt.continuing_was_tried:
+                question = _turn("user", "?")
+                try:
+                    once = await self._length(model, [question, _turn("assistant", _COUNTED)], _CONTINUE)
+                    twice = await self._length(
+                        model, [question, _turn("assistant", f"{_COUNTED} {_COUNTED}")], _CONTINUE
+                    )
+                except ServerFault as fault:
+                    if not fault.rejected:
+                        raise
+                    self._learnt.continues = False
+                    return False
+                alone = await self._length(model, [question], {})
+                self._learnt.continuing_was_tried = True
+                if once and twice and alone and 2 * once - twice > alone:
+                    self._learnt.continues = False
+                    _log.warning(
+                        "The server %s closes the assistant's turn although it is asked to continue it: P(yes) after a "
+                        "chain is read from its answer to a further question",
+                        self._client.place.shown,
+                    )
+        return self._learnt.continues
+
+    async def _length(self, model: str, chat: list[dict[str, str]], extra: dict[str, Any]) -> int:
+        """Returns how many tokens a prompt has for the server; 0 where it does not tell."""
+        told = await self._adjusted(
+            lambda: {"model": model, "messages": chat, self._learnt.limit_name: 1} | extra,
+            lambda body: self._client.ask(_PATH, body),
+        )
+        return usage(told).get("prompt_tokens", 0)
 
     async def _read(
         self, model: str, chat: list[dict[str, str]], extra: dict[str, Any]
@@ -212,14 +259,10 @@ class ChatDialect:
     async def _count(self, model: str, messages: Messages, room: int) -> None:
         """Ask how long the prompt is, by one token after it, where the context is limited below the server's."""
         if self._context is not None:
-            told = await self._adjusted(
-                lambda: {"model": model, "messages": _as_chat(messages), self._learnt.limit_name: 1},
-                lambda body: self._client.ask(_PATH, body),
-            )
-            self._check_context(told, room)
+            self._check_context(await self._length(model, _as_chat(messages), {}), room)
 
-    def _check_context(self, told: dict[str, Any], room: int) -> None:
-        needed = usage(told).get("prompt_tokens", 0) + room
+    def _check_context(self, length: int, room: int) -> None:
+        needed = length + room
         if self._context is not None and needed > self._context:
             raise TooLong(f"The prompt needs {needed} tokens, its context is {self._context}", needed, self._context)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
@@ -17,6 +16,7 @@ from typing import Any, SupportsIndex, TypeVar, overload
 
 from backend.engines.base import THINK_CLOSE, THINK_OPEN
 from backend.engines.chat import Chance, Chat, FittedPrompt, PieceReader
+from backend.engines.clock import WorkClock
 from backend.engines.openai.client import ServerClient, read_all
 from backend.engines.openai.dialect import Draw, DrawChain, Show, Shown
 from backend.engines.openai.faults import ServerFault
@@ -45,12 +45,13 @@ class TokensDialect:
     def __init__(self, bridge: Bridge, vocabulary: ServerVocabulary, chat: Chat) -> None:
         self._bridge, self._client = bridge, bridge.client
         self._vocabulary, self._chat = vocabulary, chat
+        self._clock = WorkClock()
 
     async def answer(self, model: str, messages: Messages) -> Answer:
         fitted = await self._bridge.run(self._chat.answer_prompt, messages)
-        started = time.perf_counter()
-        chance = await self._read(model, fitted.ids)
-        return Answer(chance.p_yes, len(fitted.ids), time.perf_counter() - started, fitted.dropped, chance.mass)
+        with self._clock.begin() as share:
+            chance = await self._read(model, fitted.ids)
+        return Answer(chance.p_yes, len(fitted.ids), share.end(), fitted.dropped, chance.mass)
 
     def chains(self, messages: Messages) -> DrawChain:
         lock, fitted = asyncio.Lock(), list[FittedPrompt]()
@@ -66,9 +67,9 @@ class TokensDialect:
 
     async def read_chain(self, model: str, chain: tuple[Messages, str], max_tokens: int) -> ChainReading:
         fitted = await self._bridge.run(self._chat.read_prompt, chain, max_tokens)
-        started = time.perf_counter()
-        chance = await self._read(model, fitted.ids)
-        return ChainReading(chance.p_yes, fitted.tokens, time.perf_counter() - started, fitted.dropped, chance.mass)
+        with self._clock.begin() as share:
+            chance = await self._read(model, fitted.ids)
+        return ChainReading(chance.p_yes, fitted.tokens, share.end(), fitted.dropped, chance.mass)
 
     async def write(self, messages: Messages, draw: Draw) -> str:
         fitted = await self._bridge.run(self._chat.write_prompt, messages, draw.sampling.max_tokens)
@@ -124,15 +125,15 @@ class TokensDialect:
 
     async def _reason(self, fitted: FittedPrompt, draw: Draw, show: Show | None) -> Trace:
         """Draw one chain after a prompt with the thinking opened, and read P(yes) after it (section 4.3.3)."""
-        started = time.perf_counter()
-        spoken, reason = await self._speak(fitted, draw, show)
-        text = await self._bridge.run(self._chat.text, spoken)
-        p_yes, mass, finish = None, None, finish_of(reason, text)
-        if finish in CHAIN_ENDS:
-            kept, closing = await self._bridge.run(self._chat.before_reading, spoken)
-            p_yes, mass = await self._read(draw.model, [*fitted.ids, *list(spoken)[:kept], *closing])
-        seconds = time.perf_counter() - started
-        return Trace(draw.index, text, p_yes, len(spoken), seconds, finish, fitted.dropped, mass)
+        p_yes, mass = None, None
+        with self._clock.begin() as share:
+            spoken, reason = await self._speak(fitted, draw, show)
+            text = await self._bridge.run(self._chat.text, spoken)
+            finish = finish_of(reason, text)
+            if finish in CHAIN_ENDS:
+                kept, closing = await self._bridge.run(self._chat.before_reading, spoken)
+                p_yes, mass = await self._read(draw.model, [*fitted.ids, *list(spoken)[:kept], *closing])
+        return Trace(draw.index, text, p_yes, len(spoken), share.end(), finish, fitted.dropped, mass)
 
     async def probe(self, model: str) -> None:
         """Read one answer. Raises ``EngineError`` where the server cannot."""

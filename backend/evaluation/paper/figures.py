@@ -36,7 +36,7 @@ PLAIN, FULL = "full-none", "full-paper"
 # Section 3 takes smaller windows for BookCrossing.
 _WINDOW_SIZES = {"BookCrossing": 500}
 _WINDOW_SIZE = 1000
-_TIMES = "As the engine noted it when it ran; chains that were written side by side each count the time they shared."
+_TIMES = "The time of a response's own work; where several ran side by side, its share of the time that passed."
 
 
 def tuned_on_recent(strategy: str) -> str:

@@ -164,7 +164,8 @@ class WayResponses:
 
     @property
     def seconds(self) -> float:
-        """Mean time of a whole prediction: M_G once per history order (as long as for the first), then all chains."""
+        """Mean time of a whole prediction: M_G once per history order (as long as for the first), then all chains, each
+        with its own work alone (``seconds`` of :class:`backend.types.Answer`)."""
         return _mean(self.responses.answer_seconds * self.orders + self.responses.seconds.sum(axis=0))
 
     def expert(self, name: str, about: str = "") -> System:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from backend.engines import ENGINES, Engine, create_encoder, create_engine
@@ -164,6 +166,17 @@ def test_a_chain_read_anew_has_the_p_yes_that_it_was_drawn_with(engine: Engine) 
     same = [(chain.p_yes, reading.p_yes) for chain, reading in pairs if chain.tokens == reading.tokens]
     assert same, "a text that begins with no line break is read as the tokens that it was written in"
     assert [read for _, read in same] == pytest.approx([known for known, _ in same], abs=CLOSE)
+
+
+def test_seconds_are_of_a_requests_own_work(engine: Engine) -> None:
+    """However many run side by side, theirs add up to no more than the time that passed."""
+    started = time.perf_counter()
+    answers = engine.answer(PROMPTS)
+    rows = engine.reason(PROMPTS, 4, SHORT)
+    passed = time.perf_counter() - started
+    own = [result.seconds for result in (*answers, *(chain for row in rows for chain in row))]
+    assert min(own) >= 0
+    assert sum(own) <= passed
 
 
 def test_a_closed_chain_is_read_right_behind_its_thinking(engine: Engine) -> None:

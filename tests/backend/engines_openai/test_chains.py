@@ -119,8 +119,9 @@ def test_a_server_that_does_not_continue_a_turn_is_asked_in_another(start: Start
 
     engine, server = start(answer, concurrency=1)
     engine.reason(PROMPTS[:1], 2, SAMPLING)
-    readings = [request.body for request in server.chats if not request.streams]
-    assert ["continue_final_message" in body for body in readings] == [True, False, False]
+    readings = [request.body for request in server.chats if "logprobs" in request.body]
+    assert not any("continue_final_message" in body for body in readings)
+    assert len([request for request in server.chats if "continue_final_message" in request.body]) == 1
     assert [turn["role"] for turn in readings[-1]["messages"]] == ["system", "user", "assistant", "user"]
     assert readings[-1]["messages"][2]["content"] == "So."
     assert "Yes or No" in readings[-1]["messages"][3]["content"]
@@ -134,7 +135,45 @@ def test_a_turn_that_was_silently_not_continued_is_asked_for_in_another_for_that
 
     engine, server = start(answer, concurrency=1)
     engine.reason(PROMPTS[:1], 2, SAMPLING)
-    assert ["continue_final_message" in a.body for a in server.chats if not a.streams] == [True, False, True, False]
+    readings = [request.body for request in server.chats if "logprobs" in request.body]
+    assert ["continue_final_message" in body for body in readings] == [True, False, True, False]
+
+
+_WORDS_AROUND = 2  # of a turn: its head and its end
+
+
+@pytest.mark.parametrize(
+    ("adds", "continues"),
+    [
+        (lambda asked: 0 if asked else _WORDS_AROUND, True),  # vLLM
+        (lambda _asked: 0, True),  # llama.cpp, which always goes on in a last turn of the assistant
+        (lambda _asked: _WORDS_AROUND, False),  # closes the turn and opens another
+        (lambda asked: 1 if asked else _WORDS_AROUND, False),  # closes the turn, and opens none where asked not to
+        (None, True),  # tells no numbers: it is believed
+    ],
+)
+def test_a_server_that_closes_the_turn_without_a_word_is_found_out(
+    start: Start, adds: Any, continues: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``adds``: the tokens that stand behind a last turn of the assistant, by whether it is to be continued."""
+
+    def answer(request: ServerRequest) -> BadReply:
+        if request.streams:
+            return speech("So.")
+        turns, tokens = request.body["messages"], None
+        if adds is not None:
+            tokens = sum(_WORDS_AROUND + len(turn["content"].split()) for turn in turns) + 1
+            if turns[-1]["role"] == "assistant":
+                tokens += adds("continue_final_message" in request.body) - _WORDS_AROUND
+        return listing(prompt_tokens=tokens)
+
+    engine, server = start(answer)
+    engine.reason(PROMPTS[:2], 3, SAMPLING)
+    readings = [request.body["messages"][-1]["role"] for request in server.chats if "logprobs" in request.body]
+    assert readings == ["assistant" if continues else "user"] * 6
+    assert ("closes the assistant's turn" in caplog.text) is not continues
+    tried = [request for request in server.chats if not request.streams and "logprobs" not in request.body]
+    assert len(tried) == 3, "each server is tried once"
 
 
 def _cut_once(first: BadReply, then: BadReply) -> Any:
@@ -224,7 +263,7 @@ def test_too_long_a_prompt_of_chains_loses_the_same_lines_for_all(start: Start) 
     [chains] = engine.reason([with_history(40)], 4, SAMPLING)
     assert len({chain.dropped for chain in chains}) == 1
     assert chains[0].dropped > 0
-    assert {request.said.count("A film") for request in server.chats if not request.streams} == {40 - chains[0].dropped}
+    assert {a.said.count("A film") for a in server.chats if "logprobs" in a.body} == {40 - chains[0].dropped}
 
 
 def test_the_models_own_limit_holds_for_chains_and_texts(start: Start) -> None:
