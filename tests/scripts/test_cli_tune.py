@@ -122,7 +122,7 @@ def test_an_adapter_that_is_tuned_answers_in_a_prediction(rallrec: Rallrec, read
 @pytest.mark.parametrize(
     ("arguments", "changed", "code", "said"),
     [
-        (("--recipe", "best"), {}, 2, "rallrec, reasoner, rella"),
+        (("--recipe", "best"), {}, 2, "hybrid, rallrec, reasoner, recent, rella"),
         (("--dry-run",), {"RALLREC_TUNE__RANK": "0"}, 2, "tune.rank"),
         (("--dry-run",), {"RALLREC_TUNE__BASE": "4bit"}, 2, "tune.base"),
         ((), {"RALLREC_ENGINE": "scripted"}, 2, "no weights to tune"),
