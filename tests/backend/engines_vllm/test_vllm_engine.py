@@ -131,8 +131,8 @@ def test_probabilities_are_those_of_the_raw_logits_also_beside_hot_chains(
     for token in chat.answer_ids:
         assert logprobs[token].logprob == pytest.approx(float(everything[token]), abs=2e-3)
     yes, no = (float(logits[list(tokens)].exp().sum()) for tokens in (chat.yes, chat.no))
-    assert alone[0] == pytest.approx(yes / (yes + no), abs=1e-4)
-    assert beside[0] == pytest.approx(alone[0], abs=1e-5)
+    assert alone[0].p_yes == pytest.approx(yes / (yes + no), abs=1e-4)
+    assert beside[0].p_yes == pytest.approx(alone[0].p_yes, abs=1e-5)
 
 
 def test_the_same_adapter_given_from_the_start_answers_alike(
