@@ -23,6 +23,7 @@ from app.shared.frame import cast_of
 from app.shared.per_dataset import PerDataset
 from app.shared.runs import LiveRun, RunQueue, known
 from app.shared.sessions import Sessions
+from backend.commands import command_line
 from backend.datasets import Dataset, build_samples, split
 from backend.engines import models
 from backend.errors import RallrecError, UsageError
@@ -146,7 +147,12 @@ class PredictService:
 
     def command(self, request: SampleAddress) -> str:
         """The command that predicts the same as a request."""
-        return request.command(self._workspace.settings)
+        return request.command(self._command)
+
+    @cached_property
+    def _command(self) -> str:
+        """The command without any choice. It reads the settings anew, which a slider has no time for."""
+        return command_line(self._workspace.settings, "predict")
 
     def answered(self, request: SampleAddress) -> Answered:
         """For which values of its sliders the other choices of a request are answered already."""

@@ -6,6 +6,7 @@ them. :class:`SampleAddress` is the one that several screens share: one predicti
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,12 +16,10 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
 from app.shared.controls import no_number, read, short_gamma
-from backend.commands import command_line
 from backend.errors import RallrecError, UnknownNameError, UsageError
 from backend.knobs import KNOBS
 from backend.pipeline import Recipe
 from backend.retrieval import exact_gamma
-from backend.settings import Settings
 
 
 class Address(BaseModel):
@@ -168,12 +167,12 @@ class SampleAddress(Address):
         values = self.parameters | changes
         return urlencode({name: _spelt(name, value) for name, value in values.items() if value not in (None, "")})
 
-    def command(self, settings: Settings) -> str:
-        """The command that predicts the same, safe to paste into a shell. ``settings``: those of the dataset."""
+    def command(self, begun: str) -> str:
+        """The command that predicts the same, safe to paste into a shell. ``begun``: its line without any choice."""
         named = {"user": self.user, "item": self.item}
         named |= {name.replace("_", "-"): _plain(value) for name, value in self.choices.items()}
         options = [word for name, value in named.items() for word in (f"--{name}", value)]
-        return command_line(settings, "predict", *options, "--json")
+        return f"{begun} {shlex.join([*options, '--json'])}"
 
 
 def _spelt(name: str, value: Any) -> str:

@@ -18,6 +18,7 @@ from app.predict import curves
 from app.predict.drawing import ask_panel, merge_panel, reason_panel, rerank_panel, run_status, target_card
 from app.shared.glossary import explained, explanation
 from app.shared.templating import probability, significant, symbol
+from backend.commands import command_line
 from backend.datasets import Dataset
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
@@ -202,8 +203,8 @@ def test_the_command_line_is_safe_to_paste_and_asks_for_the_same(small: Dataset)
     data = dataset_of(small, "a b'; echo $HOME")
     view = view_of(prediction_of(data, "text"), data, "x; rm -rf ~ `id` $(id)")
     request = view.request.choosing(gamma=2 / 3, epsilon=0.00501187234, alpha=0.1234567, knowledge="none", seed=3)
-    settings = Settings(dataset=data.meta.name)
-    shown = target_card(replace(view, request=request, command=request.command(settings)))
+    command = request.command(command_line(Settings(dataset=data.meta.name), "predict"))
+    shown = target_card(replace(view, request=request, command=command))
     [command] = re.findall(r"<code[^>]*>(.*?)</code>", shown, re.DOTALL)
     words = shlex.split(ParsedHtml(command).words[0])
     given = dict(zip(words[2:-1:2], words[3:-1:2], strict=True))

@@ -100,7 +100,7 @@ def test_a_row_is_an_option_of_the_command(added: tuple[Knob, Any, type]) -> Non
     assert seen["recipe"] == dict.fromkeys(KNOBS) | {knob.name: value}
     assert (
         SampleAddress(choices={knob.name: value})
-        .command(Settings(dataset="d"))
+        .command("rallrec predict")
         .endswith(f" --{knob.name.replace('_', '-')} {value} --json")
     )
 
