@@ -7,7 +7,6 @@ imports torch and transformers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from transformers.utils import logging as transformers_logging
 
 from backend.engines.chat import Chance, Chat, TokenizerVocabulary, common_length
-from backend.engines.models import check_precision
+from backend.engines.models import check_precision, revision_of
 from backend.engines.shared_prefix import ATTENTION, Prefix, RowCache, supports_shared_prefix
 from backend.engines.tokenizers import load_tokenizer
 from backend.errors import EngineError
@@ -74,8 +73,7 @@ class CausalLM:
                 expected=" or ".join(QUANTIZED[where]) or "weights as they are",
                 fix="unset RALLREC_QUANTIZED; RALLREC_DTYPE=bfloat16 is what makes a CPU faster",
             )
-        # A folder has no revisions; a hub's model is asked for by its name.
-        revision = {"revision": ref.revision} if source == ref.name and not Path(source).is_dir() else {}
+        revision = revision_of(ref, source)
         options: dict[str, Any] = {"dtype": ref.precision or ("float32" if where == "cpu" else "auto")}
         if ref.quantized == "8bit":
             from transformers import BitsAndBytesConfig

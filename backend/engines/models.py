@@ -74,6 +74,11 @@ def display_name(model: ModelRef) -> str:
     return f"{name} ({how})" if how else name
 
 
+def revision_of(model: ModelRef, source: str) -> dict[str, str]:
+    """The option of a loader that names the revision; a folder has none, a hub's model is asked for by its name."""
+    return {"revision": model.revision} if source == model.name and not Path(source).is_dir() else {}
+
+
 def check_precision(model: ModelRef, held: Collection[str]) -> None:
     """Raise ``EngineError`` where weights are ``held`` in other types than the model's precision.
 

@@ -254,7 +254,7 @@ def load_vllm(model: ModelRef, models_dir: Path, config: VllmConfig, progress: P
         from vllm import LLM
 
         llm = LLM(**_options(model, source, config, on_cpu))
-        tokenizer = as_saved(llm.get_tokenizer(), source, model.name, **_revision(model, source))
+        tokenizer = as_saved(llm.get_tokenizer(), source, model.name, **models.revision_of(model, source))
         chat = Chat(TokenizerVocabulary(tokenizer), llm.llm_engine.model_config.max_model_len)
         models.check_precision(model, {str(llm.llm_engine.model_config.dtype).removeprefix("torch.")})
     except EngineError:
@@ -294,11 +294,6 @@ def _import_vllm() -> bool:
     return on_cpu
 
 
-def _revision(model: ModelRef, source: str) -> dict[str, str]:
-    """The option that names the revision; a folder has none, a hub's model is asked for by its name."""
-    return {"revision": model.revision} if source == model.name and not Path(source).is_dir() else {}
-
-
 def _options(model: ModelRef, source: str, config: VllmConfig, on_cpu: bool) -> dict[str, Any]:
     """The options of ``vllm.LLM``."""
     dtype = model.precision or ("float32" if on_cpu and config.dtype == "auto" else config.dtype)
@@ -313,7 +308,7 @@ def _options(model: ModelRef, source: str, config: VllmConfig, on_cpu: bool) -> 
         "enable_prefix_caching": True,
         "use_tqdm_on_load": False,
     }
-    if revision := _revision(model, source):
+    if revision := models.revision_of(model, source):
         options |= revision | {"tokenizer_revision": model.revision}
     if config.max_lora_rank:
         options |= {"enable_lora": True, "max_lora_rank": config.max_lora_rank}
