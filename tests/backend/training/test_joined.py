@@ -49,7 +49,7 @@ def test_logits_are_those_of_each_alone(tiny_folder: Path) -> None:
     tuner = LoraTuner(str(tiny_folder), "tiny", config, 0, "cpu")
     short = _example([5, 9, 12], [60, 61])
     with torch.inference_mode():
-        together, targets, weights, _ = tuner._forward([joined(SINGLES), short])
+        together, targets, weights, *_ = tuner._forward([joined(SINGLES), short])
         alone = [tuner._forward([single]) for single in (*SINGLES, short)]
     # The weighted places of the shared beginning come once, from the first.
     shared = sum(weight > 0 for weight in SINGLES[0].weights[: len(BEGIN)])
