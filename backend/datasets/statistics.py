@@ -59,3 +59,22 @@ class TrainingStatistics:
         if count < MIN_OTHERS:
             return None
         return (float(self._sums[item]) - float(self._dataset.rating[rows][by_user].sum(dtype=np.float64))) / count
+
+    def smoothed(self, user: int, items: np.ndarray, smoothing: float) -> tuple[np.ndarray, np.ndarray]:
+        """Mean training rating of each item code by all users but this one, drawn towards :attr:`mean` by so many
+        ratings, and how many ratings it is the mean of: float64, in the shape of ``items``.
+        """
+        rows = self._dataset.user_rows(user)
+        learned = self._learned[rows]
+        own = self._dataset.item_index[rows][learned]
+        counts, sums = self._counts[items].astype(np.float64), self._sums[items]
+        if len(own):
+            codes, place = np.unique(own, return_inverse=True)
+            ratings = np.bincount(place, weights=self._dataset.rating[rows][learned])
+            where = np.minimum(np.searchsorted(codes, items), len(codes) - 1)
+            by_user = codes[where] == items
+            counts = counts - by_user * np.bincount(place)[where]
+            sums = sums - by_user * ratings[where]
+        if not self._counts.any():
+            return np.full(np.shape(items), np.nan), counts
+        return (sums + smoothing * self.mean) / (counts + smoothing), counts

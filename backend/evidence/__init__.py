@@ -1,0 +1,5 @@
+"""What a user's past and the training part say about a target: numbers, and the lines that tell them in a prompt."""
+
+from backend.evidence.statistics import STATISTICS, Evidence, EvidenceReader
+
+__all__ = ["STATISTICS", "Evidence", "EvidenceReader"]
