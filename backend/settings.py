@@ -122,6 +122,7 @@ class Settings(BaseSettings):
     tune: dict[str, Any] = Field({}, description='tuning of M_G (LoRA), such as {"samples": 512}')
     reasoner: dict[str, Any] = Field({}, description='tuning of the stand-in reasoner, such as {"samples": 512}')
     baselines: dict[str, Any] = Field({}, description="training of DeepFM, xDeepFM, DCN and AutoInt")
+    boosting: dict[str, Any] = Field({}, description='trees of Boosting, such as {"rounds": 100}')
 
     variant: str = Field("concat+ssl", description="item vectors that are compared: text, id, concat or concat+ssl")
     strategy: str = Field(

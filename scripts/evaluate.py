@@ -166,6 +166,7 @@ def _page(
         made=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         version=_version(),
         command=command,
+        bar=results["bar"],
         facts=f"{samples['count']:,} samples of {samples['users']:,} users ({results['split']}), {samples['liked']:,} "
         f"liked. What is chosen is chosen on {results['validation']['file']}. In small: 95 % intervals over users.",
         warning=results["interval"]["warning"],

@@ -12,6 +12,8 @@ from scripts.console import print_table, say
 
 
 def show(report: dict[str, Any]) -> None:
+    if report["bar"]:
+        say(report["bar"])
     samples = report["samples"]
     parts = ", ".join(f"{count:,} {name}" for name, count in samples["parts"].items())
     models = report["models"]

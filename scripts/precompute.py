@@ -26,7 +26,7 @@ STAGES = {
     "index": "Index the item vectors for nearest-item search",
     "compare": "Compare variants and strategies of retrieval on the validation part",
     "map": "Lay the items out on a flat map",
-    "baselines": "Train DeepFM, xDeepFM, DCN and AutoInt, the ID-based systems of Table 4",
+    "baselines": "Train DeepFM, xDeepFM, DCN and AutoInt, the ID-based systems of Table 4, and Boosting",
 }
 _STATES = {"shipped": "shipped with the program", "missing": "to be made"}
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend import datasets
-from backend.baselines import NETWORKS
+from backend.baselines import BOOSTING, NETWORKS
 from backend.datasets import Dataset, DatasetMeta, build_samples, split
 from backend.datasets.statistics import TrainingStatistics
 from backend.datasets.store import META
@@ -300,12 +300,13 @@ class Workspace:
         return load_array(self.precompute(name).artifact("map"), f"{variant}.npy")
 
     def baselines(self, name: str | None = None) -> dict[str, NDArray[np.float64]]:
-        """P(yes) of the ID-based systems that are trained, by name: float64[n_interactions], NaN for training rows.
+        """P(yes) of boosting and the ID-based systems, where trained, by name: float64[n_interactions], NaN for
+        training rows.
 
         Raises ``CorruptCacheError``.
         """
         work, data = self.precompute(name), self.dataset(name)
-        ready = {system: work.ready(system.lower()) for system in NETWORKS}
+        ready = {system: work.ready(system.lower()) for system in (*NETWORKS, BOOSTING)}
         return {system: load_scores(artifact, data) for system, artifact in ready.items() if artifact}
 
     def prepared_samples(self) -> list[tuple[str, str]]:

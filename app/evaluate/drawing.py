@@ -57,6 +57,7 @@ def evaluate_bar(query: EvaluateQuery, choice: str, lists: Sequence[str], state:
             for name, views in (("Tables", TABLES), ("Side by side", (PAIR,)), ("Figures", FIGURES))
         ],
         facts=_facts(evaluation.samples) if evaluation else "",
+        bar=evaluation.bar_words if evaluation else "",
         flattering=choice.endswith("validation"),
         unknown=evaluation.unknown if evaluation else False,
         left_out=evaluation.left_out if evaluation else 0,

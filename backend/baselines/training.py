@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.baselines.fields import Fields
+from backend.baselines.inputs import Inputs, predicted_rows
 from backend.baselines.networks import NetworkConfig, network
 from backend.datasets import Dataset
 from backend.datasets.samples import Split
 from backend.datasets.statistics import training_rows
 from backend.errors import DataError
 from backend.evaluation import metrics
+from backend.evidence import EvidenceReader
 from backend.representation.checkpoints import Point, Run, pick_device, run_key, seeded
 from backend.types import Progress, Stop
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 # Samples scored at a time.
-_BLOCK = 65_536
+_BLOCK = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,7 @@ def train_network(
     config: NetworkConfig,
     seed: int,
     *,
+    evidence: EvidenceReader,
     checkpoint: Path,
     device: str = "auto",
     progress: Progress | None = None,
@@ -65,26 +66,23 @@ def train_network(
     learned = training_rows(dataset, split)
     if not len(learned):
         raise DataError("There is no training interaction to learn from", fix="give a larger dataset")
-    fields, place = Fields(dataset, learned), pick_device(device)
-    codes, labels = (
-        torch.from_numpy(fields.codes(learned)),
-        torch.from_numpy(dataset.labels[learned].astype(np.float32)),
-    )
-    held_out = np.sort(split.validation)
-    held_out_codes = torch.from_numpy(fields.codes(held_out))
+    place, held_out = pick_device(device), np.sort(split.validation)
+    rows = predicted_rows(split)
+    asked = np.union1d(learned, rows)
+    inputs = Inputs(dataset, learned, asked, evidence.statistics_of(asked, progress, stop), config.latest)
+    labels = dataset.labels.astype(np.float32)
     with seeded(seed, "baselines", name):
-        model = network(name, fields.sizes, config).to(place)
+        model = network(name, inputs.sizes, config).to(place)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.l2)
-    key = run_key(
-        {"network": name, **config.model_dump(mode="json")}, seed, {"codes": codes.numpy(), "labels": labels.numpy()}
-    )
+    learned_from = inputs.learned_from | {"labels": labels[learned]}
+    key = run_key({"network": name, **config.model_dump(mode="json")}, seed, learned_from)
     run = Run(name, key, checkpoint, config.max_epochs, config.patience, progress, stop)
 
     def epoch(number: int) -> Point:
         with seeded(seed, "baselines", name, number):
-            order = torch.randperm(len(codes))
-            loss = _one_epoch(model, optimizer, list(fields.sizes), codes[order], labels[order], config, run, place)
-        scores = _scores(model, list(fields.sizes), held_out_codes, place)
+            order = learned[torch.randperm(len(learned)).numpy()]
+            loss = _one_epoch(model, optimizer, inputs, order, labels, config, run, place)
+        scores = _scores(model, inputs, held_out, place)
         known = metrics.log_loss(dataset.labels[held_out], scores) if len(held_out) else None
         return {"loss": loss, "validation": known}
 
@@ -92,31 +90,30 @@ def train_network(
         return None if point["validation"] is None else -point["validation"]
 
     curve, best = run.fit(model, optimizer, epoch, score)
-    rows = np.sort(np.concatenate([split.validation, split.test])).astype(np.int64)
-    scores = _scores(model, list(fields.sizes), torch.from_numpy(fields.codes(rows)), place)
-    return BaselineScores(rows, scores, curve, best)
+    return BaselineScores(rows, _scores(model, inputs, rows, place), curve, best)
 
 
 def _one_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    names: list[str],
-    codes: Tensor,
-    labels: Tensor,
+    inputs: Inputs,
+    order: NDArray[np.int64],
+    labels: NDArray[np.float32],
     config: NetworkConfig,
     run: Run,
     place: torch.device,
 ) -> float:
     """Makes a step per batch and returns the mean loss."""
+    import torch
     from torch.nn.functional import binary_cross_entropy
 
     model.train()
     losses = []
-    for some, liked in zip(codes.split(config.batch_size), labels.split(config.batch_size), strict=True):
+    for some in np.array_split(order, range(config.batch_size, len(order), config.batch_size)):
         run.check_stop()
         if len(some) < 2:  # a norm over a batch of one is none
             continue
-        loss = binary_cross_entropy(model(_named(names, some.to(place))), liked.to(place))
+        loss = binary_cross_entropy(model(_tensors(inputs, some, place)), torch.from_numpy(labels[some]).to(place))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -124,14 +121,20 @@ def _one_epoch(
     return float(np.mean(losses))
 
 
-def _scores(model: nn.Module, names: list[str], codes: Tensor, place: torch.device) -> NDArray[np.float32]:
+def _scores(model: nn.Module, inputs: Inputs, rows: NDArray[np.int64], place: torch.device) -> NDArray[np.float32]:
     import torch
 
     model.eval()
     with torch.no_grad():
-        blocks = [model(_named(names, block.to(place))).cpu().numpy() for block in codes.split(_BLOCK)]
+        blocks = [
+            model(_tensors(inputs, some, place)).cpu().numpy()
+            for some in np.array_split(rows, range(_BLOCK, len(rows), _BLOCK))
+        ]
     return np.concatenate([np.empty(0, dtype=np.float32), *blocks])
 
 
-def _named(names: list[str], codes: Tensor) -> Mapping[str, Any]:
-    return dict(zip(names, codes.unbind(dim=1), strict=True))
+def _tensors(inputs: Inputs, rows: NDArray[np.int64], place: torch.device) -> dict[str, Tensor]:
+    import torch
+
+    given = inputs.of(rows)
+    return {name: torch.from_numpy(np.ascontiguousarray(values)).to(place) for name, values in given.items()}

@@ -15,7 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend.datasets import Dataset
 from backend.datasets.statistics import TrainingStatistics
+from backend.errors import Stopped
 from backend.representation import ItemSpace
+from backend.types import Progress, Stop
 
 Numbers = NDArray[np.float64]
 # An item's mean rating is drawn towards the mean of all by so many ratings; a user's differences, by so many zeros.
@@ -26,6 +28,8 @@ LATEST_COMPARED = 200
 NEAREST = 20
 # Targets of one user at a time: blocks of [targets, past] numbers.
 _BLOCK = 512
+# Targets of which all numbers are held at once, where many are asked for.
+_PIECE = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +121,23 @@ class EvidenceReader:
                 for name in _NAMES:
                     made[name][some] = getattr(found, name)
         return Evidence(**made)
+
+    def statistics_of(
+        self, rows: ArrayLike, progress: Progress | None = None, stop: Stop | None = None
+    ) -> NDArray[np.float32]:
+        """float32[s, 15]: the statistics of :meth:`of_rows`, read piece by piece. Raises ``Stopped``."""
+        targets = np.asarray(rows, dtype=np.int64)
+        table = np.empty((len(targets), len(STATISTICS)), dtype=np.float32)
+        # User by user, so that a piece cuts through few histories.
+        order = np.argsort(targets)
+        for start in range(0, len(order), _PIECE):
+            if stop is not None and stop():
+                raise Stopped
+            if progress is not None:
+                progress("reading what the past tells", start / len(order))
+            places = order[start : start + _PIECE]
+            table[places] = self.of_rows(targets[places]).statistics
+        return table
 
     def of_past(self, user: int, item: int, items: NDArray[np.integer], ratings: NDArray[np.floating]) -> Evidence:
         """Returns the evidence about one item code (of length 1) from a user's past: item codes and ratings, oldest

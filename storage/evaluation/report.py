@@ -29,6 +29,7 @@ def report(workspace: Workspace, evaluation: Evaluation) -> dict[str, Any]:
     return {
         "dataset": evaluation.dataset,
         "split": evaluation.samples.said,
+        "bar": evaluation.bar_words,
         "gamma": _gamma(chosen),
         "models": {role: asdict(workspace.model(role)) for role in ("tuned", "reasoning")},
         "precision": {

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backend.baselines import NETWORKS, TrivialPredictors
+from backend.baselines import BOOSTING, NETWORKS, TrivialPredictors
 from backend.commands import command_line
 from backend.datasets import build_samples, split
 from backend.engines.base import raise_if
@@ -49,8 +49,8 @@ from storage.workspace import Workspace
 
 TRIVIAL = ("UserMean", "ItemMean", "MeanBlend")
 # The systems in the order of Table 4, then the trivial ones.
-NAMES = (*NETWORKS, "LLM", "ReLLa", "Hybrid-Score", "RALLRec", "RALLRec+", *TRIVIAL)
-_NETWORK = "reads ids and fields, no text; trained on the training part"
+NAMES = (*NETWORKS, "LLM", "ReLLa", "Hybrid-Score", "RALLRec", "RALLRec+", *TRIVIAL, BOOSTING)
+_NETWORK = "reads ids, fields, past items and numbers about the past, no text; trained on the training part"
 _STEPS = 21
 _NO_PART = "not chosen: this split has no validation part; one is set aside by rallrec data import --validation 0.1"
 # This number goes up whenever the same scores would give other draws.
@@ -72,13 +72,14 @@ def evaluate(
     asking = ways_of(workspace.settings, chosen.gamma)
     ways = look_up_ways(workspace, list(asking.values()), samples, look_up)
     systems = [
-        *_networks(workspace, samples),
+        *_trained(workspace, samples, dict.fromkeys(NETWORKS, _NETWORK)),
         ways["llm"].expert("LLM"),
         ways["rella"].expert("ReLLa"),
         ways["hybrid"].expert("Hybrid-Score"),
         ways["full-none"].expert("RALLRec", _tuned_on(workspace.settings)),
         ways["full-paper"].merged("RALLRec+", chosen.merging("paper")),
         *_trivial(workspace, samples, validation),
+        *_trained(workspace, samples, {BOOSTING: ABOUT[BOOSTING]}),
     ]
     others = [
         ways["llm-retrieval"].expert("LLM, with retrieval", "the untuned model with RALLRec's own history"),
@@ -192,14 +193,15 @@ def _ablation(ways: Mapping[str, WayResponses], chosen: ChosenOnValidation) -> l
     return systems
 
 
-def _networks(workspace: Workspace, samples: LabelledSamples) -> list[System]:
+def _trained(workspace: Workspace, samples: LabelledSamples, about: Mapping[str, str]) -> list[System]:
+    """The systems that the stage ``baselines`` trains. ``about``: by name."""
     ready, systems = workspace.baselines(), []
-    for name in NETWORKS:
+    for name, words in about.items():
         if name not in ready:
             run = command_line(workspace.settings, "baselines")
-            systems.append(System(name, np.full(len(samples), np.nan), "not trained", run, _NETWORK))
+            systems.append(System(name, np.full(len(samples), np.nan), "not trained", run, words))
             continue
-        system = System(name, ready[name][samples.rows], about=_NETWORK)
+        system = System(name, ready[name][samples.rows], about=words)
         if not system.complete:  # training samples are not scored
             missing = f"scored for {system.cached} of {len(samples)}: not for training samples"
             system = replace(system, missing=missing, about="")

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from backend.baselines import NETWORKS, NetworkConfig
+from backend.baselines import BOOSTING, NETWORKS, BoostingConfig, NetworkConfig
 from backend.datasets import DatasetMeta
 from backend.errors import SettingsError, UnknownNameError
 from backend.prompting import template_digest
@@ -60,10 +60,14 @@ STAGES = (
     Stage("map", "map", 1, mix.make_map, FlatConfig, ("space",), table="map", seeded=True),
     *(
         Stage(
-            name.lower(), "baselines", 1, partial(baselines.make, name=name), NetworkConfig,
+            name.lower(), "baselines", 2, partial(baselines.make, name=name), NetworkConfig, ("collaborative",),
             table="baselines", seeded=True, split=True, extra=True,
         )
         for name in NETWORKS
+    ),
+    Stage(
+        BOOSTING.lower(), "baselines", 1, baselines.make_boosting, BoostingConfig, ("collaborative",),
+        table="boosting", seeded=True, split=True, extra=True,
     ),
     *(
         Stage(

@@ -32,7 +32,11 @@ ABOUT = {
     "UserMean": "the share that the user liked before, smoothed",
     "ItemMean": "the share of others that liked the item in training, smoothed",
     "MeanBlend": "the two means, weighted as is best on validation samples",
+    "Boosting": "the bar of what the past tells: boosted trees on numbers about the user's past and the training part, "
+    "no text, no ids",
 }
+# The systems of Table 4 that ask a language model; all others read no text.
+ASKING = ("LLM", "ReLLa", "Hybrid-Score", "RALLRec", "RALLRec+")
 # The fields of Responses that have a number per sample; the others have one per chain and sample.
 _OF_SAMPLE = {"p_g", "var_g", "first", "answer_seconds", "answer_tokens"}
 # The fields that only a chain has, and a sampled text that is none has not.
@@ -330,9 +334,36 @@ class Evaluation:
             f"log loss{under}."
         )
 
+    @property
+    def bar_words(self) -> str:
+        """A sentence: which systems that ask a language model beat those that read no text."""
+        return bar_words({name: self.scored[name] for name in self.systems if name in self.scored})
+
     def merged_anew(self, scores: Float64) -> System:
         """RALLRec+ at another alpha and epsilon, whose scores these are."""
         return replace(self.systems["RALLRec+"], scores=scores, missing="", run="")
+
+
+def bar_words(scored: Mapping[str, SystemMetrics]) -> str:
+    """Whether a system that asks a language model has a lower log loss than all that read no text: a sentence, empty
+    where one side has no number.
+    """
+    losses = {name: one.values["log_loss"] for name, one in scored.items() if "log_loss" in one.values}
+    asking = {name: loss for name, loss in losses.items() if name in ASKING and not np.isnan(loss)}
+    others = {name: loss for name, loss in losses.items() if name not in ASKING and not np.isnan(loss)}
+    if not asking or not others:
+        return ""
+    bar, closest = min(others, key=lambda name: others[name]), min(asking, key=lambda name: asking[name])
+    beating = [name for name, loss in asking.items() if loss < others[bar]]
+    if beating:
+        return (
+            f"Of the systems that ask a language model, those with a lower log loss than every system that reads no "
+            f"text ({bar} is the best of these, {others[bar]:.3f}): {', '.join(beating)}."
+        )
+    return (
+        f"No system that asks a language model beats those that read no text: {bar} has the lowest log loss, "
+        f"{others[bar]:.3f}, and {closest} comes closest with {asking[closest]:.3f}."
+    )
 
 
 def merged_name(knowledge: str, weights: str, consistent: bool = True) -> str:

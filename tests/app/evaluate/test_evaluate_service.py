@@ -167,7 +167,7 @@ def test_a_metric_that_is_registered_is_on_the_page(
 def test_downloads_hold_every_number(looked: tuple[EvaluateService, State]) -> None:
     _, state = looked
     table = state.records(EvaluateQuery(samples="test", view="table-4"))
-    assert {record["line"] for record in table} >= {"RALLRec+", "DeepFM", "UserMean"}
+    assert {record["line"] for record in table} >= {"RALLRec+", "DeepFM", "UserMean", "Boosting"}
     pair = state.records(EvaluateQuery(samples="test", view="pair", second="DeepFM"))
     assert len(pair) == len(state.evaluation.samples)
     assert [record["RALLRec+"] for record in pair] == pytest.approx(

@@ -79,7 +79,7 @@ def test_every_system_is_scored_as_its_predictions_are(
 
     systems = _systems(evaluation)
     assert list(evaluation["systems"]) == list(NAMES)
-    networks = {"DeepFM", "xDeepFM", "DCN", "AutoInt"}
+    networks = {"DeepFM", "xDeepFM", "DCN", "AutoInt", "Boosting"}
     assert {name for name, system in evaluation["systems"].items() if system["missing"]} == networks | {
         "ReLLa",
         "Hybrid-Score",
@@ -167,7 +167,7 @@ def test_what_is_not_cached_for_all_is_named_and_not_scored(report: Callable[...
     assert rallrec["run"].startswith("RALLREC_ENGINE=scripted rallrec reason --gamma 0.6666")
     assert "--answers-only" in rallrec["run"]
     assert nothing["missing"]["RALLRec"] == {"why": rallrec["missing"], "run": rallrec["run"]}
-    assert (nothing["weights"], nothing["tests"]) == ({}, [])
+    assert (nothing["weights"], nothing["tests"], nothing["bar"]) == ({}, [], "")
     assert [one["chains"] for one in nothing["chains"]] == [0, 0, 0]
     ask("mine", lists["test"][:5], ("none",))
     ask("mine", lists["test"], ("paper",))
@@ -251,7 +251,9 @@ def test_the_tables_for_people_list_what_is_registered(
     ask("mine", lists["validation"], ("paper",))
     said = report(as_json=False)
     lines = said.splitlines()
-    assert lines[0].startswith("14 samples (")
+    assert report()["bar"].startswith(lines[0])  # wrapped where the terminal ends
+    assert "language model" in lines[0]
+    assert any(line.startswith("14 samples (") for line in lines)
     assert any(line.startswith("M_G: scripted with mine. M_R: scripted, untuned.") for line in lines)
     rows = {line.split("  ")[0]: line for line in lines}
     assert "[" in rows["UserMean"]
@@ -264,7 +266,8 @@ def test_the_tables_for_people_list_what_is_registered(
     assert "75.0%" in rows["knowledge paper"]
     assert any(line.startswith("Knowledge paper: alpha ") for line in lines)
     assert any(line.startswith("RALLRec+ minus RALLRec ") and "DeLong" in line for line in lines)
-    assert any(line == "For DeepFM, xDeepFM, DCN, AutoInt: RALLREC_ENGINE=scripted rallrec baselines" for line in lines)
+    trained = "For DeepFM, xDeepFM, DCN, AutoInt, Boosting: RALLREC_ENGINE=scripted rallrec baselines"
+    assert any(line == trained for line in lines)
 
 
 def test_results_of_unknown_precision_are_scored_alone_or_left_out_and_said(
@@ -383,6 +386,7 @@ def test_the_report_is_one_page_that_asks_for_nothing_and_lists_what_is_register
     for words in ('The mean squared error.">Brier score', "Brier score by alpha", "Brier score by strategy"):
         assert words in text
     assert "rallrec baselines" in text
+    assert f"<p>{evaluation['bar']}</p>" in text.replace("&#39;", "'")
     assert evaluation["systems"]["RALLRec+"]["recipe"] in text
     assert "Llama-3.1-8B-Instruct" in text
     with pytest.raises(UsageError, match="cannot be written"):

@@ -1,4 +1,4 @@
-"""The ID-based systems as artifacts: made only when asked for, and read back for every interaction."""
+"""The ID-based systems and boosting as artifacts: made only when asked for, and read back for every interaction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from backend import datasets
-from backend.baselines import NETWORKS
+from backend.baselines import BOOSTING, NETWORKS
 from backend.datasets import build_samples, split
 from backend.evaluation import metrics
 from backend.settings import Settings
@@ -17,14 +17,19 @@ from storage.workspace import Workspace
 def test_made_once_asked_for_and_read_back(small_source: Path, tmp_path: Path) -> None:
     datasets.prepare("ml-latest-small", tmp_path / "datasets", source=small_source)
     quick = {"dimensions": 4, "layers": [8], "max_epochs": 2}
-    workspace = Workspace(Settings(home=tmp_path, baselines=quick), bundle=tmp_path / "none")
+    settings = Settings(
+        home=tmp_path, baselines=quick, boosting={"rounds": 5}, collaborative={"dimensions": 4, "max_epochs": 2}
+    )
+    workspace = Workspace(settings, bundle=tmp_path / "none")
     work, data = workspace.precompute(), workspace.dataset()
     assert "deepfm" not in {planned.node.stage.kind for planned in work.plan()}
     assert workspace.baselines() == {}
     made = work.run("baselines")
-    assert [artifact.meta["kind"] for artifact in made] == [name.lower() for name in NETWORKS]
+    systems = (*NETWORKS, BOOSTING)
+    # They compare items by who rated them, so that no language model is asked.
+    assert [artifact.meta["kind"] for artifact in made] == ["collaborative", *(name.lower() for name in systems)]
     scores = workspace.baselines()
-    assert tuple(scores) == NETWORKS
+    assert tuple(scores) == systems
     parts = split(build_samples(data), data, workspace.settings.split)
     predicted_rows = np.sort(np.concatenate([parts.validation, parts.test]))
     for name, system_scores in scores.items():

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.baselines import NETWORKS, TrivialPredictors
+from backend.baselines import BOOSTING, NETWORKS, TrivialPredictors
 from backend.datasets import Dataset, Split, build_samples, split
 from backend.datasets.statistics import TrainingStatistics, training_counts, training_rows
 from backend.engines import SCRIPTED
@@ -36,7 +36,7 @@ ROLES = dict.fromkeys(("encoder", "describer", "tuned", "reasoning"), SCRIPTED)
 # Few items are described, so that many could take another's place.
 ONE_EPOCH: dict[str, Any] = {
     "describe": {"items": 8, "counted": "train"}, "collaborative": {"dimensions": 8, "max_epochs": 1},
-    "align": {"max_epochs": 1}, "baselines": {"max_epochs": 1},
+    "align": {"max_epochs": 1}, "baselines": {"max_epochs": 1}, "boosting": {"rounds": 5},
 }  # fmt: skip
 
 
@@ -97,11 +97,17 @@ def test_nothing_that_is_made_from_training_knows_the_rest(data: Dataset, tmp_pa
     assert same("space", "rows.npy")
     for variant in ("text", "concat+ssl"):
         assert same("map", f"{variant}.npy")
-    for name in NETWORKS:
-        curves = [json.loads((one[name.lower()].folder / "curve.json").read_text("utf-8")) for one in (first, second)]
-        assert curves[0][0]["loss"] == curves[1][0]["loss"]
+    for name in (*NETWORKS, BOOSTING):
+        kind = name.lower()
+        if name in NETWORKS:
+            curves = [json.loads((one[kind].folder / "curve.json").read_text("utf-8")) for one in (first, second)]
+            assert curves[0][0]["loss"] == curves[1][0]["loss"]
         if not moved:  # what is asked about a held-out sample is its item
-            assert same(name.lower(), "scores.npy")
+            # A user's held-out ratings are the past of that user's later samples, and of nobody else's.
+            scored = load_array(first[kind], "rows.npy")
+            _, of_user = np.unique(data.user_index[scored], return_index=True)
+            scores = [load_array(one[kind], "scores.npy") for one in (first, second)]
+            assert np.array_equal(scores[0][of_user], scores[1][of_user]), name
     for recipe in RECIPES:
         assert _prompts(data, first, recipe) == _prompts(other, second, recipe), recipe
         recipes = [work.nodes[recipe].recipe | {"data": None, "inputs": None} for work in (plan, other_plan)]

@@ -14,7 +14,7 @@ from backend.evaluation.paper import tables
 from backend.evaluation.paper.exhibits import ResultTable
 from backend.evaluation.paper.pairs import differences, wins_and_losses
 from backend.evaluation.paper.published import paper_dataset, paper_line, paper_tokens
-from backend.evaluation.paper.systems import SystemMetrics, score, score_runs, unweighted
+from backend.evaluation.paper.systems import SystemMetrics, bar_words, score, score_runs, unweighted
 from backend.merging import merge
 
 USERS, LABELS = [0, 0, 1, 1, 2, 2], [1, 0, 1, 0, 0, 1]
@@ -69,6 +69,28 @@ def test_too_few_users_give_no_star_and_the_table_says_so(users: int, enough: bo
     assert {difference.significant for difference in tested if difference.p < 0.01} == {enough}
     table = tables.of_systems("table-4", "Table 4", "test", [("A", "A", a), ("B", "B", b)])
     assert [note for note in table.notes if "fewer than 10" in note] == ([] if enough else [too_few(users)])
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ({"RALLRec+": 0.53, "RALLRec": 0.52, "Boosting": 0.49, "DCN": 0.5},
+         "No system that asks a language model beats those that read no text: Boosting has the lowest log loss, 0.490, "
+         "and RALLRec comes closest with 0.520."),
+        ({"LLM": 0.6, "RALLRec+": 0.48, "DCN": 0.49},
+         "Of the systems that ask a language model, those with a lower log loss than every system that reads no text "
+         "(DCN is the best of these, 0.490): RALLRec+."),
+        ({"LLM": 0.5, "DCN": 0.5},
+         "No system that asks a language model beats those that read no text: DCN has the lowest log loss, 0.500, "
+         "and LLM comes closest with 0.500."),
+        ({"Boosting": 0.49}, ""),
+        ({"RALLRec": 0.52}, ""),
+        ({"RALLRec": math.nan, "DCN": 0.5}, ""),
+    ],
+)  # fmt: skip
+def test_whether_language_models_beat_the_bar_is_said_plainly(losses: dict[str, float], said: str) -> None:
+    scored = {name: SystemMetrics(name, 6, values={"log_loss": loss}) for name, loss in losses.items()}
+    assert bar_words(scored | {"ReLLa": SystemMetrics("ReLLa", missing="not cached (0 of 6)")}) == said
 
 
 def test_single_runs_are_averaged_and_stand_beside_all_chains_together() -> None:
