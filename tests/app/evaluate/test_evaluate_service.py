@@ -27,6 +27,7 @@ from backend.merging import merge
 from storage.evaluation.labelled import SampleChoice, labelled
 from storage.workspace import Workspace
 from tests.app.conftest import settings_of
+from tests.app.views import ParsedHtml
 from tests.backend.evaluation.test_metrics import BRIER
 
 TEST = EvaluateQuery(samples="test")
@@ -142,6 +143,19 @@ def test_a_pair_is_tested_and_a_missing_system_says_what_to_run(looked: tuple[Ev
     assert isinstance(gone, SystemPair)
     assert [system.run for system in gone.missing] == ["RALLREC_ENGINE=scripted rallrec baselines"]
     assert gone.wins is None
+
+
+def test_the_page_begins_with_whether_language_models_beat_the_bar(
+    looked: tuple[EvaluateService, State], workspace: Workspace
+) -> None:
+    _, state = looked
+    words = " ".join(ParsedHtml(drawing.evaluate_bar(TEST, "test", ("test",), state)).words)
+    sentence = state.evaluation.bar_words
+    assert "language model" in sentence
+    assert words.index(sentence) < words.index("Tables")
+    nothing = service_over(workspace).look(TEST)
+    assert nothing is not None
+    assert nothing.evaluation.bar_words == ""
 
 
 def test_a_metric_that_is_registered_is_on_the_page(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,15 +13,17 @@ from backend.datasets import build_samples, split
 from backend.evaluation import metrics
 from backend.settings import Settings
 from storage.workspace import Workspace
+from tests.backend.datasets.made import write_bookcrossing
+
+QUICK: dict[str, Any] = {
+    "baselines": {"dimensions": 4, "layers": [8], "max_epochs": 2}, "boosting": {"rounds": 5},
+    "collaborative": {"dimensions": 4, "max_epochs": 2},
+}  # fmt: skip
 
 
 def test_made_once_asked_for_and_read_back(small_source: Path, tmp_path: Path) -> None:
     datasets.prepare("ml-latest-small", tmp_path / "datasets", source=small_source)
-    quick = {"dimensions": 4, "layers": [8], "max_epochs": 2}
-    settings = Settings(
-        home=tmp_path, baselines=quick, boosting={"rounds": 5}, collaborative={"dimensions": 4, "max_epochs": 2}
-    )
-    workspace = Workspace(settings, bundle=tmp_path / "none")
+    workspace = Workspace(Settings(home=tmp_path, **QUICK), bundle=tmp_path / "none")
     work, data = workspace.precompute(), workspace.dataset()
     assert "deepfm" not in {planned.node.stage.kind for planned in work.plan()}
     assert workspace.baselines() == {}
@@ -39,3 +42,14 @@ def test_made_once_asked_for_and_read_back(small_source: Path, tmp_path: Path) -
         assert facts["validation_log_loss"] == round(
             metrics.log_loss(labels, system_scores[np.sort(parts.validation)]), 4
         )
+
+
+def test_data_without_times_and_with_one_sample_a_user_is_learned_from_too(tmp_path: Path) -> None:
+    data = datasets.import_data(write_bookcrossing(tmp_path / "bx"), "books", "bookcrossing", tmp_path / "datasets")
+    workspace = Workspace(Settings(home=tmp_path, dataset="books", **QUICK), bundle=tmp_path / "none")
+    workspace.precompute().run("baselines")
+    parts, scores = split(build_samples(data), data, workspace.settings.split), workspace.baselines()
+    assert len(np.unique(data.user_index[parts.test])) == len(parts.test) > 0
+    assert set(scores) == {*NETWORKS, BOOSTING}
+    for name, of_system in scores.items():
+        assert ((of_system[parts.test] > 0) & (of_system[parts.test] < 1)).all(), name
