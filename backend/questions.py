@@ -13,6 +13,7 @@ from functools import cached_property
 from backend.datasets import Dataset, build_samples, split
 from backend.datasets.statistics import TrainingStatistics
 from backend.errors import UsageError
+from backend.evidence import EvidenceLine, EvidenceReader, evidence_lines
 from backend.prompting import HistoryLine, Layout, Prompt, PromptSubject, RatingHabit, about_user, build_prompt
 from backend.representation import ItemSpace
 from backend.retrieval import Channels, RankedItem, RetrievalConfig, Retriever, order_items, orders_from
@@ -52,13 +53,17 @@ class Questions:
                 f"There are {len(space)} vectors for {dataset.n_items} items",
                 fix=f"rallrec precompute --dataset {dataset.meta.name}",
             )
-        self.dataset = dataset
+        self.dataset, self._space = dataset, space
         self.retriever = Retriever(space)
         self._statistics = statistics
 
     @cached_property
     def statistics(self) -> TrainingStatistics:
         return self._statistics or TrainingStatistics(self.dataset, split(build_samples(self.dataset), self.dataset))
+
+    @cached_property
+    def evidence(self) -> EvidenceReader:
+        return EvidenceReader(self.dataset, self.statistics, self._space)
 
     def ask(
         self, user: int, item: int, config: RetrievalConfig, layout: Layout = "paper", edits: Edits | None = None
@@ -116,7 +121,11 @@ class Questions:
         meta = self.dataset.meta
         known = {name: values[user] for name, values in self._known_of_users.items()}
         profile, person = about_user(meta.templates.profile, known)
-        return PromptSubject(meta, self._line(user, item), profile, self._habit(past), layout, person)
+        told: tuple[EvidenceLine, ...] = ()
+        if layout == "evidence":
+            numbers = self.evidence.of_past(user, item, past.items, past.ratings).at(0)
+            told = evidence_lines(numbers, meta, person.they, person.their)
+        return PromptSubject(meta, self._line(user, item), profile, self._habit(past), layout, person, told)
 
     @cached_property
     def _known_of_users(self) -> dict[str, list[str | None]]:

@@ -19,9 +19,10 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
     """Makes the JSON object: numbers that are not known are null, and ``history`` is in eq. 8's rank order.
 
     ``prompt`` is what M_R was given (the injected sentence included); ``dropped`` counts the oldest of its past items
-    that the model did not see (:func:`left_out`). ``answers``: M_G's, by history order. ``cached``: no model ran.
-    ``mass``: :class:`backend.types.Answer`; ``notices``: what has to be known of the results (:func:`notices`).
-    ``edits``: what was changed of the question on purpose; only where something was.
+    that the model did not see (:func:`left_out`). ``evidence``: the lines of the layout ``evidence``; only there.
+    ``answers``: M_G's, by history order. ``cached``: no model ran. ``mass``: :class:`backend.types.Answer`;
+    ``notices``: what has to be known of the results (:func:`notices`). ``edits``: what was changed of the question on
+    purpose; only where something was.
     """
     data, question, recipe = pipeline.dataset, prediction.question, prediction.recipe
     prompt, choices = prediction.reason_prompt or question.prompts[0], recipe.named
@@ -43,6 +44,7 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
             for row in question.chosen
         ],
         "prompt": prompt.text,
+        **({"evidence": [asdict(line) for line in question.subject.evidence]} if question.subject.evidence else {}),
         "p_g": or_null(prediction.p_g),
         "p_g_temperature": recipe.tuned.p_g_temperature,
         "var_g": or_null(prediction.var_g),

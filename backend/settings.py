@@ -133,7 +133,12 @@ class Settings(BaseSettings):
     beta: float = Field(1.0, description="beta: how fast the score falls with the rank")
     combine: str = Field("max", description="what an item in both channels keeps: max or sum")
     order: str = Field("rank", description="order of the prompt's history: rank, chronological or relevance")
-    template: str = Field("paper", description="how prompts write the history: paper, or answered (for small models)")
+    template: str = Field(
+        "paper", description="how prompts write the history: paper; answered or evidence (for small models)"
+    )
+    other_layout: bool = Field(
+        False, description="adapters are asked in another layout (template) than the one they were tuned on"
+    )
     knowledge: str = Field("paper", description="wording of the injected sentence: paper, graded or none")
     p_g: str = Field("first", description="P_G: the first history order's answer, or the mean of all: first or mean")
     calibration: Literal["none", "temperature"] = Field(

@@ -29,7 +29,8 @@ Gamma = Annotated[float | None, typer.Option(help="Weight of the relevance chann
 Beta = Annotated[float | None, typer.Option(help="How fast the score falls with the rank, 0 or more.")]
 EngineName = Annotated[str | None, typer.Option(help="Who runs the models: transformers, vllm, openai or scripted.")]
 ProfileName = Annotated[
-    str | None, typer.Option(help="Models and who runs them: cpu-default, paper, server, or a .toml file.")
+    str | None,
+    typer.Option(help="Models and who runs them: cpu-default, cpu-evidence, paper, server, or a .toml file."),
 ]
 
 

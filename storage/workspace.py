@@ -21,7 +21,7 @@ from backend.datasets import Dataset, DatasetMeta, build_samples, split
 from backend.datasets.statistics import TrainingStatistics
 from backend.datasets.store import META
 from backend.engines import Encoder, Engine, create_encoder, create_engine, models
-from backend.errors import CorruptCacheError, DataError, NotPreparedError, UnknownNameError
+from backend.errors import CorruptCacheError, DataError, NotPreparedError, SettingsError, UnknownNameError
 from backend.pipeline import Pipeline, Recipe
 from backend.representation import VARIANTS, ItemSpace
 from backend.retrieval import nearest, open_index
@@ -125,9 +125,28 @@ class Workspace:
         With the setting ``calibration``, M_G's answers are scaled by the temperature that its adapter was found to
         need; where it was not tuned here, there is none.
         """
+        if overrides.get("template") is None:
+            self._check_layouts()
         if self.settings.calibration == "temperature":
             overrides = {"p_g_temperature": self._temperature, **overrides}
         return Recipe.from_settings(self.settings, **overrides)
+
+    def _check_layouts(self) -> None:
+        """Raise ``SettingsError`` where an adapter that was tuned here would be asked in another layout than its
+        own.
+        """
+        if self.settings.other_layout:
+            return
+        for role in ROLES:
+            recipe = models.recipe_of(self.model(role))
+            config = self.precompute().nodes[recipe].config if recipe else None
+            layout, asked = getattr(config, "template", self.settings.template), self.settings.template
+            if layout != asked:
+                raise SettingsError(
+                    f"The adapter {recipe!r} was tuned in the layout {layout!r}, and the template is {asked!r}",
+                    expected="the layout that it was tuned on",
+                    fix=f"set template to {layout}, tune it anew, or set other_layout to true to ask it all the same",
+                )
 
     @cached_property
     def _temperature(self) -> float:

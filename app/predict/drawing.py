@@ -254,6 +254,7 @@ def ask_panel(view: PredictView) -> str:
         temperature=shown.recipe.tuned.p_g_temperature,
         parts=_parts(prompt, max((trace.dropped for trace in view.prediction.traces if trace), default=0)),
         injected=prompt.knowledge_span is not None,
+        evidence=question.subject.evidence,
         waits=view.prediction.reason_prompt is None,
         still=view.still,
         stale=_setting(shown) if stale else "",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix
 
 from backend.datasets import Dataset
 from backend.datasets.statistics import TrainingStatistics
@@ -95,11 +96,7 @@ class EvidenceReader:
     def __init__(self, dataset: Dataset, statistics: TrainingStatistics, space: ItemSpace) -> None:
         self._dataset, self._statistics = dataset, statistics
         self._vectors = space.variant("id")
-        names = sorted({name for categories in dataset.categories for name in categories})
-        place = {name: number for number, name in enumerate(names)}
-        self._kinds = np.zeros((dataset.n_items, len(names)), dtype=np.float32)
-        for code, categories in enumerate(dataset.categories):
-            self._kinds[code, [place[name] for name in categories]] = 1
+        self._kinds = _categories(dataset)
         self._years = dataset.items["year"].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
 
     def of_rows(self, rows: ArrayLike) -> Evidence:
@@ -161,7 +158,7 @@ class EvidenceReader:
         mean = _latest(values, ends, None)
         against = _latest(values - means, ends, LATEST_COMPARED, DIFFERENCE_SMOOTHING)
         before = np.arange(len(items)) < ends[:, None]
-        shares = before & (self._kinds[targets] @ self._kinds[items].T > 0)
+        shares = before & ((self._kinds[targets] @ self._kinds[items].T).toarray() > 0)
         count, total = shares.sum(axis=1), shares @ values
         nearest, weights = self._nearest(items, targets, before)
         there = weights > 0
@@ -177,7 +174,7 @@ class EvidenceReader:
             item_mean=item_mean,
             item_count=item_count,
             year=self._years[targets],
-            categories=self._kinds[targets].sum(axis=1, dtype=np.float64),
+            categories=np.diff(self._kinds.indptr)[targets].astype(np.float64),
             against_others=against,
             expected=item_mean + against,
             by_category=(total - count * np.nan_to_num(mean)) / (count + DIFFERENCE_SMOOTHING),
@@ -203,6 +200,15 @@ class EvidenceReader:
         order = np.argsort(-similarity[:, ::-1], axis=1, kind="stable")[:, :kept]
         places = len(items) - 1 - order
         return places, np.maximum(np.take_along_axis(similarity, places, axis=1), 0.0)
+
+
+def _categories(dataset: Dataset) -> csr_matrix:
+    """Which item has which categories, [items, categories]; sparse, because some data have thousands of them."""
+    names = {name: code for code, name in enumerate(sorted({name for of in dataset.categories for name in of}))}
+    columns = [[names[name] for name in dict.fromkeys(of)] for of in dataset.categories]
+    ends = np.cumsum([0, *map(len, columns)])
+    places = np.fromiter((code for of in columns for code in of), dtype=np.int64, count=int(ends[-1]))
+    return csr_matrix((np.ones(len(places), dtype=np.float32), places, ends), shape=(dataset.n_items, len(names)))
 
 
 def _latest(values: Numbers, ends: NDArray[np.integer], most: int | None, zeros: float = 0.0) -> Numbers:

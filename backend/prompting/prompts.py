@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from backend.control_words import without_control_words
 from backend.datasets import DatasetMeta
 from backend.datasets.schema import Domain
+from backend.evidence.lines import WORDING, EvidenceLine
 from backend.prompting.person import SOMEBODY, Person
 from backend.seeding import digest
 from backend.types import Message, Messages
@@ -37,12 +38,16 @@ _BASE = "domains/base.j2"
 _WORDS = ("item_noun", "item_noun_plural", "verb_past", "rating_unit", "category_noun")
 
 
-Layout = Literal["paper", "answered"]
+Layout = Literal["paper", "answered", "evidence"]
+# The template that a layout is written with: ``evidence`` adds its lines to another one's.
+_WRITTEN_AS: dict[Layout, str] = {"paper": "paper", "answered": "answered", "evidence": "answered"}
 
 
 class PromptingConfig(BaseModel):
     """``template``: how the history is written. ``paper``: titles and ratings; ``answered``: every past item also
     carries its own answer, and what other users gave it on average, so that a small model learns from each of them.
+    ``evidence``: as ``answered``, and before the question stands what the whole past and the training part say about
+    the target (:mod:`backend.evidence.lines`).
 
     ``knowledge``: how M_G's answer is put to M_R.
     """
@@ -80,7 +85,7 @@ class RatingHabit:
 @dataclass(frozen=True)
 class PromptSubject:
     """What a prompt is about: the dataset's words, the user's profile lines and habit, and the target item; ``person``:
-    how the user is spoken of.
+    how the user is spoken of; ``evidence``: lines of the layout ``evidence``, empty for others.
     """
 
     meta: DatasetMeta
@@ -89,6 +94,7 @@ class PromptSubject:
     habit: RatingHabit | None = None
     layout: Layout = "paper"
     person: Person = SOMEBODY
+    evidence: tuple[EvidenceLine, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ def build_prompt(
         _template(_template_name(kind, subject.meta.domain))
         .render(
             kind=kind,
-            layout=subject.layout,
+            layout=_WRITTEN_AS[subject.layout],
             person=subject.person,
             meta=_unmarked(subject.meta),
             profile=[_one_line(line) for line in subject.profile],
@@ -140,11 +146,18 @@ def build_prompt(
     marked, answers = _answer_spans(marked)
     head, _, tail = marked.partition(_KNOWLEDGE_MARK)
     before, *lines, question = head.split(_LINE_MARK)
+    question = _evidence(subject) + question
     head = "".join((before, *lines, question))
     droppable = _oldest_first(history, lines, len(before))
     if not knowledge:
         return Prompt(head, None, droppable, answers)
     return Prompt(head + knowledge + tail, (len(head), len(head) + len(knowledge)), droppable, answers)
+
+
+def _evidence(subject: PromptSubject) -> str:
+    if not subject.evidence:
+        return ""
+    return _without_marks(without_control_words(" ".join(line.text for line in subject.evidence))) + "\n"
 
 
 def _answer_spans(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:
@@ -170,8 +183,10 @@ def _oldest_first(history: Sequence[HistoryLine], lines: Sequence[str], start: i
 
 
 @cache
-def template_digest(domain: Domain = "movies") -> str:
-    """One name for the wording of all prompts of a domain: what is learned from them depends on it."""
+def template_digest(domain: Domain = "movies", layout: Layout = "paper") -> str:
+    """One name for the wording of a domain's prompts in a layout: what is learned from them depends on it."""
+    if layout == "evidence":
+        return digest([template_digest(domain), WORDING], 16)
     files = sorted(_TEMPLATES.glob("*.j2"))
     if domain != "movies":
         files = [_TEMPLATES / _BASE, _TEMPLATES / _template_name("", domain)]

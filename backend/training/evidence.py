@@ -52,7 +52,7 @@ class EvidenceItem:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ShownEvidence:
     """All that a prompt shows about one target, ``items`` in the prompt's order."""
 
     noun: str
@@ -98,11 +98,11 @@ _SIDES = (True, False)
 _TILT = 0.5
 
 
-def gather(subject: PromptSubject, history: Sequence[HistoryLine]) -> Evidence:
+def gather(subject: PromptSubject, history: Sequence[HistoryLine]) -> ShownEvidence:
     """Read what the prompt about ``subject`` and ``history`` shows; the layout ``paper`` shows no habit, no others."""
     meta, target = subject.meta, subject.target
     tells_more = subject.layout == "answered"
-    return Evidence(
+    return ShownEvidence(
         noun=one_line(meta.item_noun),
         nouns=one_line(meta.item_noun_plural),
         unit=one_line(meta.rating_unit),

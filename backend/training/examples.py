@@ -8,11 +8,23 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from backend.engines.chat import ANSWERS, Chat, common_length, without_oldest
 from backend.prompting import Prompt
+
+
+@dataclass(frozen=True)
+class SoftAnswer:
+    """An answer that is learned towards a probability. ``place``: of its token; ``yes``, ``no``: the two tokens that
+    can stand there; ``p_yes``: the first one's probability.
+    """
+
+    place: int
+    yes: int
+    no: int
+    p_yes: float
 
 
 @dataclass(frozen=True)
@@ -22,7 +34,7 @@ class Example:
     ``answer_at``: the place of the answer's token; the logits before it are P(yes). ``label``: the answer.
     ``written_at``: where the prompt ends and what the model is to write begins. ``tails``: of an example that holds
     several (:func:`joined`), where the end of each begins; those are alternatives, each behind what stands before the
-    first.
+    first. ``soft``: answers that are learned towards a probability instead of the token that stands there.
     """
 
     ids: tuple[int, ...]
@@ -31,6 +43,7 @@ class Example:
     label: bool
     written_at: int = 0
     tails: tuple[int, ...] = ()
+    soft: tuple[SoftAnswer, ...] = ()
 
 
 class ExampleWriter:
@@ -43,17 +56,34 @@ class ExampleWriter:
     def __init__(self, chat: Chat, tokenizer: Any) -> None:
         self._chat, self._tokenizer = chat, tokenizer
 
-    def answer(self, prompt: Prompt, label: bool, *, every_answer: bool, last_weight: float = 1.0) -> Example:
-        """The prompt as M_G is asked it, with the answer behind it."""
+    def answer(
+        self, prompt: Prompt, label: bool, *, every_answer: bool, last_weight: float = 1.0, p_yes: float | None = None
+    ) -> Example:
+        """The prompt as M_G is asked it, with the answer behind it; ``p_yes``: what it is learned towards (the
+        label).
+        """
         shown = _without_oldest(prompt, self._chat.answer_prompt(prompt.messages).dropped)
         ids, weights = self._prompt(shown, self._chat.ask_answer(shown.messages), every_answer)
-        word = self._encode(ANSWERS[0] if label else ANSWERS[1])[:1]
-        return Example(tuple(ids + word), (*weights, last_weight), len(ids), label, len(ids))
+        yes, no = (self._encode(word)[0] for word in ANSWERS)
+        at = len(ids)
+        soft = () if p_yes is None else (SoftAnswer(at, yes, no, p_yes),)
+        return Example((*ids, yes if label else no), (*weights, last_weight), at, label, at, soft=soft)
 
     def rationale(
-        self, prompt: Prompt, rationale: str, label: bool, *, every_answer: bool, end: int, last_weight: float = 1.0
+        self,
+        prompt: Prompt,
+        rationale: str,
+        label: bool,
+        *,
+        every_answer: bool,
+        end: int,
+        last_weight: float = 1.0,
+        p_yes: float | None = None,
     ) -> Example:
-        """The prompt as M_R is asked it, then what it is to write: ``rationale``, ``</think>``, the answer, ``end``."""
+        """The prompt as M_R is asked it, then what it is to write: ``rationale``, ``</think>``, the answer, ``end``.
+
+        ``p_yes``: what the answer is learned towards (the label).
+        """
         written, opposite = (self._chat.written(rationale, answer) for answer in (label, not label))
         answer_at = common_length(
             written, opposite
@@ -64,7 +94,9 @@ class ExampleWriter:
         of_written = [1.0] * len(written)
         of_written[answer_at] = last_weight
         at = len(ids)
-        return Example(tuple(ids + written), tuple(weights + of_written), at + answer_at, label, at)
+        words = (written[answer_at], opposite[answer_at]) if label else (opposite[answer_at], written[answer_at])
+        soft = () if p_yes is None else (SoftAnswer(at + answer_at, *words, p_yes),)
+        return Example(tuple(ids + written), tuple(weights + of_written), at + answer_at, label, at, soft=soft)
 
     def _prompt(self, prompt: Prompt, text: str, every_answer: bool) -> tuple[list[int], list[float]]:
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -92,11 +124,14 @@ def joined(examples: Sequence[Example]) -> Example:
     # What is written is predicted by a token of its own tail, so the last one of the prompt is in every tail.
     shared = min(min(common_length(first.ids, example.ids), example.written_at - 1) for example in examples)
     ids, weights, tails = list(first.ids[:shared]), list(first.weights[:shared]), []
+    soft: list[SoftAnswer] = []
     for example in examples:
+        soft += [replace(answer, place=answer.place + len(ids) - shared) for answer in example.soft]
         tails.append(len(ids))
         ids += example.ids[shared:]
         weights += (0.0, *example.weights[shared + 1 :])  # the token before it in the row is another tail's
-    return Example(tuple(ids), tuple(weights), first.answer_at, first.label, first.written_at, tuple(tails))
+    ends = tuple(tails), tuple(soft)
+    return Example(tuple(ids), tuple(weights), first.answer_at, first.label, first.written_at, *ends)
 
 
 def _without_oldest(prompt: Prompt, count: int) -> Prompt:

@@ -150,18 +150,17 @@ class LoraTuner:
         lost = 0.0
         optimizer.zero_grad()
         for part in by_length(batch, self.config.side_by_side):
-            logits, targets, weights, *_ = self._forward(part)
-            losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
-            loss = (losses * weights).sum() / total
+            logits, targets, weights, *_, soft = self._forward(part)
+            loss = (_losses(logits, targets, soft) * weights).sum() / total
             loss.backward()
             lost += float(loss.detach())
         torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
         optimizer.step()
         return lost
 
-    def _forward(self, part: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Logits [m, vocabulary] of the m weighted places, their tokens and weights, which of them are answers, and the
-        final states [m, d] that the logits are made of.
+    def _forward(self, part: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, _Soft]:
+        """Logits [m, vocabulary] of the m weighted places, their tokens and weights, which of them are answers, the
+        final states [m, d] that the logits are made of, and which are learned towards a probability.
 
         Only those places go through the last layer, which for small models is a fifth of the work.
         """
@@ -191,7 +190,8 @@ class LoraTuner:
         read = states[:, :-1][where]
         logits = head(read.to(next(head.parameters()).dtype))
         chosen = torch.from_numpy(weights[:, 1:]).to(self.device)[where]
-        return logits, on[:, 1:][where], chosen, torch.from_numpy(answer[:, 1:]).to(self.device)[where], read
+        answers = torch.from_numpy(answer[:, 1:]).to(self.device)[where]
+        return logits, on[:, 1:][where], chosen, answers, read, _soft(part, weights)
 
     def _read(self, examples: Sequence[Example], stop: Callable[[], None]) -> tuple[np.ndarray, float]:
         """P(yes) of each example, read from logits in float32 as the engines do, and the weighted loss of all."""
@@ -204,8 +204,9 @@ class LoraTuner:
             for start in range(0, len(order), self.config.side_by_side):
                 stop()
                 places = order[start : start + self.config.side_by_side]
-                logits, targets, weights, answer, states = self._forward([examples[place] for place in places])
-                losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+                part = [examples[place] for place in places]
+                logits, targets, weights, answer, states, soft = self._forward(part)
+                losses = _losses(logits, targets, soft)
                 lost, total = lost + float((losses * weights).sum()), total + float(weights.sum())
                 ids = self.chat.answer_ids
                 of_answers = self._exact(states[answer]) if self._exact else logits[answer][:, ids]
@@ -223,6 +224,33 @@ class LoraTuner:
             "log_loss": metrics.log_loss(labels, answers),
             "auc": or_null(area),
         }
+
+
+# Places among the weighted ones, the tokens of yes and no there, and the probability of yes.
+_Soft = tuple[list[int], list[int], list[int], list[float]]
+
+
+def _soft(part: Sequence[Example], weights: np.ndarray) -> _Soft:
+    """``weights``: [examples, width], of the tokens."""
+    number = np.cumsum((weights > 0)[:, 1:]).reshape(len(part), -1) - 1
+    answers = [(row, answer) for row, example in enumerate(part) for answer in example.soft]
+    places = [int(number[row, answer.place - 1]) for row, answer in answers]
+    of = [answer for _, answer in answers]
+    return places, [one.yes for one in of], [one.no for one in of], [one.p_yes for one in of]
+
+
+def _losses(logits: Tensor, targets: Tensor, soft: _Soft) -> Tensor:
+    """float32[m]: cross-entropy with the token that stands at each place, or with the probability that is learned."""
+    import torch
+
+    losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+    places, yes, no, p_yes = soft
+    if not places:
+        return losses
+    known = torch.log_softmax(logits[places].float(), dim=-1)
+    rows, chance = torch.arange(len(places)), torch.tensor(p_yes, device=logits.device)
+    towards = -(chance * known[rows, yes] + (1 - chance) * known[rows, no])
+    return losses.index_put((torch.tensor(places, device=logits.device),), towards)
 
 
 def _load(source: str, name: str, config: LoraSettings, device: Any) -> tuple[Any, Any]:
@@ -247,7 +275,7 @@ def _load_base(source: str, config: LoraSettings, device: Any) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # the caller shows its own
-    base = config.base if config.base != "auto" else "8bit" if device.type == "cuda" else "bfloat16"
+    base = config.base if config.base != "auto" else "8bit" if device.type == "cuda" else "float32"
     if base == "8bit":
         if device.type != "cuda":
             raise UsageError("A base in 8bit was asked for on a CPU", expected="auto, bfloat16 or float32 there")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.training.evidence import Evidence, EvidenceItem
+from backend.training.evidence import EvidenceItem, ShownEvidence
 
 _MANY_FOR_A_MAJORITY = 3
 
@@ -33,7 +33,7 @@ def pick(rng: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def items_clause(
-    evidence: Evidence, items: Sequence[EvidenceItem], rng: np.random.Generator, brief: bool = False
+    evidence: ShownEvidence, items: Sequence[EvidenceItem], rng: np.random.Generator, brief: bool = False
 ) -> Clause:
     """One to three past items on the same side of the dataset's rule, with their ratings and what they share.
 
@@ -60,7 +60,9 @@ def items_clause(
     return Clause(f"{text}, {both} {relation}" if relation else text, side, strength, cites)
 
 
-def _single(evidence: Evidence, item: EvidenceItem, strength: float, rng: np.random.Generator, brief: bool) -> Clause:
+def _single(
+    evidence: ShownEvidence, item: EvidenceItem, strength: float, rng: np.random.Generator, brief: bool
+) -> Clause:
     label, rating, side = item.label, f"{item.rating:g}", item.liked
     relation = "" if brief else _relation((item,), plural=False, era=evidence.decade if rng.random() < 0.3 else None)
     unit = f" {evidence.unit}" if rng.random() < 0.15 and item.rating != 1 and evidence.unit else ""
@@ -127,7 +129,7 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(names[:2])
 
 
-def era_clause(evidence: Evidence, item: EvidenceItem, rng: np.random.Generator) -> Clause:
+def era_clause(evidence: ShownEvidence, item: EvidenceItem, rng: np.random.Generator) -> Clause:
     """A past item that only shares the target's decade; a weak clause."""
     forms = [
         f"{item.label} got {item.rating:g} and is also from the {evidence.decade}",
@@ -136,13 +138,13 @@ def era_clause(evidence: Evidence, item: EvidenceItem, rng: np.random.Generator)
     return Clause(pick(rng, forms), item.liked, 0.3, cites=True)
 
 
-def support_clauses(evidence: Evidence, rng: np.random.Generator) -> tuple[Clause, ...]:
+def support_clauses(evidence: ShownEvidence, rng: np.random.Generator) -> tuple[Clause, ...]:
     """What speaks for either side beyond cited items: habit, others, how similar items did, agreement with others."""
     clauses = (_habit(evidence, rng), _others(evidence, rng), _counted(evidence, rng), _against_others(evidence, rng))
     return tuple(clause for clause in clauses if clause)
 
 
-def _habit(evidence: Evidence, rng: np.random.Generator) -> Clause | None:
+def _habit(evidence: ShownEvidence, rng: np.random.Generator) -> Clause | None:
     if evidence.habit is None:
         return None
     mean, share = f"{evidence.habit.mean:.1f}", float(f"{100 * evidence.habit.liked:.0f}")
@@ -164,7 +166,7 @@ def _habit(evidence: Evidence, rng: np.random.Generator) -> Clause | None:
     return Clause(pick(rng, forms), side, abs(share - 50) / 25)
 
 
-def _others(evidence: Evidence, rng: np.random.Generator) -> Clause | None:
+def _others(evidence: ShownEvidence, rng: np.random.Generator) -> Clause | None:
     given = evidence.others
     if given is None:
         return None
@@ -190,7 +192,7 @@ def _others(evidence: Evidence, rng: np.random.Generator) -> Clause | None:
     return Clause(pick(rng, forms), side, 0.4 + abs(evidence.others_leaning))
 
 
-def _counted(evidence: Evidence, rng: np.random.Generator) -> Clause | None:
+def _counted(evidence: ShownEvidence, rng: np.random.Generator) -> Clause | None:
     """How the past items of one category of the target did, for the category that tells most."""
     best: Clause | None = None
     for name in dict.fromkeys(name for item in evidence.similar for name in item.shared):
@@ -218,7 +220,7 @@ def _counted(evidence: Evidence, rng: np.random.Generator) -> Clause | None:
     return best
 
 
-def _against_others(evidence: Evidence, rng: np.random.Generator) -> Clause | None:
+def _against_others(evidence: ShownEvidence, rng: np.random.Generator) -> Clause | None:
     known = [(item.rating, item.others) for item in evidence.items if item.others is not None]
     above, below = (sum(sign * (mine - theirs) > 0 for mine, theirs in known) for sign in (1, -1))
     if len(known) < _MANY_FOR_A_MAJORITY or max(above, below) <= 0.65 * len(known):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backend.prompting import HistoryLine, PromptSubject
-from backend.training.evidence import Evidence, EvidenceItem, gather
+from backend.training.evidence import EvidenceItem, ShownEvidence, gather
 from backend.training.phrases import Clause, era_clause, items_clause, pick, support_clauses
 
 # Titles are most of a rationale's length: longer ones are cited where there is no other choice, or not at all.
@@ -72,7 +72,7 @@ def estimated_tokens(text: str) -> int:
     return len(_TOKENS.findall(text))
 
 
-def _plan(evidence: Evidence, label: bool, hint: bool | None, rng: np.random.Generator) -> _Plan:
+def _plan(evidence: ShownEvidence, label: bool, hint: bool | None, rng: np.random.Generator) -> _Plan:
     chosen = _cited(evidence.similar, label, rng)
     supports = support_clauses(evidence, rng)
     agreeing = [clause for clause in supports if clause.side is label]
@@ -117,7 +117,7 @@ def _short(items: Iterable[EvidenceItem]) -> list[EvidenceItem]:
     return [item for item in usable if len(item.label) < LONG_LABEL] or usable
 
 
-def _far_item(evidence: Evidence, side: bool, rng: np.random.Generator) -> Clause | None:
+def _far_item(evidence: ShownEvidence, side: bool, rng: np.random.Generator) -> Clause | None:
     """An item of the side that has at most the decade in common with the target."""
     of_side = _short(item for item in evidence.items if item.liked is side)
     if not of_side:
@@ -127,7 +127,9 @@ def _far_item(evidence: Evidence, side: bool, rng: np.random.Generator) -> Claus
     return era_clause(evidence, item, rng) if near else replace(items_clause(evidence, [item], rng), strength=0.2)
 
 
-def _counter(evidence: Evidence, supports: Iterable[Clause], label: bool, rng: np.random.Generator) -> Clause | None:
+def _counter(
+    evidence: ShownEvidence, supports: Iterable[Clause], label: bool, rng: np.random.Generator
+) -> Clause | None:
     """One clause for the other side, by strength: a similar item, or one of ``supports``."""
     against = [clause for clause in supports if clause.side is not label]
     items = _cited(evidence.similar, not label, rng)[:1]
@@ -143,7 +145,7 @@ def _weighted(clauses: Sequence[Clause], rng: np.random.Generator) -> Clause | N
     return clauses[int(rng.choice(len(clauses), p=weights / weights.sum()))]
 
 
-def _hint(evidence: Evidence, label: bool, hint: bool, rng: np.random.Generator) -> str:
+def _hint(evidence: ShownEvidence, label: bool, hint: bool, rng: np.random.Generator) -> str:
     said = pick(rng, ("Another one thinks", "Another one says", "The other opinion is"))
     fits = evidence.leaning if hint else -evidence.leaning
     if hint is label:
@@ -156,7 +158,7 @@ def _hint(evidence: Evidence, label: bool, hint: bool, rng: np.random.Generator)
     return f"{said} {'Yes' if hint else 'No'}, {judged}."
 
 
-def _opening(evidence: Evidence, label: bool, rng: np.random.Generator) -> str:
+def _opening(evidence: ShownEvidence, label: bool, rng: np.random.Generator) -> str:
     """That the label's side has no similar item, in words that go on with "but"."""
     little = f"little here speaks {'for' if label else 'against'} it"
     if not evidence.items:
@@ -169,7 +171,7 @@ def _opening(evidence: Evidence, label: bool, rng: np.random.Generator) -> str:
     return pick(rng, (f"nothing similar here was {state}", f"no similar {evidence.noun} here was {state}", little))
 
 
-def _ending(evidence: Evidence, label: bool, rng: np.random.Generator) -> str:
+def _ending(evidence: ShownEvidence, label: bool, rng: np.random.Generator) -> str:
     lead = pick(rng, ("So they", "On balance they", "They", "So they", "All in all they"))
     sure = evidence.leaning if label else -evidence.leaning
     if label:

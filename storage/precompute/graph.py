@@ -83,7 +83,7 @@ STAGES = (
 )  # fmt: skip
 # Fields that came later, and what held before they came: at that value a field is left out of recipes, so that what was
 # made before keeps its name.
-_BEFORE = {"counted": "all", "prompts": "rerank"}
+_BEFORE = {"counted": "all", "prompts": "rerank", "teacher": 0.0, "fewer": 0.0, "composed": "label", "noise": 0.7}
 STAGE_NAMES = tuple(dict.fromkeys(stage.name for stage in STAGES))
 
 
@@ -120,7 +120,7 @@ def build_graph(meta: DatasetMeta, settings: Settings, models: Mapping[str, Mode
             recipe["seed"] = settings.seed
         if stage.split or getattr(config, "counted", "") == "train":
             recipe["split"] = settings.split or meta.rules.split
-        wording = _wording(stage, meta)
+        wording = _wording(stage, meta, config)
         if wording:
             recipe["text"] = wording
         nodes[stage.kind] = Node(stage, config, recipe, model)
@@ -169,10 +169,10 @@ def _said(config: BaseModel) -> dict[str, Any]:
     }
 
 
-def _wording(stage: Stage, meta: DatasetMeta) -> list[str]:
+def _wording(stage: Stage, meta: DatasetMeta, config: BaseModel) -> list[str]:
     """The fixed texts that an artifact depends on."""
     if stage.kind == "descriptions":
         return [describe_template(meta), fixed_template(meta)]
     if stage.extra and stage.role:
-        return [template_digest(meta.domain)]
+        return [template_digest(meta.domain, getattr(config, "template", "paper"))]
     return [title_template(meta)] if stage.kind == "title-vectors" else []

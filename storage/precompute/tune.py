@@ -7,11 +7,12 @@ Prompts are built by retrieval from the training part. What is learned, and how,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backend.commands import command_line
 from backend.datasets import PARTS
@@ -43,28 +44,85 @@ def make_expert(job: StageWork, recipe: str) -> dict[str, Any]:
     writer, asking = _writer(tuner), _asking(job)
     rng = np.random.default_rng(derive_seed(job.settings.seed, "tune", "orders"))
     every = config.loss == "every-answer"
+    target = _Targets(job, asking) if config.teacher else lambda _question: None
     train, validation = ([], [])
     learned, held_out = _learned_and_held_out(job, asking, recipe)
     for question in learned:
         for place in rng.permutation(len(question.prompts))[: config.orders]:
             prompt, label = question.prompts[place], bool(question.label)
-            train.append(writer.answer(prompt, label, every_answer=every, last_weight=config.last_weight))
+            if config.fewer and rng.random() < config.fewer:
+                shown = int(rng.integers(config.k, size=2).min())
+                prompt = build_prompt("answer", question.subject, question.lines[:shown])
+            weight = config.last_weight
+            train.append(writer.answer(prompt, label, every_answer=every, last_weight=weight, p_yes=target(question)))
     for question in held_out:
-        validation.append(writer.answer(question.prompts[0], bool(question.label), every_answer=False))
-    return _tune(job, tuner, train, validation, "log_loss")
+        prompt, label = question.prompts[0], bool(question.label)
+        validation.append(writer.answer(prompt, label, every_answer=False, p_yes=target(question)))
+    # A teacher's probabilities say more about each held-out answer than its label does.
+    return _tune(job, tuner, train, validation, "held_out_loss" if config.teacher else "log_loss")
 
 
 def make_reasoner(job: StageWork) -> dict[str, Any]:
     """The stand-in for M_R, on rationales composed from the training part alone, its held-out samples included."""
     from backend.training.examples import joined
     from backend.training.lora import LoraTuner
-    from backend.training.rationales import compose
 
     config: ReasonerConfig = job.config
+    if config.composed == "evidence" and config.template != "evidence":
+        raise UsageError(
+            f"The reasoner is to learn rationales composed from evidence, in the layout {config.template!r}",
+            expected="the layout 'evidence', whose lines they cite",
+            fix="set reasoner.template to evidence",
+        )
     tuner = LoraTuner(*_base(job), config, job.settings.seed, job.settings.device)
-    writer = _writer(tuner)
-    rng = np.random.default_rng(derive_seed(job.settings.seed, "tune", "rationales"))
     asking = _asking(job)
+    to_learn, aside = _train_with_some_aside(job, asking, "rallrec")
+    compose = _argue if config.composed == "evidence" else _defend_labels
+    examples = compose(job, tuner, asking)
+    held_out = [examples(question, 1)[0] for question in aside]
+    train = [joined(examples(question, config.rationales)) for question in to_learn]
+    return _tune(job, tuner, train, held_out, "held_out_loss")
+
+
+# From a question and a number to so many examples about it.
+_Composer = Callable[[Question, int], list[Any]]
+
+
+def _argue(job: StageWork, tuner: Any, asking: Questions) -> _Composer:
+    """Rationales from a draw of the evidence to what the teacher says of it."""
+    from backend.training.arguments import compose, draw_pieces, pieces_of
+
+    config, writer = job.config, _writer(tuner)
+    rng = np.random.default_rng(derive_seed(job.settings.seed, "tune", "rationales"))
+    every = config.loss == "every-answer"
+    target = _Targets(job, asking, noise=config.noise)
+
+    def examples(question: Question, count: int) -> list[Any]:
+        """Rationales behind one prompt, which has a hint or none."""
+        hint = target.hint(question) if rng.random() < config.hints else None
+        sentence = None if hint is None else knowledge_sentence(float(hint))
+        prompt = build_prompt("reason", question.subject, question.lines, sentence)
+        made = []
+        for _ in range(count):
+            cited = draw_pieces(pieces_of(question.subject, question.lines, hint, rng), rng)
+            p_yes = target(question, hint, [piece.name for piece in cited])
+            made.append(
+                writer.rationale(
+                    prompt, compose(cited, p_yes, rng), p_yes >= 0.5, every_answer=every, end=tuner.end,
+                    last_weight=config.last_weight, p_yes=p_yes,
+                )
+            )  # fmt: skip
+        return made
+
+    return examples
+
+
+def _defend_labels(job: StageWork, tuner: Any, asking: Questions) -> _Composer:
+    """Rationales that argue for the known label."""
+    from backend.training.rationales import compose
+
+    config, writer = job.config, _writer(tuner)
+    rng = np.random.default_rng(derive_seed(job.settings.seed, "tune", "rationales"))
     every = config.loss == "every-answer"
 
     def example(question: Question) -> Any:
@@ -77,10 +135,55 @@ def make_reasoner(job: StageWork) -> dict[str, Any]:
         text, weight = rationale.rpartition("</think>")[0].rstrip(), config.last_weight
         return writer.rationale(prompt, text, label, every_answer=every, end=tuner.end, last_weight=weight)
 
-    to_learn, aside = _train_with_some_aside(job, asking, "rallrec")
-    held_out = [example(question) for question in aside]
-    train = [joined([example(question) for _ in range(config.rationales)]) for question in to_learn]
-    return _tune(job, tuner, train, held_out, "held_out_loss")
+    return lambda question, count: [example(question) for _ in range(count)]
+
+
+class _Targets:
+    """What answers are learned towards: the teacher's probability, mixed with the label.
+
+    ``noise``: it also learns what a hint is worth, one as right as its own answer with so much noise on its logit.
+    """
+
+    def __init__(self, job: StageWork, asking: Questions, noise: float | None = None) -> None:
+        from backend.training.teacher import Teacher
+
+        data, rows = job.dataset, np.sort(job.data_split.train)
+        self._data, self._asking, self._share = data, asking, job.config.teacher
+        job.progress("reading the evidence of the training samples", None)
+        statistics = asking.evidence.of_rows(rows).statistics
+        evidence = np.column_stack([statistics, np.full(len(rows), np.nan)])
+
+        def taught(evidence: NDArray[np.float64]) -> Teacher:
+            job.check_stop()
+            job.progress("teaching the teacher", None)
+            return Teacher(rows, data.user_index[rows], evidence, data.labels[rows], job.settings.seed)
+
+        self._teacher = taught(evidence)
+        if noise is not None:
+            known = np.clip(self._teacher.out_of_fold(evidence), 1e-6, 1 - 1e-6)
+            rng = np.random.default_rng(derive_seed(job.settings.seed, "tune", "hints"))
+            hints = np.log(known / (1 - known)) + rng.normal(0, noise, len(rows)) > 0
+            self._hints = dict(zip(rows.tolist(), hints.tolist(), strict=True))
+            self._teacher = taught(np.column_stack([statistics, hints]))
+
+    def __call__(self, question: Question, hint: bool | None = None, pieces: Collection[str] | None = None) -> float:
+        """P(yes) that is learned, by these ``pieces`` of the question's evidence (all where none are named)."""
+        from backend.training.teacher import PIECES
+
+        past = question.past
+        numbers = self._asking.evidence.of_past(question.user, question.item, past.items, past.ratings)
+        evidence = np.append(numbers.statistics[0], np.nan if hint is None else float(hint))
+        taught = self._teacher.p_yes(self._row(question), evidence, tuple(PIECES) if pieces is None else pieces)
+        return self._share * taught + (1 - self._share) * bool(question.label)
+
+    def hint(self, question: Question) -> bool:
+        """What a training sample's injected sentence says."""
+        return self._hints[self._row(question)]
+
+    def _row(self, question: Question) -> int:
+        row = self._data.find_row(question.user, question.item)
+        assert row is not None
+        return row
 
 
 def adapter_name(artifact: Artifact) -> str:

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 from sqlalchemy import select
@@ -43,6 +42,10 @@ def fill_requests(database: Database, questions: Questions) -> None:
     save_requests(database, meta, about, fills=True)
 
 
+# The layouts that there were before requests were kept: nothing else has to be read backwards.
+_LAYOUTS: tuple[Layout, ...] = ("paper", "answered")
+
+
 @dataclass(frozen=True)
 class PromptReading:
     """Item codes. ``target``: the items that it can be (titles may repeat). ``past``: the same of every line, in order.
@@ -63,7 +66,7 @@ class PromptReader:
         self._codes: dict[str, list[int]] = {}
         for code in range(data.n_items):
             self._codes.setdefault(" ".join(data.item_label(code).split()), []).append(code)
-        openings = {(_opening(data, layout, person), layout) for layout in get_args(Layout) for person in PERSONS}
+        openings = {(_opening(data, layout, person), layout) for layout in _LAYOUTS for person in PERSONS}
         # The longest first: one layout's words may begin another's.
         self._openings = sorted(openings, key=lambda opening: len(opening[0]), reverse=True)
         self._by_item = np.argsort(data.item_index, kind="stable")

@@ -152,7 +152,7 @@ def test_a_wrong_line_of_a_profile_is_an_error_that_names_file_and_key(
 def test_a_profile_that_is_not_there_lists_the_shipped_ones(rallrec: Rallrec) -> None:
     line = one_line_error(rallrec("predict", "--user", 15, "--item", 1, "--profile", "papr"), 2)
     assert "'papr'" in line
-    assert "cpu-default, paper, server" in line
+    assert "cpu-default, cpu-evidence, paper, server" in line
     assert "gone.toml" in one_line_error(rallrec("serve", "--profile", "gone.toml"), 2)
     assert "gone.toml" in one_line_error(rallrec("settings", RALLREC_PROFILE="gone.toml"), 2)
 

@@ -267,6 +267,18 @@ def test_a_recipes_name_becomes_the_adapter_that_was_tuned(
     assert str(again.model("reasoning").adapter).startswith("reasoner-")
 
 
+def test_an_adapter_is_asked_in_the_layout_that_it_was_tuned_on_unless_told(tuned: Any) -> None:
+    learned = {"tuned_adapter": "rallrec", "tune": {"template": "answered"}}
+    workspace = tuned(**learned, template="evidence")
+    assert workspace.recipe().prompting.template == "evidence", "nothing is tuned yet"
+    _finish(workspace, "rallrec", b"learned")
+    with pytest.raises(SettingsError, match=r"'rallrec' was tuned in the layout 'answered'.*'evidence'"):
+        tuned(**learned, template="evidence").recipe()
+    assert tuned(**learned, template="answered").recipe().prompting.template == "answered"
+    assert tuned(**learned, template="evidence", other_layout=True).recipe().prompting.template == "evidence"
+    assert tuned(**learned, template="evidence").recipe(template="paper").prompting.template == "paper", "it was told"
+
+
 def test_an_adapter_tuned_anew_is_another_in_results(tuned: Any) -> None:
     def with_weights(weights: bytes) -> CachedEngine:
         workspace = tuned(tuned_adapter="rallrec")

@@ -16,7 +16,7 @@ from backend.errors import EngineError
 from backend.prompting import HistoryLine, Prompt, PromptSubject, RatingHabit, build_prompt
 from backend.questions import Questions
 from backend.retrieval import RetrievalConfig
-from backend.training.examples import Example, ExampleWriter, by_length
+from backend.training.examples import Example, ExampleWriter, by_length, joined
 from tests.backend.engines.tiny import TinyTokenizer
 from tests.backend.training.tiny_models import META, BytesTokenizer
 from tests.conftest import random_space
@@ -184,3 +184,30 @@ def test_the_small_models_own_tokenizer_writes_answers_that_are_one_token(
         rationale = writer.rationale(question.prompts[0], "It is like that.", False, every_answer=True, end=END)
         assert tokenizer.decode(rationale.ids[rationale.answer_at]) == "No"
         assert rationale.answer_at == len(rationale.ids) - 2
+
+
+def test_a_soft_answer_stands_at_the_answer_and_names_both_words(tokenizer: Any) -> None:
+    chat, prompt = _chat(tokenizer), _prompt(kind="reason")
+    writer = ExampleWriter(chat, tokenizer)
+    example = writer.rationale(prompt, "so be it", False, every_answer=True, end=END, p_yes=0.3)
+    [soft] = example.soft
+    assert (soft.place, soft.p_yes) == (example.answer_at, 0.3)
+    assert soft.no == example.ids[example.answer_at] != soft.yes
+    yes = writer.rationale(prompt, "so be it", True, every_answer=True, end=END)
+    assert yes.ids[yes.answer_at] == soft.yes
+    assert not yes.soft, "without a probability the label is learned"
+    [answered] = writer.answer(_prompt(), True, every_answer=False, p_yes=0.9).soft
+    assert (answered.yes in chat.yes, answered.no in chat.no) == (True, True)
+
+
+def test_joined_examples_keep_their_soft_answers_at_their_own_tails(tokenizer: Any) -> None:
+    writer, prompt = ExampleWriter(_chat(tokenizer), tokenizer), _prompt(kind="reason")
+    singles = [
+        writer.rationale(prompt, text, label, every_answer=True, end=END, p_yes=p_yes)
+        for text, label, p_yes in (("one way", True, 0.9), ("another, longer way", False, 0.2), ("third", True, 0.6))
+    ]
+    one = joined(singles)
+    assert [soft.p_yes for soft in one.soft] == [0.9, 0.2, 0.6]
+    for soft, single in zip(one.soft, singles, strict=True):
+        behind = single.ids[single.answer_at :]
+        assert one.ids[soft.place : soft.place + len(behind)] == behind

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from backend.training.config import LoraSettings
-from backend.training.examples import Example, joined
+from backend.training.examples import Example, SoftAnswer, joined
 
 torch = pytest.importorskip("torch")
 LoraTuner = pytest.importorskip("backend.training.lora").LoraTuner
+losses = pytest.importorskip("backend.training.lora")._losses
 
 
 def _example(prompt: list[int], written: list[int]) -> Example:
@@ -58,3 +60,23 @@ def test_logits_are_those_of_each_alone(tiny_folder: Path) -> None:
     of_targets = [logits if n in (0, 3) else logits[shared:] for n, (_, logits, *_) in enumerate(alone)]
     assert targets.tolist() == torch.cat(of_targets).tolist()
     assert weights.max() == 6
+
+
+def test_a_soft_answer_is_learned_towards_its_probability(tiny_folder: Path) -> None:
+    config = LoraSettings(rank=2, dropout=0, base="float32", learning_rate=1e-3, batch_size=2)
+    tuner = LoraTuner(str(tiny_folder), "tiny", config, 0, "cpu")
+    hard = [_example([5, 9, 12, 7], [60, 61]), _example([5, 9, 12], [64, 65, 66])]
+    soft = [
+        replace(example, soft=(SoftAnswer(len(example.ids) - 1, yes, example.ids[-1], 0.3),))
+        for example, yes in zip(hard, (50, 51), strict=True)
+    ]
+    with torch.inference_mode():
+        logits, targets, _weights, answers, _, none = tuner._forward(hard)
+        *_, given = tuner._forward(soft)
+        plain, towards = losses(logits, targets, none), losses(logits, targets, given)
+    known = torch.log_softmax(logits, dim=-1)
+    assert torch.equal(plain[~answers], towards[~answers])
+    for place, yes, no in zip(answers.nonzero().flatten().tolist(), (50, 51), (61, 66), strict=True):
+        assert float(towards[place]) == pytest.approx(
+            float(-(0.3 * known[place, yes] + 0.7 * known[place, no])), abs=1e-5
+        )

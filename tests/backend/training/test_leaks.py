@@ -89,12 +89,29 @@ def test_an_expert_learns_nothing_of_validation_or_test(
         assert example.label is (example.ids[-1] in one.chat.yes)
 
 
+def test_a_teacher_learns_nothing_of_validation_or_test(twins: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, tuned = twins
+    settings = {"samples": 40, "held_out": 30, "template": "evidence", "teacher": 0.75, "fewer": 0.5}
+    one, two = tuned("tune-rallrec", monkeypatch, tune=settings)
+    assert any("most similar past movies" in one.tokenizer.decode(example.ids) for example in one.train)
+    assert len({example.soft[0].p_yes for example in one.train}) > 10
+    assert one.train == two.train
+    # What a held-out answer should be is a quarter its label, the rest the teacher's, who knows none of them.
+    towards = np.array(
+        [[example.soft[0].p_yes - 0.25 * example.label for example in twin.held_out] for twin in (one, two)]
+    )
+    assert towards[0] == pytest.approx(towards[1])
+
+
+@pytest.mark.parametrize(
+    "composed", [{"composed": "label"}, {"composed": "evidence", "template": "evidence", "teacher": 1}]
+)
 @pytest.mark.parametrize("samples", [12, 400])
 def test_the_reasoner_learns_nothing_of_validation_or_test_and_is_not_scored_by_it(
-    samples: int, twins: Any, monkeypatch: pytest.MonkeyPatch
+    samples: int, composed: dict[str, Any], twins: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, tuned = twins
-    one, two = tuned("tune-reasoner", monkeypatch, reasoner={"samples": samples, "held_out": 20})
+    one, two = tuned("tune-reasoner", monkeypatch, reasoner={"samples": samples, "held_out": 20, **composed})
     assert (len(one.train) > 10, len(one.held_out)) == (True, 16 if samples == 12 else 20)
     assert one.train == two.train
     assert one.held_out == two.held_out

@@ -87,7 +87,7 @@ def work(data: Dataset, tiny_folder: Path, tmp_path_factory: pytest.TempPathFact
     shared = tmp_path_factory.mktemp("store")
 
     def of(dataset: Dataset = data, store: Path = shared, **settings: Any) -> Precompute:
-        tables = {"tune": LITTLE | {"orders": 2}, "reasoner": LITTLE | {"orders": 1}}
+        tables = {"tune": LITTLE | {"orders": 2}, "reasoner": LITTLE | {"orders": 1, "composed": "label"}}
         tables |= {name: tables[name] | settings.pop(name) for name in list(tables) if name in settings}
         chosen = Settings(**QUICK | {"device": "cpu"} | tables | settings)
         artifacts = ArtifactStore(store, bundle=store / "no bundle")
