@@ -7,6 +7,7 @@ the fixed sentence stands in, and the row says so.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -53,6 +54,10 @@ def make(job: StageWork) -> dict[str, Any]:
         for code, item in enumerate(data.item_ids)
     ]
     waiting = _first(job)
+    for code, row in _taken_over(job, waiting).items():
+        rows[code] = row
+    taken = sum(row.source != "fixed" for row in rows)
+    waiting = [code for code in waiting if rows[code].source == "fixed"]
     prompts = {code: describe_prompt(meta, labels[code], data.categories[code]) for code in waiting}
     for attempt in range(job.config.attempts):
         if not waiting:
@@ -69,6 +74,7 @@ def make(job: StageWork) -> dict[str, Any]:
         "template": describe_template(meta),
         **{source: sources.count(source) for source in ("generated", "rejected", "fixed")},
         "drawn_again": sum(row.attempts > 1 for row in rows),
+        **({"taken_over": taken} if taken else {}),
     }
 
 
@@ -87,6 +93,26 @@ def _first(job: StageWork) -> list[int]:
     data, config = job.dataset, job.config
     counts = training_counts(data, job.data_split) if config.counted == "train" else data.item_counts
     return np.argsort(-counts, kind="stable")[: config.items].tolist()
+
+
+def _taken_over(job: StageWork, codes: list[int]) -> dict[int, Description]:
+    """What earlier artifacts say of these items, where they asked the same: a text depends on its item's prompt, the
+    model, the sampling and the seed, and on no other item. Which items are described is all that may differ.
+    """
+    found: dict[int, Description] = {}
+    for artifact in job.earlier:
+        if _asking(artifact.meta["recipe"]) != _asking(job.recipe):
+            continue
+        by_item = {row.item: row for row in load_descriptions(artifact) if row.source != "fixed"}
+        items = {code: job.dataset.item_ids[code] for code in codes}
+        found |= {code: by_item[item] for code, item in items.items() if item in by_item}
+    return found
+
+
+def _asking(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe without what says which items are described."""
+    config = {name: value for name, value in recipe["config"].items() if name not in ("items", "counted")}
+    return {name: value for name, value in recipe.items() if name != "split"} | {"config": config}
 
 
 def _judged(row: Description, text: str, prompt: Messages) -> Description:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -53,7 +53,9 @@ class Stage:
 class StageWork:
     """What a stage's ``make`` is given. ``part``: the folder to fill; what an interrupted run left is still in it.
 
-    ``model``: the weights of the stage's role, if it has one.
+    ``model``: the weights of the stage's role, if it has one. ``recipe``: what the artifact is named by; ``earlier``:
+    the finished artifacts of its kind under other recipes, from which a stage may take over what would come out the
+    same.
     """
 
     dataset: Dataset
@@ -65,6 +67,8 @@ class StageWork:
     progress: Progress
     stop: Stop
     model: ModelRef | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    earlier: tuple[Artifact, ...] = ()
 
     @property
     def scratch(self) -> Path:

@@ -157,10 +157,10 @@ class Precompute:
         kind, recipe = node.stage.kind, node.recipe
         with self._store.making(kind, recipe, wait):
             artifact = None if anew else self._store.find(kind, recipe)
-            return artifact or self._make_held(node, progress, stop)
+            return artifact or self._make_held(node, progress, stop, anew)
 
-    def _make_held(self, node: Node, progress: Progress, stop: Stop) -> Artifact:
-        """Make one artifact; its lock is held."""
+    def _make_held(self, node: Node, progress: Progress, stop: Stop, anew: bool) -> Artifact:
+        """Make one artifact; its lock is held. Made ``anew``, it takes nothing over from earlier ones."""
         kind, recipe = node.stage.kind, node.recipe
         done = self._store.resume_finish(kind, recipe)
         if done:
@@ -177,7 +177,11 @@ class Precompute:
         def load_engine() -> Engine | Encoder:
             return self._engine_of(node.stage.role or "")
 
-        job = StageWork(self._dataset, self._settings, node.config, part, inputs, load_engine, report, stop, node.model)
+        earlier = () if anew else tuple(one for one in self._store.all() if one.meta.get("kind") == kind)
+        job = StageWork(
+            self._dataset, self._settings, node.config, part, inputs, load_engine, report, stop, node.model, recipe,
+            earlier,
+        )  # fmt: skip
         clock.job = job
         progress(node.stage.name, None)
         facts = node.stage.make(job)

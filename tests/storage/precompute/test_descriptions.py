@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,6 +19,7 @@ from backend.representation.descriptions import (
     tidy,
     why_useless,
 )
+from backend.seeding import digest
 from backend.types import Messages, Sampling
 from storage.precompute.artifacts import ArtifactStore
 from storage.precompute.describe import Description, load_descriptions
@@ -126,6 +130,46 @@ def test_useless_texts_are_drawn_again_then_marked_and_replaced(small: Dataset, 
     facts = artifact.meta
     assert facts["generated"] + facts["rejected"] == 10
     assert facts["fixed"] == small.n_items - 10
+
+
+class _Willing(ScriptedEngine):
+    """Says something of use about every item, and of each something else."""
+
+    def write(self, prompts: list[Messages], sampling: Sampling, **_: object) -> list[str]:  # type: ignore[override]
+        self.calls.append(("write", len(prompts)))
+        return [f"A quiet tale of {digest(prompt[0].content, 8)} who meet by night and part." for prompt in prompts]
+
+
+def _described(small: Dataset, store: ArtifactStore, fresh: tuple[str, ...] = (), **table: Any) -> tuple[Any, Any]:
+    """The artifact under these settings, and the engine that wrote it."""
+    from backend.settings import Settings
+
+    engine = _Willing()
+    roles = dict.fromkeys(("encoder", "describer", "tuned", "reasoning"), SCRIPTED)
+    [artifact] = Precompute(small, Settings(describe=table), store, roles, lambda _role: engine).run("describe", fresh)
+    return artifact, engine
+
+
+def test_what_an_earlier_run_wrote_about_an_item_is_taken_over(small: Dataset, tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "one", bundle=tmp_path / "none")
+    _few, _ = _described(small, store, items=10)
+    more, engine = _described(small, store, items=14)
+    assert sum(number for _, number in engine.calls) == 4
+    assert (more.meta["taken_over"], more.meta["generated"]) == (10, 14)
+    alone, _ = _described(small, ArtifactStore(tmp_path / "two", bundle=tmp_path / "none"), items=14)
+    assert load_descriptions(more) == load_descriptions(alone), "taken over or not, it is the same"
+    _fresh, engine = _described(small, store, ("describe",), items=14)
+    assert sum(number for _, number in engine.calls) == 14, "asked for anew, nothing is taken over"
+
+
+@pytest.mark.parametrize("table", [{"temperature": 0.9}, {"max_tokens": 32}, {"attempts": 1}])
+def test_texts_that_were_asked_for_otherwise_are_not_taken_over(
+    table: dict[str, Any], small: Dataset, store: ArtifactStore
+) -> None:
+    _described(small, store, items=10)
+    artifact, engine = _described(small, store, items=10, **table)
+    assert sum(number for _, number in engine.calls) == 10
+    assert "taken_over" not in artifact.meta
 
 
 def test_the_length_limit_and_the_number_of_attempts_are_checked() -> None:
