@@ -72,19 +72,28 @@ def build_over(
     predicting = PredictServices(workspace, runs)
     with gradio.Blocks(title="RALLRec+", analytics_enabled=False, fill_width=True) as blocks:
         predict.page(predicting, workspace.settings)
-    with blocks.route("What-if", what_if.ROUTE):
+        _begin_page(blocks, "What-if", what_if.ROUTE)
         what_if.page(PerDataset(workspace, lambda work: WhatIfService(work, predicting.of(work.settings.dataset))))
-    with blocks.route("Users", users.ROUTE):
+        _begin_page(blocks, "Users", users.ROUTE)
         users.page(PerDataset(workspace, UsersService))
-    with blocks.route("Evaluate", evaluate.ROUTE):
+        _begin_page(blocks, "Evaluate", evaluate.ROUTE)
         evaluate.page(evaluating)
-    with blocks.route("Stories", stories.ROUTE):
+        _begin_page(blocks, "Stories", stories.ROUTE)
         stories.page(StoryService(workspace))
-    with blocks.route("Label", label.ROUTE):
+        _begin_page(blocks, "Label", label.ROUTE)
         label.page()
-    with blocks.route("Library", library.ROUTE):
+        _begin_page(blocks, "Library", library.ROUTE)
         library.page(PerDataset(workspace, LibraryService), jobs, lambda dataset: evaluating.of(dataset).lists)
     return blocks
+
+
+def _begin_page(blocks: gradio.Blocks, name: str, route: str) -> None:
+    """What follows is on this page. As ``with blocks.route(name, route)``, at whose end Gradio makes a whole server of
+    all pages so far, which takes a quarter of a second and is thrown away at the next.
+    """
+    path = route.strip("/")
+    blocks.pages.append((path, name, True))
+    blocks.current_page = path
 
 
 def appearance() -> dict[str, Any]:
