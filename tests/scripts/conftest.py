@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
-import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 
-from scripts.cli import main
-from tests.scripts.cli_process import Rallrec, command
+from tests.scripts.cli_process import Rallrec, command, here
 
 
 @pytest.fixture(scope="session")
@@ -23,28 +18,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-def _environment(home: Path, given: dict[str, Any]) -> dict[str, str]:
-    return {"RALLREC_HOME": str(home)} | {name: str(value) for name, value in given.items()}
-
-
 @pytest.fixture
 def rallrec(home: Path, tmp_path: Path) -> Rallrec:
-    """rallrec("predict", "--user", 15, RALLREC_K=5, cwd=...): keywords in capitals are environment variables.
+    """rallrec("predict", "--user", 15, RALLREC_K=5, cwd=...): keywords in capitals are environment variables."""
 
-    The command runs in the test's process, which saves the start of Python and of its libraries.
-    """
-
-    def run(*arguments: Any, cwd: Path = tmp_path, **environment: Any) -> subprocess.CompletedProcess[str]:
-        words, out, err, code = ["rallrec", *map(str, arguments)], io.StringIO(), io.StringIO(), 0
-        with (
-            mock.patch.dict(os.environ, _environment(home, environment)), mock.patch.object(sys, "argv", words),
-            chdir(cwd), redirect_stdout(out), redirect_stderr(err),
-        ):  # fmt: skip
-            try:
-                main()
-            except SystemExit as ended:
-                code = int(ended.code or 0)
-        return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+    def run(
+        *arguments: Any, cwd: Path = tmp_path, typed: str = "", **environment: Any
+    ) -> subprocess.CompletedProcess[str]:
+        return here(*arguments, cwd=cwd, typed=typed, environment={"RALLREC_HOME": home} | environment)
 
     return run
 
@@ -54,7 +35,8 @@ def process(home: Path, tmp_path: Path) -> Rallrec:
     """As ``rallrec``, in a process of its own, for what depends on one."""
 
     def run(*arguments: Any, cwd: Path = tmp_path, **environment: Any) -> subprocess.CompletedProcess[str]:
-        variables = os.environ | _environment(home, environment)
+        given = {"RALLREC_HOME": home} | environment
+        variables = os.environ | {name: str(value) for name, value in given.items()}
         return subprocess.run(
             command(*arguments), cwd=cwd, env=variables, capture_output=True, text=True, timeout=120, check=False
         )

@@ -1,12 +1,10 @@
-"""``rallrec bundle`` as a process: what ships is made, checked and refused; results travel from one home to another."""
+"""``rallrec bundle``: what ships is made, checked and refused; results travel from one home to another."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from storage.results.keys import result_checksum
 from storage.results.transfer import read_results, write_results
 from storage.shipped import ShippedResults
 from tests.conftest import small_movies, small_ratings, write_movielens
-from tests.scripts.cli_process import Rallrec, as_json, command, one_line_error
+from tests.scripts.cli_process import Rallrec, as_json, done_here, one_line_error
 from tests.scripts.test_cli_precompute import SMALL
 
 PREDICT = ("predict", "--user", 7, "--item", 3, "--traces", 2, "--json")
@@ -27,13 +25,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``home``, in which all was made and one prediction run, and ``bundle``, built from it."""
     folder = tmp_path_factory.mktemp("bundle")
     raw = write_movielens(folder / "raw", small_movies(), small_ratings())
-    environment = os.environ | SMALL | {"RALLREC_HOME": str(folder / "home")}
     for arguments in (
         ("prepare", "--source", raw), ("precompute", "--until", "mix"), PREDICT,
         ("bundle", "build", "--out", folder / "bundle"),
     ):  # fmt: skip
-        done = subprocess.run(command(*arguments), env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        done_here(*arguments, cwd=folder, environment=SMALL | {"RALLREC_HOME": folder / "home"})
     return folder
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.backend.datasets.made import write_bookcrossing, write_custom
-from tests.scripts.cli_process import Rallrec, as_json, command, one_line_error
+from tests.scripts.cli_process import Rallrec, as_json, one_line_error
 
 
 def test_import_and_stats_tell_the_same(rallrec: Rallrec, tmp_path: Path) -> None:
@@ -65,7 +64,7 @@ def test_describe_asks_until_the_answers_fit(rallrec: Rallrec, tmp_path: Path) -
     file.write_text("who,what,mark,called\na,1,2,One\nb,2,4,Two\n")
     # after the columns: the scale, what it counts, the label rule, the domain, three words (the second is its own)
     answers = "nobody\nwho\nwhat\nmark\n\ncalled\n\n\n0\n10\n\n2\ny\nbooks\n\nnovels\n\n"
-    done = subprocess.run(command("data", "describe", file), input=answers, capture_output=True, text=True, timeout=60)
+    done = rallrec("data", "describe", file, typed=answers)
     assert done.returncode == 0, done.stderr
     assert "There is no column 'nobody'" in done.stderr
     written = (tmp_path / "mine.csv.mapping.toml").read_text("utf-8")

@@ -1,16 +1,15 @@
-"""``rallrec users`` and ``rallrec labels``, as processes."""
+"""``rallrec users`` and ``rallrec labels``."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from storage import open_database
 from storage.labels.accounts import log_in
-from tests.scripts.cli_process import Rallrec, as_json, command, one_line_error
+from tests.scripts.cli_process import Rallrec, as_json, one_line_error
 
 
 @pytest.fixture
@@ -21,18 +20,15 @@ def labelling(rallrec: Rallrec, tmp_path: Path) -> Rallrec:
     )
 
 
-def add(tmp_path: Path, name: str, *more: str, given: str = "a long password\n") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command("users", "add", name, "--password-stdin", *more), input=given, capture_output=True, text=True,
-        env=os.environ | {"RALLREC_DATABASE_URL": f"sqlite:///{tmp_path / 'own.db'}"}, check=False,
-    )  # fmt: skip
+def add(labelling: Rallrec, name: str, *more: str, given: str = "a long password\n") -> Any:
+    return labelling("users", "add", name, "--password-stdin", *more, typed=given)
 
 
 def test_the_first_admin_is_made_here_and_can_log_in(labelling: Rallrec, tmp_path: Path) -> None:
-    done = add(tmp_path, "root", "--role", "admin")
+    done = add(labelling, "root", "--role", "admin")
     assert (done.returncode, done.stdout.strip()) == (0, "Added: root (admin)"), done.stderr
-    one_line_error(add(tmp_path, "ROOT"), 2)
-    one_line_error(add(tmp_path, "ann", given="short\n"), 2)
+    one_line_error(add(labelling, "ROOT"), 2)
+    one_line_error(add(labelling, "ann", given="short\n"), 2)
     [account] = as_json(labelling("users", "list", "--json"))["accounts"]
     assert account == {"name": "root", "role": "admin", "can_log_in": True}
     database = open_database(f"sqlite:///{tmp_path / 'own.db'}")
@@ -48,10 +44,10 @@ def test_without_a_terminal_a_password_is_asked_of_nobody(labelling: Rallrec) ->
 
 
 def test_a_backup_is_made_and_put_back(labelling: Rallrec, tmp_path: Path) -> None:
-    add(tmp_path, "root", "--role", "admin")
+    add(labelling, "root", "--role", "admin")
     made = as_json(labelling("labels", "backup", str(tmp_path / "b.db"), "--json"))
     assert made["labels"] == 0
-    add(tmp_path, "ann")
+    add(labelling, "ann")
     back = as_json(labelling("labels", "restore", str(tmp_path / "b.db"), "--json"))
     assert Path(back["replaced"]).is_file()
     assert len(as_json(labelling("users", "list", "--json"))["accounts"]) == 1

@@ -1,4 +1,4 @@
-"""``rallrec precompute``, the commands of its stages, ``retrieve`` and ``nearest``, as processes."""
+"""``rallrec precompute``, the commands of its stages, ``retrieve`` and ``nearest``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import small_movies, small_ratings, write_movielens
-from tests.scripts.cli_process import Rallrec, as_json, command, interrupted, one_line_error
+from tests.scripts.cli_process import Rallrec, as_json, done_here, interrupted, one_line_error
 
 SMALL = {
     "RALLREC_ENGINE": "scripted",
@@ -31,9 +31,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("precompute")
     raw = write_movielens(folder / "raw", small_movies(), small_ratings())
     (folder / "work").mkdir()
-    environment = os.environ | SMALL | {"RALLREC_HOME": str(folder / "home")}
-    for arguments in (("prepare", "--source", str(raw)), ("precompute",)):
-        subprocess.run(command(*arguments), cwd=folder / "work", env=environment, check=True, capture_output=True)
+    for arguments in (("prepare", "--source", raw), ("precompute",)):
+        done_here(*arguments, cwd=folder / "work", environment=SMALL | {"RALLREC_HOME": folder / "home"})
     return folder
 
 

@@ -1,4 +1,4 @@
-"""``rallrec tune``: a plan, an adapter, the same one again, and a run that was interrupted; each as a process."""
+"""``rallrec tune``: a plan, an adapter, the same one again, and a run that was interrupted; the last as a process."""
 
 from __future__ import annotations
 
@@ -13,19 +13,13 @@ import pytest
 
 from tests.backend.training.tiny_models import save_tiny
 from tests.conftest import small_movies, small_ratings, write_movielens
-from tests.scripts.cli_process import Rallrec, as_json, command, interrupted, one_line_error
+from tests.scripts.cli_process import Rallrec, as_json, done_here, interrupted, one_line_error
 from tests.scripts.test_cli_precompute import SMALL
 
 LITTLE = {
     "samples": 8, "held_out": 4, "k": 2, "epochs": 1, "orders": 1, "batch_size": 4, "rounds": 2, "base": "float32",
     "layers": 0, "targets": ["q_proj"],
 }  # fmt: skip
-
-
-@pytest.fixture
-def rallrec(process: Rallrec) -> Rallrec:
-    """A process for each command: how many threads it trains with is said in its environment."""
-    return process
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +40,8 @@ def ready(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str]) ->
     """A home with item vectors and a tuned expert."""
     folder = tmp_path_factory.mktemp("tune")
     raw = write_movielens(folder / "raw", small_movies(), small_ratings())
-    environment = os.environ | settings | {"RALLREC_HOME": str(folder / "home")}
-    for arguments in (("prepare", "--source", str(raw)), ("tune",)):
-        subprocess.run(command(*arguments), cwd=folder, env=environment, check=True, capture_output=True)
+    for arguments in (("prepare", "--source", raw), ("tune",)):
+        done_here(*arguments, cwd=folder, environment=settings | {"RALLREC_HOME": folder / "home"})
     return folder / "home"
 
 
