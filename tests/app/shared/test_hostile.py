@@ -123,10 +123,23 @@ SCREENS: dict[str, Callable[[Dataset, str], Panels]] = {
 }
 
 
+Readings = dict[str, ParsedHtml]
+
+
+def read(panels: Panels) -> Readings:
+    return {name: ParsedHtml(html) for name, html in panels.items()}
+
+
 @pytest.fixture(scope="module")
 def plain(small: Dataset) -> Callable[[str], Panels]:
     """The panels of a screen with an innocent text, drawn once."""
     return cache(lambda screen: SCREENS[screen](small, PLAIN))
+
+
+@pytest.fixture(scope="module")
+def plain_readings(plain: Callable[[str], Panels]) -> Callable[[str], Readings]:
+    """The same, read once."""
+    return cache(lambda screen: read(plain(screen)))
 
 
 def shape(reading: ParsedHtml, like: ParsedHtml) -> list[Any]:
@@ -138,28 +151,27 @@ def shape(reading: ParsedHtml, like: ParsedHtml) -> list[Any]:
     ]
 
 
-def saying(panels: Panels, text: str) -> set[str]:
+def saying(readings: Readings, text: str) -> set[str]:
     """The panels where the text can be read, in any of their states."""
     words_of_text = " ".join(text.split())
     return {
         name.partition(" of ")[0]
-        for name, html in panels.items()
-        if any(words_of_text in " ".join(words.split()) for words in ParsedHtml(html).words)
+        for name, reading in readings.items()
+        if any(words_of_text in " ".join(words.split()) for words in reading.words)
     }
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 @pytest.mark.parametrize("screen", SCREENS)
 def test_hostile_text_is_shown_as_text_and_changes_no_element(
-    small: Dataset, plain: Callable[[str], Panels], screen: str, hostile: str
+    small: Dataset, plain_readings: Callable[[str], Readings], screen: str, hostile: str
 ) -> None:
-    innocent, attacked = plain(screen), SCREENS[screen](small, hostile)
+    innocent, attacked = plain_readings(screen), read(SCREENS[screen](small, hostile))
     assert list(attacked) == list(innocent)
-    for name, html in attacked.items():
-        reading, innocent_reading = ParsedHtml(html), ParsedHtml(innocent[name])
+    for name, reading in attacked.items():
         if not any(drawn in name for drawn in OF_ANOTHER_SHAPE):
-            assert shape(reading, innocent_reading) == shape(innocent_reading, innocent_reading), name
-        assert (reading.open, reading.odd) == (innocent_reading.open, innocent_reading.odd), name
+            assert shape(reading, innocent[name]) == shape(innocent[name], innocent[name]), name
+        assert (reading.open, reading.odd) == (innocent[name].open, innocent[name].odd), name
         assert_quiet(reading, name, screen)
     if "\u0000" not in hostile:
         assert saying(attacked, hostile) == saying(innocent, PLAIN)
@@ -177,10 +189,12 @@ def assert_quiet(reading: ParsedHtml, name: str, screen: str) -> None:
 
 
 @pytest.mark.parametrize("screen", SCREENS)
-def test_every_panel_is_well_formed_and_pure(small: Dataset, plain: Callable[[str], Panels], screen: str) -> None:
+def test_every_panel_is_well_formed_and_pure(
+    small: Dataset, plain: Callable[[str], Panels], plain_readings: Callable[[str], Readings], screen: str
+) -> None:
     again = SCREENS[screen](small, PLAIN)
-    for name, html in plain(screen).items():
-        reading = ParsedHtml(html)
+    for name, reading in plain_readings(screen).items():
+        html = plain(screen)[name]
         assert reading.open == [], name
         assert reading.odd == (["doctype html"] if html.startswith("<!doctype") else []), name
         assert_quiet(reading, name, screen)
