@@ -22,8 +22,6 @@ from storage import CachedEngine, open_database
 
 ENGINES = ("scripted", "cached", "transformers", "vllm", "openai")
 REAL = ("transformers", "vllm", "openai")
-# Threads that wait for each other crawl where a machine's cores are shared.
-torch.set_num_threads(1)
 # Room for the suite's prompts, and little enough that too long a prompt is quickly made.
 CONTEXT = 1024
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,6 @@ from tests.conftest import write_movielens
 
 MOVIES = 40  # the last is rated after training alone, the one before it never
 Train = Callable[..., Collaborative]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # threads that wait for each other crawl where a machine's cores are shared
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -202,10 +202,13 @@ def test_a_damaged_state_or_one_of_another_run_is_trained_anew(train: Train, tmp
 
 def test_threads_do_not_change_the_sums(shipped: Dataset, tmp_path: Path, train: Train) -> None:
     """Large enough for torch to share the work out."""
-    torch.set_num_threads(4)
-    parts = split(build_samples(shipped), shipped)
+    before, parts = torch.get_num_threads(), split(build_samples(shipped), shipped)
     settings = {"max_epochs": 1, "batch_size": 40_000, "dimensions": 64}
-    runs = [train(shipped, parts, checkpoint=tmp_path / name, **settings) for name in "ab"]
+    torch.set_num_threads(4)
+    try:
+        runs = [train(shipped, parts, checkpoint=tmp_path / name, **settings) for name in "ab"]
+    finally:
+        torch.set_num_threads(before)
     assert _same(*runs)
 
 

@@ -48,7 +48,6 @@ def _bytes(folder: Path) -> tuple[bytes, bytes]:
 @pytest.fixture(scope="module")
 def undisturbed(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Tuned, LoraTuner]:
     """One run that nobody stopped."""
-    torch.set_num_threads(1)
     folder, tuner = tmp_path_factory.mktemp("undisturbed"), _tuner(tiny_folder)
     return folder, _tune(tuner, folder), tuner
 
