@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from backend import datasets
 from scripts.cli import app
 from storage.workspace import Workspace
 from tests.browser.labelling import LabelSite, fill, label_settings
 from tests.browser.serving import CHROMIUM_HINT, SCRIPTED, browser, chromium_path, precompute, server, variables
-from tests.conftest import made_once
+from tests.conftest import made_once, write_movielens
 
-SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or Path(__file__).parents[2] / "var" / "screenshots")
 HOSTILE = "<img src=x onerror=alert(1)>{{value}}${7*7}"
 
 
@@ -94,16 +92,18 @@ def command(home: Path) -> Callable[..., dict[str, Any]]:
 @pytest.fixture(scope="session")
 def hostile_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A small dataset whose titles try to be markup, a template and a formula."""
-    raw, own_home = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("hostile")
-    movies = [f"{n},{HOSTILE} {n} (199{n % 10}),<b>Drama</b>|Comedy" for n in range(1, 13)]
-    ratings = [f"{u},{m},{(u + m) % 5 + 1}.0,{1_000_000 + 60 * m}" for u in (1, 2) for m in range(1, 12)]
-    (raw / "movies.csv").write_text("\n".join(["movieId,title,genres", *movies]) + "\n")
-    (raw / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *ratings]) + "\n")
-    prepare = [sys.executable, "-m", "scripts", "prepare", "--source", str(raw)]
-    subprocess.run(prepare, env=variables(own_home), check=True, capture_output=True)
-    precompute(own_home)
+    made = made_once(tmp_path_factory, "hostile", _make_hostile)
+    own_home = Path(shutil.copytree(made, tmp_path_factory.mktemp("hostile") / "home"))
     with server(own_home, **SCRIPTED, scripted_delay=0) as url:
         yield url
+
+
+def _make_hostile(folder: Path) -> None:
+    movies = [(n, f"{HOSTILE} {n} (199{n % 10})", "<b>Drama</b>|Comedy") for n in range(1, 13)]
+    ratings = [(u, m, (u + m) % 5 + 1.0, 1_000_000 + 60 * m) for u in (1, 2) for m in range(1, 12)]
+    source = write_movielens(folder / "raw", movies, ratings)
+    datasets.prepare("ml-latest-small", folder / "datasets", source=source)
+    precompute(folder)
 
 
 def _off_host(url: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from storage.precompute.artifacts import BUNDLE
 from storage.shipped import samples_file
 from tests.browser.actions import wait_until
-from tests.browser.conftest import SCREENSHOTS
+from tests.browser.looking import picture
 from tests.browser.serving import SCRIPTED, server, variables
 
 COUNT = 24
@@ -82,7 +82,7 @@ def test_every_table_and_figure_opens(page: Any, filled: str) -> None:
     show(page, "figure-8")
     assert page.locator("#evaluate-exhibit svg").count() == 2
     assert "rallrec reason" in page.inner_text("#evaluate-exhibit")
-    page.screenshot(path=SCREENSHOTS / "evaluate.png", full_page=True)
+    picture(page, "evaluate", full_page=True)
 
 
 def test_from_a_bar_to_a_sample_and_back(page: Any, filled: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.actions import address, wait_until
-from tests.browser.conftest import HOSTILE, SCREENSHOTS
+from tests.browser.conftest import HOSTILE
+from tests.browser.looking import picture
 
 Command = Callable[..., dict[str, Any]]
 SAMPLE = ("--user", "19", "--item", "10")
@@ -24,7 +25,6 @@ def save(page: Any, words: str, folder: Path) -> Path:
 
 def read_alone(chromium: Any, path: Path, name: str) -> str:
     """What the page says without the app: at a desk and on a phone it asks for nothing, and fits."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     for width, scheme in ((1280, "light"), (390, "dark")):
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         alone, heard = context.new_page(), []
@@ -36,7 +36,7 @@ def read_alone(chromium: Any, path: Path, name: str) -> str:
         assert heard == [path.as_uri()]
         assert alone.evaluate("document.documentElement.scrollWidth") <= width
         assert alone.locator("button, input, select, iframe, script, [data-go]").count() == 0
-        alone.screenshot(path=SCREENSHOTS / f"export-{name}-{width}-{scheme}.png", full_page=True)
+        picture(alone, f"export-{name}-{width}-{scheme}", full_page=True)
         context.close()
     assert "Scripted engine." in said
     return said

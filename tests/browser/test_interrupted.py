@@ -13,7 +13,7 @@ from storage import open_database
 from storage.database.tables import TraceRow
 from storage.jobs.store import STATES, JobStore
 from tests.browser.actions import open_page, wait_until
-from tests.browser.conftest import SCREENSHOTS
+from tests.browser.looking import picture
 from tests.browser.serving import SCRIPTED, served, server
 
 LINK = "user=15&item=2&k=4&traces=6"
@@ -60,9 +60,8 @@ def test_a_run_whose_server_was_killed_is_shown_as_interrupted_and_one_click_res
         page.wait_for_selector(f"#status:has-text('{said}')")
         assert page.locator("#reason .chain footer").count() >= len(kept)
         assert [stored.state for stored in jobs(url)] == ["interrupted"]
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         page.locator("#ask-panel").scroll_into_view_if_needed()
-        page.screenshot(path=SCREENSHOTS / "predict-interrupted.png")
+        picture(page, "predict-interrupted")
         page.click("#ask")
         page.wait_for_selector("#status:has-text('✓')", timeout=30_000)
         after = chains(url)

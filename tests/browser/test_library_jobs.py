@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.actions import wait_until
-from tests.browser.conftest import SCREENSHOTS
+from tests.browser.looking import picture
 from tests.browser.serving import SCRIPTED, served
 
 
@@ -54,8 +54,7 @@ def test_a_reason_job_is_watched_stopped_resumed_and_survives_reload_and_a_kille
         page.reload()
         wait_for_chains(page)
         page.wait_for_selector("#library-jobs .stage:has-text('left')")
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=SCREENSHOTS / "library-jobs.png")
+        picture(page, "library-jobs")
         page.focus("#library-jobs [data-act=stop]")
         page.keyboard.press("Enter")
         page.wait_for_selector("#library-jobs .job.stopped", timeout=30_000)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.actions import address, ask, chosen, expected, open_page, slide, wait_until
-from tests.browser.conftest import HOSTILE, SCREENSHOTS
+from tests.browser.conftest import HOSTILE
+from tests.browser.looking import picture
 
 Command = Callable[..., dict[str, Any]]
 SAMPLE = ("--user", "15", "--item", "17")
@@ -80,7 +81,6 @@ def test_an_exported_page_opens_from_the_disk_and_asks_for_nothing(
     open_page(page, site, QUERY)
     export(page, "html", tmp_path)
     [path] = tmp_path.glob("*.html")
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light")):
         context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         alone, heard = context.new_page(), []
@@ -94,7 +94,7 @@ def test_an_exported_page_opens_from_the_disk_and_asks_for_nothing(
         assert light == (scheme == "light")
         alone.locator(".chain a.cited").first.click()
         assert re.search(r"#(past-\d+|question)$", alone.url)
-        alone.screenshot(path=SCREENSHOTS / f"export-{width}-{scheme}.png", full_page=True)
+        picture(alone, f"export-{width}-{scheme}", full_page=True)
         alone.emulate_media(media="print", color_scheme="dark")
         assert alone.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         context.close()

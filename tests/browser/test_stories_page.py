@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import HOSTILE, SCREENSHOTS
+from tests.browser.conftest import HOSTILE
+from tests.browser.looking import picture
 from tests.browser.serving import server
 
 SHOWN = "iframe:not([hidden])"
@@ -40,7 +41,7 @@ def test_a_story_that_ships_is_presented_with_the_arrow_keys(page: Any, shipped_
     page.wait_for_function("document.querySelector('.story-count').textContent === '4 of 4'")
     assert page.url.endswith("story=consistent&step=4")
     assert page.locator(".story-next").is_disabled()
-    page.screenshot(path=SCREENSHOTS / "story.png")
+    picture(page, "story")
     page.keyboard.press("ArrowLeft")
     assert page.locator(".story-count").inner_text() == "3 of 4"
 
@@ -70,7 +71,7 @@ def test_a_story_is_told_kept_and_opened_by_its_link(page: Any, site: str, chrom
     reader.wait_for_selector(".story h1")
     assert reader.inner_text(".story h1") == HOSTILE
     assert reader.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    reader.screenshot(path=SCREENSHOTS / "story-narrow.png")
+    picture(reader, "story-narrow")
     phone.close()
 
 
