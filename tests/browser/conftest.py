@@ -19,6 +19,7 @@ from tests.browser.labelling import LabelSite, fill, label_settings
 from tests.browser.serving import CHROMIUM_HINT, SCRIPTED, browser, chromium_path, precompute, server, variables
 from tests.conftest import made_once, write_movielens
 
+DESK = {"width": 1280, "height": 900}
 HOSTILE = "<img src=x onerror=alert(1)>{{value}}${7*7}"
 
 
@@ -57,20 +58,60 @@ def label_site(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     workspace.close()
 
 
+class Tab:
+    """A page that tests use one after the other: opening the app in one of its own costs each of them a second.
+
+    What a test left behind is cleared: cookies, what is stored, permissions, routes, other pages.
+    """
+
+    def __init__(self, chromium: Any) -> None:
+        self._context = chromium.new_context(viewport=DESK)
+        self.page = self._context.new_page()
+        self._session = self._context.new_cdp_session(self.page)
+
+    def clear(self, hosts: set[str]) -> None:
+        for other in self._context.pages:
+            if other != self.page:
+                other.close()
+        self.page.unroute_all(behavior="ignoreErrors")
+        self.page.goto("about:blank")
+        self._context.clear_cookies()
+        self._context.clear_permissions()
+        for host in hosts:
+            self._session.send("Storage.clearDataForOrigin", {"origin": host, "storageTypes": "local_storage"})
+        self.page.set_viewport_size(DESK)
+        self.page.emulate_media(media=None, color_scheme="light")
+
+
+@pytest.fixture(scope="session")
+def tab(chromium: Any) -> Tab:
+    return Tab(chromium)
+
+
 @pytest.fixture
-def page(chromium: Any) -> Iterator[Any]:
-    """A page of its own; afterwards: no script error, no console error, no request to another host."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    opened = context.new_page()
+def page(tab: Tab) -> Iterator[Any]:
+    """An empty page that remembers nothing; afterwards: no script error, no console error, no request to another host."""
+    hosts: set[str] = set()
     problems: list[str] = []
-    opened.on("pageerror", lambda error: problems.append(f"script error: {error}"))
-    opened.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    opened.on("dialog", lambda dialog: (problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    opened.on(
-        "request", lambda request: problems.append(f"off-host: {request.url}") if _off_host(request.url) else None
-    )
-    yield opened
-    context.close()
+
+    def requested(request: Any) -> None:
+        if _off_host(request.url):
+            problems.append(f"off-host: {request.url}")
+        elif request.url.startswith("http:"):
+            hosts.add("/".join(request.url.split("/")[:3]))
+
+    listeners = {
+        "pageerror": lambda error: problems.append(f"script error: {error}"),
+        "console": lambda message: problems.append(message.text) if message.type == "error" else None,
+        "dialog": lambda dialog: (problems.append(f"dialog: {dialog.message}"), dialog.dismiss()),
+        "request": requested,
+    }
+    for event, listener in listeners.items():
+        tab.page.on(event, listener)
+    yield tab.page
+    for event, listener in listeners.items():
+        tab.page.remove_listener(event, listener)
+    tab.clear(hosts)
     assert problems == []
 
 

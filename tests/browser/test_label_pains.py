@@ -26,7 +26,7 @@ from tests.browser.labelling import (
 
 @pytest.fixture
 def unsteady(chromium: Any) -> Iterator[Any]:
-    """A browser whose network fails: the errors that it logs by that are no errors of the page."""
+    """A browser of its own, whose network or clock fails: the errors that it logs by that are no errors of the page."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     yield context
     context.close()
@@ -175,7 +175,8 @@ def test_two_tabs_never_overwrite_each_other_unasked(unsteady: Any, label_site: 
     assert label.judgement.steps[first.removeprefix("step:")].value == "unsure"
 
 
-def test_the_timer_counts_neither_idle_minutes_nor_a_hidden_tab(page: Any, label_site: LabelSite) -> None:
+def test_the_timer_counts_neither_idle_minutes_nor_a_hidden_tab(unsteady: Any, label_site: LabelSite) -> None:
+    page = unsteady.new_page()
     key = label_site.project("Timer", chains=one_chain_of_each(1))
     log_in(page, label_site.url, "ann")
     page.clock.install()
