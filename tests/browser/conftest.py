@@ -90,7 +90,7 @@ def tab(chromium: Any) -> Tab:
 
 @pytest.fixture
 def page(tab: Tab) -> Iterator[Any]:
-    """An empty page that remembers nothing; afterwards: no script error, no console error, no request to another host."""
+    """An empty page without a memory; afterwards: no script error, no console error, no request to another host."""
     hosts: set[str] = set()
     problems: list[str] = []
 

@@ -29,8 +29,11 @@ def picture(page: Any, name: str, **how: Any) -> None:
         page.screenshot(path=Path(folder) / f"{name}.png", **how)
 
 
-def problems_of(page: Any, name: str, windows: Iterable[str] = WINDOWS) -> list[Any]:
-    """What is wrong with the page as it is now, in each of the windows; it is left as wide and as light as it was."""
+def problems_of(page: Any, name: str, windows: Iterable[str] = WINDOWS, within: str | None = None) -> list[Any]:
+    """What is wrong with the page as it is now, in each of the windows; it is left as wide and as light as it was.
+
+    ``within``: what axe-core looks at alone, where it has seen the rest already.
+    """
     found: list[Any] = []
     for window in windows:
         width, height, scheme, rules = WINDOWS[window]
@@ -40,17 +43,17 @@ def problems_of(page: Any, name: str, windows: Iterable[str] = WINDOWS) -> list[
         picture(page, f"{name}-{window}", full_page=True)
         if (taken := page.evaluate("document.documentElement.scrollWidth")) > width:
             found.append((name, window, f"is {taken} pixels wide"))
-        found += [(name, window, *problem) for problem in serious(page, rules)]
+        found += [(name, window, *problem) for problem in serious(page, rules, within)]
     page.set_viewport_size({"width": 1280, "height": 900})
     page.emulate_media(color_scheme="light")
     return found
 
 
-def serious(page: Any, rules: dict[str, Any] = ALL) -> list[tuple[str, list[str]]]:
+def serious(page: Any, rules: dict[str, Any] = ALL, within: str | None = None) -> list[tuple[str, list[str]]]:
     """What axe-core, by these of its rules, has to say against the page that is serious or worse."""
     from axe_playwright_python.sync_playwright import Axe
 
-    violations = Axe().run(page, options={"resultTypes": ["violations"]} | rules).response["violations"]
+    violations = Axe().run(page, within, {"resultTypes": ["violations"]} | rules).response["violations"]
     return [
         (rule["id"], [node["html"][:200] for node in rule["nodes"]])
         for rule in violations

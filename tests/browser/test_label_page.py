@@ -221,7 +221,7 @@ def test_every_view_fits_and_nothing_serious_is_found(page: Any, label_site: Lab
     saved(page)
     problems = problems_of(page, "label-work")
     page.keyboard.press("?")
-    problems += problems_of(page, "label-keys")
+    problems += problems_of(page, "label-keys", within="dialog[open]")
     open_task(page, label_site.url, pair)
     problems += problems_of(page, "label-pair")
     for view, windows in VIEWS.items():
