@@ -26,7 +26,7 @@ from backend.datasets import Dataset
 from backend.datasets.statistics import TrainingStatistics
 from backend.engines import Engine, ReasoningConfig
 from backend.errors import SettingsError, UnknownNameError
-from backend.merging import MergingConfig, TunedConfig, mean_and_variance, merge
+from backend.merging import MergingConfig, TunedConfig, mean_and_variance, merge, scale
 from backend.prompting import Prompt, PromptingConfig, build_prompt, knowledge_sentence
 from backend.questions import Question as Question  # of this module too, for those who predict
 from backend.questions import Questions
@@ -66,6 +66,9 @@ class Recipe(BaseModel):
     @model_serializer(mode="wrap")
     def _as_written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = write(self)
+        for stage, (name, before) in _LATER.items():
+            if written.get(stage, {}).get(name) == before:
+                del written[stage][name]
         if "prompting" in written and "tuned" in written:
             written["prompting"] |= written.pop("tuned")
         return written
@@ -90,7 +93,7 @@ class Recipe(BaseModel):
     @property
     def named(self) -> dict[str, Any]:
         """Returns every choice by the name that settings have for it."""
-        return {name: value for stage in self.model_dump().values() for name, value in stage.items()}
+        return {name: value for stage in _STAGES for name, value in dict(getattr(self, stage)).items()}
 
     @staticmethod
     def stage_of(name: str) -> str:
@@ -121,6 +124,9 @@ class Recipe(BaseModel):
             raise SettingsError(f"{first['loc'][-1]} is {first['input']!r}: {first['msg']}") from error
 
 
+# Choices that came later, and what held before they came: at that value they are not written, because hashes and stored
+# recipes are older.
+_LATER: dict[str, tuple[str, Any]] = {"tuned": ("spread", "orders"), "merging": ("p_r_temperature", 1.0)}
 _STAGES: dict[str, type[BaseModel]] = {
     "retrieval": RetrievalConfig,
     "prompting": PromptingConfig,
@@ -146,12 +152,12 @@ class Prediction:
 
     @property
     def p_g(self) -> float:
-        """M_G's answer to the first history order, or the mean over the orders, as the recipe says."""
+        """M_G's answer to the first variant of its prompt, or the mean over all, as the recipe says."""
         return self._tuned[0]
 
     @property
     def var_g(self) -> float:
-        """Population variance of M_G's answers over the history orders (the ruling on sigma_G^2)."""
+        """Population variance of M_G's answers over the variants of its prompt (:class:`TunedConfig`)."""
         return self._tuned[1]
 
     @cached_property
@@ -213,7 +219,8 @@ class Prediction:
     def _reasoning(self) -> tuple[float, float]:
         if not all(self.traces):
             return float("nan"), float("nan")
-        return mean_and_variance([trace.p_yes for trace in self.chains if trace.p_yes is not None])
+        known = [trace.p_yes for trace in self.chains if trace.p_yes is not None]
+        return mean_and_variance(scale(known, self.recipe.merging.p_r_temperature))
 
 
 @dataclass(frozen=True)
@@ -255,7 +262,8 @@ class Pipeline:
 
         Of ``edits``, those of the question are made; those of the recipe (``settings``) are made in ``recipe``.
         """
-        return self.questions.ask(user, item, recipe.retrieval, recipe.prompting.template, edits)
+        spread, layout = recipe.tuned.spread, recipe.prompting.template
+        return self.questions.ask(user, item, recipe.retrieval, layout, edits, spread)
 
     def unasked(self, question: Question, recipe: Recipe) -> Prediction:
         """Makes a prediction of the question, with no answer and no chain yet."""

@@ -16,8 +16,28 @@ from backend.errors import UsageError
 from backend.evidence import EvidenceLine, EvidenceReader, evidence_lines
 from backend.prompting import HistoryLine, Layout, Prompt, PromptSubject, RatingHabit, about_user, build_prompt
 from backend.representation import ItemSpace
-from backend.retrieval import Channels, RankedItem, RetrievalConfig, Retriever, order_items, orders_from
+from backend.retrieval import (
+    PAPER_GAMMAS,
+    Channels,
+    RankedItem,
+    RetrievalConfig,
+    Retriever,
+    Spread,
+    order_items,
+    orders_from,
+)
 from backend.what_if import Edits, Past, edit_past
+
+
+@dataclass(frozen=True)
+class PromptVariant:
+    """How one of M_G's prompts differs from the recipe's own: its history ``order``, the item code that is left out
+    (``without``), or another ``gamma``.
+    """
+
+    order: str
+    without: int | None = None
+    gamma: float | None = None
 
 
 @dataclass(frozen=True)
@@ -25,8 +45,8 @@ class Question:
     """One user, one target, and the history chosen for it.
 
     ``history_rows``: the interactions before the target, oldest first; ``label`` is None where the user never rated
-    the target (then the whole history is before it). ``prompts``: M_G's prompt per history order, the first one being
-    the recipe's. ``past``: what the question is asked from: those interactions, with ``edits`` made.
+    the target (then the whole history is before it). ``prompts``: M_G's prompt in every one of its ``variants``, the
+    recipe's own first. ``past``: what the question is asked from: those interactions, with ``edits`` made.
     """
 
     user: int
@@ -39,7 +59,13 @@ class Question:
     subject: PromptSubject
     lines: tuple[HistoryLine, ...]
     past: Past = field(compare=False, repr=False)
+    variants: tuple[PromptVariant, ...] = ()
     edits: Edits = field(default_factory=Edits)
+
+    @property
+    def of_one_variant(self) -> Question:
+        """The same question with M_G's first prompt alone."""
+        return replace(self, prompts=self.prompts[:1], variants=self.variants[:1])
 
 
 class Questions:
@@ -66,9 +92,16 @@ class Questions:
         return EvidenceReader(self.dataset, self.statistics, self._space)
 
     def ask(
-        self, user: int, item: int, config: RetrievalConfig, layout: Layout = "paper", edits: Edits | None = None
+        self,
+        user: int,
+        item: int,
+        config: RetrievalConfig,
+        layout: Layout = "paper",
+        edits: Edits | None = None,
+        spread: Spread = "orders",
     ) -> Question:
-        """Retrieve, rerank and write the prompts for the user and item codes.
+        """Retrieve, rerank and write the prompts for the user and item codes; ``spread``: what their variants differ
+        in.
 
         With ``edits``, the past is the one before ``item``, whichever target they name. Raises ``UsageError``.
         """
@@ -89,15 +122,36 @@ class Questions:
         both, chosen = retrieval.channels, retrieval.chosen
         when = {code: position for position, code in enumerate(past.items.tolist())}
         subject = self._subject(user, item, past, layout)
-        rated = {row.item: self._past_line(user, past, when[row.item]) for row in chosen}
+        rated: dict[int, HistoryLine] = {}
 
-        def lines(order: str) -> tuple[HistoryLine, ...]:
-            return tuple(rated[row.item] for row in order_items(chosen, order, when, both.similarity))
+        def line(row: RankedItem) -> HistoryLine:
+            if row.item not in rated:
+                rated[row.item] = self._past_line(user, past, when[row.item])
+            return rated[row.item]
 
-        prompts = tuple(build_prompt("answer", subject, lines(order)) for order in orders_from(config.order))
+        def lines(order: str, rows: Sequence[RankedItem] = chosen) -> tuple[HistoryLine, ...]:
+            return tuple(map(line, order_items(rows, order, when, both.similarity)))
+
+        written, variants = lines(config.order), [PromptVariant(config.order)]
+        histories = [written]
+        if spread == "orders":
+            variants += [PromptVariant(order) for order in orders_from(config.order)[1:]]
+            histories += [lines(variant.order) for variant in variants[1:]]
+        elif spread == "left-out":
+            for left_out in order_items(chosen, config.order, when, both.similarity):
+                variants.append(PromptVariant(config.order, without=left_out.item))
+                histories.append(tuple(one for one in written if one.position != when[left_out.item]))
+        else:
+            for gamma in (gamma for gamma in PAPER_GAMMAS if gamma != config.gamma):
+                variants.append(PromptVariant(config.order, gamma=gamma))
+                other = self.retriever.retrieve(past.items, item, config.model_copy(update={"gamma": gamma}))
+                histories.append(lines(config.order, other.chosen))
+        prompts = tuple(build_prompt("answer", subject, history) for history in histories)
         label = None if row is None else bool(data.labels[row])
-        history, written = range(rows.start, rows.stop), lines(config.order)
-        return Question(user, item, label, history, both, chosen, prompts, subject, written, past, edits)
+        before = range(rows.start, rows.stop)
+        return Question(
+            user, item, label, before, both, chosen, prompts, subject, written, past, tuple(variants), edits
+        )
 
     def prompt(self, user: int, item: int, shown: Sequence[int], layout: Layout = "paper") -> Prompt:
         """M_G's prompt for the user and item codes with these past items (codes) in this order, without retrieval.

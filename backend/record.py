@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from backend.datasets import Dataset
 from backend.knobs import KNOBS
 from backend.numbers import or_null
 from backend.pipeline import Pipeline, Prediction
 from backend.prompting import read_verdict
-from backend.retrieval import orders_from
+from backend.questions import PromptVariant
 from backend.types import LOW_MASS, NO_CHAIN, Answer, ModelRef, Trace
 
 
@@ -20,7 +21,7 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
 
     ``prompt`` is what M_R was given (the injected sentence included); ``dropped`` counts the oldest of its past items
     that the model did not see (:func:`left_out`). ``evidence``: the lines of the layout ``evidence``; only there.
-    ``answers``: M_G's, by history order. ``cached``: no model ran. ``mass``: :class:`backend.types.Answer`;
+    ``answers``: M_G's, by variant of its prompt. ``cached``: no model ran. ``mass``: :class:`backend.types.Answer`;
     ``notices``: what has to be known of the results (:func:`notices`). ``edits``: what was changed of the question on
     purpose; only where something was.
     """
@@ -47,6 +48,8 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
         **({"evidence": [asdict(line) for line in question.subject.evidence]} if question.subject.evidence else {}),
         "p_g": or_null(prediction.p_g),
         "p_g_temperature": recipe.tuned.p_g_temperature,
+        "p_r_temperature": recipe.merging.p_r_temperature,
+        "spread": recipe.tuned.spread,
         "var_g": or_null(prediction.var_g),
         "p_r": or_null(prediction.p_r),
         "var_r": or_null(prediction.var_r),
@@ -68,8 +71,13 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
             if trace
         ],
         "answers": [
-            {"order": order, "p_yes": answer.p_yes, "dropped": answer.dropped, "mass": answer.mass}
-            for order, answer in zip(orders_from(recipe.retrieval.order), prediction.answers, strict=True)
+            {
+                **_variant(data, variant),
+                "p_yes": answer.p_yes,
+                "dropped": answer.dropped,
+                "mass": answer.mass,
+            }
+            for variant, answer in zip(question.variants, prediction.answers, strict=True)
             if answer
         ],
         "notices": {"tuned": notices(prediction.answers), "reasoning": notices(prediction.traces)},
@@ -81,6 +89,13 @@ def prediction_record(pipeline: Pipeline, prediction: Prediction, *, cached: boo
         "cached": cached,
         **({"edits": json.loads(question.edits.canonical)} if question.edits else {}),
     }
+
+
+def _variant(data: Dataset, variant: PromptVariant) -> dict[str, Any]:
+    """What a prompt of M_G is: its history order, and what else differs from the recipe's own."""
+    without = None if variant.without is None else data.item_ids[variant.without]
+    said = {"order": variant.order, "without": without, "gamma": variant.gamma}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def notices(results: Sequence[Answer | Trace | None]) -> list[str]:

@@ -141,6 +141,10 @@ class Settings(BaseSettings):
     )
     knowledge: str = Field("paper", description="wording of the injected sentence: paper, graded or none")
     p_g: str = Field("first", description="P_G: the first history order's answer, or the mean of all: first or mean")
+    spread: str = Field(
+        "orders", description="sigma_G^2 is the variance of M_G's answers over: orders, left-out past items, or gamma"
+    )
+    p_r_temperature: float = Field(1.0, description="the logit of each chain's P(yes) is divided by it")
     calibration: Literal["none", "temperature"] = Field(
         "none", description="temperature: P_G is scaled by what was fitted on validation samples when M_G was tuned"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from backend.evaluation.citations import cited_titles
 from backend.pipeline import Pipeline, Prediction
 from backend.prompting import read_verdict
 from backend.representation import VARIANTS
-from backend.retrieval import ORDERS
 from backend.settings import Settings, load_settings
 from backend.types import ModelRef, Stop
 from scripts.console import open_workspace
@@ -40,15 +39,15 @@ SAMPLES = {"test": (300, 60), "validation": (100, 50)}
 
 @dataclass(frozen=True)
 class ShippedSystem:
-    """Some recipes of one M_G and M_R on one part. ``settings``: what differs from the settings at hand. ``orders``: in
-    how many history orders M_G is asked; without the others there is no sigma_G^2.
+    """Some recipes of one M_G and M_R on one part. ``settings``: what differs from the settings at hand. ``spread``:
+    whether M_G is asked every variant of its prompt; without, there is no sigma_G^2.
     """
 
     name: str
     part: str
     settings: dict[str, Any]
     recipes: tuple[dict[str, Any], ...]
-    orders: int = len(ORDERS)
+    spread: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,15 +70,19 @@ def systems(settings: Settings) -> tuple[ShippedSystem, ...]:
     return (
         ShippedSystem("RALLRec+", "test", {}, both),
         ShippedSystem("RALLRec+", "validation", {}, both),
-        ShippedSystem("zero-shot", "test", untuned_model, (ZERO_SHOT | {"traces": 0},), 1),
-        ShippedSystem("ReLLa", "test", {"tuned_adapter": "rella"}, (by_text,), 1),
+        ShippedSystem("zero-shot", "test", untuned_model, (ZERO_SHOT | {"traces": 0},), spread=False),
+        ShippedSystem("ReLLa", "test", {"tuned_adapter": "rella"}, (by_text,), spread=False),
         ShippedSystem("RALLRec+, other gamma", "test", {}, more),
-        ShippedSystem("RALLRec, each gamma", "validation", {}, gammas, 1),
+        ShippedSystem("RALLRec, each gamma", "validation", {}, gammas, spread=False),
         ShippedSystem(
-            "zero-shot without retrieval", "test", {"tuned_adapter": ""}, (ZERO_SHOT | recent | {"traces": 0},), 1
+            "zero-shot without retrieval",
+            "test",
+            {"tuned_adapter": ""},
+            (ZERO_SHOT | recent | {"traces": 0},),
+            spread=False,
         ),
-        ShippedSystem("retrieval compared", "test", {}, retrievals(), 1),
-        ShippedSystem("reasoner without retrieval", "test", {}, (recent | {"knowledge": "none"},), 1),
+        ShippedSystem("retrieval compared", "test", {}, retrievals(), spread=False),
+        ShippedSystem("reasoner without retrieval", "test", {}, (recent | {"knowledge": "none"},), spread=False),
     )
 
 
@@ -151,7 +154,7 @@ def known(workspace: Workspace, system: ShippedSystem, samples: Sequence[Sample]
     pipeline = workspace.pipeline()
     recipes = [workspace.recipe(**recipe) for recipe in system.recipes]
     for unasked in unasked_predictions(pipeline, [(sample.user, sample.item) for sample in samples], recipes):
-        question = replace(unasked.question, prompts=unasked.question.prompts[: system.orders])
+        question = unasked.question if system.spread else unasked.question.of_one_variant
         yield look_up(pipeline, question, unasked.recipe)
 
 

@@ -21,16 +21,23 @@ from app.shared.chains import ABOUT, written
 from app.shared.controls import in_words
 from app.shared.export import Facts, model_facts
 from app.shared.templating import render
-from backend.datasets import Dataset, DatasetMeta
+from backend.datasets import Dataset
 from backend.merging import merge_weights
 from backend.pipeline import Prediction
 from backend.prompting import Prompt, build_prompt
+from backend.questions import PromptVariant
 from backend.record import made_by, notices
 from backend.representation import VARIANT_PARTS
-from backend.retrieval import RankedItem, orders_from
+from backend.retrieval import PAPER_GAMMAS, RankedItem
 from backend.retrieval.channels import Plan, plan
 
 _ORDER_WORDS = {"rank": "rank of eq. 8", "chronological": "oldest first", "relevance": "most similar first"}
+# What a recipe's spread is called: the head of its answers, and what the variance is taken over.
+_SPREAD_WORDS = {
+    "orders": ("history order", "the orders"),
+    "left-out": ("the prompt", "leaving each past item out once"),
+    "gamma": ("the prompt", "the paper's gammas"),
+}
 _RELATIONS = {
     "target": "the target",
     "later": "rated later",
@@ -237,7 +244,6 @@ def _date(seconds: int) -> str:
 def ask_panel(view: PredictView) -> str:
     """Step 3: M_G's answer per history order, and the prompt that M_R gets."""
     shown, stale = _shown(view, lambda p: p.answers[0] is not None)
-    orders = orders_from(shown.recipe.retrieval.order)
     question, wording = view.prediction.question, view.prediction.recipe.prompting.knowledge
     # Until the tuned model has answered, the prompt has a hole where its sentence will stand.
     hole = f"[ once asked: the tuned model's answer as a sentence, {wording} wording ]"
@@ -245,8 +251,8 @@ def ask_panel(view: PredictView) -> str:
     return render(
         "predict/ask.html",
         answers=[
-            {"order": _order_words(order, view.data.meta), "p": answer.p_yes if answer else None}
-            for order, answer in zip(orders, shown.answers, strict=True)
+            {"variant": _variant_words(variant, view.data), "p": answer.p_yes if answer else None}
+            for variant, answer in zip(shown.question.variants, shown.answers, strict=True)
         ],
         notices=notices(shown.answers),
         p_g=shown.p_g,
@@ -255,6 +261,7 @@ def ask_panel(view: PredictView) -> str:
         parts=_parts(prompt, max((trace.dropped for trace in view.prediction.traces if trace), default=0)),
         injected=prompt.knowledge_span is not None,
         evidence=question.subject.evidence,
+        spread=_SPREAD_WORDS[shown.recipe.tuned.spread],
         waits=view.prediction.reason_prompt is None,
         still=view.still,
         stale=_setting(shown) if stale else "",
@@ -264,9 +271,13 @@ def ask_panel(view: PredictView) -> str:
     )
 
 
-def _order_words(order: str, meta: DatasetMeta) -> str:
-    said = _ORDER_WORDS[order]
-    return f"{said} ({choices.NO_ORDER})" if order == "chronological" and not meta.time_ordered else said
+def _variant_words(variant: PromptVariant, data: Dataset) -> str:
+    if variant.without is not None:
+        return f"without {data.item_label(variant.without)}"
+    if variant.gamma is not None:
+        return f"gamma {PAPER_GAMMAS[variant.gamma]}"
+    said = _ORDER_WORDS[variant.order]
+    return f"{said} ({choices.NO_ORDER})" if variant.order == "chronological" and not data.meta.time_ordered else said
 
 
 def _parts(prompt: Prompt, dropped: int) -> list[tuple[str, str]]:

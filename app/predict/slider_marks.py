@@ -67,9 +67,9 @@ class _Around:
         of_set: dict[frozenset[Hashable], Recipe] = {}
         for order, gammas in lists:
             of_set.setdefault(frozenset(order), self._at(gamma=gammas[0]))
-        by_rank = orders_from(config.order).index("rank")
+        by_set = [place for place, order in enumerate(self._orders()) if order != "rank"]
         known = zip(of_set, self._answers(of_set.values()), strict=True)
-        sets = {items for items, answered in known if all(answered[:by_rank] + answered[by_rank + 1 :])}
+        sets = {items for items, answered in known if all(answered[place] for place in by_set)}
         left = [gammas for order, gammas in lists if frozenset(order) in sets]
         complete = self._complete([self._at(gamma=gammas[0]) for gammas in left])
         return tuple(
@@ -96,6 +96,11 @@ class _Around:
 
     def _at(self, **values: Any) -> Recipe:
         return self.recipe.model_copy(update={"retrieval": self.recipe.retrieval.model_copy(update=values)})
+
+    def _orders(self) -> tuple[str, ...]:
+        """The orders of the first prompts, as many as depend on the set of items and its order alone."""
+        order = self.recipe.retrieval.order
+        return orders_from(order) if self.recipe.tuned.spread == "orders" else (order,)
 
     def _question(self, recipe: Recipe) -> Question:
         return self.pipeline.question(self.user, self.item, recipe)

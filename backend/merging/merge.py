@@ -17,12 +17,17 @@ Float64 = NDArray[np.float64]
 
 
 class MergingConfig(BaseModel):
-    """``alpha``: weight of the reasoning model, >= 0. ``epsilon``: floor under both variances, > 0."""
+    """``alpha``: weight of the reasoning model, >= 0. ``epsilon``: floor under both variances, > 0.
+
+    ``p_r_temperature``: the logit of each chain's P(yes) is divided by it before the mean and the variance are taken
+    (temperature scaling; 1, the paper's: as they are).
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     alpha: float = Field(0.1, ge=0, le=10)
     epsilon: float = Field(1e-3, gt=0, le=1)
+    p_r_temperature: float = Field(1.0, gt=0)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""P_G and sigma_G^2 out of M_G's answers to the history orders: which answer counts, and how sure it is taken to be.
+"""P_G and sigma_G^2 out of M_G's answers to variants of a prompt: which answer counts, and how sure it is taken to be.
 
 Temperature scaling is one number, fitted on validation samples, that makes a model's probabilities mean what they say.
 It changes neither the order of predictions nor which side of 0.5 they are on.
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from backend.errors import UsageError
 from backend.merging.merge import mean_and_variance
+from backend.retrieval import Spread
 
 # loss(labels [n], probabilities [n]) -> a number, the lower the better
 Loss = Callable[[ArrayLike, ArrayLike], float]
@@ -25,24 +26,28 @@ _LOWEST, _HIGHEST = 0.05, 20.0
 
 
 class TunedConfig(BaseModel):
-    """``p_g``: M_G's answer to the first history order, or the mean over the orders.
+    """``p_g``: M_G's answer to the first variant of its prompt, the recipe's own, or the mean over all of them.
 
     ``p_g_temperature``: the logits of M_G's answers are divided by it (temperature scaling; 1: as they are).
+    ``spread``: what the other variants are: the same items in the other history ``orders`` (the ruling on sigma_G^2),
+    the prompt with each of its items ``left-out`` once, or the items chosen under the paper's other values of
+    ``gamma``. The paper leaves open what its several answers of M_G are answers to.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     p_g: Literal["first", "mean"] = "first"
     p_g_temperature: float = Field(1.0, gt=0)
+    spread: Spread = "orders"
 
-    def needed(self, orders: int) -> int:
-        """How many of the history orders, the first ones, must be answered before P_G is known."""
-        return orders if self.p_g == "mean" else 1
+    def needed(self, variants: int) -> int:
+        """How many of a prompt's variants, the first ones, must be answered before P_G is known."""
+        return variants if self.p_g == "mean" else 1
 
     def merge_answers(self, p_yes: Sequence[float | None]) -> tuple[float, float]:
-        """P_G, and the population variance over the orders (the ruling on sigma_G^2); NaN for what is not known yet.
+        """P_G, and the population variance over the variants; NaN for what is not known yet.
 
-        ``p_yes``: M_G's answers in [0, 1] by history order, the recipe's own order first, None where there is none.
+        ``p_yes``: M_G's answers in [0, 1] by variant, the recipe's own prompt first, None where there is none.
         """
         known = scale([value for value in p_yes if value is not None], self.p_g_temperature)
         mean, variance = mean_and_variance(known) if len(known) == len(p_yes) else (float("nan"), float("nan"))

@@ -20,6 +20,7 @@ from backend.evaluation.paper.systems import LabelledSamples, Responses, WayResp
 from backend.pipeline import Pipeline, Prediction, Recipe
 from backend.prompting import HistoryLine, read_verdict
 from backend.questions import Question
+from backend.retrieval import ORDERS, PAPER_GAMMAS
 from backend.seeding import digest
 from backend.types import Progress, Stop, Trace, own_seconds
 from storage.arrays import keep_arrays, kept_arrays
@@ -87,7 +88,10 @@ def _of_workspace(
             tune or way.command(workspace.settings, samples.options, answers_only=alone) for alone in (False, True)
         )
         missing = "not tuned yet" if tune else ""
-        cached[way.key] = WayResponses(responses, recipe.hash, way.orders, way.chains, missing, run, answers_run)
+        responses = responses.tempered(recipe.merging.p_r_temperature)
+        cached[way.key] = WayResponses(
+            responses, recipe.hash, _asked(recipe, way), way.chains, missing, run, answers_run
+        )
     return cached
 
 
@@ -99,9 +103,15 @@ def _look(pipeline: Pipeline, way: Way, recipe: Recipe, samples: LabelledSamples
         raise_if(look_up.stop)
         look_up.progress(f"looking up {way.key}", chunk[0] / len(samples))
         questions = _questions(pipeline, recipe, samples, chunk)
-        cut = [replace(question, prompts=question.prompts[: way.orders]) for question in questions]
-        blocks.append(_arrays(look_up_all(pipeline, cut, recipe, unknown=look_up.unknown), chains))
+        asked = [question if way.spread else question.of_one_variant for question in questions]
+        blocks.append(_arrays(look_up_all(pipeline, asked, recipe, unknown=look_up.unknown), chains))
     return Responses.joined(blocks) if blocks else Responses.unknown(0, chains)
+
+
+def _asked(recipe: Recipe, way: Way) -> int:
+    """How many variants of a prompt M_G is asked, where no history is shorter than K."""
+    of_spread = {"orders": len(ORDERS), "left-out": 1 + recipe.retrieval.k, "gamma": len(PAPER_GAMMAS)}
+    return of_spread[recipe.tuned.spread] if way.spread else 1
 
 
 def _questions(
@@ -182,7 +192,7 @@ class _KeptResponses:
             "models": models,
             "unknown": self._unknown,
             "recipe": recipe.model_dump(mode="json", exclude={"merging"}),
-            "orders": way.orders,
+            "orders": len(ORDERS) if way.spread else 1,
             "chains": way.chains,
             "split": work.settings.split,
             "database": str(work.database.url),

@@ -12,7 +12,7 @@ from typing import Any
 from backend.commands import command_line
 from backend.engines import makes_up_answers
 from backend.representation import VARIANTS
-from backend.retrieval import DEFAULT_GAMMA, ORDERS, PAPER_GAMMAS, STRATEGIES
+from backend.retrieval import DEFAULT_GAMMA, PAPER_GAMMAS, STRATEGIES
 from backend.settings import Settings
 from backend.training.config import RECIPES, TuneConfig
 from storage.workspace import Workspace
@@ -27,14 +27,14 @@ GAMMAS = (DEFAULT_GAMMA, *(gamma for gamma in PAPER_GAMMAS if gamma != DEFAULT_G
 
 @dataclass(frozen=True)
 class Way:
-    """``adapter``: M_G's, "" for none. ``recipe``: what differs from the settings. ``orders``: in how many history
-    orders M_G is asked; without the others there is no sigma_G^2. ``chains``: whether M_R is asked too.
+    """``adapter``: M_G's, "" for none. ``recipe``: what differs from the settings. ``spread``: whether
+    M_G is asked every variant of its prompt; without, there is no sigma_G^2. ``chains``: whether M_R is asked too.
     """
 
     key: str
     adapter: str
     recipe: dict[str, Any] = field(default_factory=dict)
-    orders: int = 1
+    spread: bool = False
     chains: bool = False
 
     def command(self, settings: Settings, samples: Sequence[str], *, answers_only: bool = False) -> str:
@@ -56,14 +56,11 @@ def ways_of(settings: Settings, gamma: float | None) -> dict[str, Way]:
     adapter, plain = own_adapter(settings), {"traces": 0}
     reranked = {"gamma": gamma}
     ways = [
-        *(
-            Way(f"full-{wording}", adapter, reranked | {"knowledge": wording}, len(ORDERS), True)
-            for wording in KNOWLEDGE
-        ),
+        *(Way(f"full-{wording}", adapter, reranked | {"knowledge": wording}, True, True) for wording in KNOWLEDGE),
         Way("llm", "", ZERO_SHOT | {"strategy": "recent"} | plain),
         Way("llm-retrieval", "", ZERO_SHOT | reranked | plain),
         *(Way(recipe, recipe, tuned_choices(settings, recipe) | plain) for recipe in ("rella", "hybrid")),
-        Way("reasoner-recent", adapter, {"strategy": "recent", "knowledge": "none"}, 1, True),
+        Way("reasoner-recent", adapter, {"strategy": "recent", "knowledge": "none"}, False, True),
         Way("retrieve-then-mix", adapter, {"strategy": "retrieve-then-mix"} | plain),
         *(Way(f"recent-{name}", "recent", reranked | {"strategy": name} | plain) for name in STRATEGIES),
         *(Way(f"by-{name}", adapter, {"strategy": "mix-then-retrieve", "variant": name} | plain) for name in VARIANTS),

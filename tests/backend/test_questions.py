@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from backend.datasets import MIN_HISTORY, Dataset, build_samples, split
 from backend.datasets.statistics import TrainingStatistics
 from backend.engines.scripted import ScriptedEngine
 from backend.errors import UsageError
+from backend.merging import scale
 from backend.pipeline import Pipeline, Recipe
 from backend.questions import Question, Questions
 from backend.retrieval import STRATEGIES, RetrievalConfig, rerank
@@ -178,3 +180,43 @@ def test_a_prompt_is_written_again_from_the_items_it_shows(questions: Questions)
         assert questions.prompt(question.user, question.item, shown, "answered") == question.prompts[0]
         with pytest.raises(UsageError, match="not in the past"):
             questions.prompt(question.user, question.item, [*shown, question.item], "answered")
+
+
+def test_the_variants_leave_each_past_item_out_once(questions: Questions) -> None:
+    plain, question = (_spread(questions, spread) for spread in ("orders", "left-out"))
+    assert question.prompts[0] == plain.prompts[0], "the recipe's own prompt comes first"
+    assert [variant.without for variant in question.variants] == [None, *(row.item for row in question.chosen)]
+    for variant, prompt in zip(question.variants[1:], question.prompts[1:], strict=True):
+        shown = [line.label for line in question.lines if f". {line.label}" in prompt.text]
+        label = questions.dataset.item_label(variant.without or 0)
+        assert shown == [line.label for line in question.lines if line.label != label]
+
+
+def test_the_variants_are_chosen_under_the_papers_other_gammas(questions: Questions) -> None:
+    question = _spread(questions, "gamma")
+    assert [variant.gamma for variant in question.variants] == [None, 1 / 2, 4 / 5]
+    for variant, prompt in zip(question.variants[1:], question.prompts[1:], strict=True):
+        config = CONFIG.model_copy(update={"gamma": variant.gamma})
+        assert prompt == _spread(questions, "orders", config).prompts[0]
+
+
+def _spread(questions: Questions, spread: Any, config: RetrievalConfig = CONFIG) -> Question:
+    data = questions.dataset
+    row = int(build_samples(data).rows[-1])
+    return questions.ask(int(data.user_index[row]), int(data.item_index[row]), config, spread=spread)
+
+
+@pytest.mark.parametrize(("spread", "asked"), [("orders", 3), ("gamma", 3), ("left-out", 1 + CONFIG.k)])
+def test_p_g_is_the_first_variant_s_and_sigma_the_variance_over_all(
+    spread: str, asked: int, questions: Questions
+) -> None:
+    pipeline = Pipeline(questions.dataset, questions.retriever.space, ScriptedEngine(), ScriptedEngine())
+    question = _spread(questions, spread)
+    recipe = Recipe(tuned={"spread": spread}, retrieval=CONFIG, reasoning={"traces": 2}, merging={"p_r_temperature": 3})
+    prediction = pipeline.predict(question, recipe)
+    known = [answer.p_yes for answer in prediction.answers if answer]
+    assert len(known) == asked
+    assert (prediction.p_g, prediction.var_g) == (known[0], pytest.approx(np.var(known)))
+    tempered = scale([trace.p_yes for trace in prediction.chains if trace.p_yes is not None], 3)
+    assert prediction.p_r == pytest.approx(tempered.mean())
+    assert prediction.var_r == pytest.approx(tempered.var())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ CHANGES: dict[str, Any] = {
     "variant": "text", "strategy": "recent", "k": 11, "gamma": 0.25, "beta": 2.0, "combine": "sum",
     "order": "chronological", "knowledge": "graded", "p_g": "mean",
     "template": "paper", "p_g_temperature": 2.0, "traces": 3, "max_tokens": 64,
-    "temperature": 0.7, "top_p": 0.9, "seed": 5, "alpha": 0.2, "epsilon": 0.01,
+    "temperature": 0.7, "top_p": 0.9, "seed": 5, "alpha": 0.2, "epsilon": 0.01, "spread": "gamma",
+    "p_r_temperature": 2.0,
 }  # fmt: skip
 
 
@@ -93,3 +95,15 @@ def test_an_override_that_is_not_given_leaves_the_setting(monkeypatch: pytest.Mo
 def test_a_recipe_does_not_change() -> None:
     with pytest.raises(ValidationError):
         Recipe().retrieval.gamma = 0.1  # type: ignore[misc]
+
+
+def test_choices_that_came_later_are_written_only_where_they_differ() -> None:
+    plain = Recipe()
+    for stage, name, value in (("tuned", "spread", "gamma"), ("merging", "p_r_temperature", 2.0)):
+        other = Recipe(**{stage: {name: value}})
+        assert name not in json.dumps(plain.model_dump(mode="json"))
+        assert name in json.dumps(other.model_dump(mode="json"))
+        assert other.hash != plain.hash
+        assert Recipe.model_validate(other.model_dump(mode="json")) == other
+        assert plain.replacing(**{name: value}) == other
+        assert plain.named[name] != value == other.named[name]

@@ -28,7 +28,9 @@ def test_a_record_has_exactly_the_promised_keys_and_title_seed_and_recipe(
     pipeline: Pipeline, question: Question, recipe: Recipe
 ) -> None:
     record = prediction_record(pipeline, pipeline.predict(question, recipe), cached=False)
-    assert sorted(record) == sorted([*PROMISED, "title", "seed", "recipe", "answers", "notices", "p_g_temperature"])
+    assert sorted(record) == sorted(
+        [*PROMISED, "title", "seed", "recipe", "answers", "notices", "p_g_temperature", "p_r_temperature", "spread"]
+    )
     for row in record["history"]:
         assert list(row) == ["item", "title", "rating", "score", "relevance_rank", "recency_rank"]
     for trace in record["traces"]:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backend.evaluation.intervals import DRAWS, MetricDraws, draw
 from backend.evaluation.metrics import METRICS
-from backend.merging import MergingConfig, mean_and_variance_of_chains, merge
+from backend.merging import MergingConfig, mean_and_variance_of_chains, merge, scale
 from backend.merging.choose import ChosenWeights
 from backend.seeding import digest
 
@@ -111,6 +111,10 @@ class Responses:
     def arrays(self) -> dict[str, Float64]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    def tempered(self, temperature: float) -> Responses:
+        """The same, with the logit of each chain's P(yes) divided by the ``temperature``."""
+        return replace(self, p_yes=scale(self.p_yes, temperature))
+
     @property
     def p_r(self) -> Float64:
         """The mean over the chains; NaN where one is missing, and where none of the texts is a chain."""
@@ -168,8 +172,8 @@ class WayResponses:
 
     @property
     def seconds(self) -> float:
-        """Mean time of a whole prediction: M_G once per history order (as long as for the first), then all chains, each
-        with its own work alone (``seconds`` of :class:`backend.types.Answer`)."""
+        """Mean time of a whole prediction: M_G once per variant of its prompt (as long as for the first), then all
+        chains, each with its own work alone (``seconds`` of :class:`backend.types.Answer`)."""
         return _mean(self.responses.answer_seconds * self.orders + self.responses.seconds.sum(axis=0))
 
     def expert(self, name: str, about: str = "") -> System:
