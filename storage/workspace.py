@@ -27,7 +27,7 @@ from backend.representation import VARIANTS, ItemSpace
 from backend.retrieval import nearest, open_index
 from backend.settings import Settings
 from backend.stories import Story
-from backend.training.config import RECIPES
+from backend.training.config import RECIPES, ReasonerConfig, TuneConfig
 from backend.types import ModelRef, Progress
 from storage.database.connection import Database, open_database
 from storage.jobs.worker import Worker
@@ -137,13 +137,20 @@ class Workspace:
         """
         if self.settings.other_layout:
             return
+        asked = self.settings.template
         for role in ROLES:
-            recipe = models.recipe_of(self.model(role))
-            config = self.precompute().nodes[recipe].config if recipe else None
-            layout, asked = getattr(config, "template", self.settings.template), self.settings.template
-            if layout != asked:
+            named = getattr(self.settings, f"{role}_adapter")
+            if named not in RECIPES:
+                continue
+            of_reasoner = named == "reasoner"
+            table, config = (
+                (self.settings.reasoner, ReasonerConfig) if of_reasoner else (self.settings.tune, TuneConfig)
+            )
+            layout = config.model_validate(table).template
+            # Whether it was tuned is known where the dataset is; nothing is opened where the layouts agree.
+            if layout != asked and self.model(role).adapter is not None:
                 raise SettingsError(
-                    f"The adapter {recipe!r} was tuned in the layout {layout!r}, and the template is {asked!r}",
+                    f"The adapter {named!r} was tuned in the layout {layout!r}, and the template is {asked!r}",
                     expected="the layout that it was tuned on",
                     fix=f"set template to {layout}, tune it anew, or set other_layout to true to ask it all the same",
                 )
