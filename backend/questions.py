@@ -22,10 +22,10 @@ from backend.retrieval import (
     RankedItem,
     RetrievalConfig,
     Retriever,
-    Spread,
     order_items,
     orders_from,
 )
+from backend.types import Spread
 from backend.what_if import Edits, Past, edit_past
 
 

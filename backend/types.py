@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 # progress(what is being done, fraction in [0, 1] or None where it cannot be known)
 Progress = Callable[[str, float | None], None]
 # stop() is true once somebody asked to stop
 Stop = Callable[[], bool]
+# What the variants of one prompt differ in: the order of its items, which one of them is left out, or under which gamma
+# they are chosen.
+Spread = Literal["orders", "left-out", "gamma"]
 
 
 @dataclass(frozen=True)

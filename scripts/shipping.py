@@ -39,15 +39,15 @@ SAMPLES = {"test": (300, 60), "validation": (100, 50)}
 
 @dataclass(frozen=True)
 class ShippedSystem:
-    """Some recipes of one M_G and M_R on one part. ``settings``: what differs from the settings at hand. ``spread``:
-    whether M_G is asked every variant of its prompt; without, there is no sigma_G^2.
+    """Some recipes of one M_G and M_R on one part. ``settings``: what differs from the settings at hand.
+    ``every_variant``: whether M_G is asked every variant of its prompt; without, there is no sigma_G^2.
     """
 
     name: str
     part: str
     settings: dict[str, Any]
     recipes: tuple[dict[str, Any], ...]
-    spread: bool = True
+    every_variant: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,19 @@ def systems(settings: Settings) -> tuple[ShippedSystem, ...]:
     return (
         ShippedSystem("RALLRec+", "test", {}, both),
         ShippedSystem("RALLRec+", "validation", {}, both),
-        ShippedSystem("zero-shot", "test", untuned_model, (ZERO_SHOT | {"traces": 0},), spread=False),
-        ShippedSystem("ReLLa", "test", {"tuned_adapter": "rella"}, (by_text,), spread=False),
+        ShippedSystem("zero-shot", "test", untuned_model, (ZERO_SHOT | {"traces": 0},), every_variant=False),
+        ShippedSystem("ReLLa", "test", {"tuned_adapter": "rella"}, (by_text,), every_variant=False),
         ShippedSystem("RALLRec+, other gamma", "test", {}, more),
-        ShippedSystem("RALLRec, each gamma", "validation", {}, gammas, spread=False),
+        ShippedSystem("RALLRec, each gamma", "validation", {}, gammas, every_variant=False),
         ShippedSystem(
             "zero-shot without retrieval",
             "test",
             {"tuned_adapter": ""},
             (ZERO_SHOT | recent | {"traces": 0},),
-            spread=False,
+            every_variant=False,
         ),
-        ShippedSystem("retrieval compared", "test", {}, retrievals(), spread=False),
-        ShippedSystem("reasoner without retrieval", "test", {}, (recent | {"knowledge": "none"},), spread=False),
+        ShippedSystem("retrieval compared", "test", {}, retrievals(), every_variant=False),
+        ShippedSystem("reasoner without retrieval", "test", {}, (recent | {"knowledge": "none"},), every_variant=False),
     )
 
 
@@ -154,7 +154,7 @@ def known(workspace: Workspace, system: ShippedSystem, samples: Sequence[Sample]
     pipeline = workspace.pipeline()
     recipes = [workspace.recipe(**recipe) for recipe in system.recipes]
     for unasked in unasked_predictions(pipeline, [(sample.user, sample.item) for sample in samples], recipes):
-        question = unasked.question if system.spread else unasked.question.of_one_variant
+        question = unasked.question if system.every_variant else unasked.question.of_one_variant
         yield look_up(pipeline, question, unasked.recipe)
 
 

@@ -15,6 +15,7 @@ HEAVY = (
     "torch",
     "transformers",
     "gradio",
+    "scipy",
     "vllm",
     "sklearn",
     "faiss",

@@ -1,7 +1,8 @@
 """Evidence as sentences of a prompt, each with where its number comes from.
 
 Differences are told in words, which a small model reads better than signed decimals. On ml-latest-small, what these
-sentences tell ranks samples as well as the numbers behind them do (docs/quality.md).
+sentences tell predicts the test samples as well as the numbers behind them do: boosting on either has AUC 0.855 and log
+loss 0.454.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.datasets import DatasetMeta
+from backend.evidence.statistics import DIFFERENCE_SMOOTHING, ITEM_SMOOTHING, LATEST, LATEST_COMPARED
 from backend.seeding import digest
 
 # Differences from a user's own average in words, and where one word gives way to the next, in shares of the scale.
@@ -25,13 +27,15 @@ _SENTENCES = {
     "category": "The {category_count} past {nouns} that share a {category_noun} got ratings {category} it.",
 }
 _ORIGINS = {
-    "latest": "the user's last ten ratings before the target",
-    "expected": "the target's mean rating in the training part (the user left out, five ratings of the overall mean "
-    "added), plus the mean difference of the user's last 200 ratings from such means (three zeros added)",
+    "latest": f"the user's last {LATEST} ratings before the target",
+    "expected": "the target's mean rating in the training part (the user left out, "
+    f"{ITEM_SMOOTHING:g} ratings of the overall mean added), plus the mean difference of the user's last "
+    f"{LATEST_COMPARED} ratings from such means ({DIFFERENCE_SMOOTHING:g} zeros added)",
     "nearest": "the past {nouns} whose co-rating vectors are most similar to the target's, their difference "
-    "from the user's own mean, weighted by similarity (three zeros added)",
+    "from the user's own mean, weighted by similarity "
+    f"({DIFFERENCE_SMOOTHING:g} zeros added)",
     "category": "all past {nouns} that share a {category_noun} with the target, their mean "
-    "difference from the user's own mean (three zeros added)",
+    f"difference from the user's own mean ({DIFFERENCE_SMOOTHING:g} zeros added)",
 }
 # One name for the wording: what is learned from prompts with these lines depends on it.
 WORDING = digest([_SENTENCES, GRADES, _CUTS.tolist()], 16)
@@ -60,7 +64,7 @@ def evidence_lines(evidence: Mapping[str, float], meta: DatasetMeta, they: str, 
 
     ``evidence``: :meth:`~backend.evidence.statistics.Evidence.at`; ``they``, ``their``: how the user is spoken of.
     """
-    latest = min(evidence["count"], 10.0)
+    latest = min(evidence["count"], float(LATEST))
     liked = evidence["liked_of_10"]
     # Whether it is known, the number, and how it is shown.
     told = {

@@ -9,10 +9,10 @@ from, and what the teacher of both models learns from.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_matrix
 
 from backend.datasets import Dataset
 from backend.datasets.statistics import TrainingStatistics
@@ -20,12 +20,17 @@ from backend.errors import Stopped
 from backend.representation import ItemSpace
 from backend.types import Progress, Stop
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 Numbers = NDArray[np.float64]
 # An item's mean rating is drawn towards the mean of all by so many ratings; a user's differences, by so many zeros.
 ITEM_SMOOTHING = 5.0
 DIFFERENCE_SMOOTHING = 3.0
 # Differences from others are taken over so many of the latest past items.
 LATEST_COMPARED = 200
+# So many ratings are the latest; so many past items the nearest.
+LATEST = 10
 NEAREST = 20
 # Targets of one user at a time: blocks of [targets, past] numbers.
 _BLOCK = 512
@@ -166,9 +171,9 @@ class EvidenceReader:
         return Evidence(
             mean=mean,
             liked=_latest(liked, ends, None),
-            mean_of_10=_latest(values, ends, 10),
+            mean_of_10=_latest(values, ends, LATEST),
             mean_of_3=_latest(values, ends, 3),
-            liked_of_10=_latest(liked, ends, 10),
+            liked_of_10=_latest(liked, ends, LATEST),
             spread=np.sqrt(np.maximum(_latest(values**2, ends, None) - mean**2, 0.0)),
             count=ends.astype(np.float64),
             item_mean=item_mean,
@@ -204,6 +209,8 @@ class EvidenceReader:
 
 def _categories(dataset: Dataset) -> csr_matrix:
     """Which item has which categories, [items, categories]; sparse, because some data have thousands of them."""
+    from scipy.sparse import csr_matrix  # half a second, which those who only write prompts need not wait
+
     names = {name: code for code, name in enumerate(sorted({name for of in dataset.categories for name in of}))}
     columns = [[names[name] for name in dict.fromkeys(of)] for of in dataset.categories]
     ends = np.cumsum([0, *map(len, columns)])

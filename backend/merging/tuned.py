@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from backend.errors import UsageError
 from backend.merging.merge import mean_and_variance
-from backend.retrieval import Spread
+from backend.types import Spread
 
 # loss(labels [n], probabilities [n]) -> a number, the lower the better
 Loss = Callable[[ArrayLike, ArrayLike], float]

@@ -157,7 +157,7 @@ def build_prompt(
 def _evidence(subject: PromptSubject) -> str:
     if not subject.evidence:
         return ""
-    return _without_marks(without_control_words(" ".join(line.text for line in subject.evidence))) + "\n"
+    return _one_line(" ".join(line.text for line in subject.evidence)) + "\n"
 
 
 def _answer_spans(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:

@@ -11,7 +11,7 @@ from backend.retrieval.config import (
     shown_gammas,
 )
 from backend.retrieval.index import IndexConfig, build_index, nearest, open_index
-from backend.retrieval.orders import ORDERS, Spread, order_items, orders_from
+from backend.retrieval.orders import ORDERS, order_items, orders_from
 from backend.retrieval.rerank import GammaStretch, RankedItem, gamma_orders, gamma_stretches, rerank, rerank_rows
 from backend.retrieval.retriever import Retrieval, Retriever
 
@@ -28,7 +28,6 @@ __all__ = [
     "Retrieval",
     "RetrievalConfig",
     "Retriever",
-    "Spread",
     "build_index",
     "exact_gamma",
     "gamma_orders",

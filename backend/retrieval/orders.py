@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from backend.errors import UnknownNameError
 from backend.retrieval.rerank import RankedItem
 
 ORDERS = ("rank", "chronological", "relevance")
-# What the variants of one prompt differ in: the order of its items, which one of them is left out, or under which gamma
-# they are chosen.
-Spread = Literal["orders", "left-out", "gamma"]
 
 
 def orders_from(first: str) -> tuple[str, ...]:

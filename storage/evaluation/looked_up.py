@@ -103,15 +103,17 @@ def _look(pipeline: Pipeline, way: Way, recipe: Recipe, samples: LabelledSamples
         raise_if(look_up.stop)
         look_up.progress(f"looking up {way.key}", chunk[0] / len(samples))
         questions = _questions(pipeline, recipe, samples, chunk)
-        asked = [question if way.spread else question.of_one_variant for question in questions]
+        asked = [question if way.every_variant else question.of_one_variant for question in questions]
         blocks.append(_arrays(look_up_all(pipeline, asked, recipe, unknown=look_up.unknown), chains))
     return Responses.joined(blocks) if blocks else Responses.unknown(0, chains)
 
 
 def _asked(recipe: Recipe, way: Way) -> int:
     """How many variants of a prompt M_G is asked, where no history is shorter than K."""
-    of_spread = {"orders": len(ORDERS), "left-out": 1 + recipe.retrieval.k, "gamma": len(PAPER_GAMMAS)}
-    return of_spread[recipe.tuned.spread] if way.spread else 1
+    config = recipe.retrieval
+    gammas = 1 + sum(gamma != config.gamma for gamma in PAPER_GAMMAS)
+    of_spread = {"orders": len(ORDERS), "left-out": 1 + config.k, "gamma": gammas}
+    return of_spread[recipe.tuned.spread] if way.every_variant else 1
 
 
 def _questions(
@@ -192,7 +194,7 @@ class _KeptResponses:
             "models": models,
             "unknown": self._unknown,
             "recipe": recipe.model_dump(mode="json", exclude={"merging"}),
-            "orders": len(ORDERS) if way.spread else 1,
+            "orders": len(ORDERS) if way.every_variant else 1,
             "chains": way.chains,
             "split": work.settings.split,
             "database": str(work.database.url),

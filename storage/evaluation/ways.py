@@ -27,14 +27,15 @@ GAMMAS = (DEFAULT_GAMMA, *(gamma for gamma in PAPER_GAMMAS if gamma != DEFAULT_G
 
 @dataclass(frozen=True)
 class Way:
-    """``adapter``: M_G's, "" for none. ``recipe``: what differs from the settings. ``spread``: whether
-    M_G is asked every variant of its prompt; without, there is no sigma_G^2. ``chains``: whether M_R is asked too.
+    """``adapter``: M_G's, "" for none. ``recipe``: what differs from the settings. ``every_variant``:
+    whether M_G is asked every variant of its prompt; without, there is no sigma_G^2. ``chains``: whether M_R is asked
+    too.
     """
 
     key: str
     adapter: str
     recipe: dict[str, Any] = field(default_factory=dict)
-    spread: bool = False
+    every_variant: bool = False
     chains: bool = False
 
     def command(self, settings: Settings, samples: Sequence[str], *, answers_only: bool = False) -> str:
